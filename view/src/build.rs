@@ -1,0 +1,206 @@
+//! The writer: from a list of mounts to an image.
+//!
+//! The caller gives canonical, absolute paths and one row for `/`, first. Of
+//! two rows with the same app path the later one wins (a policy that says the
+//! same path twice is refused long before this).
+
+use std::collections::BTreeMap;
+
+use zerocopy::IntoBytes;
+
+use crate::layout::{Access, Header, Kind, MAGIC, NO_NODE, Node, RawMount, Slot, Span, Str};
+use crate::tree::{hash, start_bit};
+
+/// A row to be written. The fields mean what they mean in [`crate::Mount`].
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The app path of the mount point, canonical and absolute.
+    pub at: Vec<u8>,
+    /// What stands there.
+    pub kind: Kind,
+    /// Whether it takes changes.
+    pub access: Access,
+    /// Whether the mount point is a directory.
+    pub is_dir: bool,
+    /// The host path behind it, or a link's target; empty where there is none.
+    pub source: Vec<u8>,
+    /// The line of the policy that made the row, or 0.
+    pub line: u32,
+}
+
+/// What the image says besides its mounts.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The application's name.
+    pub name: Vec<u8>,
+    /// The policy file, as it is named in messages.
+    pub policy_file: Vec<u8>,
+    /// Bits of [`crate::flags`].
+    pub flags: u32,
+    /// The line of the policy that says how coverage is held, or 0.
+    pub coverage_line: u32,
+}
+
+struct Draft {
+    children: BTreeMap<Vec<u8>, u32>,
+    parent: u32,
+    name: Vec<u8>,
+    mount: Option<u32>,
+}
+
+#[derive(Default)]
+struct Pool {
+    bytes: Vec<u8>,
+}
+
+impl Pool {
+    fn add(&mut self, bytes: &[u8]) -> Str {
+        let off = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(bytes);
+        // A terminator, so that a reader may hand a string to the kernel as it is.
+        self.bytes.push(0);
+        Str { off, len: bytes.len() as u32 }
+    }
+}
+
+fn grow(drafts: &mut Vec<Draft>, root: u32, path: &[u8]) -> u32 {
+    let mut at = root;
+    for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+        at = match drafts[at as usize].children.get(name) {
+            Some(child) => *child,
+            None => {
+                let child = drafts.len() as u32;
+                drafts.push(Draft { children: BTreeMap::new(), parent: at, name: name.to_vec(), mount: None });
+                drafts[at as usize].children.insert(name.to_vec(), child);
+                child
+            }
+        };
+    }
+    at
+}
+
+fn root(drafts: &mut Vec<Draft>) -> u32 {
+    let id = drafts.len() as u32;
+    drafts.push(Draft { children: BTreeMap::new(), parent: id, name: Vec::new(), mount: Some(0) });
+    id
+}
+
+/// Lays the children of a node out as an open-addressing table, at most half full.
+fn table(children: &BTreeMap<Vec<u8>, u32>, slots: &mut Vec<Slot>) -> (u32, u32, u64) {
+    if children.is_empty() {
+        return (0, 0, 0);
+    }
+    let size = (children.len() * 2).next_power_of_two();
+    let first = slots.len();
+    slots.resize(first + size, Slot { hash: 0, node: NO_NODE });
+    let mut starts = 0;
+    for (name, node) in children {
+        starts |= start_bit(name[0]);
+        let wanted = hash(name);
+        let mut at = wanted as usize & (size - 1);
+        while slots[first + at].node != NO_NODE {
+            at = (at + 1) & (size - 1);
+        }
+        slots[first + at] = Slot { hash: wanted, node: *node };
+    }
+    (first as u32, size as u32, starts)
+}
+
+/// Writes the image. `rows[0]` must be the row of `/`.
+///
+/// # Panics
+///
+/// If there are no rows or more than the image's 32-bit offsets can name.
+pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
+    assert!(!rows.is_empty(), "a view needs a row for /");
+    let mut drafts = Vec::new();
+    let app_root = root(&mut drafts);
+    let mut points = vec![app_root];
+    for (id, row) in rows.iter().enumerate().skip(1) {
+        let node = grow(&mut drafts, app_root, &row.at);
+        drafts[node as usize].mount = Some(id as u32);
+        points.push(node);
+    }
+    let host_root = root(&mut drafts);
+    for (id, row) in rows.iter().enumerate().skip(1) {
+        if row.kind.has_source() {
+            let node = grow(&mut drafts, host_root, &row.source);
+            // The first row that shows a host path gives it its name.
+            drafts[node as usize].mount.get_or_insert(id as u32);
+        }
+    }
+
+    let mut pool = Pool::default();
+    let mut slots = Vec::new();
+    let mut nodes: Vec<Node> = Vec::with_capacity(drafts.len());
+    for (id, draft) in drafts.iter().enumerate() {
+        let (first_slot, slot_count, starts) = table(&draft.children, &mut slots);
+        // A parent comes before its children, so its region is known by now.
+        let inherited = nodes.get(draft.parent as usize).map_or(0, |parent: &Node| parent.region);
+        nodes.push(Node {
+            starts,
+            parent: draft.parent,
+            first_slot,
+            slot_count,
+            region: draft.mount.unwrap_or(if draft.parent as usize == id { 0 } else { inherited }),
+            name: pool.add(&draft.name),
+            is_mount_point: u32::from(draft.mount.is_some()),
+            reserved: 0,
+        });
+    }
+    let mounts: Vec<RawMount> = rows
+        .iter()
+        .zip(&points)
+        .map(|(row, node)| RawMount {
+            at: pool.add(&row.at),
+            source: pool.add(&row.source),
+            line: row.line,
+            node: *node,
+            kind: row.kind as u8,
+            access: row.access as u8,
+            is_dir: u8::from(row.is_dir),
+            reserved: 0,
+            reserved2: 0,
+        })
+        .collect();
+    let name = pool.add(&facts.name);
+    let policy_file = pool.add(&facts.policy_file);
+    // Readers take a string's terminator, and more, for granted.
+    pool.bytes.extend_from_slice(&[0; 16]);
+
+    let mut at = size_of::<Header>();
+    let mut place = |bytes: usize, count: usize| {
+        let span = Span { off: at as u32, count: count as u32 };
+        at = (at + bytes).next_multiple_of(8);
+        span
+    };
+    let header = Header {
+        magic: MAGIC,
+        nodes: place(size_of_val(&nodes[..]), nodes.len()),
+        slots: place(size_of_val(&slots[..]), slots.len()),
+        mounts: place(size_of_val(&mounts[..]), mounts.len()),
+        strings: place(pool.bytes.len(), pool.bytes.len()),
+        len: 0,
+        flags: facts.flags,
+        app_root,
+        host_root,
+        name,
+        policy_file,
+        coverage_line: facts.coverage_line,
+        reserved: 0,
+    };
+    let len = u32::try_from(at).expect("a view image is smaller than 4 GiB");
+    let header = Header { len, ..header };
+
+    let mut image = vec![0; len as usize];
+    for (off, bytes) in [
+        (0, header.as_bytes()),
+        (header.nodes.off, nodes.as_bytes()),
+        (header.slots.off, slots.as_bytes()),
+        (header.mounts.off, mounts.as_bytes()),
+        (header.strings.off, &pool.bytes),
+    ] {
+        image[off as usize..off as usize + bytes.len()].copy_from_slice(bytes);
+    }
+    image
+}
