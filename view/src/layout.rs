@@ -325,6 +325,12 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether a mount's region is the host's own tree under its own names.
+    #[inline]
+    pub fn passes(&self, id: u32) -> bool {
+        self.mounts.get(id as usize).is_some_and(|mount| mount.kind == Kind::Pass as u8)
+    }
+
     /// All mounts, `/` first, in the policy's order.
     pub fn mounts(&self) -> impl Iterator<Item = Mount<'a>> + use<'a> {
         let view = *self;

@@ -1,0 +1,196 @@
+//! Where relative paths begin: the working directory and directory descriptors.
+//!
+//! The host's own working directory and descriptors stay the real thing. All
+//! that we need to know of one is where it stands in the app's tree: a
+//! [`Cursor`]. It is kept in a table by descriptor, so that a relative path
+//! costs no system call; an empty entry is always right and merely costs one
+//! (readlink of /proc/self/fd/N, or getcwd).
+//!
+//! A vfork child shares this table with its parent, but has descriptors and a
+//! working directory of its own. So while a vfork is under way in the process
+//! nothing is remembered, and what would be remembered is forgotten instead.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use view::{NodeId, View};
+
+use super::text::Text;
+use super::{MAX_PATH, scan};
+use crate::Instance;
+use crate::kernel::{self, AT_FDCWD};
+
+/// A place in the app's tree: a node, and how many components below it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cursor {
+    /// The deepest node on the way.
+    pub node: NodeId,
+    /// How many components follow that have no node; [`Cursor::DEEP`] for "many".
+    pub below: u32,
+}
+
+impl Cursor {
+    /// As many components as can be counted, or more.
+    pub const DEEP: u32 = 0x7ff;
+
+    /// At a node.
+    #[inline]
+    pub fn at(node: NodeId) -> Cursor {
+        Cursor { node, below: 0 }
+    }
+
+    /// One component down.
+    pub fn down(self, view: &View<'_>, name: &[u8]) -> Cursor {
+        if self.below == 0
+            && let Some(child) = view.child(self.node, name)
+        {
+            return Cursor::at(child);
+        }
+        Cursor { node: self.node, below: (self.below + 1).min(Cursor::DEEP) }
+    }
+
+    /// One component up; none where the count has been lost.
+    pub fn up(self, view: &View<'_>) -> Option<Cursor> {
+        match self.below {
+            0 => Some(Cursor::at(view.parent(self.node))),
+            Cursor::DEEP => None,
+            below => Some(Cursor { node: self.node, below: below - 1 }),
+        }
+    }
+
+    /// Packs into one word, never 0; 0 itself where it does not fit.
+    fn pack(self) -> u32 {
+        if self.node.0 < 1 << 20 { 1 << 31 | self.below << 20 | self.node.0 } else { UNKNOWN }
+    }
+
+    fn unpack(word: u32) -> Option<Cursor> {
+        if word == UNKNOWN {
+            return None;
+        }
+        Some(Cursor { node: NodeId(word & 0xf_ffff), below: word >> 20 & Cursor::DEEP })
+    }
+}
+
+const UNKNOWN: u32 = 0;
+const DESCRIPTORS: usize = 1024;
+
+static WORKING_DIRECTORY: AtomicU32 = AtomicU32::new(UNKNOWN);
+static DIRECTORIES: [AtomicU32; DESCRIPTORS] = [const { AtomicU32::new(UNKNOWN) }; DESCRIPTORS];
+static VFORKS: AtomicU32 = AtomicU32::new(0);
+
+fn entry(dirfd: i32) -> Option<&'static AtomicU32> {
+    if dirfd == AT_FDCWD { Some(&WORKING_DIRECTORY) } else { DIRECTORIES.get(usize::try_from(dirfd).ok()?) }
+}
+
+fn remember(dirfd: i32, cursor: Option<Cursor>) {
+    let Some(entry) = entry(dirfd) else { return };
+    let quiet = VFORKS.load(Ordering::Acquire) == 0;
+    let word = if quiet { cursor.map_or(UNKNOWN, Cursor::pack) } else { UNKNOWN };
+    // Most descriptors are no directories: leave the page alone where nothing changes.
+    if entry.load(Ordering::Relaxed) != word {
+        entry.store(word, Ordering::Relaxed);
+    }
+}
+
+/// A vfork is about to begin.
+pub fn vfork_begins() {
+    VFORKS.fetch_add(1, Ordering::AcqRel);
+}
+
+/// The child of a vfork has gone its own way.
+pub fn vfork_ends() {
+    VFORKS.fetch_sub(1, Ordering::AcqRel);
+}
+
+/// Threads of this process may have working directories or descriptor tables
+/// of their own from now on (unshare(2), clone(2) without `CLONE_FS`).
+pub fn disable_base_cache() {
+    vfork_begins();
+    WORKING_DIRECTORY.store(UNKNOWN, Ordering::Release);
+    for entry in &DIRECTORIES {
+        entry.store(UNKNOWN, Ordering::Relaxed);
+    }
+}
+
+/// `fd` is new and we do not know what it is.
+#[inline]
+pub fn note_open(fd: i32) {
+    remember(fd, None);
+}
+
+/// `new` is now what `old` is.
+pub fn note_duplicate(old: i32, new: i32) {
+    let known = entry(old).and_then(|entry| Cursor::unpack(entry.load(Ordering::Relaxed)));
+    remember(new, known);
+}
+
+/// `fd` (or the working directory) is now the directory at `cursor`.
+pub fn note_directory(fd: i32, cursor: Option<Cursor>) {
+    remember(fd, cursor);
+}
+
+impl Instance<'_> {
+    /// Where the directory stands in the app's tree.
+    #[inline]
+    pub(super) fn base(&self, dirfd: i32) -> Cursor {
+        let known = match entry(dirfd) {
+            Some(entry) if VFORKS.load(Ordering::Acquire) == 0 => {
+                Cursor::unpack(entry.load(Ordering::Relaxed))
+            }
+            _ => None,
+        };
+        known.unwrap_or_else(|| self.find_base(dirfd))
+    }
+
+    #[inline(never)]
+    fn find_base(&self, dirfd: i32) -> Cursor {
+        let mut app = Text::<MAX_PATH>::new();
+        if self.base_path(dirfd, &mut app).is_err() {
+            // Not a directory, or one that has gone: the kernel will say so.
+            return Cursor { node: self.view.app_root(), below: Cursor::DEEP };
+        }
+        let cursor = self.locate(app.bytes());
+        remember(dirfd, Some(cursor));
+        cursor
+    }
+
+    /// Finds a canonical app path in the tree.
+    pub(super) fn locate(&self, app: &[u8]) -> Cursor {
+        let root = Cursor::at(self.view.app_root());
+        scan::components(app).fold(root, |cursor, name| cursor.down(&self.view, name))
+    }
+
+    /// The app path of the working directory or of a descriptor.
+    pub(super) fn base_path(&self, dirfd: i32, app: &mut Text<MAX_PATH>) -> Result<(), crate::Errno> {
+        let mut host = Text::<MAX_PATH>::new();
+        if dirfd == AT_FDCWD {
+            host.fill(kernel::getcwd)?;
+        } else {
+            let mut link = Text::<32>::new();
+            link.push(b"/proc/self/fd/")?;
+            let mut digits = [0; 10];
+            link.push(decimal(u32::try_from(dirfd).unwrap_or(u32::MAX), &mut digits))?;
+            host.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room))?;
+        }
+        if host.bytes().first() != Some(&b'/') {
+            return Err(crate::Errno::ENOENT);
+        }
+        app.truncate(0);
+        self.reverse(host.bytes(), app)
+    }
+}
+
+/// Writes a number in decimal.
+pub(crate) fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        if let Some(digit) = digits.get_mut(at) {
+            *digit = b'0' + (number % 10) as u8;
+        }
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    digits.get(at..).unwrap_or(&[])
+}

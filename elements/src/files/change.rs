@@ -1,0 +1,103 @@
+//! Calls that change a file or a name: mkdir, unlink, chmod, truncate and the like.
+
+use super::place::{Change, Want};
+use crate::kernel::{AT_FDCWD, syscall};
+use crate::{Answer, Errno, Instance};
+
+impl Instance<'_> {
+    /// mkdirat(2)
+    pub fn mkdirat(&self, dirfd: i32, path: *const u8, mode: u32) -> Answer {
+        self.make(libc::SYS_mkdirat, dirfd, path, [mode as usize, 0])
+    }
+
+    /// mknodat(2)
+    pub fn mknodat(&self, dirfd: i32, path: *const u8, mode: u32, device: u64) -> Answer {
+        self.make(libc::SYS_mknodat, dirfd, path, [mode as usize, device as usize])
+    }
+
+    fn make(&self, nr: i64, dirfd: i32, path: *const u8, words: [usize; 2]) -> Answer {
+        self.at(dirfd, path, Want::CREATE, |place| {
+            // SAFETY: the kernel only reads the string.
+            unsafe { syscall(nr, [place.dirfd as usize, place.path as usize, words[0], words[1], 0, 0]) }
+        })
+    }
+
+    /// symlinkat(2). The link's text is the program's own: an app path, or relative.
+    pub fn symlinkat(&self, target: *const u8, dirfd: i32, path: *const u8) -> Answer {
+        self.at(dirfd, path, Want::CREATE, |place| {
+            let args = [target as usize, place.dirfd as usize, place.path as usize, 0, 0, 0];
+            // SAFETY: the kernel only reads the strings.
+            unsafe { syscall(libc::SYS_symlinkat, args) }
+        })
+    }
+
+    /// unlinkat(2), with `AT_REMOVEDIR` also rmdir(2).
+    pub fn unlinkat(&self, dirfd: i32, path: *const u8, flags: i32) -> Answer {
+        let directory = flags & libc::AT_REMOVEDIR != 0;
+        let below = if directory { Errno::ENOTEMPTY } else { Errno::EISDIR };
+        let want = Want { follow: false, change: Change::Remove(below) };
+        self.at(dirfd, path, want, |place| {
+            if directory {
+                self.forget_directories();
+            }
+            let args = [place.dirfd as usize, place.path as usize, flags as usize, 0, 0, 0];
+            // SAFETY: the kernel only reads the string.
+            let done = unsafe { syscall(libc::SYS_unlinkat, args) };
+            if directory {
+                self.forget_directories();
+            }
+            done
+        })
+    }
+
+    /// What the table of directories knows is about to change, or just has.
+    pub(super) fn forget_directories(&self) {
+        if let Some(shared) = self.shared {
+            shared.forget_directories();
+        }
+    }
+
+    /// fchmodat(2), and fchmodat2(2) where there are flags.
+    pub fn fchmodat(&self, dirfd: i32, path: *const u8, mode: u32, flags: i32) -> Answer {
+        const SYS_FCHMODAT2: i64 = 452;
+        let nr = if flags == 0 { libc::SYS_fchmodat } else { SYS_FCHMODAT2 };
+        self.modify(nr, dirfd, path, flags, [mode as usize, flags as usize, 0])
+    }
+
+    /// fchownat(2)
+    pub fn fchownat(&self, dirfd: i32, path: *const u8, uid: u32, gid: u32, flags: i32) -> Answer {
+        let words = [uid as usize, gid as usize, flags as usize];
+        self.modify(libc::SYS_fchownat, dirfd, path, flags, words)
+    }
+
+    /// utimensat(2). `times` is the program's.
+    pub fn utimensat(&self, dirfd: i32, path: *const u8, times: *const libc::timespec, flags: i32) -> Answer {
+        self.modify(libc::SYS_utimensat, dirfd, path, flags, [times as usize, flags as usize, 0])
+    }
+
+    /// futimesat(2). `times` is the program's.
+    pub fn futimesat(&self, dirfd: i32, path: *const u8, times: *const libc::timeval) -> Answer {
+        self.modify(libc::SYS_futimesat, dirfd, path, 0, [times as usize, 0, 0])
+    }
+
+    fn modify(&self, nr: i64, dirfd: i32, path: *const u8, flags: i32, words: [usize; 3]) -> Answer {
+        let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+        self.at(dirfd, path, Want::MODIFY.following(follow), |place| {
+            let [a, b, c] = words;
+            // SAFETY: the program's pointers, for the kernel to judge.
+            unsafe { syscall(nr, [place.dirfd as usize, place.path as usize, a, b, c, 0]) }
+        })
+    }
+
+    /// A call that changes what a path leads to and takes up to four more
+    /// words after it: truncate(2), setxattr(2), removexattr(2).
+    pub fn alter(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 4]) -> Answer {
+        self.at(AT_FDCWD, path, Want::MODIFY.following(follow), |place| {
+            place.with_path(|path| {
+                let [a, b, c, d] = words;
+                // SAFETY: the program's pointers, for the kernel to judge.
+                unsafe { syscall(nr, [path as usize, a, b, c, d, 0]) }
+            })
+        })
+    }
+}

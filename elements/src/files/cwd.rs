@@ -1,0 +1,63 @@
+//! The working directory: chdir(2), fchdir(2), getcwd(2).
+//!
+//! The kernel's working directory is the host's directory behind the app's.
+
+use super::lexical::Look;
+use super::place::Want;
+use super::text::Text;
+use super::{MAX_PATH, note_directory, note_duplicate};
+use crate::kernel::{self, AT_FDCWD, syscall};
+use crate::{Answer, Errno, Instance};
+
+impl Instance<'_> {
+    /// chdir(2). Never passes, since what it changes must be noted.
+    pub fn chdir(&self, path: *const u8) -> Answer {
+        let answer = match self.look_up(AT_FDCWD, path, Want::LOOK) {
+            Look::Untouched | Look::Boundary(_) => {
+                // SAFETY: the kernel only reads the string.
+                Answer::Done(unsafe { syscall(libc::SYS_chdir, [path as usize, 0, 0, 0, 0, 0]) })
+            }
+            _ => self.look(libc::SYS_chdir, path, true, [0; 3]),
+        };
+        if matches!(answer, Answer::Done(Ok(_))) {
+            note_directory(AT_FDCWD, None);
+        }
+        answer
+    }
+
+    /// fchdir(2). Never passes, as chdir.
+    pub fn fchdir(&self, fd: i32) -> Answer {
+        // SAFETY: touches no memory.
+        let done = unsafe { syscall(libc::SYS_fchdir, [fd as usize, 0, 0, 0, 0, 0]) };
+        if done.is_ok() {
+            note_duplicate(fd, AT_FDCWD);
+        }
+        Answer::Done(done)
+    }
+
+    /// getcwd(2): the length, with the NUL.
+    pub fn getcwd(&self, buf: *mut u8, size: usize) -> Answer {
+        let mut host = Text::<MAX_PATH>::new();
+        if let Err(errno) = host.fill(kernel::getcwd) {
+            return Answer::fail(errno);
+        }
+        if !self.is_behind_mount(host.bytes()) {
+            return Answer::Pass;
+        }
+        let mut app = Text::<MAX_PATH>::new();
+        if let Err(errno) = self.reverse(host.bytes(), &mut app) {
+            return Answer::fail(errno);
+        }
+        let len = app.len() + 1;
+        if len > size {
+            return Answer::fail(Errno::ERANGE);
+        }
+        if !crate::user::is_writable(buf, len) {
+            return Answer::fail(Errno::EFAULT);
+        }
+        // SAFETY: the program's buffer of at least `size` bytes, found
+        // writable; the text ends in NUL.
+        unsafe { core::ptr::copy_nonoverlapping(app.as_ptr(), buf, len) };
+        Answer::Done(Ok(len))
+    }
+}

@@ -1,0 +1,122 @@
+//! Listing a directory that mount points lie in: getdents64(2).
+//!
+//! The host's directory does not know of a mount point that does not exist on
+//! the host, and does know of one that is hidden. So the entries that are
+//! missing are given first, when the position is still 0 (a directory always
+//! has `.` and `..` to move it on), and hidden ones are taken out. Nothing is
+//! kept between calls: the kernel's position is all the state there is.
+
+use view::{Kind, NodeId};
+
+use super::base::Cursor;
+use super::text::Text;
+use crate::kernel::{self, AT_FDCWD};
+use crate::{Answer, Errno, Instance};
+
+/// Offsets in `struct linux_dirent64`, see getdents64(2).
+const RECLEN: usize = 16;
+const TYPE: usize = 18;
+const NAME: usize = 19;
+
+impl Instance<'_> {
+    /// The node of a directory whose listing the host does not know whole.
+    pub fn boundary(&self, dirfd: i32) -> Option<NodeId> {
+        let Cursor { node, below } = self.base(dirfd);
+        (below == 0 && self.view.has_children(node)).then_some(node)
+    }
+
+    /// getdents64(2)
+    pub fn getdents64(&self, dirfd: i32, buf: *mut u8, size: usize) -> Answer {
+        let Some(node) = self.boundary(dirfd) else { return Answer::Pass };
+        if size < NAME + 256 {
+            // Too small to merge in; glibc and musl never are.
+            return Answer::fail(Errno::EINVAL);
+        }
+        if !crate::user::is_writable(buf, size) {
+            return Answer::fail(Errno::EFAULT);
+        }
+        // SAFETY: the program's buffer, found writable.
+        let buf = unsafe { core::slice::from_raw_parts_mut(buf, size) };
+        Answer::Done(self.merge(node, dirfd, buf))
+    }
+
+    fn merge(&self, node: NodeId, dirfd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
+        let mut used = 0;
+        if kernel::lseek(dirfd, 0, libc::SEEK_CUR)? == 0 {
+            for child in self.view.children(node) {
+                if let Some(room) = buf.get_mut(used..) {
+                    used += self.missing_entry(child, dirfd, room)?;
+                }
+            }
+        }
+        loop {
+            let room = buf.get_mut(used..).unwrap_or(&mut []);
+            match kernel::getdents64(dirfd, room) {
+                Ok(0) => return Ok(used),
+                Ok(len) => {
+                    let kept = self.drop_hidden(node, room.get_mut(..len).unwrap_or(&mut []));
+                    if used + kept > 0 {
+                        return Ok(used + kept);
+                    }
+                }
+                // No room for the host's first entry after ours: the next call has it.
+                Err(Errno::EINVAL) if used > 0 => return Err(Errno::EINVAL),
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    /// Writes an entry for a child that is seen but has no name on the host.
+    fn missing_entry(&self, child: NodeId, dirfd: i32, room: &mut [u8]) -> Result<usize, Errno> {
+        let mount = self.view.mount(self.view.region(child));
+        let shown = self.view.is_mount_point(child) && !matches!(mount.kind, Kind::Hidden | Kind::Link);
+        let mut name = Text::<256>::new();
+        name.push(self.view.name_of(child))?;
+        if !shown || kernel::fstatat(dirfd, name.as_ptr(), libc::AT_SYMLINK_NOFOLLOW).is_ok() {
+            return Ok(0);
+        }
+        let mut source = super::Scratch::new();
+        source.push(mount.source)?;
+        let inode = kernel::fstatat(AT_FDCWD, source.as_ptr(), 0).map_or(u64::from(child.0) + 1, |s| s.st_ino);
+        let len = (NAME + name.len() + 1).next_multiple_of(8);
+        let entry = room.get_mut(..len).ok_or(Errno::EINVAL)?;
+        entry.fill(0);
+        let kind = if mount.is_dir { libc::DT_DIR } else { libc::DT_REG };
+        put(entry, 0, &inode.to_ne_bytes());
+        put(entry, RECLEN, &(len as u16).to_ne_bytes());
+        put(entry, TYPE, &[kind]);
+        put(entry, NAME, name.bytes());
+        Ok(len)
+    }
+
+    /// Closes the gaps where hidden names stood, and gives what is left.
+    fn drop_hidden(&self, node: NodeId, entries: &mut [u8]) -> usize {
+        let (mut from, mut to) = (0, 0);
+        while let Some(len) = record_length(entries, from) {
+            let name = entries.get(from + NAME..from + len).unwrap_or(&[]);
+            let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+            let hidden = self.view.child(node, name.get(..end).unwrap_or(&[])).is_some_and(|child| {
+                self.view.is_mount_point(child)
+                    && self.view.mount(self.view.region(child)).kind == Kind::Hidden
+            });
+            if !hidden {
+                entries.copy_within(from..from + len, to);
+                to += len;
+            }
+            from += len;
+        }
+        to
+    }
+}
+
+fn record_length(entries: &[u8], at: usize) -> Option<usize> {
+    let bytes = entries.get(at + RECLEN..at + RECLEN + 2)?;
+    let len = usize::from(u16::from_ne_bytes(bytes.try_into().ok()?));
+    (len > NAME && at + len <= entries.len()).then_some(len)
+}
+
+fn put(entry: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(to) = entry.get_mut(at..at + bytes.len()) {
+        to.copy_from_slice(bytes);
+    }
+}

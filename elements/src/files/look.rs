@@ -1,0 +1,208 @@
+//! Calls that look at a file: stat, access, readlink, statfs, getxattr.
+
+use super::lexical::Look;
+use super::namei::is_magic;
+use super::place::{Place, Scratch, Want};
+use super::text::Text;
+use super::{MAX_PATH, scan};
+use crate::kernel::{self, AT_FDCWD, syscall};
+use crate::{Answer, Errno, Instance};
+
+fn follows(flags: i32) -> bool {
+    flags & libc::AT_SYMLINK_NOFOLLOW == 0
+}
+
+impl Instance<'_> {
+    /// newfstatat(2). `stat` is where the program wants the answer.
+    ///
+    /// The link itself is looked at first; only if it is one is there more to do.
+    #[inline]
+    pub fn fstatat(&self, dirfd: i32, path: *const u8, stat: *mut libc::stat, flags: i32) -> Answer {
+        let call = |place: &Place| {
+            let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize, 0, 0];
+            // SAFETY: the program's pointer, for the kernel to judge.
+            unsafe { syscall(libc::SYS_newfstatat, args) }
+        };
+        if !follows(flags) {
+            return self.at(dirfd, path, Want::LOOK_AT_LINK, call);
+        }
+        let mut is_link = false;
+        let first = self.at(dirfd, path, Want::LOOK_AT_LINK, |place| {
+            let flags = flags | libc::AT_SYMLINK_NOFOLLOW;
+            let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize, 0, 0];
+            // SAFETY: the program's pointer, for the kernel to judge; it has
+            // been filled where the call succeeds.
+            unsafe {
+                let done = syscall(libc::SYS_newfstatat, args)?;
+                is_link = (*stat).st_mode & libc::S_IFMT == libc::S_IFLNK;
+                Ok(done)
+            }
+        });
+        if is_link || first == Answer::Pass { self.at(dirfd, path, Want::LOOK, call) } else { first }
+    }
+
+    /// statx(2)
+    pub fn statx(&self, dirfd: i32, path: *const u8, flags: i32, mask: u32, buf: *mut libc::statx) -> Answer {
+        let want = Want::LOOK.following(follows(flags));
+        self.at(dirfd, path, want, |place| {
+            let args =
+                [place.dirfd as usize, place.path as usize, flags as usize, mask as usize, buf as usize, 0];
+            // SAFETY: the program's pointer, for the kernel to judge.
+            unsafe { syscall(libc::SYS_statx, args) }
+        })
+    }
+
+    /// faccessat2(2). Asking to write on a read-only mount answers `EROFS`.
+    pub fn faccessat(&self, dirfd: i32, path: *const u8, mode: i32, flags: i32) -> Answer {
+        self.at(dirfd, path, Want::LOOK.following(follows(flags)), |place| {
+            let args = [place.dirfd as usize, place.path as usize, mode as usize, flags as usize, 0, 0];
+            let nr = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
+            // SAFETY: the kernel only reads the string.
+            let done = unsafe { syscall(nr, args) }?;
+            if mode & libc::W_OK != 0 && self.is_read_only(place) && is_protected(place, flags)? {
+                return Err(Errno::EROFS);
+            }
+            Ok(done)
+        })
+    }
+
+    fn is_read_only(&self, place: &Place) -> bool {
+        self.view.mount(place.mount).access == view::Access::ReadOnly
+    }
+
+    /// readlink(2), readlinkat(2). The links of /proc that name the program's
+    /// own files give app paths.
+    pub fn readlinkat(&self, dirfd: i32, path: *const u8, buf: *mut u8, size: usize) -> Answer {
+        match self.look_up(dirfd, path, Want::LOOK_AT_LINK) {
+            Look::Untouched if self.may_be_magic(dirfd, path) => self.read_magic(dirfd, path, buf, size),
+            _ => self.at(dirfd, path, Want::LOOK_AT_LINK, |place| {
+                let args = [place.dirfd as usize, place.path as usize, buf as usize, size, 0, 0];
+                // SAFETY: the program's buffer, for the kernel to judge.
+                unsafe { syscall(libc::SYS_readlinkat, args) }
+            }),
+        }
+    }
+
+    /// Whether the path may name one of /proc's links, or (being empty) the
+    /// link that a descriptor of one stands for.
+    fn may_be_magic(&self, dirfd: i32, path: *const u8) -> bool {
+        if !crate::user::is_string(path) {
+            return false;
+        }
+        // SAFETY: a readable string.
+        let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
+        if path.first() == Some(&b'/') {
+            return is_magic(path) || path.starts_with(b"/dev/fd/");
+        }
+        let mut base = Text::new();
+        // Only /proc needs the directory's name, and its directories are rarely held open.
+        matches!(path, b"exe" | b"cwd" | b"root") | path.iter().all(u8::is_ascii_digit)
+            && self.base_path(dirfd, &mut base).is_ok()
+            && base.bytes().starts_with(b"/proc/")
+    }
+
+    fn read_magic(&self, dirfd: i32, path: *const u8, buf: *mut u8, size: usize) -> Answer {
+        let mut host = Text::<MAX_PATH>::new();
+        if let Err(errno) = host.fill(|room| kernel::readlinkat(dirfd, path, room)) {
+            return Answer::fail(errno);
+        }
+        let mut app = Text::<MAX_PATH>::new();
+        if host.bytes().first() != Some(&b'/')
+            || !self.is_behind_mount(host.bytes())
+            || self.reverse(host.bytes(), &mut app).is_err()
+        {
+            return Answer::Pass;
+        }
+        if size == 0 || size > isize::MAX as usize {
+            return Answer::fail(Errno::EINVAL);
+        }
+        let len = app.len().min(size);
+        if !crate::user::is_writable(buf, len) {
+            return Answer::fail(Errno::EFAULT);
+        }
+        // SAFETY: the program's buffer of at least `size` bytes, found writable.
+        unsafe { core::ptr::copy_nonoverlapping(app.bytes().as_ptr(), buf, len) };
+        Answer::Done(Ok(len))
+    }
+
+    /// A call that looks at a path and takes up to three more words after it:
+    /// statfs(2), getxattr(2), listxattr(2), inotify's and others'.
+    pub fn look(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 3]) -> Answer {
+        self.at(AT_FDCWD, path, Want::LOOK.following(follow), |place| {
+            place.with_path(|path| {
+                // SAFETY: the program's pointers, for the kernel to judge.
+                unsafe { syscall(nr, [path as usize, words[0], words[1], words[2], 0, 0]) }
+            })
+        })
+    }
+
+    /// inotify_add_watch(2)
+    pub fn inotify_add_watch(&self, fd: i32, path: *const u8, mask: u32) -> Answer {
+        let want = Want::LOOK.following(mask & libc::IN_DONT_FOLLOW == 0);
+        self.at(AT_FDCWD, path, want, |place| {
+            place.with_path(|path| {
+                let args = [fd as usize, path as usize, mask as usize, 0, 0, 0];
+                // SAFETY: the kernel only reads the string.
+                unsafe { syscall(libc::SYS_inotify_add_watch, args) }
+            })
+        })
+    }
+
+    /// The host path that a path means, for a function of libc that wants one.
+    /// All links are resolved but, unless `follow`, the last. None: the path
+    /// itself will do.
+    ///
+    /// # Errors
+    ///
+    /// What a look at the path would answer; what is missing is no error if
+    /// only the last component is.
+    pub fn host_path(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        want: Want,
+        scratch: &mut Scratch,
+    ) -> Result<Option<*const u8>, Errno> {
+        match self.look_up(dirfd, path, want) {
+            Look::Untouched | Look::Boundary(_) => Ok(None),
+            _ => {
+                let place = self.walk(dirfd, path, want.follow, scratch)?;
+                self.refuse(&place, want)?;
+                Ok(Some(place.path))
+            }
+        }
+    }
+
+    /// The canonical app path, as realpath(3) gives it: every component must
+    /// exist and be reachable.
+    ///
+    /// # Errors
+    ///
+    /// Those of path_resolution(7).
+    pub fn canonicalize(&self, path: *const u8, app: &mut Scratch) -> Result<(), Errno> {
+        if !crate::user::is_string(path) {
+            return Err(Errno::EFAULT);
+        }
+        // SAFETY: a readable string.
+        if unsafe { *path } == 0 {
+            return Err(Errno::ENOENT);
+        }
+        let mut walk = super::namei::Walk::new();
+        let slash = self.walk_path(&mut walk, AT_FDCWD, path, true)?;
+        if !walk.host.is_empty() {
+            let stat = kernel::fstatat(AT_FDCWD, walk.host.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
+            if slash && stat.st_mode & libc::S_IFMT != libc::S_IFDIR {
+                return Err(Errno::ENOTDIR);
+            }
+        }
+        app.truncate(0);
+        app.push(if walk.app.is_empty() { b"/" } else { walk.app.bytes() })
+    }
+}
+
+/// Whether a read-only mount protects the file from writing: it does not
+/// protect what a device, a pipe or a socket leads to.
+fn is_protected(place: &Place, flags: i32) -> Result<bool, Errno> {
+    let stat = kernel::fstatat(place.dirfd, place.path, flags & libc::AT_SYMLINK_NOFOLLOW)?;
+    Ok(matches!(stat.st_mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR | libc::S_IFLNK))
+}

@@ -1,0 +1,73 @@
+//! The files element: which file a path means.
+//!
+//! The way of a path: [`lexical`] reads it against the view's tree and ends
+//! most calls at once, because no mount is touched. Where one is, [`place`]
+//! makes the host path and has the kernel confirm that no symbolic link lies
+//! on the way. Where one does, or where `..` climbs about among mounts,
+//! [`namei`] walks component by component in the app's tree. The other
+//! modules are the system calls, each a few lines over [`Instance::at`].
+
+mod base;
+mod change;
+mod cwd;
+mod explain;
+mod lexical;
+mod list;
+mod look;
+mod namei;
+mod open;
+mod place;
+mod rename;
+mod reverse;
+mod scan;
+mod socket;
+mod text;
+
+pub use base::{disable_base_cache, note_directory, note_duplicate, note_open, vfork_begins, vfork_ends};
+pub use explain::Explanation;
+pub use open::OPEN_FLAGS;
+pub use place::{Change, Place, Scratch, Want};
+pub use socket::SUN_PATH_LEN;
+pub use text::Text;
+
+use crate::{Answer, Errno, Instance};
+
+/// The longest path that the kernel takes, with its NUL (`PATH_MAX`).
+pub const MAX_PATH: usize = libc::PATH_MAX as usize;
+
+impl Instance<'_> {
+    /// Finds the place that a path means and makes a call on it.
+    ///
+    /// `dirfd` and `path` are as the program gave them; `call` gets the
+    /// descriptor and the path to hand to the kernel instead.
+    #[inline]
+    pub fn at(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        want: Want,
+        call: impl FnOnce(&Place) -> Result<usize, Errno>,
+    ) -> Answer {
+        match self.look_up(dirfd, path, want) {
+            lexical::Look::Untouched => Answer::Pass,
+            look => self.at_place(dirfd, path, look, want, call),
+        }
+    }
+
+    #[inline(never)]
+    fn at_place(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        look: lexical::Look,
+        want: Want,
+        call: impl FnOnce(&Place) -> Result<usize, Errno>,
+    ) -> Answer {
+        let mut scratch = Scratch::new();
+        match self.place(dirfd, path, look, want, &mut scratch) {
+            Ok(None) => Answer::Pass,
+            Ok(Some(place)) => Answer::Done(call(&place)),
+            Err(errno) => Answer::fail(errno),
+        }
+    }
+}

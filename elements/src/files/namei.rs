@@ -1,0 +1,219 @@
+//! The walk: a path resolved component by component in the app's tree.
+//!
+//! This is the slow way and the exact one, as path_resolution(7) has it: at
+//! each step the directory so far is an app path without symbolic links, and
+//! its host path is known. It is taken when a link lies on the way, when `..`
+//! climbs about among mounts, and where a canonical path is asked for.
+
+use view::Kind;
+
+use super::MAX_PATH;
+use super::base::Cursor;
+use super::place::{Place, Scratch};
+use super::text::Text;
+use crate::kernel::{self, AT_FDCWD};
+use crate::{Errno, Instance};
+
+/// How many links one path may lead through, as in the kernel.
+const MAX_LINKS: u32 = 40;
+
+/// The state of a walk.
+pub(super) struct Walk {
+    /// The app path so far: canonical, empty for `/`.
+    pub app: Text<MAX_PATH>,
+    /// The host path of the same place.
+    pub host: Text<MAX_PATH>,
+    /// Where `app` stands in the tree.
+    pub cursor: Cursor,
+    /// What is still to be walked, back to front: the next component is last.
+    pending: Text<{ 2 * MAX_PATH }>,
+    links: u32,
+}
+
+impl Instance<'_> {
+    /// Resolves a path and writes the host path into `scratch`.
+    #[inline(never)]
+    pub(super) fn walk(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        follow: bool,
+        scratch: &mut Scratch,
+    ) -> Result<Place, Errno> {
+        let mut walk = Walk::new();
+        let slash = self.walk_path(&mut walk, dirfd, path, follow)?;
+        scratch.truncate(0);
+        scratch.push(if walk.host.is_empty() { b"/" } else { walk.host.bytes() })?;
+        if slash {
+            scratch.push(b"/")?;
+        }
+        let node = (walk.cursor.below == 0).then_some(walk.cursor.node);
+        Ok(Place::new(AT_FDCWD, scratch.as_ptr(), self.view.region(walk.cursor.node), node))
+    }
+
+    /// Walks, and says whether the path ended in a slash. The last component
+    /// need not exist.
+    pub(super) fn walk_path(
+        &self,
+        walk: &mut Walk,
+        dirfd: i32,
+        path: *const u8,
+        follow: bool,
+    ) -> Result<bool, Errno> {
+        // SAFETY: callers give strings that end in NUL.
+        let path = unsafe { core::slice::from_raw_parts(path, super::scan::length(path)) };
+        if path.len() >= MAX_PATH {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        if path.first() == Some(&b'/') {
+            walk.start(self, &[])?;
+        } else {
+            let mut base = Text::new();
+            self.base_path(dirfd, &mut base)?;
+            walk.start(self, base.bytes())?;
+        }
+        let slash = path.last() == Some(&b'/');
+        walk.queue(path)?;
+        while let Some(last) = walk.step(self)? {
+            self.meet(walk, last, follow || slash)?;
+        }
+        Ok(slash)
+    }
+
+    /// Looks at the component just entered: a link is followed, a hidden or
+    /// denied place refused.
+    fn meet(&self, walk: &mut Walk, last: bool, follow: bool) -> Result<(), Errno> {
+        let mount = self.view.mount(self.view.region(walk.cursor.node));
+        match mount.kind {
+            Kind::Hidden => return Err(Errno::ENOENT),
+            Kind::Denied => return Err(Errno::EACCES),
+            _ => {}
+        }
+        if last && !follow {
+            return Ok(());
+        }
+        let mut target = Text::<MAX_PATH>::new();
+        let is_link_row = walk.cursor.below == 0
+            && mount.kind == Kind::Link
+            && self.view.is_mount_point(walk.cursor.node);
+        if is_link_row {
+            target.push(mount.source)?;
+        } else if is_magic(walk.host.bytes()) {
+            return Ok(());
+        } else {
+            match target.fill(|room| kernel::readlinkat(AT_FDCWD, walk.host.as_ptr(), room)) {
+                Ok(_) => {}
+                // Not a link. A directory's last moments are for the call to meet.
+                Err(Errno::EINVAL) => return Ok(()),
+                Err(Errno::ENOENT) if last => return Ok(()),
+                Err(errno) => return Err(errno),
+            }
+        }
+        walk.links += 1;
+        if walk.links > MAX_LINKS {
+            return Err(Errno::ELOOP);
+        }
+        if target.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        walk.leave(self)?;
+        if target.bytes().first() == Some(&b'/') {
+            walk.start_again(self)?;
+        }
+        walk.queue(target.bytes())
+    }
+}
+
+/// Whether a host path is a link of /proc that the kernel follows without
+/// reading its text: /proc/PID/{fd/*,exe,cwd,root,ns/*,map_files/*}.
+pub(super) fn is_magic(host: &[u8]) -> bool {
+    let mut names = host.split(|byte| *byte == b'/').skip(1);
+    names.next() == Some(b"proc") && names.next().is_some() && names.next().is_some()
+}
+
+impl Walk {
+    pub(super) fn new() -> Walk {
+        let cursor = Cursor { node: view::NodeId(0), below: 0 };
+        Walk { app: Text::new(), host: Text::new(), cursor, pending: Text::new(), links: 0 }
+    }
+
+    /// Stands at a canonical app path.
+    fn start(&mut self, instance: &Instance<'_>, app: &[u8]) -> Result<(), Errno> {
+        self.app.truncate(0);
+        self.host.truncate(0);
+        self.cursor = Cursor::at(instance.view.app_root());
+        for name in super::scan::components(app) {
+            self.enter(instance, name)?;
+        }
+        Ok(())
+    }
+
+    fn start_again(&mut self, instance: &Instance<'_>) -> Result<(), Errno> {
+        self.start(instance, &[])
+    }
+
+    fn enter(&mut self, instance: &Instance<'_>, name: &[u8]) -> Result<(), Errno> {
+        self.app.push(b"/")?;
+        self.app.push(name)?;
+        self.cursor = self.cursor.down(&instance.view, name);
+        let point = self.cursor.below == 0 && instance.view.is_mount_point(self.cursor.node);
+        let mount = instance.view.mount(instance.view.region(self.cursor.node));
+        if point && mount.kind.has_source() {
+            self.host.truncate(0);
+            return self.host.push(mount.source);
+        }
+        self.host.push(b"/")?;
+        self.host.push(name)
+    }
+
+    /// `.` and `..` are names that only a directory has.
+    fn require_directory(&mut self) -> Result<(), Errno> {
+        if self.host.is_empty() {
+            return Ok(());
+        }
+        let stat = kernel::fstatat(AT_FDCWD, self.host.as_ptr(), 0)?;
+        if stat.st_mode & libc::S_IFMT == libc::S_IFDIR { Ok(()) } else { Err(Errno::ENOTDIR) }
+    }
+
+    /// Goes up one component; `/` is above itself.
+    fn leave(&mut self, instance: &Instance<'_>) -> Result<(), Errno> {
+        let end = self.app.bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        let mut above = Text::<MAX_PATH>::new();
+        above.push(self.app.bytes().get(..end).unwrap_or(&[]))?;
+        self.start(instance, above.bytes())
+    }
+
+    /// Puts a path before what is still to be walked.
+    fn queue(&mut self, path: &[u8]) -> Result<(), Errno> {
+        for name in path.rsplit(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+            self.pending.push(b"/")?;
+            self.pending.push(name)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next component. Some(true) if it was the last one.
+    fn step(&mut self, instance: &Instance<'_>) -> Result<Option<bool>, Errno> {
+        loop {
+            let pending = self.pending.bytes();
+            let Some(slash) = pending.iter().rposition(|byte| *byte == b'/') else { return Ok(None) };
+            let mut name = Text::<MAX_PATH>::new();
+            name.push(pending.get(slash + 1..).unwrap_or(&[]))?;
+            self.pending.truncate(slash);
+            match name.bytes() {
+                b"." => self.require_directory()?,
+                b".." => {
+                    self.require_directory()?;
+                    self.leave(instance)?;
+                    if self.pending.is_empty() {
+                        return Ok(None);
+                    }
+                }
+                name => {
+                    self.enter(instance, name)?;
+                    return Ok(Some(self.pending.is_empty()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! open: openat(2), openat2(2), creat(2).
+//!
+//! Under a mount the call itself asks for `RESOLVE_NO_SYMLINKS`, so that the
+//! common case costs no call more than natively.
+
+use view::Access;
+
+use super::base::Cursor;
+use super::lexical::Look;
+use super::place::{self, Place, Scratch, Want};
+use super::{note_directory, note_open, scan};
+use crate::kernel::{self, OpenHow, RESOLVE_NO_SYMLINKS};
+use crate::{Answer, Errno, Instance};
+
+/// The flags that openat(2) knows. It ignores others; openat2(2) refuses them.
+pub const OPEN_FLAGS: i32 = libc::O_ACCMODE
+    | libc::O_CREAT
+    | libc::O_EXCL
+    | libc::O_NOCTTY
+    | libc::O_TRUNC
+    | libc::O_APPEND
+    | libc::O_NONBLOCK
+    | libc::O_SYNC
+    | libc::O_ASYNC
+    | libc::O_DIRECT
+    | O_LARGEFILE
+    | libc::O_DIRECTORY
+    | libc::O_NOFOLLOW
+    | libc::O_NOATIME
+    | libc::O_CLOEXEC
+    | libc::O_PATH
+    | libc::O_TMPFILE;
+
+/// libc calls it 0 on x86-64, where glibc never sets it; other callers do.
+const O_LARGEFILE: i32 = 0o100_000;
+
+const WITH_PATH: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+
+impl Instance<'_> {
+    /// openat(2)
+    #[inline]
+    pub fn openat(&self, dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Answer {
+        let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
+        match self.look_up(dirfd, path, want) {
+            Look::Untouched => Answer::Pass,
+            look => self.open_place(dirfd, path, look, flags, mode),
+        }
+    }
+
+    #[inline(never)]
+    fn open_place(&self, dirfd: i32, path: *const u8, look: Look, flags: i32, mode: u32) -> Answer {
+        let mut scratch = Scratch::new();
+        let opened = match look {
+            Look::Untouched | Look::Boundary(_) => return Answer::Pass,
+            Look::Mapped { node, ends_at_node, rest } => {
+                self.open_mapped(dirfd, path, (node, ends_at_node, rest), flags, mode, &mut scratch)
+            }
+            Look::Walk => self.open_walked(dirfd, path, flags, mode, &mut scratch),
+        };
+        if let Ok(fd) = opened {
+            note_open(fd);
+        }
+        Answer::Done(opened.map(|fd| fd as usize))
+    }
+
+    fn open_mapped(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        (node, ends_at_node, rest): (view::NodeId, bool, Option<*const u8>),
+        flags: i32,
+        mode: u32,
+        scratch: &mut Scratch,
+    ) -> Result<i32, Errno> {
+        let id = self.view.region(node);
+        let place = match self.unconfirmed(dirfd, path, node, ends_at_node, rest, scratch)? {
+            Some(place) => place,
+            None => return self.open_walked(dirfd, path, flags, mode, scratch),
+        };
+        if writes(flags) && self.view.mount(id).access == Access::ReadOnly {
+            // The exact errno takes a resolved place.
+            return self.open_walked(dirfd, path, flags, mode, scratch);
+        }
+        match kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS)) {
+            // A link on the way; or a kernel, or a filter, without openat2.
+            Err(Errno::ELOOP | Errno::ENOSYS | Errno::EPERM) => {
+                drop(place);
+                self.open_walked(dirfd, path, flags, mode, scratch)
+            }
+            answer => answer,
+        }
+    }
+
+    fn open_walked(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        flags: i32,
+        mode: u32,
+        scratch: &mut Scratch,
+    ) -> Result<i32, Errno> {
+        // O_CREAT with O_EXCL does not follow a link in the last place.
+        let exclusive = flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL;
+        let follow = flags & libc::O_NOFOLLOW == 0 && !exclusive;
+        let place = self.walk(dirfd, path, follow, scratch)?;
+        if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly {
+            return open_read_only(&place, flags, mode);
+        }
+        kernel::openat(place.dirfd, place.path, flags, mode)
+    }
+
+    /// openat2(2)
+    pub fn openat2(&self, dirfd: i32, path: *const u8, how: &OpenHow) -> Answer {
+        let flags = how.flags as i32;
+        // A path that must stay below the descriptor, or meet no link, means
+        // the same on the host; so does one that the descriptor is the root of.
+        const CONFINED: u64 = libc::RESOLVE_BENEATH | libc::RESOLVE_IN_ROOT;
+        let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
+        let look = if how.resolve & CONFINED != 0 { self.look_up(dirfd, c".".as_ptr().cast(), want) } else { self.look_up(dirfd, path, want) };
+        let mut scratch = Scratch::new();
+        let answer = match look {
+            Look::Untouched | Look::Boundary(_) => return Answer::Pass,
+            _ if how.resolve & CONFINED != 0 => {
+                let id = self.view.region(self.base(dirfd).node);
+                if writes(flags) && self.view.mount(id).access == Access::ReadOnly {
+                    Err(Errno::EROFS)
+                } else {
+                    kernel::openat2(dirfd, path, how)
+                }
+            }
+            _ => match self.walk(dirfd, path, want.follow && how.resolve & RESOLVE_NO_SYMLINKS == 0, &mut scratch) {
+                Err(errno) => Err(errno),
+                Ok(place) if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly => {
+                    open_read_only(&place, flags, how.mode as u32)
+                }
+                Ok(place) => kernel::openat2(place.dirfd, place.path, how),
+            },
+        };
+        if let Ok(fd) = answer {
+            note_open(fd);
+        }
+        Answer::Done(answer.map(|fd| fd as usize))
+    }
+
+    /// Notes what an open that passed has given: a directory is worth knowing,
+    /// since paths may be relative to it.
+    #[inline]
+    pub fn opened(&self, dirfd: i32, path: *const u8, flags: i32, fd: i32) {
+        if flags & libc::O_DIRECTORY == 0 { note_open(fd) } else { self.opened_directory(dirfd, path, fd) }
+    }
+
+    /// The same, where it is known to be a directory.
+    #[inline(never)]
+    pub fn opened_directory(&self, dirfd: i32, path: *const u8, fd: i32) {
+        // SAFETY: the open succeeded, so the string is one.
+        let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
+        let start = if path.first() == Some(&b'/') { Cursor::at(self.view.app_root()) } else { self.base(dirfd) };
+        let mut names = scan::components(path);
+        let cursor = names.try_fold(start, |cursor, name| {
+            if name == b".." { cursor.up(&self.view) } else { Some(cursor.down(&self.view, name)) }
+        });
+        // Where a link of the host may have led elsewhere in the tree, ask when it matters.
+        let certain = cursor.filter(|cursor| cursor.below > 0 && self.passes(cursor.node));
+        note_directory(fd, certain);
+    }
+}
+
+/// Whether the flags ask for more than reading.
+fn writes(flags: i32) -> bool {
+    flags & libc::O_PATH == 0
+        && (flags & libc::O_ACCMODE != libc::O_RDONLY || flags & (libc::O_CREAT | libc::O_TRUNC) != 0)
+}
+
+/// What openat(2) makes of its flags and mode, in openat2's words.
+fn how(flags: i32, mode: u32, resolve: u64) -> OpenHow {
+    let known = flags & if flags & libc::O_PATH != 0 { WITH_PATH } else { OPEN_FLAGS };
+    let makes = known & libc::O_CREAT != 0 || known & libc::O_TMPFILE == libc::O_TMPFILE;
+    OpenHow { flags: known as u32 as u64, mode: if makes { u64::from(mode & 0o7777) } else { 0 }, resolve }
+}
+
+/// An open that would write, on a mount that is read-only: what the kernel
+/// says of such a mount. What is no regular file or directory is not the
+/// mount's to protect.
+fn open_read_only(place: &Place, flags: i32, mode: u32) -> Result<i32, Errno> {
+    let tmpfile = flags & libc::O_TMPFILE == libc::O_TMPFILE;
+    let makes = flags & libc::O_CREAT != 0;
+    let no_follow = if flags & libc::O_NOFOLLOW != 0 { libc::AT_SYMLINK_NOFOLLOW } else { 0 };
+    match kernel::fstatat(place.dirfd, place.path, no_follow) {
+        Err(Errno::ENOENT) if makes => {
+            place::parent_exists(place)?;
+            Err(Errno::EROFS)
+        }
+        Err(errno) => Err(errno),
+        Ok(_) if makes && flags & libc::O_EXCL != 0 => Err(Errno::EEXIST),
+        Ok(stat) => match stat.st_mode & libc::S_IFMT {
+            libc::S_IFDIR if !tmpfile => Err(Errno::EISDIR),
+            libc::S_IFREG | libc::S_IFDIR => {
+                if flags & libc::O_ACCMODE == libc::O_RDONLY && flags & libc::O_TRUNC == 0 {
+                    return kernel::openat(place.dirfd, place.path, flags & !libc::O_CREAT, mode);
+                }
+                kernel::faccessat(place.dirfd, place.path, libc::F_OK)?;
+                Err(Errno::EROFS)
+            }
+            _ => kernel::openat(place.dirfd, place.path, flags, mode),
+        },
+    }
+}
+

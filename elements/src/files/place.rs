@@ -1,0 +1,312 @@
+//! From the letters of a path to a host path that means the same.
+//!
+//! The kernel resolves the host path, so it must hold no symbolic link that
+//! the kernel would follow into the host's tree instead of the app's. The
+//! source of a mount is canonical. What follows it is confirmed with one call
+//! (openat2 with `RESOLVE_NO_SYMLINKS`) and remembered in the instance's
+//! table of directories; where a link lies on the way, [`super::namei`] walks.
+
+use view::{Access, Kind, NodeId};
+
+use super::base::decimal;
+use super::lexical::Look;
+use super::text::Text;
+use super::{MAX_PATH, scan};
+use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
+use crate::shared::path_hash;
+use crate::{Errno, Instance};
+
+/// Room for one host path.
+pub type Scratch = Text<MAX_PATH>;
+
+/// What a call does to the place it names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Only looks.
+    None,
+    /// Changes what is there: mode, owner, times, size, attributes.
+    Modify,
+    /// Makes a new name.
+    Create,
+    /// Takes a name away. The errno is for a directory that mounts lie below.
+    Remove(Errno),
+}
+
+/// How a path is to be resolved, and what for.
+#[derive(Clone, Copy, Debug)]
+pub struct Want {
+    /// Whether a symbolic link as the last component is followed.
+    pub follow: bool,
+    /// What the call does.
+    pub change: Change,
+}
+
+impl Want {
+    /// Looks at what the path leads to.
+    pub const LOOK: Want = Want { follow: true, change: Change::None };
+    /// Looks at the last component itself.
+    pub const LOOK_AT_LINK: Want = Want { follow: false, change: Change::None };
+    /// Changes what the path leads to.
+    pub const MODIFY: Want = Want { follow: true, change: Change::Modify };
+    /// Changes the last component itself.
+    pub const MODIFY_LINK: Want = Want { follow: false, change: Change::Modify };
+    /// Makes the last component.
+    pub const CREATE: Want = Want { follow: false, change: Change::Create };
+
+    /// The same, following the last component or not.
+    pub const fn following(self, follow: bool) -> Want {
+        Want { follow, ..self }
+    }
+}
+
+/// What to hand to the kernel for a path.
+pub struct Place {
+    /// The descriptor that `path` is relative to, if it is relative.
+    pub dirfd: i32,
+    /// The path.
+    pub path: *const u8,
+    /// The mount that governs the place.
+    pub mount: u32,
+    /// The node, where the path ends at one.
+    pub node: Option<NodeId>,
+    /// A descriptor made for the occasion.
+    opened: Option<i32>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(fd) = self.opened {
+            kernel::close(fd);
+        }
+    }
+}
+
+impl Place {
+    pub(super) fn new(dirfd: i32, path: *const u8, mount: u32, node: Option<NodeId>) -> Place {
+        Place { dirfd, path, mount, node, opened: None }
+    }
+
+    /// Makes a call that takes a path and no descriptor. A path relative to
+    /// one goes by /proc then.
+    ///
+    /// # Errors
+    ///
+    /// The call's, or `ENAMETOOLONG` where the way by /proc does not fit.
+    pub fn with_path(&self, call: impl FnOnce(*const u8) -> Result<usize, Errno>) -> Result<usize, Errno> {
+        if self.dirfd == AT_FDCWD {
+            return call(self.path);
+        }
+        let mut text = Scratch::new();
+        text.push(b"/proc/self/fd/")?;
+        text.push(decimal(u32::try_from(self.dirfd).unwrap_or(u32::MAX), &mut [0; 10]))?;
+        text.push(b"/")?;
+        // SAFETY: a place's path is a string that ends in NUL.
+        text.push(unsafe { core::slice::from_raw_parts(self.path, scan::length(self.path)) })?;
+        call(text.as_ptr())
+    }
+}
+
+impl Instance<'_> {
+    /// Finds the host's place for a path that [`Self::look_up`] has read.
+    /// None: the kernel's own answer is right after all.
+    pub(super) fn place(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        look: Look,
+        want: Want,
+        scratch: &mut Scratch,
+    ) -> Result<Option<Place>, Errno> {
+        let place = match look {
+            Look::Untouched => return Ok(None),
+            Look::Boundary(_) => {
+                return if let Change::Remove(errno) = want.change { Err(errno) } else { Ok(None) };
+            }
+            Look::Mapped { node, ends_at_node, rest } => {
+                let quick = self.quick(dirfd, path, node, ends_at_node, rest, scratch)?;
+                match quick {
+                    Some(place) if !want.follow || !is_link(&place) => place,
+                    _ => self.walk(dirfd, path, want.follow, scratch)?,
+                }
+            }
+            Look::Walk => self.walk(dirfd, path, want.follow, scratch)?,
+        };
+        self.refuse(&place, want)?;
+        Ok(Some(place))
+    }
+
+    /// The place by letters, with no link above the last component. None: a
+    /// link lies on the way, so walk.
+    fn quick(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        node: NodeId,
+        ends_at_node: bool,
+        rest: Option<*const u8>,
+        scratch: &mut Scratch,
+    ) -> Result<Option<Place>, Errno> {
+        let place = self.unconfirmed(dirfd, path, node, ends_at_node, rest, scratch)?;
+        let Some(place) = place else { return Ok(None) };
+        let plain = match rest {
+            None => self.is_relative_plain(dirfd, path),
+            Some(_) if place.opened.is_some() => false,
+            Some(_) => self.is_plain(scratch.bytes(), self.view.mount(place.mount).source.len()),
+        };
+        Ok(plain.then_some(place))
+    }
+
+    /// The place by letters alone, for a call that has the kernel resolve it
+    /// without links. None: the letters do not suffice.
+    pub(super) fn unconfirmed(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        node: NodeId,
+        ends_at_node: bool,
+        rest: Option<*const u8>,
+        scratch: &mut Scratch,
+    ) -> Result<Option<Place>, Errno> {
+        let id = self.view.region(node);
+        let mount = self.view.mount(id);
+        match mount.kind {
+            Kind::Hidden => return Err(Errno::ENOENT),
+            Kind::Denied => return Err(Errno::EACCES),
+            Kind::Link | Kind::Pass => return Ok(None),
+            Kind::Host | Kind::Content | Kind::Empty | Kind::Scaffold => {}
+        }
+        let node = ends_at_node.then_some(node);
+        let Some(rest) = rest else {
+            return Ok(Some(Place::new(dirfd, path, id, node)));
+        };
+        // SAFETY: `rest` is the tail of a string that has been read up to its NUL.
+        let rest = unsafe { core::slice::from_raw_parts(rest, scan::length(rest)) };
+        scratch.truncate(0);
+        scratch.push(mount.source)?;
+        if scratch.push(rest).is_err() {
+            return self.beyond_path_max(mount.source, rest, id, node, scratch).map(Some);
+        }
+        Ok(Some(Place::new(AT_FDCWD, scratch.as_ptr(), id, node)))
+    }
+
+    /// A host path that is longer than the kernel takes, from one that was
+    /// not: enter the source first.
+    fn beyond_path_max(
+        &self,
+        source: &[u8],
+        rest: &[u8],
+        mount: u32,
+        node: Option<NodeId>,
+        scratch: &mut Scratch,
+    ) -> Result<Place, Errno> {
+        scratch.truncate(0);
+        scratch.push(source)?;
+        let dirfd = kernel::openat(AT_FDCWD, scratch.as_ptr(), libc::O_PATH | libc::O_CLOEXEC, 0)?;
+        scratch.truncate(0);
+        let mut place = Place::new(dirfd, core::ptr::null(), mount, node);
+        place.opened = Some(dirfd);
+        let start = rest.iter().position(|byte| *byte != b'/').unwrap_or(rest.len());
+        scratch.push(rest.get(start..).unwrap_or(&[]))?;
+        place.path = scratch.as_ptr();
+        Ok(place)
+    }
+
+    /// Whether no symbolic link lies above the last component of a host path.
+    /// The first `trusted` bytes are known to hold none. Errors of the kernel
+    /// do not count: the call itself will meet them.
+    fn is_plain(&self, path: &[u8], trusted: usize) -> bool {
+        let Some(end) = parent_end(path) else { return true };
+        if end <= trusted {
+            return true;
+        }
+        let parent = path.get(..end).unwrap_or(&[]);
+        let hash = path_hash(parent);
+        if self.shared.is_some_and(|shared| shared.is_plain(hash)) {
+            return true;
+        }
+        let confirmed = confirm(AT_FDCWD, parent);
+        if let (Some(shared), Ok(())) = (self.shared, confirmed) {
+            shared.set_plain(hash);
+        }
+        is_no_link(confirmed)
+    }
+
+    /// The same for a path relative to a descriptor in a mount.
+    fn is_relative_plain(&self, dirfd: i32, path: *const u8) -> bool {
+        // SAFETY: a string that has been read up to its NUL.
+        let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
+        match parent_end(path) {
+            None => true,
+            Some(end) => is_no_link(confirm(dirfd, path.get(..end).unwrap_or(&[]))),
+        }
+    }
+
+    /// Refuses what the mount at the place does not allow, as the kernel
+    /// would: names first, then mount points, then `EROFS`.
+    pub(super) fn refuse(&self, place: &Place, want: Want) -> Result<(), Errno> {
+        let point = place.node.is_some_and(|node| self.view.is_mount_point(node));
+        let mount = self.view.mount(place.mount);
+        match want.change {
+            Change::None => Ok(()),
+            Change::Create if place.node.is_some() => Err(Errno::EEXIST),
+            Change::Remove(errno) if place.node.is_some() => {
+                let busy = point && (errno != Errno::EISDIR || !mount.is_dir);
+                Err(if busy { Errno::EBUSY } else { errno })
+            }
+            _ if mount.access == Access::ReadWrite => Ok(()),
+            Change::Modify => {
+                let flags = if want.follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+                kernel::fstatat(place.dirfd, place.path, flags)?;
+                Err(Errno::EROFS)
+            }
+            Change::Create if exists(place) => Err(Errno::EEXIST),
+            Change::Create | Change::Remove(_) => {
+                parent_exists(place)?;
+                Err(Errno::EROFS)
+            }
+        }
+    }
+}
+
+fn exists(place: &Place) -> bool {
+    kernel::fstatat(place.dirfd, place.path, libc::AT_SYMLINK_NOFOLLOW).is_ok()
+}
+
+/// Whether the directory that the last component is in can be entered.
+pub(super) fn parent_exists(place: &Place) -> Result<(), Errno> {
+    // SAFETY: a place's path is a string that ends in NUL.
+    let bytes = unsafe { core::slice::from_raw_parts(place.path, scan::length(place.path)) };
+    let Some(end) = parent_end(bytes) else { return Ok(()) };
+    let mut parent = Scratch::new();
+    parent.push(bytes.get(..end).unwrap_or(&[]))?;
+    parent.push(b"/.")?;
+    kernel::fstatat(place.dirfd, parent.as_ptr(), 0).map(|_| ())
+}
+
+/// Where the parent of a path's last component ends, slashes at the end of the
+/// path aside. None where the path is one component.
+fn parent_end(path: &[u8]) -> Option<usize> {
+    let last = path.iter().rposition(|byte| *byte != b'/')?;
+    path.get(..last)?.iter().rposition(|byte| *byte == b'/')
+}
+
+/// Asks the kernel to resolve a path and to meet no symbolic link.
+fn confirm(dirfd: i32, path: &[u8]) -> Result<(), Errno> {
+    let mut text = Scratch::new();
+    text.push(path)?;
+    let flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
+    let how = OpenHow { flags, mode: 0, resolve: RESOLVE_NO_SYMLINKS };
+    kernel::openat2(dirfd, text.as_ptr(), &how).map(kernel::close)
+}
+
+/// Whether the answer of [`confirm`] rules a link out: what is missing or
+/// closed is so for the call as well.
+fn is_no_link(confirmed: Result<(), Errno>) -> bool {
+    matches!(confirmed, Ok(()) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES))
+}
+
+/// Whether the last component is a symbolic link.
+fn is_link(place: &Place) -> bool {
+    let mut target = [0];
+    kernel::readlinkat(place.dirfd, place.path, &mut target).is_ok()
+}

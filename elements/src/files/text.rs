@@ -1,0 +1,89 @@
+//! A path in the making: bytes on the stack that end in NUL.
+
+use core::mem::MaybeUninit;
+
+use crate::errno::Errno;
+
+/// Up to `N - 1` bytes and the NUL that the kernel wants after them. Nothing
+/// is cleared when one is made: a fresh one costs a stack pointer's move.
+pub struct Text<const N: usize> {
+    bytes: [MaybeUninit<u8>; N],
+    len: usize,
+}
+
+impl<const N: usize> Text<N> {
+    /// Nothing yet.
+    #[inline]
+    #[expect(clippy::new_without_default, reason = "a default would promise cleared bytes")]
+    pub fn new() -> Text<N> {
+        Text { bytes: [MaybeUninit::uninit(); N], len: 0 }
+    }
+
+    /// The bytes so far.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the first `len` bytes have been written.
+        unsafe { core::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.len) }
+    }
+
+    /// How many bytes there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds bytes.
+    ///
+    /// # Errors
+    ///
+    /// `ENAMETOOLONG` where they and a NUL do not fit; nothing is added then.
+    #[inline]
+    pub fn push(&mut self, more: &[u8]) -> Result<(), Errno> {
+        let end = self.len + more.len();
+        if end >= N {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        // SAFETY: the range lies within the array, which `more` cannot overlap.
+        unsafe {
+            let to = self.bytes.as_mut_ptr().cast::<u8>().add(self.len);
+            core::ptr::copy_nonoverlapping(more.as_ptr(), to, more.len());
+        }
+        self.len = end;
+        Ok(())
+    }
+
+    /// Cuts off all after the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Writes the NUL and gives what the kernel takes.
+    #[inline]
+    pub fn as_ptr(&mut self) -> *const u8 {
+        if let Some(end) = self.bytes.get_mut(self.len) {
+            end.write(0);
+        }
+        self.bytes.as_ptr().cast()
+    }
+
+    /// Lets `fill` write into the room that is left, and keeps as many bytes as it says.
+    ///
+    /// # Errors
+    ///
+    /// What `fill` answers; nothing is added then.
+    pub fn fill(&mut self, fill: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<usize, Errno> {
+        let room = self.bytes.get_mut(self.len..N - 1).unwrap_or(&mut []);
+        room.fill(MaybeUninit::new(0));
+        // SAFETY: all of it has just been written.
+        let room = unsafe { core::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<u8>(), room.len()) };
+        let limit = room.len();
+        let added = fill(room)?.min(limit);
+        self.len += added;
+        Ok(added)
+    }
+}

@@ -1,0 +1,117 @@
+//! Calls on files. A `*const u8` that is called `path` points to a string
+//! that ends in NUL; the kernel checks it and answers `EFAULT` where it does
+//! not, so these functions are safe to call with any pointer to read from.
+
+use super::syscall;
+use crate::errno::Errno;
+
+/// `struct open_how`, see openat2(2).
+#[repr(C)]
+pub struct OpenHow {
+    /// `O_*` flags.
+    pub flags: u64,
+    /// The mode of a created file.
+    pub mode: u64,
+    /// `RESOLVE_*` flags.
+    pub resolve: u64,
+}
+
+/// `RESOLVE_NO_SYMLINKS` of openat2(2).
+pub const RESOLVE_NO_SYMLINKS: u64 = 0x04;
+
+const fn fd(fd: i32) -> usize {
+    fd as isize as usize
+}
+
+/// openat(2)
+pub fn openat(dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Result<i32, Errno> {
+    // SAFETY: the kernel only reads the string.
+    let ret = unsafe {
+        syscall(libc::SYS_openat, [fd(dirfd), path as usize, flags as usize, mode as usize, 0, 0])
+    };
+    ret.map(|fd| fd as i32)
+}
+
+/// openat2(2)
+pub fn openat2(dirfd: i32, path: *const u8, how: &OpenHow) -> Result<i32, Errno> {
+    let how = core::ptr::from_ref(how) as usize;
+    // SAFETY: the kernel only reads the string and the struct.
+    let ret = unsafe {
+        syscall(libc::SYS_openat2, [fd(dirfd), path as usize, how, size_of::<OpenHow>(), 0, 0])
+    };
+    ret.map(|fd| fd as i32)
+}
+
+/// close(2)
+pub fn close(file: i32) {
+    // SAFETY: touches no memory. An error leaves the descriptor closed all the same.
+    let _ = unsafe { syscall(libc::SYS_close, [fd(file), 0, 0, 0, 0, 0]) };
+}
+
+/// read(2), all that fits.
+pub fn read(file: i32, buf: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes no more than the slice's length.
+    unsafe { syscall(libc::SYS_read, [fd(file), buf.as_mut_ptr() as usize, buf.len(), 0, 0, 0]) }
+}
+
+/// pread(2)
+pub fn pread(file: i32, buf: &mut [u8], offset: u64) -> Result<usize, Errno> {
+    let at = buf.as_mut_ptr() as usize;
+    // SAFETY: the kernel writes no more than the slice's length.
+    unsafe { syscall(libc::SYS_pread64, [fd(file), at, buf.len(), offset as usize, 0, 0]) }
+}
+
+/// write(2)
+pub fn write(file: i32, buf: &[u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel only reads the slice.
+    unsafe { syscall(libc::SYS_write, [fd(file), buf.as_ptr() as usize, buf.len(), 0, 0, 0]) }
+}
+
+/// newfstatat(2)
+pub fn fstatat(dirfd: i32, path: *const u8, flags: i32) -> Result<libc::stat, Errno> {
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
+    let args = [fd(dirfd), path as usize, stat.as_mut_ptr() as usize, flags as usize, 0, 0];
+    // SAFETY: the kernel writes one struct stat.
+    unsafe { syscall(libc::SYS_newfstatat, args) }?;
+    // SAFETY: the call succeeded, so the kernel has filled it.
+    Ok(unsafe { stat.assume_init() })
+}
+
+/// readlinkat(2): how many bytes of `buf` the target took.
+pub fn readlinkat(dirfd: i32, path: *const u8, buf: &mut [u8]) -> Result<usize, Errno> {
+    let args = [fd(dirfd), path as usize, buf.as_mut_ptr() as usize, buf.len(), 0, 0];
+    // SAFETY: the kernel writes no more than the slice's length.
+    unsafe { syscall(libc::SYS_readlinkat, args) }
+}
+
+/// faccessat2(2) with no flags: by the effective rights would need `AT_EACCESS`.
+pub fn faccessat(dirfd: i32, path: *const u8, mode: i32) -> Result<(), Errno> {
+    // SAFETY: the kernel only reads the string.
+    unsafe { syscall(libc::SYS_faccessat, [fd(dirfd), path as usize, mode as usize, 0, 0, 0]) }?;
+    Ok(())
+}
+
+/// getcwd(2): the length of the path in `buf`, without its NUL.
+pub fn getcwd(buf: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes no more than the slice's length.
+    let len = unsafe { syscall(libc::SYS_getcwd, [buf.as_mut_ptr() as usize, buf.len(), 0, 0, 0, 0]) }?;
+    Ok(len.saturating_sub(1))
+}
+
+/// getdents64(2): how many bytes of `buf` the entries took.
+pub fn getdents64(dir: i32, buf: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes no more than the slice's length.
+    unsafe { syscall(libc::SYS_getdents64, [fd(dir), buf.as_mut_ptr() as usize, buf.len(), 0, 0, 0]) }
+}
+
+/// lseek(2)
+pub fn lseek(file: i32, offset: i64, whence: i32) -> Result<usize, Errno> {
+    // SAFETY: touches no memory.
+    unsafe { syscall(libc::SYS_lseek, [fd(file), offset as usize, whence as usize, 0, 0, 0]) }
+}
+
+/// fgetxattr(2): whether the descriptor's file has the attribute `name` (which ends in NUL).
+pub fn has_xattr(file: i32, name: &core::ffi::CStr) -> bool {
+    // SAFETY: the kernel reads the name and, with size 0, writes nothing.
+    unsafe { syscall(libc::SYS_fgetxattr, [fd(file), name.as_ptr() as usize, 0, 0, 0, 0]) }.is_ok()
+}

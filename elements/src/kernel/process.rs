@@ -1,0 +1,93 @@
+//! Calls on processes and their memory.
+
+use super::syscall;
+use crate::errno::Errno;
+
+/// getpid(2)
+pub fn getpid() -> i32 {
+    // SAFETY: touches no memory and cannot fail.
+    unsafe { syscall(libc::SYS_getpid, [0; 6]) }.unwrap_or(0) as i32
+}
+
+/// gettid(2)
+pub fn gettid() -> i32 {
+    // SAFETY: touches no memory and cannot fail.
+    unsafe { syscall(libc::SYS_gettid, [0; 6]) }.unwrap_or(0) as i32
+}
+
+/// geteuid(2)
+pub fn geteuid() -> u32 {
+    // SAFETY: touches no memory and cannot fail.
+    unsafe { syscall(libc::SYS_geteuid, [0; 6]) }.unwrap_or(0) as u32
+}
+
+/// getegid(2)
+pub fn getegid() -> u32 {
+    // SAFETY: touches no memory and cannot fail.
+    unsafe { syscall(libc::SYS_getegid, [0; 6]) }.unwrap_or(0) as u32
+}
+
+/// mmap(2) of a file from its start, shared. Gives the address.
+///
+/// A shared mapping of a file that nobody may write is as good as a private
+/// one, and costs the process no memory of its own.
+pub fn map_file(file: i32, len: usize, protection: i32) -> Result<usize, Errno> {
+    let args = [0, len, protection as usize, libc::MAP_SHARED as usize, file as usize, 0];
+    // SAFETY: the kernel picks a free range, so nothing that is mapped changes.
+    unsafe { syscall(libc::SYS_mmap, args) }
+}
+
+/// mmap(2) of fresh private memory. Gives the address.
+pub fn map_anonymous(len: usize) -> Result<usize, Errno> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let args = [0, len, protection as usize, flags as usize, usize::MAX, 0];
+    // SAFETY: the kernel picks a free range, so nothing that is mapped changes.
+    unsafe { syscall(libc::SYS_mmap, args) }
+}
+
+/// munmap(2)
+///
+/// # Safety
+///
+/// Nothing may use the range any more.
+pub unsafe fn unmap(address: usize, len: usize) {
+    // SAFETY: the caller has done with the range.
+    let _ = unsafe { syscall(libc::SYS_munmap, [address, len, 0, 0, 0, 0]) };
+}
+
+/// exit_group(2)
+pub fn exit(status: i32) -> ! {
+    loop {
+        // SAFETY: touches no memory and does not return.
+        let _ = unsafe { syscall(libc::SYS_exit_group, [status as usize, 0, 0, 0, 0, 0]) };
+    }
+}
+
+/// Whether the eight bytes at `address` can be read, without reading them.
+///
+/// rt_sigprocmask(2) copies its mask in before it looks at what to do with
+/// it, so a call that asks for nothing sensible answers `EFAULT` or `EINVAL`
+/// and changes nothing. It is the cheapest call that does.
+pub fn is_readable(address: usize) -> bool {
+    let nonsense = usize::MAX;
+    // SAFETY: the kernel reads eight bytes and refuses the request.
+    let ret = unsafe { syscall(libc::SYS_rt_sigprocmask, [nonsense, address, 0, 8, 0, 0]) };
+    ret != Err(Errno::EFAULT)
+}
+
+/// Whether the byte at `address` can be written. It keeps its value.
+///
+/// A word that holds the byte is compared and swapped with itself by
+/// futex(2)'s `FUTEX_WAKE_OP`, adding nothing.
+pub fn is_writable(address: usize) -> bool {
+    const FUTEX_WAKE_OP: usize = 5;
+    const PRIVATE: usize = 128;
+    // FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0)
+    const ADD_NOTHING: usize = 1 << 28;
+    let word = address & !3;
+    // SAFETY: an atomic addition of 0 changes nothing; nobody waits there
+    // whom a wake-up of no one could wake.
+    let ret = unsafe { syscall(libc::SYS_futex, [word, FUTEX_WAKE_OP | PRIVATE, 0, 0, word, ADD_NOTHING]) };
+    ret != Err(Errno::EFAULT)
+}

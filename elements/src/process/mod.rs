@@ -1,0 +1,1 @@
+//! The process element: what becomes of a program when it starts another.

@@ -1,0 +1,81 @@
+//! The instance's shared page: what its processes tell each other.
+//!
+//! A small file that every process of the instance maps for reading and
+//! writing. It holds plain atomics only, so a process may die at any point
+//! without leaving it in a state that another trips over. All zeros is the
+//! right state to begin with.
+//!
+//! The table of directories answers "did somebody look already, and was
+//! there no symbolic link on the way?" for the host directories behind
+//! mounts. An entry is the hash of a directory's path, mixed with the epoch.
+//! When a directory goes away the epoch moves on, and with it all entries
+//! lose their meaning at once. A program on the host that is not of the
+//! instance can replace a directory unseen: docs/limitations.md says so.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// How many bytes of the file are mapped.
+pub const LEN: usize = 64 * 1024;
+
+const DIRECTORIES: usize = 4096;
+
+/// The layout of the file. Every field is zero in a new one.
+#[repr(C)]
+pub struct Shared {
+    checked_in: AtomicU64,
+    epoch: AtomicU32,
+    reserved: [u32; 13],
+    directories: [AtomicU64; DIRECTORIES],
+}
+
+const _: () = assert!(size_of::<Shared>() <= LEN);
+
+impl Shared {
+    /// Says that one more process runs covered.
+    pub fn check_in(&self) {
+        self.checked_in.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many processes have checked in.
+    pub fn checked_in(&self) -> u64 {
+        self.checked_in.load(Ordering::Relaxed)
+    }
+
+    fn entry(&self, hash: u64) -> (&AtomicU64, u64) {
+        let epoch = u64::from(self.epoch.load(Ordering::Acquire));
+        let value = (hash ^ epoch.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1;
+        // The table's size is a power of two, so the index is in range.
+        (&self.directories[(hash >> 20) as usize % DIRECTORIES], value)
+    }
+
+    /// Whether the directory with this hash is known to be reached without a symbolic link.
+    pub fn is_plain(&self, hash: u64) -> bool {
+        let (entry, value) = self.entry(hash);
+        entry.load(Ordering::Acquire) == value
+    }
+
+    /// Remembers that it is.
+    pub fn set_plain(&self, hash: u64) {
+        let (entry, value) = self.entry(hash);
+        entry.store(value, Ordering::Release);
+    }
+
+    /// Forgets all: a directory is about to go, or has gone, and a link may take its name.
+    pub fn forget_directories(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// The hash of a host path, as [`Shared::is_plain`] wants it: a word at a
+/// time, since it is made on every call below a mount.
+pub fn path_hash(path: &[u8]) -> u64 {
+    let mut hash = path.len() as u64;
+    let mut words = path.chunks_exact(8);
+    for word in &mut words {
+        let word = word.try_into().map_or(0, u64::from_le_bytes);
+        hash = (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    let tail = words.remainder().iter().fold(0, |tail, byte| tail << 8 | u64::from(*byte));
+    hash = (hash.rotate_left(5) ^ tail).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ (hash >> 32)
+}

@@ -1,0 +1,107 @@
+//! Whether the program's pointers can be read.
+//!
+//! The kernel answers `EFAULT` for a pointer that leads nowhere; code that
+//! reads the program's strings itself would crash instead. Asking the kernel
+//! each time would cost a system call, so the answer is kept by page, and
+//! what is plainly there (the program's image, its stack, its heap) is not
+//! asked about at all. A page that the program unmaps after we have seen it
+//! is believed to be there: docs/limitations.md.
+
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+
+use crate::kernel;
+
+const PAGE: usize = 4096;
+const SEEN: usize = 256;
+const RANGES: usize = 64;
+
+/// Page numbers that were readable when last asked, by their low bits.
+static PAGES: [AtomicUsize; SEEN] = [const { AtomicUsize::new(0) }; SEEN];
+
+/// Ranges that stay readable for as long as the process runs: start and end.
+static KNOWN: [(AtomicUsize, AtomicUsize); RANGES] =
+    [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; RANGES];
+static KNOWN_COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Where libc keeps the end of the heap, and where the heap began.
+static BREAK: AtomicPtr<AtomicUsize> = AtomicPtr::new(core::ptr::null_mut());
+static HEAP: AtomicUsize = AtomicUsize::new(0);
+
+/// Tells of a range that stays readable. More than fit are asked about instead.
+pub fn note_range(start: usize, end: usize) {
+    let slot = KNOWN_COUNT.fetch_add(1, Ordering::Relaxed) as usize;
+    if let Some((from, to)) = KNOWN.get(slot) {
+        from.store(start, Ordering::Relaxed);
+        to.store(end, Ordering::Release);
+    }
+}
+
+/// Tells where libc keeps the program break: what it holds now is the heap's start.
+pub fn note_break(end: &'static AtomicUsize) {
+    HEAP.store(end.load(Ordering::Relaxed), Ordering::Relaxed);
+    BREAK.store(core::ptr::from_ref(end).cast_mut(), Ordering::Release);
+}
+
+fn seen(page: usize) -> Option<&'static AtomicUsize> {
+    PAGES.get(page % SEEN)
+}
+
+#[inline]
+fn is_seen(page: usize) -> bool {
+    seen(page).is_some_and(|entry| entry.load(Ordering::Relaxed) == page)
+}
+
+/// Whether a string that begins at `start` can be read up to its NUL, or for
+/// as long as a path may be.
+#[inline]
+pub fn is_string(start: *const u8) -> bool {
+    let page = start as usize / PAGE;
+    // A path is no longer than a page, so it lies in two pages at most.
+    (is_seen(page) && is_seen(page + 1)) || is_string_by_page(start)
+}
+
+#[inline(never)]
+fn is_string_by_page(start: *const u8) -> bool {
+    let page = start as usize / PAGE;
+    if !is_page(page) {
+        return false;
+    }
+    let room = PAGE - start as usize % PAGE;
+    // SAFETY: the page has just been found readable.
+    let head = unsafe { core::slice::from_raw_parts(start, room) };
+    head.contains(&0) || is_page(page + 1)
+}
+
+fn is_page(page: usize) -> bool {
+    if is_seen(page) {
+        return true;
+    }
+    let address = page * PAGE;
+    let readable = is_known(address) || kernel::is_readable(address);
+    if readable && let Some(entry) = seen(page) {
+        entry.store(page, Ordering::Relaxed);
+    }
+    readable
+}
+
+fn is_known(address: usize) -> bool {
+    // SAFETY: the pointer is null or came from a static reference.
+    if let Some(end) = unsafe { BREAK.load(Ordering::Acquire).as_ref() } {
+        let end = end.load(Ordering::Relaxed);
+        if address >= HEAP.load(Ordering::Relaxed) && address < end {
+            return true;
+        }
+    }
+    let count = KNOWN_COUNT.load(Ordering::Relaxed) as usize;
+    KNOWN.iter().take(count).any(|(start, end)| {
+        address < end.load(Ordering::Acquire) && address >= start.load(Ordering::Relaxed)
+    })
+}
+
+/// Whether `len` bytes at `start` can be written.
+///
+/// The first and the last byte speak for the rest, as a page is the least
+/// that differs and the buffers in question are shorter than one.
+pub fn is_writable(start: *mut u8, len: usize) -> bool {
+    len == 0 || kernel::is_writable(start as usize) && kernel::is_writable(start as usize + len - 1)
+}
