@@ -24,7 +24,8 @@ const DIRECTORIES: usize = 4096;
 pub struct Shared {
     checked_in: AtomicU64,
     epoch: AtomicU32,
-    reserved: [u32; 13],
+    said_uncovered: AtomicU32,
+    reserved: [u32; 12],
     directories: [AtomicU64; DIRECTORIES],
 }
 
@@ -39,6 +40,11 @@ impl Shared {
     /// How many processes have checked in.
     pub fn checked_in(&self) -> u64 {
         self.checked_in.load(Ordering::Relaxed)
+    }
+
+    /// Whether this is the first time that a program goes uncovered.
+    pub fn first_uncovered(&self) -> bool {
+        self.said_uncovered.swap(1, Ordering::Relaxed) == 0
     }
 
     fn entry(&self, hash: u64) -> (&AtomicU64, u64) {

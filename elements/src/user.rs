@@ -60,6 +60,12 @@ pub fn is_string(start: *const u8) -> bool {
     (is_seen(page) && is_seen(page + 1)) || is_string_by_page(start)
 }
 
+/// Whether the word at an aligned address can be read.
+#[inline]
+pub fn is_word(address: usize) -> bool {
+    address.is_multiple_of(size_of::<usize>()) && is_page(address / PAGE)
+}
+
 #[inline(never)]
 fn is_string_by_page(start: *const u8) -> bool {
     let page = start as usize / PAGE;

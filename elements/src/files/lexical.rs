@@ -21,7 +21,7 @@ pub enum Look {
     /// No mount is involved: the kernel's answer is the right one.
     Untouched,
     /// The host's own directory, but mount points lie below it.
-    Boundary(NodeId),
+    Boundary,
     /// In a mount's region.
     Mapped {
         /// The last node on the way.
@@ -121,7 +121,7 @@ impl Instance<'_> {
         if !self.passes(node) {
             return Look::Mapped { node, ends_at_node: true, rest };
         }
-        if self.view.has_children(node) { Look::Boundary(node) } else { Look::Untouched }
+        if self.view.has_children(node) { Look::Boundary } else { Look::Untouched }
     }
 
     /// Whether the node's region is the host's own tree.
@@ -167,6 +167,6 @@ impl Instance<'_> {
             }
         }
         let boundary = cursor.below == 0 && self.view.has_children(cursor.node);
-        if boundary { Look::Boundary(cursor.node) } else { Look::Untouched }
+        if boundary { Look::Boundary } else { Look::Untouched }
     }
 }

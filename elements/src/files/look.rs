@@ -164,7 +164,7 @@ impl Instance<'_> {
         scratch: &mut Scratch,
     ) -> Result<Option<*const u8>, Errno> {
         match self.look_up(dirfd, path, want) {
-            Look::Untouched | Look::Boundary(_) => Ok(None),
+            Look::Untouched | Look::Boundary => Ok(None),
             _ => {
                 let place = self.walk(dirfd, path, want.follow, scratch)?;
                 self.refuse(&place, want)?;

@@ -51,7 +51,7 @@ impl Instance<'_> {
     fn open_place(&self, dirfd: i32, path: *const u8, look: Look, flags: i32, mode: u32) -> Answer {
         let mut scratch = Scratch::new();
         let opened = match look {
-            Look::Untouched | Look::Boundary(_) => return Answer::Pass,
+            Look::Untouched | Look::Boundary => return Answer::Pass,
             Look::Mapped { node, ends_at_node, rest } => {
                 self.open_mapped(dirfd, path, (node, ends_at_node, rest), flags, mode, &mut scratch)
             }
@@ -119,7 +119,7 @@ impl Instance<'_> {
         let look = if how.resolve & CONFINED != 0 { self.look_up(dirfd, c".".as_ptr().cast(), want) } else { self.look_up(dirfd, path, want) };
         let mut scratch = Scratch::new();
         let answer = match look {
-            Look::Untouched | Look::Boundary(_) => return Answer::Pass,
+            Look::Untouched | Look::Boundary => return Answer::Pass,
             _ if how.resolve & CONFINED != 0 => {
                 let id = self.view.region(self.base(dirfd).node);
                 if writes(flags) && self.view.mount(id).access == Access::ReadOnly {

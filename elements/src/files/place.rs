@@ -119,7 +119,7 @@ impl Instance<'_> {
     ) -> Result<Option<Place>, Errno> {
         let place = match look {
             Look::Untouched => return Ok(None),
-            Look::Boundary(_) => {
+            Look::Boundary => {
                 return if let Change::Remove(errno) = want.change { Err(errno) } else { Ok(None) };
             }
             Look::Mapped { node, ends_at_node, rest } => {

@@ -28,7 +28,7 @@ impl Instance<'_> {
         let looks = (self.look_up(old_dir, old, want), self.look_up(new_dir, new, want));
         match looks {
             (Look::Untouched, Look::Untouched) => Answer::Pass,
-            (Look::Boundary(_), _) | (_, Look::Boundary(_)) => Answer::fail(Errno::EBUSY),
+            (Look::Boundary, _) | (_, Look::Boundary) => Answer::fail(Errno::EBUSY),
             (from, to) => Answer::Done(self.rename_places((old_dir, old, from), (new_dir, new, to), flags)),
         }
     }
@@ -86,7 +86,7 @@ impl Instance<'_> {
         let follow = flags & libc::AT_SYMLINK_FOLLOW != 0;
         let from = self.look_up(old_dir, old, Want::LOOK.following(follow));
         let to = self.look_up(new_dir, new, Want::CREATE);
-        if matches!((&from, &to), (Look::Untouched | Look::Boundary(_), Look::Untouched | Look::Boundary(_))) {
+        if matches!((&from, &to), (Look::Untouched | Look::Boundary, Look::Untouched | Look::Boundary)) {
             return Answer::Pass;
         }
         // SAFETY: look_up has found the string readable, or its end is untouched.

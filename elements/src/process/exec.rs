@@ -1,0 +1,301 @@
+//! Starting a program: execve(2) and execveat(2).
+//!
+//! The new program's environment gets the shim back into `LD_PRELOAD`,
+//! whatever else is in it. A script that the kernel cannot start itself,
+//! because it or its interpreter has another name on the host, is taken apart
+//! here, as the kernel would.
+//!
+//! All memory is on the stack, or mapped for the occasion: a vfork child must
+//! leave nothing in its parent's.
+
+use super::program::{HEAD, Program, Why, interpreter, look};
+use crate::files::{Scratch, Text, Want};
+use crate::kernel::{self, AT_FDCWD, syscall};
+use crate::{Errno, Instance, user};
+
+/// How many interpreters a script may lead through, as in the kernel.
+const MAX_INTERPRETERS: u32 = 5;
+/// How many pointers an array on the stack holds; longer ones are mapped.
+const ON_STACK: usize = 512;
+
+/// What to hand to the kernel, or to a function of libc that starts a program.
+pub struct Start {
+    /// The descriptor that `path` is relative to.
+    pub dirfd: i32,
+    /// The program's host path.
+    pub path: *const u8,
+    /// Its arguments.
+    pub argv: *const *const u8,
+    /// Its environment.
+    pub envp: *const *const u8,
+    /// Flags of execveat(2).
+    pub flags: i32,
+}
+
+type Strings = *const *const u8;
+
+impl Instance<'_> {
+    /// execve(2) and execveat(2): returns only where it fails.
+    pub fn execveat(&self, shim: &[u8], start: &Start) -> Errno {
+        let done = self.prepare(shim, start, 0, &mut |start| {
+            let dirfd = start.dirfd as usize;
+            let (path, argv, envp) = (start.path as usize, start.argv as usize, start.envp as usize);
+            let flags = start.flags as usize;
+            // SAFETY: the program's own strings, and ours.
+            unsafe {
+                if start.flags == 0 && start.dirfd == AT_FDCWD {
+                    syscall(libc::SYS_execve, [path, argv, envp, 0, 0, 0])
+                } else {
+                    syscall(libc::SYS_execveat, [dirfd, path, argv, envp, flags, 0])
+                }
+            }
+        });
+        done.err().unwrap_or(Errno::ENOSYS)
+    }
+
+    /// Makes what starts a program, and gives it to `call`. `shim` is the
+    /// host path of the shim.
+    ///
+    /// # Errors
+    ///
+    /// What execve(2) would answer, `EACCES` for a program that no door
+    /// covers (after one line to standard error), and `call`'s own.
+    pub fn prepare(
+        &self,
+        shim: &[u8],
+        start: &Start,
+        depth: u32,
+        call: &mut dyn FnMut(&Start) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        if depth > MAX_INTERPRETERS {
+            return Err(Errno::ELOOP);
+        }
+        let follow = start.flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+        let mut scratch = Scratch::new();
+        let by_descriptor = start.flags & libc::AT_EMPTY_PATH != 0;
+        let host = self.host_path(start.dirfd, start.path, Want::LOOK.following(follow), &mut scratch)?;
+        let (dirfd, path) = host.map_or((start.dirfd, start.path), |host| (AT_FDCWD, host));
+        let mut head = [0; HEAD];
+        let raises = self.view.flags() & view::flags::NO_NEW_PRIVS == 0;
+        let seen = look(dirfd, path, start.flags, raises, &mut head)?;
+        if let Some((Program::Script, len)) = seen
+            && !by_descriptor
+            && let Some((name, argument)) = interpreter(head.get(..len).unwrap_or(&[]))
+        {
+            return self.script(shim, start, (dirfd, path), host.is_some(), (name, argument), depth, call);
+        }
+        if let Some((Program::Uncovered(why), _)) = seen {
+            self.allow_uncovered(start.path, why)?;
+        }
+        let mut flags = start.flags;
+        if host.is_some() {
+            flags &= !libc::AT_EMPTY_PATH;
+        }
+        self.with_environment(shim, start.envp, &mut |envp| {
+            call(&Start { dirfd, path, argv: start.argv, envp, flags })
+        })
+    }
+
+    /// A script: its interpreter is a program of the app's tree.
+    #[expect(clippy::too_many_arguments, reason = "the state of one recursion")]
+    fn script(
+        &self,
+        shim: &[u8],
+        start: &Start,
+        (dirfd, path): (i32, *const u8),
+        elsewhere: bool,
+        (name, argument): (&[u8], Option<&[u8]>),
+        depth: u32,
+        call: &mut dyn FnMut(&Start) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        kernel::faccessat(dirfd, path, libc::X_OK)?;
+        let mut interpreter = Text::<256>::new();
+        interpreter.push(name)?;
+        let mut option = Text::<256>::new();
+        option.push(argument.unwrap_or(&[]))?;
+        let mut probe = Scratch::new();
+        let moved = self.host_path(AT_FDCWD, interpreter.as_ptr(), Want::LOOK, &mut probe)?.is_some();
+        if !elsewhere && !moved && start.dirfd == AT_FDCWD {
+            // The kernel starts it as well as we would; only see to the interpreter.
+            let program = Start {
+                dirfd: AT_FDCWD,
+                path: interpreter.as_ptr(),
+                argv: start.argv,
+                envp: start.envp,
+                flags: 0,
+            };
+            let mut nothing = |_: &Start| Ok(0);
+            self.prepare(shim, &program, depth + 1, &mut nothing)?;
+            return self.with_environment(shim, start.envp, &mut |envp| {
+                call(&Start { dirfd, path, argv: start.argv, envp, flags: start.flags })
+            });
+        }
+        let mut by_fd = Text::<{ 2 * crate::files::MAX_PATH }>::new();
+        let script = self.script_name(start, &mut by_fd)?;
+        let count = count(start.argv)?;
+        let mut made = Pointers::new(count + 4)?;
+        made.push(interpreter.as_ptr());
+        if argument.is_some() {
+            made.push(option.as_ptr());
+        }
+        made.push(script);
+        for index in 1..count {
+            // SAFETY: the array has been counted.
+            made.push(unsafe { *start.argv.add(index) });
+        }
+        let program =
+            Start { dirfd: AT_FDCWD, path: interpreter.as_ptr(), argv: made.finish(), envp: start.envp, flags: 0 };
+        self.prepare(shim, &program, depth + 1, call)
+    }
+
+    /// The name that the interpreter opens the script by: the app path, or
+    /// one by descriptor where it was named so.
+    fn script_name(
+        &self,
+        start: &Start,
+        text: &mut Text<{ 2 * crate::files::MAX_PATH }>,
+    ) -> Result<*const u8, Errno> {
+        // SAFETY: host_path has found the string readable.
+        let path = unsafe { core::ffi::CStr::from_ptr(start.path.cast()) }.to_bytes();
+        if start.dirfd == AT_FDCWD || path.first() == Some(&b'/') {
+            return Ok(start.path);
+        }
+        text.push(b"/dev/fd/")?;
+        text.push(crate::files::decimal(u32::try_from(start.dirfd).unwrap_or(u32::MAX), &mut [0; 10]))?;
+        text.push(b"/")?;
+        text.push(path)?;
+        Ok(text.as_ptr())
+    }
+
+    /// Refuses a program that no door covers, or lets it go and says so once.
+    fn allow_uncovered(&self, path: *const u8, why: Why) -> Result<(), Errno> {
+        let required = self.view.flags() & view::flags::COVERAGE_REQUIRED != 0;
+        if !required && !self.shared.is_none_or(crate::shared::Shared::first_uncovered) {
+            return Ok(());
+        }
+        let mut line = Text::<{ 3 * crate::files::MAX_PATH }>::new();
+        // SAFETY: host_path has found the string readable.
+        let path = unsafe { core::ffi::CStr::from_ptr(path.cast()) }.to_bytes();
+        let verdict: &[u8] = if required { b": not started: it is " } else { b": runs outside the view: it is " };
+        let remedy: &[u8] = if required {
+            b"; set coverage = \"best-effort\" to let such programs run outside the view\n"
+        } else {
+            b"; further ones are not reported\n"
+        };
+        let coverage: &[u8] = if required { b" (coverage = \"required\" in " } else { b" (coverage = \"best-effort\" in " };
+        let mut number = [0; 10];
+        let line_number = crate::files::decimal(self.view.coverage_line(), &mut number);
+        let policy = self.view.policy_file();
+        let by_default = self.view.coverage_line() == 0;
+        let place: [&[u8]; 3] = if by_default { [policy, b", by default", b")"] } else { [policy, b":", line_number] };
+        let close: &[u8] = if by_default { b"" } else { b")" };
+        for part in [b"launcher: ", path, verdict, why.words(), coverage].into_iter().chain(place).chain([close, remedy]) {
+            line.push(part)?;
+        }
+        // Where standard error is closed there is nobody to tell.
+        let _ = kernel::write(2, line.bytes());
+        if required { Err(Errno::EACCES) } else { Ok(()) }
+    }
+
+    /// Gives `call` the environment with the shim in `LD_PRELOAD`: last, after
+    /// the program's own, which are part of the application.
+    fn with_environment(
+        &self,
+        shim: &[u8],
+        envp: Strings,
+        call: &mut dyn FnMut(Strings) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        const NAME: &[u8] = b"LD_PRELOAD=";
+        let count = count(envp)?;
+        let mut preload = Scratch::new();
+        preload.push(NAME)?;
+        let mut made = Pointers::new(count + 2)?;
+        for index in 0..count {
+            // SAFETY: the array has been counted.
+            let entry = unsafe { *envp.add(index) };
+            if !user::is_string(entry) {
+                return Err(Errno::EFAULT);
+            }
+            // SAFETY: found readable.
+            let text = unsafe { core::ffi::CStr::from_ptr(entry.cast()) }.to_bytes();
+            match text.strip_prefix(NAME) {
+                // The first of several is the one that counts.
+                Some(theirs) if preload.len() == NAME.len() => {
+                    preload.push(theirs)?;
+                    preload.push(if theirs.is_empty() { b"" } else { b":" })?;
+                }
+                Some(_) => {}
+                None => made.push(entry),
+            }
+        }
+        if !preload.bytes().ends_with(shim) {
+            preload.push(shim)?;
+        }
+        made.push(preload.as_ptr());
+        call(made.finish())
+    }
+}
+
+/// How many strings an array holds.
+fn count(strings: Strings) -> Result<usize, Errno> {
+    let mut count = 0;
+    // A null array is an empty one, as in the kernel.
+    while !strings.is_null() {
+        let entry = strings.wrapping_add(count);
+        if !user::is_word(entry as usize) {
+            return Err(Errno::EFAULT);
+        }
+        // SAFETY: found readable.
+        if unsafe { *entry }.is_null() {
+            break;
+        }
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// An array of strings in the making.
+struct Pointers {
+    near: [*const u8; ON_STACK],
+    far: Option<(usize, usize)>,
+    len: usize,
+}
+
+impl Pointers {
+    fn new(capacity: usize) -> Result<Pointers, Errno> {
+        let far = if capacity < ON_STACK {
+            None
+        } else {
+            let bytes = (capacity + 1) * size_of::<usize>();
+            Some((kernel::map_anonymous(bytes)?, bytes))
+        };
+        Ok(Pointers { near: [core::ptr::null(); ON_STACK], far, len: 0 })
+    }
+
+    fn push(&mut self, entry: *const u8) {
+        match self.far {
+            // SAFETY: the mapping has room for all that `new` was told of.
+            Some((address, _)) => unsafe { *(address as *mut *const u8).add(self.len) = entry },
+            None => {
+                if let Some(to) = self.near.get_mut(self.len) {
+                    *to = entry;
+                }
+            }
+        }
+        self.len += 1;
+    }
+
+    /// The array: fresh memory is null, so it ends as it must.
+    fn finish(&self) -> Strings {
+        self.far.map_or(self.near.as_ptr(), |(address, _)| address as Strings)
+    }
+}
+
+impl Drop for Pointers {
+    fn drop(&mut self) {
+        if let Some((address, bytes)) = self.far {
+            // SAFETY: nothing uses the array any more.
+            unsafe { kernel::unmap(address, bytes) };
+        }
+    }
+}

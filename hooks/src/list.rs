@@ -1,0 +1,120 @@
+//! The list itself. One line a function: family, manual page, name, aliases,
+//! arguments as libc declares them on a 64-bit system.
+
+/// Calls the macro `$with` with the whole list.
+#[macro_export]
+macro_rules! for_each_hook {
+    ($with:ident) => {
+        $with! {
+            open "open(2)" fn open [open64 __open __open64] (path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
+            open "open(2)" fn openat [openat64] (dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
+            open "open(2)" fn creat [creat64] (path: *const c_char, mode: mode_t) -> c_int;
+            open "open(2)" fn __open_2 [__open64_2] (path: *const c_char, flags: c_int) -> c_int;
+            open "open(2)" fn __openat_2 [__openat64_2] (dirfd: c_int, path: *const c_char, flags: c_int) -> c_int;
+            open "openat2(2)" fn openat2 [] (dirfd: c_int, path: *const c_char, how: *const c_void, size: size_t) -> c_int;
+
+            stat "stat(2)" fn stat [stat64] (path: *const c_char, buf: *mut stat) -> c_int;
+            stat "stat(2)" fn lstat [lstat64] (path: *const c_char, buf: *mut stat) -> c_int;
+            stat "stat(2)" fn fstatat [fstatat64] (dirfd: c_int, path: *const c_char, buf: *mut stat, flags: c_int) -> c_int;
+            stat "stat(2)" fn __xstat [__xstat64] (version: c_int, path: *const c_char, buf: *mut stat) -> c_int;
+            stat "stat(2)" fn __lxstat [__lxstat64] (version: c_int, path: *const c_char, buf: *mut stat) -> c_int;
+            stat "stat(2)" fn __fxstatat [__fxstatat64] (version: c_int, dirfd: c_int, path: *const c_char, buf: *mut stat, flags: c_int) -> c_int;
+            stat "statx(2)" fn statx [] (dirfd: c_int, path: *const c_char, flags: c_int, mask: c_uint, buf: *mut statx) -> c_int;
+            stat "access(2)" fn access [] (path: *const c_char, mode: c_int) -> c_int;
+            stat "access(2)" fn faccessat [] (dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int;
+            stat "euidaccess(3)" fn euidaccess [eaccess] (path: *const c_char, mode: c_int) -> c_int;
+            stat "readlink(2)" fn readlink [] (path: *const c_char, buf: *mut c_char, size: size_t) -> ssize_t;
+            stat "readlink(2)" fn readlinkat [] (dirfd: c_int, path: *const c_char, buf: *mut c_char, size: size_t) -> ssize_t;
+            stat "readlink(2)" fn __readlink_chk [] (path: *const c_char, buf: *mut c_char, size: size_t, room: size_t) -> ssize_t;
+            stat "readlink(2)" fn __readlinkat_chk [] (dirfd: c_int, path: *const c_char, buf: *mut c_char, size: size_t, room: size_t) -> ssize_t;
+            stat "statfs(2)" fn statfs [statfs64] (path: *const c_char, buf: *mut statfs) -> c_int;
+            stat "statvfs(3)" fn statvfs [statvfs64] (path: *const c_char, buf: *mut statvfs) -> c_int;
+            stat "pathconf(3)" fn pathconf [] (path: *const c_char, name: c_int) -> c_long;
+
+            xattr "getxattr(2)" fn getxattr [] (path: *const c_char, name: *const c_char, value: *mut c_void, size: size_t) -> ssize_t;
+            xattr "getxattr(2)" fn lgetxattr [] (path: *const c_char, name: *const c_char, value: *mut c_void, size: size_t) -> ssize_t;
+            xattr "listxattr(2)" fn listxattr [] (path: *const c_char, list: *mut c_char, size: size_t) -> ssize_t;
+            xattr "listxattr(2)" fn llistxattr [] (path: *const c_char, list: *mut c_char, size: size_t) -> ssize_t;
+            xattr "setxattr(2)" fn setxattr [] (path: *const c_char, name: *const c_char, value: *const c_void, size: size_t, flags: c_int) -> c_int;
+            xattr "setxattr(2)" fn lsetxattr [] (path: *const c_char, name: *const c_char, value: *const c_void, size: size_t, flags: c_int) -> c_int;
+            xattr "removexattr(2)" fn removexattr [] (path: *const c_char, name: *const c_char) -> c_int;
+            xattr "removexattr(2)" fn lremovexattr [] (path: *const c_char, name: *const c_char) -> c_int;
+
+            change "mkdir(2)" fn mkdir [] (path: *const c_char, mode: mode_t) -> c_int;
+            change "mkdir(2)" fn mkdirat [] (dirfd: c_int, path: *const c_char, mode: mode_t) -> c_int;
+            change "mkfifo(3)" fn mkfifo [] (path: *const c_char, mode: mode_t) -> c_int;
+            change "mkfifo(3)" fn mkfifoat [] (dirfd: c_int, path: *const c_char, mode: mode_t) -> c_int;
+            change "mknod(2)" fn mknod [] (path: *const c_char, mode: mode_t, device: dev_t) -> c_int;
+            change "mknod(2)" fn mknodat [] (dirfd: c_int, path: *const c_char, mode: mode_t, device: dev_t) -> c_int;
+            change "mknod(2)" fn __xmknod [] (version: c_int, path: *const c_char, mode: mode_t, device: *const dev_t) -> c_int;
+            change "mknod(2)" fn __xmknodat [] (version: c_int, dirfd: c_int, path: *const c_char, mode: mode_t, device: *const dev_t) -> c_int;
+            change "symlink(2)" fn symlink [] (target: *const c_char, path: *const c_char) -> c_int;
+            change "symlink(2)" fn symlinkat [] (target: *const c_char, dirfd: c_int, path: *const c_char) -> c_int;
+            change "link(2)" fn link [] (old: *const c_char, new: *const c_char) -> c_int;
+            change "link(2)" fn linkat [] (old_dir: c_int, old: *const c_char, new_dir: c_int, new: *const c_char, flags: c_int) -> c_int;
+            change "unlink(2)" fn unlink [] (path: *const c_char) -> c_int;
+            change "unlink(2)" fn unlinkat [] (dirfd: c_int, path: *const c_char, flags: c_int) -> c_int;
+            change "rmdir(2)" fn rmdir [] (path: *const c_char) -> c_int;
+            change "remove(3)" fn remove [] (path: *const c_char) -> c_int;
+            change "rename(2)" fn rename [] (old: *const c_char, new: *const c_char) -> c_int;
+            change "rename(2)" fn renameat [] (old_dir: c_int, old: *const c_char, new_dir: c_int, new: *const c_char) -> c_int;
+            change "rename(2)" fn renameat2 [] (old_dir: c_int, old: *const c_char, new_dir: c_int, new: *const c_char, flags: c_uint) -> c_int;
+            change "chmod(2)" fn chmod [] (path: *const c_char, mode: mode_t) -> c_int;
+            change "chmod(2)" fn lchmod [] (path: *const c_char, mode: mode_t) -> c_int;
+            change "chmod(2)" fn fchmodat [] (dirfd: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int;
+            change "chown(2)" fn chown [] (path: *const c_char, uid: uid_t, gid: gid_t) -> c_int;
+            change "chown(2)" fn lchown [] (path: *const c_char, uid: uid_t, gid: gid_t) -> c_int;
+            change "chown(2)" fn fchownat [] (dirfd: c_int, path: *const c_char, uid: uid_t, gid: gid_t, flags: c_int) -> c_int;
+            change "utime(2)" fn utime [] (path: *const c_char, times: *const utimbuf) -> c_int;
+            change "utimes(2)" fn utimes [] (path: *const c_char, times: *const timeval) -> c_int;
+            change "lutimes(3)" fn lutimes [] (path: *const c_char, times: *const timeval) -> c_int;
+            change "futimesat(2)" fn futimesat [] (dirfd: c_int, path: *const c_char, times: *const timeval) -> c_int;
+            change "utimensat(2)" fn utimensat [] (dirfd: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int;
+            change "truncate(2)" fn truncate [truncate64] (path: *const c_char, length: off_t) -> c_int;
+            change "inotify_add_watch(2)" fn inotify_add_watch [] (fd: c_int, path: *const c_char, mask: c_uint) -> c_int;
+
+            cwd "chdir(2)" fn chdir [] (path: *const c_char) -> c_int;
+            cwd "chdir(2)" fn fchdir [] (fd: c_int) -> c_int;
+            cwd "getcwd(3)" fn getcwd [] (buf: *mut c_char, size: size_t) -> *mut c_char;
+            cwd "getcwd(3)" fn __getcwd_chk [] (buf: *mut c_char, size: size_t, room: size_t) -> *mut c_char;
+            cwd "getcwd(3)" fn getwd [] (buf: *mut c_char) -> *mut c_char;
+            cwd "getcwd(3)" fn __getwd_chk [] (buf: *mut c_char, room: size_t) -> *mut c_char;
+            cwd "getcwd(3)" fn get_current_dir_name [] () -> *mut c_char;
+            cwd "realpath(3)" fn realpath [] (path: *const c_char, resolved: *mut c_char) -> *mut c_char;
+            cwd "realpath(3)" fn __realpath_chk [] (path: *const c_char, resolved: *mut c_char, room: size_t) -> *mut c_char;
+            cwd "canonicalize_file_name(3)" fn canonicalize_file_name [] (path: *const c_char) -> *mut c_char;
+
+            exec "execve(2)" fn execve [] (path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
+            exec "exec(3)" fn execv [] (path: *const c_char, argv: *const *const c_char) -> c_int;
+            exec "exec(3)" fn execvp [] (file: *const c_char, argv: *const *const c_char) -> c_int;
+            exec "exec(3)" fn execvpe [] (file: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
+            exec "execveat(2)" fn execveat [] (dirfd: c_int, path: *const c_char, argv: *const *const c_char, envp: *const *const c_char, flags: c_int) -> c_int;
+            exec "fexecve(3)" fn fexecve [] (fd: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
+            spawn "posix_spawn(3)" fn posix_spawn [] (pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
+            spawn "posix_spawn(3)" fn posix_spawnp [] (pid: *mut pid_t, file: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
+            spawn "posix_spawn_file_actions_addopen(3)" fn posix_spawn_file_actions_addopen [] (actions: *mut c_void, fd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
+            spawn "posix_spawn_file_actions_addchdir_np(3)" fn posix_spawn_file_actions_addchdir_np [posix_spawn_file_actions_addchdir] (actions: *mut c_void, path: *const c_char) -> c_int;
+            spawn "system(3)" fn system [] (command: *const c_char) -> c_int;
+            spawn "popen(3)" fn popen [] (command: *const c_char, mode: *const c_char) -> *mut c_void;
+            spawn "popen(3)" fn pclose [] (stream: *mut c_void) -> c_int;
+
+            descriptor "dup(2)" fn dup [] (old: c_int) -> c_int;
+            descriptor "dup(2)" fn dup2 [] (old: c_int, new: c_int) -> c_int;
+            descriptor "dup(2)" fn dup3 [] (old: c_int, new: c_int, flags: c_int) -> c_int;
+            descriptor "fcntl(2)" fn fcntl [fcntl64] (fd: c_int, command: c_int, argument: usize) -> c_int;
+            descriptor "unshare(2)" fn unshare [] (flags: c_int) -> c_int;
+            descriptor "syscall(2)" fn syscall [] (number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long;
+
+            socket "bind(2)" fn bind [] (socket: c_int, address: *const c_void, len: socklen_t) -> c_int;
+            socket "connect(2)" fn connect [] (socket: c_int, address: *const c_void, len: socklen_t) -> c_int;
+            socket "send(2)" fn sendto [] (socket: c_int, data: *const c_void, size: size_t, flags: c_int, address: *const c_void, len: socklen_t) -> ssize_t;
+            socket "send(2)" fn sendmsg [] (socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t;
+            socket "getsockname(2)" fn getsockname [] (socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int;
+            socket "getpeername(2)" fn getpeername [] (socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int;
+            socket "accept(2)" fn accept [] (socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int;
+            socket "accept(2)" fn accept4 [] (socket: c_int, address: *mut c_void, len: *mut socklen_t, flags: c_int) -> c_int;
+            socket "recv(2)" fn recvfrom [] (socket: c_int, data: *mut c_void, size: size_t, flags: c_int, address: *mut c_void, len: *mut socklen_t) -> ssize_t;
+            socket "recv(2)" fn recvmsg [] (socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t;
+        }
+    };
+}

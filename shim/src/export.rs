@@ -1,0 +1,32 @@
+//! The exported symbols, made from the hook table.
+//!
+//! Each symbol and each alias becomes an `extern "C"` function of its own
+//! that goes straight to the hook. They have no symbol version: a versioned
+//! export is silently not interposed.
+
+use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
+
+use libc::{
+    dev_t, gid_t, mode_t, msghdr, off_t, pid_t, size_t, socklen_t, ssize_t, stat, statfs, statvfs, statx,
+    timespec, timeval, uid_t, utimbuf,
+};
+
+macro_rules! export {
+    ($($family:ident $page:literal fn $name:ident [$($alias:ident)*] $args:tt $(-> $ret:ty)?;)*) => {
+        $(export!(@all $family $name [$name $($alias)*] $args ($($ret)?));)*
+    };
+    (@all $family:ident $name:ident [$($symbol:ident)*] $args:tt $ret:tt) => {
+        $(export!(@one $family $name $symbol $args $ret);)*
+    };
+    (@one $family:ident $name:ident $symbol:ident ($($arg:ident: $ty:ty),*) ($($ret:ty)?)) => {
+        const _: () = {
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $symbol($($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: the caller keeps the contract of the libc function.
+                unsafe { crate::hooks::$family::$name($($arg),*) }
+            }
+        };
+    };
+}
+
+::hooks::for_each_hook!(export);

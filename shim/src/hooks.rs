@@ -1,0 +1,28 @@
+//! The hooks, one file per family, named as their symbols are.
+//!
+//! Each is a few lines: the arguments, an element, the answer.
+
+pub mod change;
+pub mod cwd;
+pub mod descriptor;
+pub mod exec;
+pub mod open;
+pub mod socket;
+pub mod spawn;
+pub mod stat;
+pub mod xattr;
+
+use crate::real;
+use crate::start::die;
+
+/// The check of the fortified functions: a buffer smaller than was said is
+/// the end of the program, by libc's own words where it has them.
+fn check_room(size: usize, room: usize) {
+    if size > room {
+        match real!(__chk_fail as fn()) {
+            // SAFETY: takes nothing and does not return.
+            Some(fail) => unsafe { fail() },
+            None => die(b"*** buffer overflow detected ***: terminated\n", b""),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Looking at files: stat, access, readlink, statfs.
+
+use core::ffi::{c_char, c_int, c_long, c_uint};
+
+use elements::Answer;
+use elements::files::{Scratch, Want};
+use elements::kernel::AT_FDCWD;
+use libc::{size_t, ssize_t, statfs as Statfs, statvfs as Statvfs, statx as Statx};
+
+use crate::answer::{finish, finish_int, returned};
+use crate::real;
+use crate::start::instance;
+
+pub unsafe fn fstatat(dirfd: c_int, path: *const c_char, buf: *mut libc::stat, flags: c_int) -> c_int {
+    let answer = instance().fstatat(dirfd, path.cast(), buf, flags);
+    let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
+    // SAFETY: the program's own arguments.
+    unsafe { finish_int(answer, libc::SYS_newfstatat, args) }
+}
+
+pub unsafe fn stat(path: *const c_char, buf: *mut libc::stat) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe { fstatat(AT_FDCWD, path, buf, 0) }
+}
+
+pub unsafe fn lstat(path: *const c_char, buf: *mut libc::stat) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe { fstatat(AT_FDCWD, path, buf, libc::AT_SYMLINK_NOFOLLOW) }
+}
+
+/// The versions of the struct that `__xstat` knows on x86-64 are all the same one.
+fn knows_version(version: c_int) -> bool {
+    let known = (0..=1).contains(&version);
+    if !known {
+        crate::answer::set_errno(elements::Errno::EINVAL);
+    }
+    known
+}
+
+pub unsafe fn __xstat(version: c_int, path: *const c_char, buf: *mut libc::stat) -> c_int {
+    // SAFETY: the caller's contract.
+    if knows_version(version) { unsafe { stat(path, buf) } } else { -1 }
+}
+
+pub unsafe fn __lxstat(version: c_int, path: *const c_char, buf: *mut libc::stat) -> c_int {
+    // SAFETY: the caller's contract.
+    if knows_version(version) { unsafe { lstat(path, buf) } } else { -1 }
+}
+
+pub unsafe fn __fxstatat(
+    version: c_int,
+    dirfd: c_int,
+    path: *const c_char,
+    buf: *mut libc::stat,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: the caller's contract.
+    if knows_version(version) { unsafe { fstatat(dirfd, path, buf, flags) } } else { -1 }
+}
+
+pub unsafe fn statx(dirfd: c_int, path: *const c_char, flags: c_int, mask: c_uint, buf: *mut Statx) -> c_int {
+    let answer = instance().statx(dirfd, path.cast(), flags, mask, buf);
+    let args = [dirfd as usize, path as usize, flags as usize, mask as usize, buf as usize, 0];
+    // SAFETY: the program's own arguments.
+    unsafe { finish_int(answer, libc::SYS_statx, args) }
+}
+
+pub unsafe fn access(path: *const c_char, mode: c_int) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe { faccessat(AT_FDCWD, path, mode, 0) }
+}
+
+pub unsafe fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
+    let answer = instance().faccessat(dirfd, path.cast(), mode, flags);
+    let nr = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
+    // SAFETY: the program's own arguments.
+    unsafe { finish_int(answer, nr, [dirfd as usize, path as usize, mode as usize, flags as usize, 0, 0]) }
+}
+
+pub unsafe fn euidaccess(path: *const c_char, mode: c_int) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe { faccessat(AT_FDCWD, path, mode, libc::AT_EACCESS) }
+}
+
+pub unsafe fn readlinkat(dirfd: c_int, path: *const c_char, buf: *mut c_char, size: size_t) -> ssize_t {
+    // The kernel takes the size for an int, so does everybody above it.
+    let size = size.min(c_int::MAX as usize);
+    let answer = instance().readlinkat(dirfd, path.cast(), buf.cast(), size);
+    // SAFETY: the program's own arguments.
+    unsafe { finish(answer, libc::SYS_readlinkat, [dirfd as usize, path as usize, buf as usize, size, 0, 0]) }
+}
+
+pub unsafe fn readlink(path: *const c_char, buf: *mut c_char, size: size_t) -> ssize_t {
+    // SAFETY: the caller's contract.
+    unsafe { readlinkat(AT_FDCWD, path, buf, size) }
+}
+
+pub unsafe fn __readlink_chk(path: *const c_char, buf: *mut c_char, size: size_t, room: size_t) -> ssize_t {
+    super::check_room(size, room);
+    // SAFETY: the caller's contract.
+    unsafe { readlink(path, buf, size) }
+}
+
+pub unsafe fn __readlinkat_chk(
+    dirfd: c_int,
+    path: *const c_char,
+    buf: *mut c_char,
+    size: size_t,
+    room: size_t,
+) -> ssize_t {
+    super::check_room(size, room);
+    // SAFETY: the caller's contract.
+    unsafe { readlinkat(dirfd, path, buf, size) }
+}
+
+pub unsafe fn statfs(path: *const c_char, buf: *mut Statfs) -> c_int {
+    let answer = instance().look(libc::SYS_statfs, path.cast(), true, [buf as usize, 0, 0]);
+    // SAFETY: the program's own arguments.
+    unsafe { finish_int(answer, libc::SYS_statfs, [path as usize, buf as usize, 0, 0, 0, 0]) }
+}
+
+/// Runs a function of libc on the host path behind `path`.
+fn on_host_path<T>(path: *const c_char, failed: T, call: impl FnOnce(*const c_char) -> T) -> T {
+    let mut scratch = Scratch::new();
+    match instance().host_path(AT_FDCWD, path.cast(), Want::LOOK, &mut scratch) {
+        Ok(None) => call(path),
+        Ok(Some(host)) => call(host.cast()),
+        Err(errno) => {
+            returned(Err(errno));
+            failed
+        }
+    }
+}
+
+pub unsafe fn statvfs(path: *const c_char, buf: *mut Statvfs) -> c_int {
+    on_host_path(path, -1, |path| match real!(statvfs as fn(*const c_char, *mut Statvfs) -> c_int) {
+        // SAFETY: the program's buffer, and a path.
+        Some(next) => unsafe { next(path, buf) },
+        None => missing(),
+    })
+}
+
+pub unsafe fn pathconf(path: *const c_char, name: c_int) -> c_long {
+    on_host_path(path, -1, |path| match real!(pathconf as fn(*const c_char, c_int) -> c_long) {
+        // SAFETY: takes nothing but a path.
+        Some(next) => unsafe { next(path, name) },
+        None => missing().into(),
+    })
+}
+
+fn missing() -> c_int {
+    // SAFETY: no call is made.
+    unsafe { finish_int(Answer::fail(elements::Errno::ENOSYS), 0, [0; 6]) }
+}

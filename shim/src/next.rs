@@ -1,0 +1,153 @@
+//! The next definition of a symbol: the one that ours stands in front of.
+//!
+//! It is found by reading the tables of the loaded objects, once, at the
+//! start. dlsym would do, but it is not in libc before glibc 2.34, and its
+//! failure path allocates, which hangs a program whose allocator is starting.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use elements::user;
+
+mod elf;
+
+/// How many objects after ours are searched: libc is among the first few.
+const OBJECTS: usize = 128;
+
+static BASES: [AtomicUsize; OBJECTS] = [const { AtomicUsize::new(0) }; OBJECTS];
+static DYNAMICS: [AtomicUsize; OBJECTS] = [const { AtomicUsize::new(0) }; OBJECTS];
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static OWN_NAME: AtomicUsize = AtomicUsize::new(0);
+
+unsafe extern "C" {
+    fn dl_iterate_phdr(
+        callback: unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int,
+        data: *mut c_void,
+    ) -> c_int;
+}
+
+/// Reads which objects are loaded after ours, and where all of them lie.
+pub fn read_objects() {
+    // SAFETY: the callback keeps to the contract of dl_iterate_phdr(3).
+    unsafe { dl_iterate_phdr(visit, core::ptr::null_mut()) };
+}
+
+unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
+    // SAFETY: libc gives a valid struct, and its program headers are mapped.
+    let (info, headers) = unsafe {
+        let info = &*info;
+        let count = usize::from(info.dlpi_phnum);
+        let headers = if info.dlpi_phdr.is_null() {
+            &[][..]
+        } else {
+            core::slice::from_raw_parts(info.dlpi_phdr, count)
+        };
+        (info, headers)
+    };
+    let base = info.dlpi_addr as usize;
+    let own = core::ptr::from_ref(&COUNT) as usize;
+    let mut is_ours = false;
+    let mut dynamic = 0;
+    let mut range = (usize::MAX, 0);
+    for header in headers {
+        let start = base.wrapping_add(header.p_vaddr as usize);
+        match header.p_type {
+            libc::PT_LOAD if header.p_flags & libc::PF_R != 0 => {
+                let end = start.wrapping_add(header.p_memsz as usize);
+                range = (range.0.min(start), range.1.max(end));
+                is_ours |= (start..end).contains(&own);
+            }
+            libc::PT_DYNAMIC => dynamic = start,
+            _ => {}
+        }
+    }
+    if range.0 < range.1 {
+        user::note_range(range.0, range.1);
+    }
+    if is_ours {
+        OWN_NAME.store(info.dlpi_name as usize, Ordering::Release);
+    } else if OWN_NAME.load(Ordering::Acquire) != 0 && dynamic != 0 {
+        let slot = COUNT.fetch_add(1, Ordering::AcqRel);
+        if let (Some(to_base), Some(to_dynamic)) = (BASES.get(slot), DYNAMICS.get(slot)) {
+            to_base.store(base, Ordering::Relaxed);
+            to_dynamic.store(dynamic, Ordering::Release);
+        }
+    }
+    0
+}
+
+/// The path that this library was loaded by.
+pub fn own_path() -> &'static [u8] {
+    let name = OWN_NAME.load(Ordering::Acquire) as *const c_char;
+    if name.is_null() {
+        return &[];
+    }
+    // SAFETY: ld.so keeps the name for as long as the object is loaded, and
+    // ours is never unloaded.
+    unsafe { CStr::from_ptr(name) }.to_bytes()
+}
+
+/// The address of the first definition of `name` after ours.
+pub fn find(name: &[u8]) -> Option<usize> {
+    let count = COUNT.load(Ordering::Acquire).min(OBJECTS);
+    for (base, dynamic) in BASES.iter().zip(&DYNAMICS).take(count) {
+        let (base, dynamic) = (base.load(Ordering::Relaxed), dynamic.load(Ordering::Acquire));
+        if dynamic != 0 {
+            // SAFETY: both are as ld.so gave them for a loaded object.
+            let found = unsafe { elf::Object::new(base, dynamic) }.and_then(|object| object.symbol(name));
+            if found.is_some() {
+                return found;
+            }
+        }
+    }
+    None
+}
+
+/// A definition after ours that is looked for when it is first needed.
+pub struct Next {
+    name: &'static [u8],
+    address: AtomicUsize,
+}
+
+/// The mark of a symbol that no object defines.
+const MISSING: usize = 1;
+
+impl Next {
+    /// The definition of `name`.
+    pub const fn new(name: &'static str) -> Next {
+        Next { name: name.as_bytes(), address: AtomicUsize::new(0) }
+    }
+
+    /// Its address. None where no object after ours defines it.
+    #[inline]
+    pub fn address(&self) -> Option<usize> {
+        match self.address.load(Ordering::Relaxed) {
+            0 => self.look(),
+            MISSING => None,
+            address => Some(address),
+        }
+    }
+
+    #[cold]
+    fn look(&self) -> Option<usize> {
+        crate::start::instance();
+        let found = find(self.name);
+        self.address.store(found.unwrap_or(MISSING), Ordering::Relaxed);
+        found
+    }
+}
+
+/// The next definition of a function, as an optional function pointer:
+/// `real!(fopen as fn(*const c_char, *const c_char) -> *mut c_void)`.
+#[macro_export]
+macro_rules! real {
+    ($name:ident as fn($($ty:ty),* $(,)?) $(-> $ret:ty)?) => {{
+        static NEXT: $crate::next::Next = $crate::next::Next::new(stringify!($name));
+        NEXT.address().map(|address| {
+            // SAFETY: the symbol is libc's, which has had this type for ever.
+            unsafe {
+                core::mem::transmute::<usize, unsafe extern "C" fn($($ty),*) $(-> $ret)?>(address)
+            }
+        })
+    }};
+}
