@@ -84,6 +84,20 @@ macro_rules! for_each_hook {
             cwd "realpath(3)" fn __realpath_chk [] (path: *const c_char, resolved: *mut c_char, room: size_t) -> *mut c_char;
             cwd "canonicalize_file_name(3)" fn canonicalize_file_name [] (path: *const c_char) -> *mut c_char;
 
+            dir "opendir(3)" fn opendir [] (path: *const c_char) -> *mut c_void;
+            dir "opendir(3)" fn fdopendir [] (fd: c_int) -> *mut c_void;
+            dir "readdir(3)" fn readdir [readdir64] (dir: *mut c_void) -> *mut c_void;
+            dir "readdir_r(3)" fn readdir_r [readdir64_r] (dir: *mut c_void, entry: *mut dirent64, result: *mut *mut dirent64) -> c_int;
+            dir "closedir(3)" fn closedir [] (dir: *mut c_void) -> c_int;
+            dir "dirfd(3)" fn dirfd [] (dir: *mut c_void) -> c_int;
+            dir "rewinddir(3)" fn rewinddir [] (dir: *mut c_void);
+            dir "telldir(3)" fn telldir [] (dir: *mut c_void) -> c_long;
+            dir "seekdir(3)" fn seekdir [] (dir: *mut c_void, position: c_long);
+            dir "getdents(2)" fn getdents64 [] (fd: c_int, buf: *mut c_void, size: size_t) -> ssize_t;
+
+            stdio "fopen(3)" fn fopen [fopen64] (path: *const c_char, mode: *const c_char) -> *mut c_void;
+            stdio "fopen(3)" fn freopen [freopen64] (path: *const c_char, mode: *const c_char, stream: *mut c_void) -> *mut c_void;
+
             exec "execve(2)" fn execve [] (path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
             exec "exec(3)" fn execv [] (path: *const c_char, argv: *const *const c_char) -> c_int;
             exec "exec(3)" fn execvp [] (file: *const c_char, argv: *const *const c_char) -> c_int;

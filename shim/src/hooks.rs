@@ -5,11 +5,13 @@
 pub mod change;
 pub mod cwd;
 pub mod descriptor;
+pub mod dir;
 pub mod exec;
 pub mod open;
 pub mod socket;
 pub mod spawn;
 pub mod stat;
+pub mod stdio;
 pub mod xattr;
 
 use crate::real;

@@ -167,8 +167,7 @@ impl Instance<'_> {
         } else {
             let mut link = Text::<32>::new();
             link.push(b"/proc/self/fd/")?;
-            let mut digits = [0; 10];
-            link.push(decimal(u32::try_from(dirfd).unwrap_or(u32::MAX), &mut digits))?;
+            link.push_decimal(dirfd.unsigned_abs())?;
             host.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room))?;
         }
         if host.bytes().first() != Some(&b'/') {
@@ -177,20 +176,4 @@ impl Instance<'_> {
         app.truncate(0);
         self.reverse(host.bytes(), app)
     }
-}
-
-/// Writes a number in decimal.
-pub(crate) fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        if let Some(digit) = digits.get_mut(at) {
-            *digit = b'0' + (number % 10) as u8;
-        }
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    digits.get(at..).unwrap_or(&[])
 }

@@ -148,6 +148,12 @@ impl Instance<'_> {
         })
     }
 
+    /// Whether a mount is involved in the path, or lies below it.
+    #[inline]
+    pub fn is_touched(&self, dirfd: i32, path: *const u8) -> bool {
+        !matches!(self.look_up(dirfd, path, Want::LOOK), Look::Untouched)
+    }
+
     /// The host path that a path means, for a function of libc that wants one.
     /// All links are resolved but, unless `follow`, the last. None: the path
     /// itself will do.

@@ -23,7 +23,6 @@ mod scan;
 mod socket;
 mod text;
 
-pub(crate) use base::decimal;
 pub use base::{disable_base_cache, note_directory, note_duplicate, note_open, vfork_begins, vfork_ends};
 pub use explain::Explanation;
 pub use open::OPEN_FLAGS;

@@ -8,7 +8,6 @@
 
 use view::{Access, Kind, NodeId};
 
-use super::base::decimal;
 use super::lexical::Look;
 use super::text::Text;
 use super::{MAX_PATH, scan};
@@ -98,7 +97,7 @@ impl Place {
         }
         let mut text = Scratch::new();
         text.push(b"/proc/self/fd/")?;
-        text.push(decimal(u32::try_from(self.dirfd).unwrap_or(u32::MAX), &mut [0; 10]))?;
+        text.push_decimal(self.dirfd.unsigned_abs())?;
         text.push(b"/")?;
         // SAFETY: a place's path is a string that ends in NUL.
         text.push(unsafe { core::slice::from_raw_parts(self.path, scan::length(self.path)) })?;

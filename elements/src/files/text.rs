@@ -57,6 +57,27 @@ impl<const N: usize> Text<N> {
         Ok(())
     }
 
+    /// Adds a number, in decimal.
+    ///
+    /// # Errors
+    ///
+    /// As [`Text::push`].
+    pub fn push_decimal(&mut self, number: u32) -> Result<(), Errno> {
+        let mut digits = [0; 10];
+        let mut at = digits.len();
+        let mut rest = number;
+        loop {
+            at -= 1;
+            if let Some(digit) = digits.get_mut(at) {
+                *digit = b'0' + (rest % 10) as u8;
+            }
+            rest /= 10;
+            if rest == 0 {
+                return self.push(digits.get(at..).unwrap_or(&[]));
+            }
+        }
+    }
+
     /// Cuts off all after the first `len` bytes.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);

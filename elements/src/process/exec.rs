@@ -161,7 +161,7 @@ impl Instance<'_> {
             return Ok(start.path);
         }
         text.push(b"/dev/fd/")?;
-        text.push(crate::files::decimal(u32::try_from(start.dirfd).unwrap_or(u32::MAX), &mut [0; 10]))?;
+        text.push_decimal(start.dirfd.unsigned_abs())?;
         text.push(b"/")?;
         text.push(path)?;
         Ok(text.as_ptr())
@@ -183,15 +183,18 @@ impl Instance<'_> {
             b"; further ones are not reported\n"
         };
         let coverage: &[u8] = if required { b" (coverage = \"required\" in " } else { b" (coverage = \"best-effort\" in " };
-        let mut number = [0; 10];
-        let line_number = crate::files::decimal(self.view.coverage_line(), &mut number);
-        let policy = self.view.policy_file();
-        let by_default = self.view.coverage_line() == 0;
-        let place: [&[u8]; 3] = if by_default { [policy, b", by default", b")"] } else { [policy, b":", line_number] };
-        let close: &[u8] = if by_default { b"" } else { b")" };
-        for part in [b"launcher: ", path, verdict, why.words(), coverage].into_iter().chain(place).chain([close, remedy]) {
+        for part in [b"launcher: ", path, verdict, why.words(), coverage, self.view.policy_file()] {
             line.push(part)?;
         }
+        match self.view.coverage_line() {
+            0 => line.push(b", by default")?,
+            number => {
+                line.push(b":")?;
+                line.push_decimal(number)?;
+            }
+        }
+        line.push(b")")?;
+        line.push(remedy)?;
         // Where standard error is closed there is nobody to tell.
         let _ = kernel::write(2, line.bytes());
         if required { Err(Errno::EACCES) } else { Ok(()) }

@@ -127,7 +127,7 @@ pub fn look(
     let opened = if flags & libc::AT_EMPTY_PATH != 0 && is_empty(path) {
         let mut link = files::Text::<32>::new();
         link.push(b"/proc/self/fd/")?;
-        link.push(files::decimal(u32::try_from(dirfd).unwrap_or(u32::MAX), &mut [0; 10]))?;
+        link.push_decimal(dirfd.unsigned_abs())?;
         kernel::openat(kernel::AT_FDCWD, link.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK, 0)
     } else {
         kernel::openat(dirfd, path, libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | no_follow, 0)
