@@ -1,0 +1,194 @@
+//! Where a mount point really stands: symbolic links above it.
+//!
+//! A policy may say `/var/run/app` on a host where `/var/run` is a link to
+//! `/run`. The mount then stands at `/run/app`, and the view gets a row for
+//! the link, so that the program finds it by either spelling. Links that the
+//! policy does not spell are looked for in the directories where
+//! distributions put them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+/// How many links one path may lead through, as in the kernel.
+const MAX_LINKS: u32 = 40;
+/// Larger directories are not searched for links: a start must stay quick.
+const MAX_ENTRIES: usize = 500;
+
+/// What stands behind an app path while the mounts are being placed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// A path of the host.
+    Host(PathBuf),
+    /// A path of the instance's directory that is still to be made.
+    Planned(PathBuf),
+    /// Nothing: the path is hidden, denied, a file of the view, or missing.
+    Nothing,
+}
+
+impl Behind {
+    /// The same, one component down.
+    pub fn join(&self, name: &std::ffi::OsStr) -> Behind {
+        match self {
+            Behind::Host(path) => Behind::Host(path.join(name)),
+            Behind::Planned(path) => Behind::Planned(path.join(name)),
+            Behind::Nothing => Behind::Nothing,
+        }
+    }
+}
+
+/// The app tree as far as it has been placed.
+#[derive(Default)]
+pub struct Tree {
+    /// What stands at each mount point.
+    pub points: HashMap<PathBuf, Behind>,
+    /// The links met: app path and the link's text.
+    pub links: BTreeMap<PathBuf, PathBuf>,
+    /// Directories already resolved, as written, and what became of them.
+    resolved: HashMap<PathBuf, (PathBuf, Behind)>,
+}
+
+impl Tree {
+    /// Resolves an app path: its canonical spelling, and what is behind it.
+    /// None where links lead in a circle.
+    pub fn resolve(&mut self, path: &Path) -> Option<(PathBuf, Behind)> {
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        let (mut app, mut behind) = match self.resolved.get(parent) {
+            Some(known) => known.clone(),
+            None => {
+                let found = self.walk(parent)?;
+                self.resolved.insert(parent.to_owned(), found.clone());
+                found
+            }
+        };
+        let Some(name) = path.file_name() else { return Some((app, behind)) };
+        let next = app.join(name);
+        if let Some(target) = self.link(&next, &behind.join(name)) {
+            return self.walk(&app.join(target));
+        }
+        behind = self.points.get(&next).cloned().unwrap_or_else(|| behind.join(name));
+        app = next;
+        Some((app, behind))
+    }
+
+    /// Forgets what was resolved, since a new mount may stand in the way.
+    pub fn place(&mut self, at: PathBuf, behind: Behind) {
+        self.points.insert(at, behind);
+        self.resolved.clear();
+    }
+
+    fn walk(&mut self, path: &Path) -> Option<(PathBuf, Behind)> {
+        let mut pending: Vec<PathBuf> = parts(path);
+        let mut app = PathBuf::from("/");
+        let mut behind = Behind::Host(app.clone());
+        let mut links = 0;
+        while let Some(name) = pending.pop() {
+            if name.as_os_str() == ".." {
+                app.pop();
+                (app, behind) = self.walk_again(&app)?;
+                continue;
+            }
+            let next = app.join(&name);
+            let inside = behind.join(name.as_os_str());
+            if let Some(target) = self.link(&next, &inside) {
+                links += 1;
+                if links > MAX_LINKS {
+                    return None;
+                }
+                if target.is_absolute() {
+                    app = PathBuf::from("/");
+                    behind = Behind::Host(app.clone());
+                }
+                pending.extend(parts(&target));
+                continue;
+            }
+            behind = self.points.get(&next).cloned().unwrap_or(inside);
+            app = next;
+        }
+        Some((app, behind))
+    }
+
+    /// What is behind a canonical app path.
+    fn walk_again(&self, app: &Path) -> Option<(PathBuf, Behind)> {
+        let mut at = PathBuf::from("/");
+        let mut behind = Behind::Host(at.clone());
+        for name in app.components().skip(1) {
+            at.push(name);
+            behind = self.points.get(&at).cloned().unwrap_or_else(|| behind.join(name.as_os_str()));
+        }
+        Some((at, behind))
+    }
+
+    /// The text of the link at an app path, if there is one and no mount
+    /// stands on it. Remembers it.
+    fn link(&mut self, app: &Path, behind: &Behind) -> Option<PathBuf> {
+        if self.points.contains_key(app) {
+            return None;
+        }
+        if let Some(known) = self.links.get(app) {
+            return Some(known.clone());
+        }
+        let Behind::Host(host) = behind else { return None };
+        let target = fs::read_link(host).ok()?;
+        // Only a link in the host's own tree needs a row; one in a source is
+        // met by the walk that every path under a mount may take.
+        if host == app {
+            self.links.insert(app.to_owned(), target.clone());
+        }
+        Some(target)
+    }
+
+    /// Looks for links that lead to a mount by a name the policy does not say.
+    pub fn find_unspoken_links(&mut self) {
+        let mut directories: BTreeSet<PathBuf> = ["/", "/usr", "/var"].map(PathBuf::from).into();
+        for point in self.points.keys() {
+            directories.extend(point.parent().map(Path::to_owned));
+        }
+        let points: Vec<PathBuf> = self.points.keys().cloned().collect();
+        let relevant = |path: &Path| points.iter().any(|point| point.starts_with(path) || path.starts_with(point));
+        for directory in directories {
+            if directory.ancestors().any(|above| self.points.contains_key(above)) {
+                continue;
+            }
+            let Ok(entries) = fs::read_dir(&directory) else { continue };
+            for entry in entries.take(MAX_ENTRIES).flatten() {
+                let app = entry.path();
+                let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+                if !is_link || self.links.contains_key(&app) || self.points.contains_key(&app) {
+                    continue;
+                }
+                let Ok(target) = fs::read_link(&app) else { continue };
+                let leads = fs::canonicalize(&app).unwrap_or_else(|_| lexical(&directory.join(&target)));
+                if relevant(&leads) {
+                    self.links.insert(app, target);
+                }
+            }
+        }
+        // A link that stands on a mount, or above one of another name, serves nothing.
+        self.links.retain(|app, _| !points.contains(app) && app.as_os_str().as_bytes() != b"/");
+    }
+}
+
+fn parts(path: &Path) -> Vec<PathBuf> {
+    let names = path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(PathBuf::from(name)),
+        Component::ParentDir => Some(PathBuf::from("..")),
+        _ => None,
+    });
+    let mut names: Vec<PathBuf> = names.collect();
+    names.reverse();
+    names
+}
+
+fn lexical(path: &Path) -> PathBuf {
+    let mut out = PathBuf::from("/");
+    for name in parts(path).into_iter().rev() {
+        if name.as_os_str() == ".." {
+            out.pop();
+        } else {
+            out.push(name);
+        }
+    }
+    out
+}

@@ -1,0 +1,144 @@
+//! The words of the policy file, as serde reads them.
+//!
+//! These types are the file format: the parser, the JSON schema and the
+//! check for misspelt keys all come from them. Their comments are what the
+//! schema says. Nothing here knows the host.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+
+/// What one application sees.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Raw {
+    /// Whether a process that no door covers may run: "required" (the
+    /// default) refuses it, "best-effort" lets it go and says so once.
+    #[schemars(with = "Option<RawLevel>")]
+    pub coverage: Option<Spanned<RawLevel>>,
+    /// The application itself.
+    #[serde(default)]
+    pub app: RawApp,
+    /// The environment that it is started with.
+    #[serde(default)]
+    pub env: RawEnv,
+    /// What stands at an app path instead of the host's file or directory.
+    #[serde(default)]
+    #[schemars(with = "Vec<RawMount>")]
+    pub mount: Vec<Spanned<RawMount>>,
+}
+
+/// How strict coverage is.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawLevel {
+    /// A process that no door covers does not run.
+    Required,
+    /// It runs outside the view, and that is said once.
+    BestEffort,
+}
+
+/// `[app]`
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub struct RawApp {
+    /// The application's name: letters, digits, `.`, `_` and `-`. The file's
+    /// name without its ending, where it is not given.
+    #[schemars(with = "Option<String>")]
+    pub name: Option<Spanned<String>>,
+    /// The app path that it is started in.
+    #[schemars(with = "Option<String>")]
+    pub workdir: Option<Spanned<String>>,
+    /// Whether no_new_privs is set, so that setuid has no effect (default: true).
+    pub no_new_privs: Option<bool>,
+}
+
+/// `[env]`
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub struct RawEnv {
+    /// Variables to set, after all else.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub set: BTreeMap<String, Spanned<String>>,
+    /// Variables to take away.
+    #[serde(default)]
+    pub unset: Vec<String>,
+    /// Whether to begin with an empty environment (default: false).
+    #[serde(default)]
+    pub clear: bool,
+    /// With `clear`: variables to keep.
+    #[serde(default)]
+    pub keep: Vec<String>,
+}
+
+/// `[[mount]]`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawMount {
+    /// The app path where it stands: absolute, without `..`.
+    #[schemars(with = "String")]
+    pub at: Spanned<String>,
+    /// The file or directory of the host that stands there. A relative path
+    /// begins at the policy file's directory.
+    #[schemars(with = "Option<String>")]
+    pub source: Option<Spanned<String>>,
+    /// Whether the application may change it (default: "read-only" for a
+    /// source and for content, "read-write" for an empty directory).
+    #[schemars(with = "Option<RawAccess>")]
+    pub access: Option<Spanned<RawAccess>>,
+    /// What stands there, where `source` or `content` does not say it.
+    #[schemars(with = "Option<RawKind>")]
+    pub kind: Option<Spanned<RawKind>>,
+    /// The text of a file.
+    #[schemars(with = "Option<String>")]
+    pub content: Option<Spanned<String>>,
+    /// The permissions of `content` (default "0644") or of an empty directory
+    /// (default "0755"), in octal.
+    #[schemars(with = "Option<String>")]
+    pub mode: Option<Spanned<String>>,
+    /// Whether the mount is left out where its source is missing (default: false).
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// Whether a mount takes changes.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawAccess {
+    /// Changes answer EROFS.
+    ReadOnly,
+    /// Changes reach the source.
+    ReadWrite,
+}
+
+/// What stands at a mount point.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawKind {
+    /// A file or directory of the host: `source`.
+    Host,
+    /// A file with the text of `content`.
+    Content,
+    /// A private scratch directory, gone when the application is.
+    Empty,
+    /// Nothing: the path looks non-existent (ENOENT).
+    Hidden,
+    /// Something that may not be touched (EACCES).
+    Denied,
+}
+
+impl RawKind {
+    /// The word for it in the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            RawKind::Host => "host",
+            RawKind::Content => "content",
+            RawKind::Empty => "empty",
+            RawKind::Hidden => "hidden",
+            RawKind::Denied => "denied",
+        }
+    }
+}
