@@ -14,6 +14,7 @@ use crate::errno::Errno;
 use crate::files::MAX_PATH;
 use crate::kernel;
 use crate::shared::{self, Shared};
+use crate::trace::{self, Ring};
 
 /// One application's view, mapped, and what its processes share.
 pub struct Instance<'v> {
@@ -22,6 +23,8 @@ pub struct Instance<'v> {
     /// The page shared by the instance's processes; none where it could not
     /// be mapped for writing (another user's process), which only costs time.
     pub shared: Option<&'v Shared>,
+    /// Where calls are told of, if they are.
+    pub ring: Option<&'v Ring>,
     dir: [u8; MAX_PATH],
     dir_len: usize,
 }
@@ -38,7 +41,7 @@ pub enum AttachError {
 impl<'v> Instance<'v> {
     /// An instance of a view that the caller holds, without a directory.
     pub fn new(view: View<'v>, shared: Option<&'v Shared>) -> Instance<'v> {
-        Instance { view, shared, dir: [0; MAX_PATH], dir_len: 0 }
+        Instance { view, shared, ring: None, dir: [0; MAX_PATH], dir_len: 0 }
     }
 
     /// The instance's directory on the host.
@@ -110,6 +113,12 @@ pub fn attach(dir: &[u8]) -> Result<(), AttachError> {
         Err(_) => None,
     };
     let mut instance = Instance::new(view, shared);
+    if instance.traces()
+        && let Ok((address, _)) = map(dir, b"/trace\0", &mut path, libc::O_RDWR, Some(trace::LEN))
+    {
+        // SAFETY: as for the shared page.
+        instance.ring = Some(unsafe { &*(address as *const Ring) });
+    }
     if let (Some(to), Some(from)) = (instance.dir.get_mut(..dir.len()), path.get(..dir.len())) {
         to.copy_from_slice(from);
         instance.dir_len = dir.len();

@@ -19,6 +19,7 @@ pub mod instance;
 pub mod kernel;
 pub mod process;
 pub mod shared;
+pub mod trace;
 pub mod user;
 
 pub use errno::Errno;

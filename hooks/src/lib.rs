@@ -39,3 +39,34 @@ macro_rules! table {
 }
 
 for_each_hook!(table);
+
+/// A symbol of libc that opens files by calls of its own, which no symbol
+/// stands before: only the gate sees those.
+#[derive(Clone, Copy, Debug)]
+pub struct NeedsGate {
+    /// The symbol.
+    pub name: &'static str,
+    /// What passes the shim by.
+    pub what: &'static str,
+}
+
+const fn needs_gate(name: &'static str, what: &'static str) -> NeedsGate {
+    NeedsGate { name, what }
+}
+
+/// The symbols that the shim cannot serve. They work on the host's own files.
+pub const NEEDS_GATE: &[NeedsGate] = &[
+    needs_gate("catopen", "message catalogues are opened inside libc"),
+    needs_gate("iconv_open", "character set modules are opened inside libc"),
+    needs_gate("wordexp", "the shell is started inside libc"),
+    needs_gate("getpwnam", "/etc/passwd is read inside libc"),
+    needs_gate("getpwuid", "/etc/passwd is read inside libc"),
+    needs_gate("getpwent", "/etc/passwd is read inside libc"),
+    needs_gate("getgrnam", "/etc/group is read inside libc"),
+    needs_gate("getgrgid", "/etc/group is read inside libc"),
+    needs_gate("getgrent", "/etc/group is read inside libc"),
+    needs_gate("getaddrinfo", "/etc/hosts and /etc/resolv.conf are read inside libc"),
+    needs_gate("gethostbyname", "/etc/hosts and /etc/resolv.conf are read inside libc"),
+    needs_gate("getservbyname", "/etc/services is read inside libc"),
+    needs_gate("setmntent", "the table of mounts is opened inside libc"),
+];

@@ -1,1 +1,34 @@
-fn main() {}
+//! `launcher --policy app.toml PROGRAM`: runs a program in its own view.
+//!
+//! The launcher reads the policy, puts the view and the shim where the
+//! program's processes find them, and becomes the program: same process,
+//! same descriptors, same signals. Nothing of it stays behind.
+
+#![no_main]
+
+mod cli;
+mod commands;
+mod environment;
+mod instance;
+
+use std::ffi::{CStr, OsStr, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
+
+/// The exit status for a failure of the launcher itself, as env(1) has it.
+pub const FAILED: u8 = 125;
+/// The program was found but cannot be run.
+pub const CANNOT_RUN: u8 = 126;
+/// The program was not found.
+pub const NOT_FOUND: u8 = 127;
+
+/// The C entry point. Rust's own would ignore SIGPIPE and open what is closed
+/// of the standard descriptors, and the program would inherit both.
+#[unsafe(no_mangle)]
+extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    let count = usize::try_from(argc).unwrap_or(0);
+    // SAFETY: the C runtime gives `argc` strings.
+    let arguments = (0..count).map(|index| unsafe {
+        OsStr::from_bytes(CStr::from_ptr(*argv.add(index)).to_bytes()).to_owned()
+    });
+    c_int::from(cli::main(arguments.collect()))
+}

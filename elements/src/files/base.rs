@@ -160,7 +160,7 @@ impl Instance<'_> {
     }
 
     /// The app path of the working directory or of a descriptor.
-    pub(super) fn base_path(&self, dirfd: i32, app: &mut Text<MAX_PATH>) -> Result<(), crate::Errno> {
+    pub(crate) fn base_path(&self, dirfd: i32, app: &mut Text<MAX_PATH>) -> Result<(), crate::Errno> {
         let mut host = Text::<MAX_PATH>::new();
         if dirfd == AT_FDCWD {
             host.fill(kernel::getcwd)?;

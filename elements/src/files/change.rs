@@ -16,7 +16,7 @@ impl Instance<'_> {
     }
 
     fn make(&self, nr: i64, dirfd: i32, path: *const u8, words: [usize; 2]) -> Answer {
-        self.at(dirfd, path, Want::CREATE, |place| {
+        self.at(nr, dirfd, path, Want::CREATE, |place| {
             // SAFETY: the kernel only reads the string.
             unsafe { syscall(nr, [place.dirfd as usize, place.path as usize, words[0], words[1], 0, 0]) }
         })
@@ -24,7 +24,7 @@ impl Instance<'_> {
 
     /// symlinkat(2). The link's text is the program's own: an app path, or relative.
     pub fn symlinkat(&self, target: *const u8, dirfd: i32, path: *const u8) -> Answer {
-        self.at(dirfd, path, Want::CREATE, |place| {
+        self.at(libc::SYS_symlinkat, dirfd, path, Want::CREATE, |place| {
             let args = [target as usize, place.dirfd as usize, place.path as usize, 0, 0, 0];
             // SAFETY: the kernel only reads the strings.
             unsafe { syscall(libc::SYS_symlinkat, args) }
@@ -36,7 +36,7 @@ impl Instance<'_> {
         let directory = flags & libc::AT_REMOVEDIR != 0;
         let below = if directory { Errno::ENOTEMPTY } else { Errno::EISDIR };
         let want = Want { follow: false, change: Change::Remove(below) };
-        self.at(dirfd, path, want, |place| {
+        self.at(libc::SYS_unlinkat, dirfd, path, want, |place| {
             if directory {
                 self.forget_directories();
             }
@@ -82,7 +82,7 @@ impl Instance<'_> {
 
     fn modify(&self, nr: i64, dirfd: i32, path: *const u8, flags: i32, words: [usize; 3]) -> Answer {
         let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
-        self.at(dirfd, path, Want::MODIFY.following(follow), |place| {
+        self.at(nr, dirfd, path, Want::MODIFY.following(follow), |place| {
             let [a, b, c] = words;
             // SAFETY: the program's pointers, for the kernel to judge.
             unsafe { syscall(nr, [place.dirfd as usize, place.path as usize, a, b, c, 0]) }
@@ -92,7 +92,7 @@ impl Instance<'_> {
     /// A call that changes what a path leads to and takes up to four more
     /// words after it: truncate(2), setxattr(2), removexattr(2).
     pub fn alter(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 4]) -> Answer {
-        self.at(AT_FDCWD, path, Want::MODIFY.following(follow), |place| {
+        self.at(nr, AT_FDCWD, path, Want::MODIFY.following(follow), |place| {
             place.with_path(|path| {
                 let [a, b, c, d] = words;
                 // SAFETY: the program's pointers, for the kernel to judge.

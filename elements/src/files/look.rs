@@ -24,10 +24,10 @@ impl Instance<'_> {
             unsafe { syscall(libc::SYS_newfstatat, args) }
         };
         if !follows(flags) {
-            return self.at(dirfd, path, Want::LOOK_AT_LINK, call);
+            return self.at(libc::SYS_newfstatat, dirfd, path, Want::LOOK_AT_LINK, call);
         }
         let mut is_link = false;
-        let first = self.at(dirfd, path, Want::LOOK_AT_LINK, |place| {
+        let first = self.at(libc::SYS_newfstatat, dirfd, path, Want::LOOK_AT_LINK, |place| {
             let flags = flags | libc::AT_SYMLINK_NOFOLLOW;
             let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize, 0, 0];
             // SAFETY: the program's pointer, for the kernel to judge; it has
@@ -38,13 +38,15 @@ impl Instance<'_> {
                 Ok(done)
             }
         });
-        if is_link || first == Answer::Pass { self.at(dirfd, path, Want::LOOK, call) } else { first }
+        if is_link || first == Answer::Pass {
+            self.at(libc::SYS_newfstatat, dirfd, path, Want::LOOK, call)
+        } else { first }
     }
 
     /// statx(2)
     pub fn statx(&self, dirfd: i32, path: *const u8, flags: i32, mask: u32, buf: *mut libc::statx) -> Answer {
         let want = Want::LOOK.following(follows(flags));
-        self.at(dirfd, path, want, |place| {
+        self.at(libc::SYS_statx, dirfd, path, want, |place| {
             let args =
                 [place.dirfd as usize, place.path as usize, flags as usize, mask as usize, buf as usize, 0];
             // SAFETY: the program's pointer, for the kernel to judge.
@@ -54,7 +56,7 @@ impl Instance<'_> {
 
     /// faccessat2(2). Asking to write on a read-only mount answers `EROFS`.
     pub fn faccessat(&self, dirfd: i32, path: *const u8, mode: i32, flags: i32) -> Answer {
-        self.at(dirfd, path, Want::LOOK.following(follows(flags)), |place| {
+        self.at(libc::SYS_faccessat2, dirfd, path, Want::LOOK.following(follows(flags)), |place| {
             let args = [place.dirfd as usize, place.path as usize, mode as usize, flags as usize, 0, 0];
             let nr = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
             // SAFETY: the kernel only reads the string.
@@ -75,7 +77,7 @@ impl Instance<'_> {
     pub fn readlinkat(&self, dirfd: i32, path: *const u8, buf: *mut u8, size: usize) -> Answer {
         match self.look_up(dirfd, path, Want::LOOK_AT_LINK) {
             Look::Untouched if self.may_be_magic(dirfd, path) => self.read_magic(dirfd, path, buf, size),
-            _ => self.at(dirfd, path, Want::LOOK_AT_LINK, |place| {
+            _ => self.at(libc::SYS_readlinkat, dirfd, path, Want::LOOK_AT_LINK, |place| {
                 let args = [place.dirfd as usize, place.path as usize, buf as usize, size, 0, 0];
                 // SAFETY: the program's buffer, for the kernel to judge.
                 unsafe { syscall(libc::SYS_readlinkat, args) }
@@ -128,7 +130,7 @@ impl Instance<'_> {
     /// A call that looks at a path and takes up to three more words after it:
     /// statfs(2), getxattr(2), listxattr(2), inotify's and others'.
     pub fn look(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 3]) -> Answer {
-        self.at(AT_FDCWD, path, Want::LOOK.following(follow), |place| {
+        self.at(nr, AT_FDCWD, path, Want::LOOK.following(follow), |place| {
             place.with_path(|path| {
                 // SAFETY: the program's pointers, for the kernel to judge.
                 unsafe { syscall(nr, [path as usize, words[0], words[1], words[2], 0, 0]) }
@@ -139,7 +141,7 @@ impl Instance<'_> {
     /// inotify_add_watch(2)
     pub fn inotify_add_watch(&self, fd: i32, path: *const u8, mask: u32) -> Answer {
         let want = Want::LOOK.following(mask & libc::IN_DONT_FOLLOW == 0);
-        self.at(AT_FDCWD, path, want, |place| {
+        self.at(libc::SYS_inotify_add_watch, AT_FDCWD, path, want, |place| {
             place.with_path(|path| {
                 let args = [fd as usize, path as usize, mask as usize, 0, 0, 0];
                 // SAFETY: the kernel only reads the string.
@@ -148,10 +150,11 @@ impl Instance<'_> {
         })
     }
 
-    /// Whether a mount is involved in the path, or lies below it.
+    /// Whether a mount is involved in the path, or lies below it, or all calls
+    /// are to be told of.
     #[inline]
     pub fn is_touched(&self, dirfd: i32, path: *const u8) -> bool {
-        !matches!(self.look_up(dirfd, path, Want::LOOK), Look::Untouched)
+        self.traces() || !matches!(self.look_up(dirfd, path, Want::LOOK), Look::Untouched)
     }
 
     /// The host path that a path means, for a function of libc that wants one.

@@ -38,36 +38,59 @@ pub const MAX_PATH: usize = libc::PATH_MAX as usize;
 impl Instance<'_> {
     /// Finds the place that a path means and makes a call on it.
     ///
-    /// `dirfd` and `path` are as the program gave them; `call` gets the
-    /// descriptor and the path to hand to the kernel instead.
+    /// `number` is the system call's, `dirfd` and `path` are as the program
+    /// gave them; `call` gets the descriptor and the path to hand to the
+    /// kernel instead.
     #[inline]
     pub fn at(
         &self,
+        number: i64,
         dirfd: i32,
         path: *const u8,
         want: Want,
         call: impl FnOnce(&Place) -> Result<usize, Errno>,
     ) -> Answer {
         match self.look_up(dirfd, path, want) {
-            lexical::Look::Untouched => Answer::Pass,
-            look => self.at_place(dirfd, path, look, want, call),
+            lexical::Look::Untouched if !self.traces() => Answer::Pass,
+            look => self.at_place(number, (dirfd, path), look, want, call),
         }
     }
 
     #[inline(never)]
     fn at_place(
         &self,
-        dirfd: i32,
-        path: *const u8,
+        number: i64,
+        (dirfd, path): (i32, *const u8),
         look: lexical::Look,
         want: Want,
         call: impl FnOnce(&Place) -> Result<usize, Errno>,
     ) -> Answer {
         let mut scratch = Scratch::new();
-        match self.place(dirfd, path, look, want, &mut scratch) {
-            Ok(None) => Answer::Pass,
-            Ok(Some(place)) => Answer::Done(call(&place)),
-            Err(errno) => Answer::fail(errno),
+        let found = self.place(dirfd, path, look, want, &mut scratch);
+        if !self.traces() {
+            return match found {
+                Ok(None) => Answer::Pass,
+                Ok(Some(place)) => Answer::Done(call(&place)),
+                Err(errno) => Answer::fail(errno),
+            };
+        }
+        // What is told of must be done here, to know how it ended.
+        let done = match &found {
+            Ok(None) => call(&Place::new(dirfd, path, 0, None)),
+            Ok(Some(place)) => call(place),
+            Err(errno) => Err(*errno),
+        };
+        let place = found.as_ref().ok().and_then(Option::as_ref);
+        let mount = place.map(|place| place.mount).or_else(|| self.mount_of(&look));
+        self.tell(number, (dirfd, path), place.map(|place| place.path), mount, done);
+        Answer::Done(done)
+    }
+
+    /// The mount that a path's letters lead to, where they tell.
+    fn mount_of(&self, look: &lexical::Look) -> Option<u32> {
+        match look {
+            lexical::Look::Mapped { node, .. } => Some(self.view.region(*node)),
+            _ => None,
         }
     }
 }

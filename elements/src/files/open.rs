@@ -42,7 +42,7 @@ impl Instance<'_> {
     pub fn openat(&self, dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Answer {
         let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
         match self.look_up(dirfd, path, want) {
-            Look::Untouched => Answer::Pass,
+            Look::Untouched if !self.traces() => Answer::Pass,
             look => self.open_place(dirfd, path, look, flags, mode),
         }
     }
@@ -51,7 +51,8 @@ impl Instance<'_> {
     fn open_place(&self, dirfd: i32, path: *const u8, look: Look, flags: i32, mode: u32) -> Answer {
         let mut scratch = Scratch::new();
         let opened = match look {
-            Look::Untouched | Look::Boundary => return Answer::Pass,
+            Look::Untouched | Look::Boundary if !self.traces() => return Answer::Pass,
+            Look::Untouched | Look::Boundary => kernel::openat(dirfd, path, flags, mode),
             Look::Mapped { node, ends_at_node, rest } => {
                 self.open_mapped(dirfd, path, (node, ends_at_node, rest), flags, mode, &mut scratch)
             }
@@ -60,7 +61,12 @@ impl Instance<'_> {
         if let Ok(fd) = opened {
             note_open(fd);
         }
-        Answer::Done(opened.map(|fd| fd as usize))
+        let done = opened.map(|fd| fd as usize);
+        if self.traces() {
+            let host = (!scratch.is_empty()).then(|| scratch.as_ptr());
+            self.tell(libc::SYS_openat, (dirfd, path), host, self.mount_of(&look), done);
+        }
+        Answer::Done(done)
     }
 
     fn open_mapped(

@@ -1,0 +1,36 @@
+//! Builds the shim and embeds it: the launcher is one file.
+//!
+//! The shim is a library for the programs' side, built for the host's GNU
+//! target whatever the launcher itself is built for, in a target directory of
+//! its own so that the two cargos do not wait for each other.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+fn main() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the launcher lies in the workspace");
+    for part in ["shim", "elements", "view", "hooks", "Cargo.lock", "Cargo.toml"] {
+        println!("cargo::rerun-if-changed={}", root.join(part).display());
+    }
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let target_dir = out.join("shim");
+    let mut cargo = Command::new(std::env::var_os("CARGO").expect("cargo sets CARGO"));
+    cargo.current_dir(root).args(["build", "--release", "--locked", "--package", "shim", "--target", TARGET]);
+    cargo.arg("--target-dir").arg(&target_dir);
+    for (name, _) in std::env::vars_os() {
+        // What this build was told about itself is not meant for the shim.
+        let name = name.to_string_lossy();
+        let inherited = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"];
+        if inherited.contains(&&*name) || name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_CFG_") {
+            cargo.env_remove(&*name);
+        }
+    }
+    let status = cargo.status().expect("cargo can be run");
+    assert!(status.success(), "the shim could not be built");
+    let shim = target_dir.join(TARGET).join("release/libshim.so");
+    let bytes = std::fs::read(&shim).expect("the shim has been built");
+    println!("cargo::rustc-env=SHIM={}", shim.display());
+    println!("cargo::rustc-env=SHIM_HASH={}", &blake3::hash(&bytes).to_hex()[..16]);
+}

@@ -1,0 +1,173 @@
+//! The command line: what can be asked, and who answers.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::{FAILED, commands};
+
+/// Run a legacy program in its own view of files, as if it had never moved.
+///
+/// A policy file says what the program finds at which path. The program runs
+/// unchanged and unprivileged; its files are served inside its own process.
+#[derive(Parser)]
+#[command(
+    name = "launcher",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
+Examples:
+  launcher --policy shop.toml /opt/shop/bin/shopd --daemon   run a program
+  launcher check --policy shop.toml                          is the policy right?
+  launcher explain --policy shop.toml /etc/shop.conf         what does this path become?
+  launcher trace --policy shop.toml -- ls /opt/shop          what does it ask for, what does it get?
+  launcher doctor --policy shop.toml /opt/shop/bin/shopd     will it run here, and if not, why?
+
+Exit status: the program's own; 125 if the launcher fails, 126 if the program
+is found but cannot be run, 127 if it is not found."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    run: Option<Run>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run a program in its view (what `launcher` does without a verb)
+    Run(Run),
+    /// Say whether a policy is right, and if not, all that is wrong with it
+    Check(Check),
+    /// Say what app paths become, and which line of the policy decides
+    Explain(Explain),
+    /// Run a program and print what it asks for and what it gets
+    Trace(Trace),
+    /// Say what this host and a program allow
+    Doctor(Doctor),
+    /// Print the JSON schema of the policy file
+    Schema,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one page per verb
+    Man {
+        /// The directory to write the pages to
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// Where the policy is.
+#[derive(Args)]
+pub struct PolicyFile {
+    /// The policy file
+    #[arg(short, long, value_name = "FILE")]
+    pub policy: PathBuf,
+}
+
+/// `run`
+#[derive(Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub policy: PolicyFile,
+    /// Say on standard error what is placed where, and which door is used
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// The program, as the application names it, and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    pub program: Vec<OsString>,
+}
+
+/// `check`
+#[derive(Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub policy: PolicyFile,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `explain`
+#[derive(Args)]
+pub struct Explain {
+    #[command(flatten)]
+    pub policy: PolicyFile,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// App paths, as the application says them
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// `trace`
+#[derive(Args)]
+pub struct Trace {
+    #[command(flatten)]
+    pub policy: PolicyFile,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Also print calls that no mount touches
+    #[arg(short, long)]
+    pub all: bool,
+    /// Write to this file instead of standard error
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The program, as the application names it, and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    pub program: Vec<OsString>,
+}
+
+/// `doctor`
+#[derive(Args)]
+pub struct Doctor {
+    /// The policy file, to look at the program as it would be run
+    #[arg(short, long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The program, as the application names it
+    pub program: Option<PathBuf>,
+}
+
+/// Reads the command line, does what it says, and gives the exit status.
+pub fn main(arguments: Vec<OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A reader that has gone away has seen what it wanted to see.
+            let _ = error.print();
+            let fine = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if fine { 0 } else { FAILED };
+        }
+    };
+    let done = match (cli.verb, cli.run) {
+        (Some(Verb::Run(run)), _) | (None, Some(run)) => commands::run::run(&run),
+        (Some(Verb::Check(check)), _) => commands::check::check(&check),
+        (Some(Verb::Explain(explain)), _) => commands::explain::explain(&explain),
+        (Some(Verb::Trace(trace)), _) => commands::trace::trace(&trace),
+        (Some(Verb::Doctor(doctor)), _) => commands::doctor::doctor(&doctor),
+        (Some(Verb::Schema), _) => commands::print(&format!("{:#}\n", policy::schema())),
+        (Some(Verb::Completions { shell }), _) => commands::completions(shell, &mut Cli::command()),
+        (Some(Verb::Man { dir }), _) => commands::man(dir.as_deref(), Cli::command()),
+        (None, None) => {
+            let error = Cli::command().error(ErrorKind::MissingRequiredArgument, "no policy and no program are named");
+            let _ = error.print();
+            return FAILED;
+        }
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("launcher: {error:#}");
+        FAILED
+    })
+}

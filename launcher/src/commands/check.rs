@@ -1,0 +1,35 @@
+//! `launcher check`: is the policy right?
+
+use anyhow::Result;
+
+use super::{complain, load, print};
+use crate::cli::Check;
+
+/// The exit status for a policy that is wrong.
+const WRONG: u8 = 1;
+
+/// Checks a policy as far as it can be without starting anything.
+pub fn check(asked: &Check) -> Result<u8> {
+    let file = &asked.policy.policy;
+    let planned = load(file).and_then(|policy| {
+        let plan = policy::plan(&policy, false)?;
+        Ok((policy.name, plan.mount_count()))
+    });
+    match planned {
+        Ok((name, mounts)) if asked.json => {
+            print(&format!("{}\n", serde_json::json!({ "name": name, "mounts": mounts, "errors": [] })))
+        }
+        Ok((_, mounts)) => {
+            let plural = if mounts == 1 { "" } else { "s" };
+            print(&format!("{}: right, {mounts} mount{plural}\n", file.display()))
+        }
+        Err(report) if asked.json => {
+            print(&format!("{}\n", report.to_json()))?;
+            Ok(WRONG)
+        }
+        Err(report) => {
+            complain(&report);
+            Ok(WRONG)
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! `launcher doctor`: what this host and a program allow.
+
+use std::ffi::{CString, OsStr};
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use elements::Instance;
+use elements::process::program::{Program, Why, classify, interpreter};
+use object::read::elf::{ElfFile64, FileHeader as _};
+use object::{Object as _, ObjectSymbol as _};
+use serde_json::json;
+
+use super::{complain, load, print};
+use crate::FAILED;
+use crate::cli::Doctor;
+use crate::instance::{place, view};
+
+/// How grave a finding is. The gravest one is the exit status.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    Pass = 0,
+    Warn = 1,
+    Blocked = 2,
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Verdict::Pass => "pass",
+            Verdict::Warn => "warn",
+            Verdict::Blocked => "blocked",
+        }
+    }
+}
+
+struct Finding {
+    verdict: Verdict,
+    subject: &'static str,
+    text: String,
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, verdict: Verdict, subject: &'static str, text: impl Into<String>) {
+        self.0.push(Finding { verdict, subject, text: text.into() });
+    }
+}
+
+/// Looks at the host, and at a program if one is named.
+pub fn doctor(asked: &Doctor) -> Result<u8> {
+    let mut findings = Findings(Vec::new());
+    host(&mut findings);
+    let program = match (&asked.policy, &asked.program) {
+        (Some(file), program) => {
+            let prepared = load(file).and_then(|policy| {
+                let plan = policy::plan(&policy, false)?;
+                Ok((policy, plan))
+            });
+            let (policy, plan) = match prepared {
+                Ok(prepared) => prepared,
+                Err(report) => {
+                    complain(&report);
+                    return Ok(FAILED);
+                }
+            };
+            let placed = place(&policy, &plan)?;
+            findings.add(Verdict::Pass, "policy", format!("{} mounts, instance in {}", plan.mount_count(), placed.dir.display()));
+            let instance = Instance::new(view(&placed.image)?, None);
+            let found = program.as_ref().map(|program| on_host(&instance, program)).transpose()?;
+            if plan.is_private() {
+                // Nobody runs in it.
+                let _ = fs::remove_dir_all(&placed.dir);
+            }
+            found
+        }
+        (None, program) => program.clone(),
+    };
+    if let Some(host_path) = &program {
+        examine(host_path, 0, &mut findings);
+    }
+    let worst = findings.0.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Pass);
+    if asked.json {
+        let list: Vec<_> = findings
+            .0
+            .iter()
+            .map(|f| json!({ "verdict": f.verdict.word(), "subject": f.subject, "text": f.text }))
+            .collect();
+        print(&format!("{:#}\n", json!({ "verdict": worst.word(), "findings": list })))?;
+    } else {
+        let mut out = String::new();
+        for finding in &findings.0 {
+            // Writing to a string does not fail.
+            let _ = writeln!(out, "{:<8} {:<14} {}", finding.verdict.word(), finding.subject, finding.text);
+        }
+        print(&out)?;
+    }
+    Ok(worst as u8)
+}
+
+/// The host path of a program that is named as the application names it.
+fn on_host(instance: &Instance<'_>, program: &Path) -> Result<PathBuf> {
+    let name = CString::new(program.as_os_str().as_bytes()).context("the program's name holds NUL")?;
+    let explained = instance.explain(&name, true);
+    Ok(PathBuf::from(OsStr::from_bytes(explained.host.bytes())))
+}
+
+/// What the kernel offers.
+fn host(findings: &mut Findings) {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    findings.add(Verdict::Pass, "kernel", format!("{release} {}", uname.machine().to_string_lossy()));
+    let how = elements::kernel::OpenHow { flags: libc::O_PATH as u64, mode: 0, resolve: elements::kernel::RESOLVE_NO_SYMLINKS };
+    match elements::kernel::openat2(elements::kernel::AT_FDCWD, c"/".as_ptr().cast(), &how) {
+        Ok(fd) => {
+            elements::kernel::close(fd);
+            findings.add(Verdict::Pass, "openat2", "paths under mounts are resolved by the kernel");
+        }
+        Err(_) => findings.add(
+            Verdict::Warn,
+            "openat2",
+            "not available (before Linux 5.6, or filtered): paths under mounts are walked step by step, which is slower",
+        ),
+    }
+    let read = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
+    match rustix::thread::no_new_privs() {
+        Ok(true) => findings.add(Verdict::Pass, "no_new_privs", "already set: setuid programs run without their rights"),
+        _ => findings.add(Verdict::Pass, "no_new_privs", "can be set"),
+    }
+    match read("/proc/sys/kernel/seccomp/actions_avail") {
+        Some(actions) if actions.split(' ').any(|action| action == "trap") => {
+            findings.add(Verdict::Pass, "seccomp", "filters can trap");
+        }
+        _ => findings.add(Verdict::Warn, "seccomp", "no filters: only dynamic programs can be covered"),
+    }
+    findings.add(Verdict::Pass, "door", "shim: a library loaded into each dynamic program");
+}
+
+/// What a program is, and whether it can be covered.
+fn examine(path: &Path, depth: u32, findings: &mut Findings) {
+    let shown = path.display();
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            findings.add(Verdict::Blocked, "program", format!("{shown} cannot be read: {error}"));
+            return;
+        }
+    };
+    let about = fs::metadata(path).ok();
+    let mode = about.as_ref().map_or(0, MetadataExt::mode);
+    if mode & 0o111 == 0 {
+        findings.add(Verdict::Blocked, "program", format!("{shown} is not executable (mode {:o})", mode & 0o7777));
+    }
+    if mode & 0o6000 != 0 {
+        findings.add(Verdict::Warn, "setuid", format!("{shown} is setuid or setgid: under no_new_privs it runs without those rights"));
+    }
+    match classify(bytes.get(..bytes.len().min(4096)).unwrap_or(&[])) {
+        Program::Script => {
+            let head = bytes.get(..bytes.len().min(256)).unwrap_or(&[]);
+            match interpreter(head) {
+                Some((name, _)) if depth < 5 => {
+                    let name = Path::new(OsStr::from_bytes(name));
+                    findings.add(Verdict::Pass, "script", format!("{shown} is run by {}", name.display()));
+                    examine(name, depth + 1, findings);
+                }
+                _ => findings.add(Verdict::Blocked, "script", format!("{shown} names no interpreter")),
+            }
+        }
+        Program::Dynamic => dynamic(path, &bytes, findings),
+        Program::Uncovered(why) => {
+            let reason = String::from_utf8_lossy(why.words()).into_owned();
+            let remedy = match why {
+                Why::WrongMachine => "",
+                _ => "; with coverage = \"best-effort\" it runs outside the view",
+            };
+            findings.add(Verdict::Blocked, "coverage", format!("{shown} is {reason}{remedy}"));
+        }
+        Program::Unknown => findings.add(Verdict::Blocked, "program", format!("{shown} is neither an ELF program nor a script")),
+    }
+}
+
+/// A dynamic program: its loader, its libc, and what it imports.
+fn dynamic(path: &Path, bytes: &[u8], findings: &mut Findings) {
+    let shown = path.display();
+    let Ok(elf) = ElfFile64::<object::Endianness>::parse(bytes) else {
+        findings.add(Verdict::Blocked, "program", format!("{shown} is a damaged ELF file"));
+        return;
+    };
+    let endian = elf.endian();
+    let loader = elf.elf_program_headers().iter().find_map(|header| {
+        use object::read::elf::ProgramHeader as _;
+        header.interpreter(endian, bytes).ok().flatten()
+    });
+    let loader = loader.map(|name| PathBuf::from(OsStr::from_bytes(name))).unwrap_or_default();
+    let libc = if loader.to_string_lossy().contains("musl") { "musl" } else { "glibc" };
+    let kind = elf.elf_header().e_type(endian);
+    let pie = if kind == object::elf::ET_DYN { "position-independent" } else { "fixed address" };
+    findings.add(Verdict::Pass, "program", format!("{shown}: 64-bit, dynamic, {libc}, {pie}"));
+    if loader.exists() {
+        findings.add(Verdict::Pass, "loader", loader.display().to_string());
+    } else {
+        findings.add(Verdict::Blocked, "loader", format!("{} does not exist on this host", loader.display()));
+    }
+    let mut missed: Vec<String> = Vec::new();
+    for symbol in elf.dynamic_symbols().filter(|symbol| symbol.is_undefined()) {
+        let Ok(name) = symbol.name() else { continue };
+        if let Some(gate) = hooks::NEEDS_GATE.iter().find(|gate| gate.name == name) {
+            missed.push(format!("{} ({})", gate.name, gate.what));
+        }
+    }
+    if missed.is_empty() {
+        findings.add(Verdict::Pass, "imports", "every path-taking function that it imports is served by the shim");
+    } else {
+        missed.sort();
+        findings.add(Verdict::Warn, "imports", format!("not served by the shim: {}", missed.join(", ")));
+    }
+}

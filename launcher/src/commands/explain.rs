@@ -1,0 +1,170 @@
+//! `launcher explain`: what app paths become, and why.
+
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use elements::files::Explanation;
+use elements::{Errno, Instance};
+use serde_json::{Value, json};
+use view::{Access, Kind};
+
+use super::{complain, load, print, run::words};
+use crate::FAILED;
+use crate::cli::Explain;
+use crate::instance::{place, view};
+
+/// Explains app paths.
+pub fn explain(asked: &Explain) -> Result<u8> {
+    let prepared = load(&asked.policy.policy).and_then(|policy| {
+        let plan = policy::plan(&policy, false)?;
+        Ok((policy, plan))
+    });
+    let (policy, plan) = match prepared {
+        Ok(prepared) => prepared,
+        Err(report) => {
+            complain(&report);
+            return Ok(FAILED);
+        }
+    };
+    // Placed as for a run, so that what is said of inline files and scratch
+    // directories is what a run would find.
+    let placed = place(&policy, &plan)?;
+    let instance = Instance::new(view(&placed.image)?, None);
+    let mut text = String::new();
+    let mut list = Vec::new();
+    for path in &asked.paths {
+        let name = CString::new(path.as_os_str().as_bytes()).context("a path holds NUL")?;
+        let explained = instance.explain(&name, true);
+        let facts = Facts::new(&instance, path, &explained);
+        if asked.json { list.push(facts.to_json()) } else { text.push_str(&facts.to_text()) }
+    }
+    if plan.is_private() {
+        // Nobody runs in it.
+        let _ = std::fs::remove_dir_all(&placed.dir);
+    }
+    if asked.json { print(&format!("{:#}\n", Value::from(list))) } else { print(&text) }
+}
+
+struct Facts {
+    asked: String,
+    app: String,
+    host: Option<String>,
+    outcome: String,
+    rule: String,
+    line: u32,
+    read: String,
+    write: String,
+    create: String,
+}
+
+/// What stands at a path, in words.
+pub fn outcome(explained: &Explanation<'_>, host: &str) -> String {
+    match explained.mount.kind {
+        Kind::Hidden => "hidden, so it looks non-existent".into(),
+        Kind::Denied => "denied, so it may not be touched".into(),
+        Kind::Pass => format!("the host's own {host}"),
+        Kind::Host => format!("the host's {host}"),
+        Kind::Content => format!("an inline file, kept in {host}"),
+        Kind::Empty => format!("a private scratch directory, kept in {host}"),
+        Kind::Scaffold => "a directory that exists only because a mount lies below it".into(),
+        Kind::Link => "a symbolic link that leads to a mount".into(),
+    }
+}
+
+impl Facts {
+    fn new(instance: &Instance<'_>, asked: &Path, explained: &Explanation<'_>) -> Facts {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let host = text(explained.host.bytes());
+        let mount = explained.mount;
+        let at = if mount.at.is_empty() { "/".into() } else { text(mount.at) };
+        let rule = match (mount.line, mount.kind) {
+            (0, Kind::Pass) => "no mount: the host's own tree".to_owned(),
+            (0, _) => format!("made for the sake of a mount below {at}"),
+            (line, _) => format!("{}:{line} (mount at {at})", text(instance.view.policy_file())),
+        };
+        let shown = !matches!(mount.kind, Kind::Hidden | Kind::Denied);
+        let would = |what: Intent| would(explained, Path::new(OsStr::from_bytes(explained.host.bytes())), what);
+        Facts {
+            asked: asked.display().to_string(),
+            app: text(explained.app.bytes()),
+            outcome: outcome(explained, &host),
+            host: shown.then_some(host),
+            rule,
+            line: mount.line,
+            read: would(Intent::Read),
+            write: would(Intent::Write),
+            create: would(Intent::Create),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        let mut out = format!("{}\n", self.asked);
+        if self.app != self.asked {
+            out += &format!("  app path  {}\n", self.app);
+        }
+        out += &format!("  becomes   {}\n", self.outcome);
+        out += &format!("  decided   {}\n", self.rule);
+        out += &format!("  read      {}\n  write     {}\n  create    {}\n", self.read, self.write, self.create);
+        out
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "asked": self.asked, "app": self.app, "host": self.host, "outcome": self.outcome,
+            "rule": self.rule, "line": self.line,
+            "read": self.read, "write": self.write, "create": self.create,
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Intent {
+    Read,
+    Write,
+    Create,
+}
+
+/// What a call of that intent would answer.
+fn would(explained: &Explanation<'_>, host: &Path, intent: Intent) -> String {
+    use rustix::fs::{Access as Rights, access};
+    let name = |errno: Errno| format!("{} ({})", symbol(errno), words(errno));
+    if let Some(errno) = explained.stopped {
+        return name(errno);
+    }
+    let exists = host.symlink_metadata().is_ok();
+    let read_only = explained.mount.access == Access::ReadOnly && explained.mount.kind != Kind::Pass;
+    let (path, rights) = match (intent, exists) {
+        (Intent::Read | Intent::Write, false) => return name(Errno::ENOENT),
+        (Intent::Create, true) => return name(Errno::EEXIST),
+        (Intent::Write | Intent::Create, _) if read_only => return name(Errno::EROFS),
+        (Intent::Read, true) => (host, Rights::READ_OK),
+        (Intent::Write, true) if host.is_dir() => (host, Rights::WRITE_OK | Rights::EXEC_OK),
+        (Intent::Write, true) => (host, Rights::WRITE_OK),
+        (Intent::Create, false) => (host.parent().unwrap_or(host), Rights::WRITE_OK | Rights::EXEC_OK),
+    };
+    match access(path, rights) {
+        Ok(()) => "ok".into(),
+        Err(errno) => name(Errno(errno.raw_os_error())),
+    }
+}
+
+/// The name of an error number, as programmers know it.
+pub fn symbol(errno: Errno) -> String {
+    let known = match errno {
+        Errno::EACCES => "EACCES",
+        Errno::EEXIST => "EEXIST",
+        Errno::EISDIR => "EISDIR",
+        Errno::ELOOP => "ELOOP",
+        Errno::ENAMETOOLONG => "ENAMETOOLONG",
+        Errno::ENOENT => "ENOENT",
+        Errno::ENOTDIR => "ENOTDIR",
+        Errno::EPERM => "EPERM",
+        Errno::EROFS => "EROFS",
+        Errno::EXDEV => "EXDEV",
+        Errno::EBUSY => "EBUSY",
+        other => return format!("errno {}", other.0),
+    };
+    known.into()
+}

@@ -1,0 +1,141 @@
+//! `launcher run`: become the program, in its view.
+
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use anyhow::{Context, Result, anyhow};
+use elements::process::exec::Start;
+use elements::{Errno, Instance};
+use policy::Policy;
+
+use super::{complain, load};
+use crate::cli::Run;
+use crate::instance::{Placed, place, view};
+use crate::{CANNOT_RUN, FAILED, NOT_FOUND, environment};
+
+/// Runs a program. Returns only where that fails.
+pub fn run(asked: &Run) -> Result<u8> {
+    let prepared = load(&asked.policy.policy).and_then(|policy| {
+        let plan = policy::plan(&policy, false)?;
+        Ok((policy, plan))
+    });
+    let (policy, plan) = match prepared {
+        Ok(prepared) => prepared,
+        Err(report) => {
+            complain(&report);
+            return Ok(FAILED);
+        }
+    };
+    let placed = place(&policy, &plan)?;
+    if asked.verbose {
+        let mounts = plan.mount_count();
+        eprintln!("launcher: {}: {mounts} mounts, view in {}", policy.name, placed.dir.display());
+        eprintln!("launcher: door: shim ({})", placed.shim().display());
+    }
+    start(&policy, &placed, &asked.program)
+}
+
+/// Becomes a program under a placed view.
+pub fn start(policy: &Policy, placed: &Placed, program: &[OsString]) -> Result<u8> {
+    let instance = Instance::new(view(&placed.image)?, None);
+    let strings = |list: &[OsString]| -> Result<Vec<CString>> {
+        list.iter().map(|text| CString::new(text.as_bytes()).context("an argument holds NUL")).collect()
+    };
+    let argv = strings(program)?;
+    let envp = environment::variables(&policy.env);
+    let Some(name) = argv.first() else { return Err(anyhow!("no program is named")) };
+    if let Some(workdir) = &policy.workdir {
+        let path = CString::new(workdir.as_os_str().as_bytes()).context("workdir holds NUL")?;
+        let entered = instance.chdir(path.as_ptr().cast());
+        if let elements::Answer::Done(Err(errno)) = entered {
+            return Err(anyhow!("cannot enter the workdir {}: {}", workdir.display(), words(errno)));
+        }
+    }
+    if policy.no_new_privs {
+        rustix::thread::set_no_new_privs(true).context("cannot set no_new_privs")?;
+    }
+    let argv_pointers = pointers(&argv);
+    let envp_pointers = pointers(&envp);
+    let shim = placed.shim();
+    let path = variable(&envp, "PATH").unwrap_or_else(|| OsStr::new("/usr/local/bin:/usr/bin:/bin").to_owned());
+    let mut attempts: Vec<CString> = Vec::new();
+    if name.to_bytes().contains(&b'/') {
+        attempts.push(name.clone());
+    } else {
+        for directory in path.as_bytes().split(|byte| *byte == b':') {
+            let directory = if directory.is_empty() { b".".as_slice() } else { directory };
+            attempts.push(CString::new([directory, b"/", name.to_bytes()].concat()).context("PATH holds NUL")?);
+        }
+    }
+    let mut worst = Errno::ENOENT;
+    for attempt in &attempts {
+        let errno = instance.execveat(
+            shim.as_os_str().as_bytes(),
+            &Start {
+                dirfd: elements::kernel::AT_FDCWD,
+                path: attempt.as_ptr().cast(),
+                argv: argv_pointers.as_ptr().cast(),
+                envp: envp_pointers.as_ptr().cast(),
+                flags: 0,
+            },
+        );
+        match errno {
+            Errno::ENOENT | Errno::ENOTDIR => {}
+            // Found, but perhaps a later directory has one that can be run.
+            Errno::EACCES if is_executable(&instance, attempt) => return Ok(CANNOT_RUN),
+            Errno::EACCES => worst = errno,
+            errno => {
+                worst = errno;
+                break;
+            }
+        }
+    }
+    Ok(explain_failure(&instance, name, &attempts, worst))
+}
+
+/// Whether the program may be run, so that it was our own refusal that said
+/// EACCES, and said why.
+fn is_executable(instance: &Instance<'_>, path: &CStr) -> bool {
+    let explained = instance.explain(path, true);
+    let host = OsStr::from_bytes(explained.host.bytes());
+    explained.stopped.is_none()
+        && rustix::fs::access(host, rustix::fs::Access::EXEC_OK).is_ok()
+        && !std::path::Path::new(host).is_dir()
+}
+
+fn explain_failure(instance: &Instance<'_>, name: &CStr, attempts: &[CString], errno: Errno) -> u8 {
+    let shown = name.to_string_lossy();
+    eprintln!("launcher: cannot run {shown}: {}", words(errno));
+    if let (true, [only]) = (name.to_bytes().contains(&b'/'), attempts) {
+        let explained = instance.explain(only, true);
+        let host = String::from_utf8_lossy(explained.host.bytes()).into_owned();
+        match explained.mount.line {
+            0 => eprintln!("  no mount of the policy touches it: it is the host's {host}"),
+            line => {
+                let file = String::from_utf8_lossy(instance.view.policy_file()).into_owned();
+                eprintln!("  {file}:{line} decides: {}", super::explain::outcome(&explained, &host));
+            }
+        }
+    } else {
+        eprintln!("  it is in no directory of PATH, as the application sees them");
+    }
+    if matches!(errno, Errno::ENOENT | Errno::ENOTDIR) { NOT_FOUND } else { CANNOT_RUN }
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const std::ffi::c_char> {
+    strings.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+fn variable(envp: &[CString], name: &str) -> Option<OsString> {
+    envp.iter().find_map(|entry| {
+        let value = entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(OsStr::from_bytes(value).to_owned())
+    })
+}
+
+/// What an error number says, in words.
+pub fn words(errno: Errno) -> String {
+    let text = std::io::Error::from_raw_os_error(errno.0).to_string();
+    let end = text.find(" (os error").unwrap_or(text.len());
+    text[..end].to_lowercase()
+}

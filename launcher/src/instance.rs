@@ -1,0 +1,241 @@
+//! Placing an instance: the directory where the program's processes find
+//! their view and the shim.
+//!
+//! The directory's name depends on all that is in it, so a second run of the
+//! same policy finds it there and makes nothing. A new one is made beside its
+//! place and renamed into it: a crash, a full disk or a race leaves nothing
+//! half made. An instance that changes what is in its directory gets one of
+//! its own.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use policy::{Plan, Policy};
+
+/// The shim, as ld.so will load it.
+static SHIM: &[u8] = include_bytes!(env!("SHIM"));
+const SHIM_HASH: &str = env!("SHIM_HASH");
+
+/// More instance directories than this and stale ones are looked for.
+const MANY: usize = 64;
+/// Younger directories are never taken for stale, in seconds.
+const A_DAY: i64 = 24 * 60 * 60;
+
+/// A placed instance.
+pub struct Placed {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// The view's image.
+    pub image: Vec<u8>,
+}
+
+impl Placed {
+    /// The path that the shim is loaded by.
+    pub fn shim(&self) -> PathBuf {
+        self.dir.join("shim.so")
+    }
+}
+
+/// Puts an instance in its place.
+///
+/// # Errors
+///
+/// No directory that could hold it, and why none of those tried would do; or
+/// what could not be written there.
+pub fn place(policy: &Policy, plan: &Plan) -> Result<Placed> {
+    let base = base()?;
+    let digest = plan.digest(SHIM_HASH.as_bytes());
+    let digest = digest.get(..16).unwrap_or(&digest);
+    let mut name = format!("{}-{digest}", policy.name);
+    if plan.is_private() {
+        name = format!("{name}-{}-{}", std::process::id(), start_time());
+    }
+    let dir = base.join(name);
+    let image = plan.image(&dir);
+    if !dir.join("view").exists() {
+        make(&base, &dir, plan, &image)
+            .with_context(|| format!("cannot make the instance's directory {}", dir.display()))?;
+        forget_stale(&base, &dir);
+    }
+    Ok(Placed { dir, image })
+}
+
+/// A number that tells this process from an earlier one with its id.
+fn start_time() -> u128 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| since.as_nanos())
+}
+
+/// The directory for this user's instances: the first of the usual places
+/// that will do.
+fn base() -> Result<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let uid = rustix::process::geteuid().as_raw();
+    let runtime = variable("RUNTIME_DIRECTORY").and_then(|list| {
+        list.as_os_str().as_bytes().split(|byte| *byte == b':').next().map(|first| {
+            PathBuf::from(std::ffi::OsStr::from_bytes(first))
+        })
+    });
+    let candidates = [
+        runtime,
+        variable("XDG_RUNTIME_DIR").map(|dir| dir.join("launcher")),
+        (uid == 0).then(|| PathBuf::from("/run/launcher")),
+        variable("XDG_STATE_HOME").map(|dir| dir.join("launcher")),
+        variable("HOME").map(|dir| dir.join(".local/state/launcher")),
+        Some(PathBuf::from(format!("/tmp/launcher-{uid}"))),
+    ];
+    let mut reasons = Vec::new();
+    for candidate in candidates.into_iter().flatten() {
+        match usable(&candidate, uid) {
+            Ok(base) => return Ok(base),
+            Err(reason) => reasons.push(format!("  {}: {reason:#}", candidate.display())),
+        }
+    }
+    bail!(
+        "no directory can hold the instance; set XDG_RUNTIME_DIR to one that this user owns, \
+         on a file system from which libraries may be loaded\n{}",
+        reasons.join("\n")
+    )
+}
+
+/// Whether a directory can hold instances: ours, closed to others' changes,
+/// with a name that ld.so takes, and not mounted noexec.
+fn usable(dir: &Path, uid: u32) -> Result<PathBuf> {
+    if !dir.is_absolute() {
+        bail!("not an absolute path");
+    }
+    if !dir.exists() {
+        let mut parents = DirBuilder::new();
+        parents.recursive(true).mode(0o755).create(dir).context("cannot be created")?;
+    }
+    let dir = dir.canonicalize().context("cannot be entered")?;
+    let about = fs::symlink_metadata(&dir).context("cannot be looked at")?;
+    if about.uid() != uid {
+        bail!("belongs to another user");
+    }
+    if about.mode() & 0o022 != 0 {
+        bail!("others may write there");
+    }
+    // ld.so splits LD_PRELOAD at these, and expands `$`.
+    if dir.as_os_str().as_bytes().iter().any(|byte| matches!(byte, b' ' | b':' | b'$' | b'\n' | b'\t')) {
+        bail!("its name holds a character that ld.so splits LD_PRELOAD at");
+    }
+    let shim = shim_file(&dir);
+    let placed = fs::metadata(&shim).is_ok_and(|about| about.len() == SHIM.len() as u64 && about.uid() == uid);
+    if !placed {
+        let made = write_shim(&dir, &shim);
+        if made.is_err() {
+            // It may be there half made, or not loadable from there.
+            let _ = fs::remove_file(&shim);
+        }
+        made?;
+    }
+    Ok(dir)
+}
+
+fn shim_file(base: &Path) -> PathBuf {
+    base.join(format!("shim-{SHIM_HASH}.so"))
+}
+
+fn write_shim(base: &Path, shim: &Path) -> Result<()> {
+    let draft = base.join(format!(".shim-{}-{}", std::process::id(), start_time()));
+    let written = write(&draft, SHIM, 0o555).and_then(|()| fs::rename(&draft, shim).context("cannot be renamed"));
+    if written.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    written?;
+    let file = fs::File::open(shim).context("cannot be opened")?;
+    use rustix::mm::{MapFlags, ProtFlags};
+    // SAFETY: a fresh mapping, which is taken away at once and never used.
+    unsafe {
+        let exec = ProtFlags::READ | ProtFlags::EXEC;
+        let map = rustix::mm::mmap(std::ptr::null_mut(), SHIM.len(), exec, MapFlags::PRIVATE, &file, 0)
+            .context("libraries cannot be loaded from there (is it mounted noexec?)")?;
+        rustix::mm::munmap(map, SHIM.len()).context("cannot be unmapped")?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot create {}", path.display()))?;
+    file.write_all(bytes)
+        .and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Makes the directory beside its place and renames it.
+fn make(base: &Path, dir: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
+    let draft = base.join(format!(".draft-{}-{}", std::process::id(), start_time()));
+    let made = fill(base, &draft, plan, image).and_then(|()| match fs::rename(&draft, dir) {
+        // Another start of the same policy was faster: its directory is the same.
+        Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) => {
+            fs::remove_dir_all(&draft).context("cannot take the draft away")
+        }
+        done => done.context("cannot be renamed into place"),
+    });
+    if made.is_err() {
+        let _ = fs::remove_dir_all(&draft);
+    }
+    made
+}
+
+fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
+    let directory = |path: &Path, mode| -> Result<()> {
+        DirBuilder::new().mode(0o700).create(path).with_context(|| format!("cannot create {}", path.display()))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).context("cannot set permissions")
+    };
+    directory(draft, 0o755)?;
+    for planned in plan.directories() {
+        directory(&draft.join(&planned.name), planned.mode | 0o700)?;
+    }
+    for planned in plan.files() {
+        write(&draft.join(&planned.name), &planned.bytes, planned.mode)?;
+    }
+    for planned in plan.directories() {
+        let path = draft.join(&planned.name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(planned.mode))
+            .with_context(|| format!("cannot set the permissions of {}", path.display()))?;
+    }
+    fs::hard_link(shim_file(base), draft.join("shim.so")).context("cannot link the shim")?;
+    write(&draft.join("shared"), &[0; elements::shared::LEN], 0o600)?;
+    write(&draft.join("view"), image, 0o444)
+}
+
+/// Takes away directories that no process has mapped. Errors are no concern
+/// of the program that is being started.
+fn forget_stale(base: &Path, current: &Path) {
+    let Ok(entries) = fs::read_dir(base) else { return };
+    let dirs: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.join("view").exists()).collect();
+    if dirs.len() <= MANY {
+        return;
+    }
+    let mut mapped = Vec::new();
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        mapped.push(fs::read(process.path().join("maps")).unwrap_or_default());
+    }
+    let now = i64::try_from(start_time() / 1_000_000_000).unwrap_or(i64::MAX);
+    for dir in dirs {
+        let view = dir.join("view");
+        let name = view.as_os_str().as_bytes();
+        let used = mapped.iter().any(|maps| maps.windows(name.len()).any(|window| window == name));
+        let young = fs::metadata(&dir).is_ok_and(|about| now - about.mtime() < A_DAY);
+        if !used && !young && dir != current {
+            let _ = fs::remove_dir_all(&dir);
+        }
+    }
+}
+
+/// The view in an image that this process has made itself.
+pub fn view(image: &[u8]) -> Result<view::View<'_>> {
+    view::View::from_bytes(image).map_err(|malformed| anyhow!("the view is malformed: {}", malformed.0))
+}
