@@ -75,8 +75,9 @@ pub struct PolicyFile {
 /// `run`
 #[derive(Args)]
 pub struct Run {
-    #[command(flatten)]
-    pub policy: PolicyFile,
+    /// The policy file
+    #[arg(short, long, value_name = "FILE")]
+    pub policy: PathBuf,
     /// Say on standard error what is placed where, and which door is used
     #[arg(short, long)]
     pub verbose: bool,

@@ -15,7 +15,7 @@ use crate::{CANNOT_RUN, FAILED, NOT_FOUND, environment};
 
 /// Runs a program. Returns only where that fails.
 pub fn run(asked: &Run) -> Result<u8> {
-    let prepared = load(&asked.policy.policy).and_then(|policy| {
+    let prepared = load(&asked.policy).and_then(|policy| {
         let plan = policy::plan(&policy, false)?;
         Ok((policy, plan))
     });
