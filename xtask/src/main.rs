@@ -1,1 +1,85 @@
-fn main() {}
+//! `cargo xtask`: what a person does in this repository, in one command each.
+//!
+//! Each task says what it is about to do and stops at the first failure.
+
+mod demo;
+mod packages;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+type Result<T> = std::result::Result<T, String>;
+
+const USAGE: &str = "\
+cargo xtask <TASK>
+
+  build    build the launcher and leave it at target/release/launcher
+  demo     run two instances of one small program, each in its own view
+  test     run all tests; installs what they need (Debian packages, as root)
+  packages install what the tests need, and nothing else
+";
+
+/// The launcher runs on any host, so it is a static program.
+const TARGET: &str = "x86_64-unknown-linux-musl";
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1).unwrap_or_default();
+    let done = match task.as_str() {
+        "build" => build().map(|launcher| println!("{}", launcher.display())),
+        "demo" => build().and_then(|launcher| demo::run(&launcher)),
+        "test" => test(),
+        "packages" => packages::install(),
+        _ => Err(USAGE.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository")
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Runs a command that must succeed.
+fn must(command: &mut Command) -> Result<()> {
+    let shown = format!("{command:?}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{shown}: {status}")),
+        Err(error) => Err(format!("{shown}: {error}")),
+    }
+}
+
+/// Builds the launcher and gives its place.
+fn build() -> Result<PathBuf> {
+    must(cargo().args(["build", "--release", "--locked", "--package", "launcher", "--target", TARGET]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let built = target.join(TARGET).join("release/launcher");
+    let launcher = target.join("release/launcher");
+    let place = || {
+        std::fs::create_dir_all(target.join("release"))?;
+        // A copy beside it and a rename: a running launcher keeps its file.
+        let draft = target.join("release/.launcher");
+        std::fs::copy(&built, &draft)?;
+        std::fs::rename(&draft, &launcher)
+    };
+    place().map_err(|error: std::io::Error| format!("cannot place {}: {error}", launcher.display()))?;
+    Ok(launcher)
+}
+
+fn test() -> Result<()> {
+    packages::install()?;
+    let launcher = build()?;
+    must(cargo().args(["test", "--locked", "--workspace", "--exclude", "shim"]).env("LAUNCHER", launcher))
+}

@@ -1,0 +1,410 @@
+//! Every family of libc calls, in a view and among the kernel's own mounts.
+
+use std::fs;
+use std::path::Path;
+
+use tests::{Mount, World, hidden, link, read_only, read_write, write};
+
+const MOUNTS: &[Mount] = &[
+    read_write("rw", "data"),
+    read_only("ro", "fixed"),
+    read_only("etc/app.conf", "app.conf"),
+    read_write("etc/state.conf", "state.conf"),
+    read_only("rw/nested", "nested"),
+    hidden("secret"),
+];
+
+/// The tree that most tests work in. Mount points do not exist in `app`.
+fn fill(dir: &Path) {
+    let (host, app) = (dir.join("host"), dir.join("app"));
+    write(host.join("data/file"), "data");
+    write(host.join("data/sub/deep"), "deep");
+    write(host.join("fixed/file"), "fixed");
+    write(host.join("fixed/sub/deep"), "deeper");
+    write(host.join("nested/inner"), "inner");
+    fs::create_dir_all(host.join("data/nested")).expect("a fresh tree");
+    write(host.join("app.conf"), "conf");
+    write(host.join("state.conf"), "state");
+    write(app.join("etc/passwd"), "own");
+    write(app.join("plain/file"), "plain");
+    write(app.join("secret/key"), "key");
+    link(app.join("ro/file"), host.join("data/abs"));
+    link("../../app/plain/file", host.join("data/outside"));
+    link("sub/deep", host.join("data/rel"));
+    link("sub", host.join("data/subdir"));
+    link(app.join("rw/sub"), host.join("fixed/absdir"));
+    link("loop", host.join("data/loop"));
+    link("/nonexistent/x", host.join("data/dangling"));
+    link("new-target", host.join("data/dangling-here"));
+    link("..", host.join("data/up"));
+}
+
+fn world(name: &str) -> World {
+    World::new(name, MOUNTS, fill)
+}
+
+/// One line for each of a list of paths.
+fn each(call: &str, rest: &str) -> String {
+    let paths = [
+        "rw", "rw/", "rw/file", "rw/file/", "rw/file/x", "rw/missing", "rw/missing/x", "rw/sub/deep",
+        "rw/abs", "rw/rel", "rw/subdir/deep", "rw/outside", "rw/loop", "rw/dangling", "rw/up/plain/file",
+        "rw/../ro/file", "rw/sub/../file", "rw/subdir/../file", "rw/nested", "rw/nested/inner", "rw/sub/..",
+        "rw/.", "rw/./file", "rw//file", "ro", "ro/file", "ro/absdir/deep", "ro/absdir/../file", "ro/missing",
+        "etc", "etc/app.conf", "etc/app.conf/", "etc/passwd", "etc/../rw/file", "plain/file", "plain/../ro/file",
+        "secret", "secret/key", "missing", "",
+    ];
+    paths.iter().map(|path| format!("{call} @/{path} {rest}\n")).collect()
+}
+
+#[test]
+fn opening_answers_as_the_kernel_does() {
+    for (index, flags) in ["RDONLY", "WRONLY", "RDWR", "RDONLY|DIRECTORY", "RDONLY|NOFOLLOW", "PATH|NOFOLLOW", "RDONLY|TRUNC", "WRONLY|APPEND"]
+        .iter()
+        .enumerate()
+    {
+        world(&format!("open-{index}")).same_calls(&each("open", flags));
+    }
+}
+
+#[test]
+fn creating_answers_as_the_kernel_does() {
+    for (index, flags) in ["RDWR|CREAT", "RDWR|CREAT|EXCL", "RDONLY|CREAT", "RDWR|TMPFILE", "WRONLY|CREAT|TRUNC"].iter().enumerate() {
+        let lines = each("open", flags) + "open @/rw/dangling-here WRONLY|CREAT\nstat @/rw/new-target\n";
+        world(&format!("create-{index}")).same_calls(&lines);
+    }
+}
+
+#[test]
+fn every_spelling_of_open_goes_by_the_view() {
+    let calls: String = ["open", "open64", "__open_2", "__open64_2", "__openat_2", "__openat64_2", "sys_open", "sys_openat"]
+        .iter()
+        .map(|call| format!("{call} @/rw/file RDONLY\n{call} @/ro/file WRONLY\n{call} @/etc/app.conf RDONLY\n"))
+        .collect();
+    let more = "
+        openat @ rw/file RDONLY
+        openat @/rw file RDONLY
+        openat @/rw sub/deep RDONLY
+        openat @/rw subdir/deep RDONLY
+        openat @/rw abs RDONLY
+        openat @/rw nested/inner RDONLY
+        openat @/rw ../ro/file RDONLY
+        openat @/rw .. RDONLY
+        openat @/rw/sub ../../etc/app.conf RDONLY
+        openat @/ro new RDWR|CREAT
+        openat @/etc app.conf RDONLY
+        openat @/etc passwd RDONLY
+        openat @/plain ../rw/file RDONLY
+        openat2 @/rw/file RDONLY 0
+        openat2 @/rw/abs RDONLY 0
+        openat2 @/rw/abs RDONLY 4
+        openat2 @/ro/file RDWR 0
+        openat2 @/etc/app.conf RDONLY 0
+        creat @/rw/made
+        creat @/ro/made
+        fopen @/rw/file r
+        fopen @/ro/file r+
+        fopen @/rw/fresh w
+        fopen @/rw/fresh wx
+        fopen @/rw/abs re
+        fopen @/etc/app.conf r
+        fopen @/secret/key r
+        freopen @/etc/app.conf r
+        freopen @/rw/missing r
+    ";
+    world("spellings").same_calls(&(calls + more));
+}
+
+#[test]
+fn looking_answers_as_the_kernel_does() {
+    let calls = [
+        ("stat", ""), ("lstat", ""), ("__xstat", ""), ("__lxstat", ""), ("__fxstatat", "0"), ("statx", "0"),
+        ("statx", "NOFOLLOW_AT"), ("access", "R"), ("access", "W"), ("access", "F"), ("access", "X"), ("euidaccess", "W"),
+        ("readlink", ""), ("statfs", ""), ("statvfs", ""), ("pathconf", ""), ("inotify", ""),
+    ];
+    for (index, (call, rest)) in calls.iter().enumerate() {
+        world(&format!("look-{index}")).same_calls(&each(call, rest));
+    }
+}
+
+#[test]
+fn canonical_paths_are_app_paths() {
+    for (index, call) in ["realpath", "realpath_null", "__realpath_chk", "canonicalize_file_name"].iter().enumerate() {
+        world(&format!("realpath-{index}")).same_calls(&each(call, ""));
+    }
+}
+
+#[test]
+fn taking_names_away_answers_as_the_kernel_does() {
+    for (index, call) in ["unlink", "rmdir", "remove"].iter().enumerate() {
+        world(&format!("remove-{index}")).same_calls(&each(call, ""));
+    }
+    world("unlinkat").same_calls(
+        "unlinkat @/rw file 0
+        unlinkat @/rw sub 0
+        unlinkat @/rw sub REMOVEDIR
+        unlinkat @/rw nested REMOVEDIR
+        unlinkat @/etc app.conf 0
+        unlinkat @/ro file 0
+        unlinkat @/ro missing 0",
+    );
+}
+
+#[test]
+fn making_names_answers_as_the_kernel_does() {
+    for (index, (call, rest)) in [("mkdir", ""), ("mkfifo", ""), ("mknod", "")].iter().enumerate() {
+        world(&format!("make-{index}")).same_calls(&each(call, rest));
+    }
+    world("symlink").same_calls(
+        "symlink @/ro/file @/rw/made
+        open @/rw/made RDONLY
+        readlink @/rw/made
+        symlink x @/rw/file
+        symlink x @/ro/made
+        symlink x @/ro/file
+        symlink ../etc/app.conf @/rw/conf
+        open @/rw/conf RDONLY
+        symlink x @/etc/app.conf
+        symlink x @/missing/x",
+    );
+}
+
+#[test]
+fn renaming_and_linking_answer_as_the_kernel_does() {
+    world("rename").same_calls(
+        "rename @/rw/file @/rw/moved
+        stat @/rw/file
+        open @/rw/moved RDONLY
+        rename @/rw/moved @/ro/moved
+        rename @/rw/moved @/plain/moved
+        rename @/plain/file @/rw/file
+        rename @/ro/file @/ro/moved
+        rename @/ro/missing @/ro/moved
+        rename @/rw/nested @/rw/other
+        rename @/rw/nested/inner @/rw/inner
+        rename @/etc/state.conf @/etc/other.conf
+        rename @/etc/passwd @/etc/state.conf
+        rename @/rw/sub @/rw/newsub
+        open @/rw/newsub/deep RDONLY
+        open @/rw/subdir/deep RDONLY
+        symlink newsub @/rw/sub
+        open @/rw/sub/deep RDONLY
+        rename @/rw/missing @/rw/x
+        renameat2 @/rw/moved @/rw/abs EXCHANGE
+        open @/rw/abs RDONLY
+        renameat2 @/rw/abs @/rw/rel NOREPLACE
+        sys_renameat2 @/rw/abs @/rw/fresh NOREPLACE
+        open @/rw/fresh RDONLY",
+    );
+    world("link").same_calls(
+        "link @/rw/file @/rw/hard
+        stat @/rw/hard
+        link @/rw/file @/ro/hard
+        link @/rw/file @/plain/hard
+        link @/plain/file @/rw/hard2
+        link @/ro/file @/ro/hard
+        link @/rw/abs @/rw/hardlink
+        lstat @/rw/hardlink
+        linkat @/rw/rel @/rw/followed FOLLOW_AT
+        lstat @/rw/followed
+        link @/rw/missing @/rw/x
+        link @/rw/file @/rw/sub
+        link @/rw/sub @/rw/x",
+    );
+}
+
+#[test]
+fn a_directory_that_was_replaced_by_a_link_is_not_believed_in() {
+    world("replaced").same_calls(
+        "open @/rw/sub/deep RDONLY
+        stat @/rw/sub/deep
+        rename @/rw/sub @/rw/gone
+        symlink @/ro/sub @/rw/sub
+        open @/rw/sub/deep RDONLY
+        stat @/rw/sub/deep
+        chmod @/rw/sub/deep 0600
+        unlink @/rw/sub
+        mkdir @/rw/sub
+        stat @/rw/sub/deep",
+    );
+}
+
+#[test]
+fn changing_files_answers_as_the_kernel_does() {
+    let calls = [
+        ("chmod", "0600"), ("chown", "1 1"), ("lchown", "1 1"), ("truncate", "2"), ("utimes", "5"), ("utime", "6"),
+        ("utimensat", "7 0"), ("utimensat", "8 NOFOLLOW_AT"), ("setxattr", "user.a b"), ("getxattr", "user.a"),
+        ("removexattr", "user.a"),
+    ];
+    for (index, (call, rest)) in calls.iter().enumerate() {
+        let after = each("lstat", "");
+        world(&format!("change-{index}")).same_calls(&(each(call, rest) + &after));
+    }
+}
+
+#[test]
+fn an_ordinary_user_is_refused_what_the_kernel_refuses() {
+    for (index, (call, rest)) in [("open", "WRONLY"), ("access", "W"), ("chmod", "0600"), ("chown", "0 0"), ("mkdir", "")].iter().enumerate() {
+        world(&format!("user-{index}")).as_user(65534).same_calls(&each(call, rest));
+    }
+}
+
+#[test]
+fn the_working_directory_is_an_app_path() {
+    world("cwd").same_calls(
+        "chdir @/rw
+        getcwd
+        getcwd_null
+        getcwd_small
+        __getcwd_chk
+        get_current_dir_name
+        open file RDONLY
+        open ./sub/deep RDONLY
+        open abs RDONLY
+        open ../ro/file RDONLY
+        open ../etc/app.conf RDONLY
+        open nested/inner RDONLY
+        stat ..
+        realpath .
+        realpath ..
+        realpath sub/../file
+        opendir .
+        chdir sub
+        getcwd
+        open ../file RDONLY
+        open ../../plain/file RDONLY
+        chdir ..
+        getcwd
+        chdir nested
+        getcwd
+        open inner WRONLY
+        open ../file RDONLY
+        chdir ..
+        chdir subdir
+        getcwd
+        fchdir @/ro
+        getcwd
+        open file RDONLY
+        open made WRONLY|CREAT
+        mkdir made
+        unlink file
+        chmod file 0600
+        chdir absdir
+        getcwd
+        open deep RDONLY
+        chdir @/etc
+        getcwd
+        open app.conf RDONLY
+        open passwd RDONLY
+        open ../rw/file RDONLY
+        opendir .
+        chdir @/secret
+        chdir @/rw/file
+        chdir @/missing
+        chdir /
+        getcwd",
+    );
+}
+
+#[test]
+fn listings_show_mount_points_and_no_hidden_names() {
+    world("list").same_calls(
+        "opendir @/etc
+        fdopendir @/etc
+        rewinddir @/etc
+        scandir @/etc
+        opendir @/rw
+        opendir @/rw/nested
+        opendir @/ro
+        opendir @/ro/absdir
+        opendir @/rw/file
+        opendir @/secret
+        scandir @
+        scandir @/rw
+        glob @/*
+        glob @/etc/*
+        glob @/*/file
+        glob @/rw/n*/*
+        glob @/secret/*
+        nftw @/rw 1
+        nftw @/ro 1
+        nftw @/etc 1",
+    );
+}
+
+#[test]
+fn unix_sockets_bear_the_names_that_the_program_gave_them() {
+    world("socket").same_calls(
+        "socket @/rw/s
+        socket @/rw/sub/s
+        socket @/ro/s
+        socket @/plain/s
+        socket @/missing/s
+        socket @/rw/s
+        datagram @/rw/a @/rw/b
+        datagram @/rw/sub/a @/plain/b
+        stat @/rw/s",
+    );
+}
+
+#[test]
+fn bad_pointers_are_the_kernels_to_refuse() {
+    world("pointers").same_calls(
+        "bad_open 0
+        bad_open 1
+        bad_open 0xdeadbeef
+        bad_open 0xffffffffffffffff
+        bad_open 0x7ffffffffff0
+        bad_stat 1
+        bad_stat 0xdeadbeef000
+        bad_page",
+    );
+}
+
+#[test]
+fn temporary_names_are_made_in_the_view() {
+    world("temporary").same_calls(
+        "mkstemp @/rw/tXXXXXX
+        mkstemp @/ro/tXXXXXX
+        mkstemp @/rw/bad
+        mkdtemp @/rw/dXXXXXX
+        mkdtemp @/missing/dXXXXXX",
+    );
+}
+
+#[test]
+fn names_may_hold_any_byte() {
+    let long = "n".repeat(255);
+    let too_long = "n".repeat(256);
+    let deep = "d/".repeat(2000);
+    world("names").same_calls(&format!(
+        "write @/rw/a%0ab%20c hello
+        open @/rw/a%0ab%20c RDONLY
+        write @/rw/%ff%fe%80 bytes
+        open @/rw/%ff%fe%80 RDONLY
+        opendir @/rw
+        write @/rw/{long} long
+        open @/rw/{long} RDONLY
+        open @/rw/{too_long} RDONLY
+        open @/rw/{deep}x RDONLY
+        open @/rw/{deep}{deep}x RDONLY
+        open @/rw/./././././file RDONLY"
+    ));
+}
+
+#[test]
+fn children_run_in_the_same_view() {
+    world("children").same_calls(
+        "system cat%20@/etc/app.conf
+        system exit%203
+        popen cat%20@/rw/file%20@/ro/file
+        exec: /bin/cat @/etc/app.conf
+        exec:v /bin/cat @/etc/app.conf
+        exec:p cat @/etc/app.conf
+        exec:e /bin/cat @/etc/app.conf
+        exec:a /bin/cat @/etc/app.conf
+        exec:f /bin/cat @/etc/app.conf
+        exec:p nonexistent x
+        exec: @/rw/file x
+        exec: @/missing x",
+    );
+}

@@ -1,0 +1,49 @@
+//! The Debian packages that the tests run: real programs, nothing else.
+
+use std::process::Command;
+
+use crate::{Result, must};
+
+const PACKAGES: &[&str] = &[
+    "busybox-static",
+    "dash",
+    "gcc",
+    "git",
+    "libacl1-dev",
+    "make",
+    "musl-tools",
+    "nginx-light",
+    "openssl",
+    "perl",
+    "python3",
+    "redis-server",
+    "rsync",
+    "sqlite3",
+    "strace",
+    "systemd",
+    "util-linux",
+    "valgrind",
+];
+
+/// Installs what is missing. Needs root only where something is.
+pub fn install() -> Result<()> {
+    let missing: Vec<&str> = PACKAGES.iter().copied().filter(|package| !is_installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("installing {}", missing.join(" "));
+    let apt = || {
+        let mut apt = Command::new("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
+        apt
+    };
+    must(apt().arg("update"))?;
+    // Servers are started by the tests that want them.
+    let no_start = "--option=DPkg::Options::=--force-confdef";
+    must(apt().env("RUNLEVEL", "1").args(["install", "--yes", "--no-install-recommends", no_start]).args(missing))
+}
+
+fn is_installed(package: &str) -> bool {
+    let query = Command::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status}", package]).output();
+    query.is_ok_and(|answer| answer.stdout == b"installed")
+}
