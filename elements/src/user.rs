@@ -15,7 +15,7 @@ const PAGE: usize = 4096;
 const SEEN: usize = 256;
 const RANGES: usize = 64;
 
-/// Page numbers that were readable when last asked, by their low bits.
+/// Page numbers, plus one, that were readable when last asked, by their low bits.
 static PAGES: [AtomicUsize; SEEN] = [const { AtomicUsize::new(0) }; SEEN];
 
 /// Ranges that stay readable for as long as the process runs: start and end.
@@ -36,9 +36,10 @@ pub fn note_range(start: usize, end: usize) {
     }
 }
 
-/// Tells where libc keeps the program break: what it holds now is the heap's start.
+/// Tells where libc keeps the program break. What lies between the break as
+/// it is now and as it is later is heap.
 pub fn note_break(end: &'static AtomicUsize) {
-    HEAP.store(end.load(Ordering::Relaxed), Ordering::Relaxed);
+    HEAP.store(kernel::program_break(), Ordering::Relaxed);
     BREAK.store(core::ptr::from_ref(end).cast_mut(), Ordering::Release);
 }
 
@@ -48,7 +49,7 @@ fn seen(page: usize) -> Option<&'static AtomicUsize> {
 
 #[inline]
 fn is_seen(page: usize) -> bool {
-    seen(page).is_some_and(|entry| entry.load(Ordering::Relaxed) == page)
+    seen(page).is_some_and(|entry| entry.load(Ordering::Relaxed) == page + 1)
 }
 
 /// Whether a string that begins at `start` can be read up to its NUL, or for
@@ -79,13 +80,17 @@ fn is_string_by_page(start: *const u8) -> bool {
 }
 
 fn is_page(page: usize) -> bool {
+    // The kernel takes a null pointer for "no mask": it cannot be asked about that.
+    if page == 0 {
+        return false;
+    }
     if is_seen(page) {
         return true;
     }
     let address = page * PAGE;
     let readable = is_known(address) || kernel::is_readable(address);
     if readable && let Some(entry) = seen(page) {
-        entry.store(page, Ordering::Relaxed);
+        entry.store(page + 1, Ordering::Relaxed);
     }
     readable
 }

@@ -98,6 +98,18 @@ macro_rules! for_each_hook {
             stdio "fopen(3)" fn fopen [fopen64] (path: *const c_char, mode: *const c_char) -> *mut c_void;
             stdio "fopen(3)" fn freopen [freopen64] (path: *const c_char, mode: *const c_char, stream: *mut c_void) -> *mut c_void;
 
+            glob "scandir(3)" fn scandir [scandir64] (path: *const c_char, list: *mut *mut *mut dirent64, select: Option<unsafe extern "C" fn(*const dirent64) -> c_int>, compare: Option<unsafe extern "C" fn(*const c_void, *const c_void) -> c_int>) -> c_int;
+            glob "scandir(3)" fn scandirat [scandirat64] (dirfd: c_int, path: *const c_char, list: *mut *mut *mut dirent64, select: Option<unsafe extern "C" fn(*const dirent64) -> c_int>, compare: Option<unsafe extern "C" fn(*const c_void, *const c_void) -> c_int>) -> c_int;
+            glob "glob(3)" fn glob [glob64] (pattern: *const c_char, flags: c_int, on_error: *const c_void, found: *mut Glob) -> c_int;
+
+            temp "mkstemp(3)" fn mkstemp [mkstemp64] (template: *mut c_char) -> c_int;
+            temp "mkstemp(3)" fn mkostemp [mkostemp64] (template: *mut c_char, flags: c_int) -> c_int;
+            temp "mkstemp(3)" fn mkstemps [mkstemps64] (template: *mut c_char, suffix: c_int) -> c_int;
+            temp "mkstemp(3)" fn mkostemps [mkostemps64] (template: *mut c_char, suffix: c_int, flags: c_int) -> c_int;
+            temp "mkdtemp(3)" fn mkdtemp [] (template: *mut c_char) -> *mut c_char;
+            temp "mktemp(3)" fn mktemp [] (template: *mut c_char) -> *mut c_char;
+            temp "tmpfile(3)" fn tmpfile [tmpfile64] () -> *mut c_void;
+
             exec "execve(2)" fn execve [] (path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
             exec "exec(3)" fn execv [] (path: *const c_char, argv: *const *const c_char) -> c_int;
             exec "exec(3)" fn execvp [] (file: *const c_char, argv: *const *const c_char) -> c_int;

@@ -7,11 +7,13 @@ pub mod cwd;
 pub mod descriptor;
 pub mod dir;
 pub mod exec;
+pub mod glob;
 pub mod open;
 pub mod socket;
 pub mod spawn;
 pub mod stat;
 pub mod stdio;
+pub mod temp;
 pub mod xattr;
 
 use crate::real;

@@ -92,7 +92,8 @@ impl Instance<'_> {
     /// A call that changes what a path leads to and takes up to four more
     /// words after it: truncate(2), setxattr(2), removexattr(2).
     pub fn alter(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 4]) -> Answer {
-        self.at(nr, AT_FDCWD, path, Want::MODIFY.following(follow), |place| {
+        let change = if nr == libc::SYS_truncate { Change::Truncate } else { Change::Modify };
+        self.at(nr, AT_FDCWD, path, Want { follow, change }, |place| {
             place.with_path(|path| {
                 let [a, b, c, d] = words;
                 // SAFETY: the program's pointers, for the kernel to judge.

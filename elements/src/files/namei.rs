@@ -166,13 +166,14 @@ impl Walk {
         self.host.push(name)
     }
 
-    /// `.` and `..` are names that only a directory has.
+    /// `.` and `..` are names that only a directory has, and only for those
+    /// who may search it.
     fn require_directory(&mut self) -> Result<(), Errno> {
-        if self.host.is_empty() {
-            return Ok(());
-        }
-        let stat = kernel::fstatat(AT_FDCWD, self.host.as_ptr(), 0)?;
-        if stat.st_mode & libc::S_IFMT == libc::S_IFDIR { Ok(()) } else { Err(Errno::ENOTDIR) }
+        let len = self.host.len();
+        self.host.push(b"/.")?;
+        let found = kernel::fstatat(AT_FDCWD, self.host.as_ptr(), 0);
+        self.host.truncate(len);
+        found.map(|_| ())
     }
 
     /// Goes up one component; `/` is above itself.

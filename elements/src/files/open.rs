@@ -191,6 +191,10 @@ fn open_read_only(place: &Place, flags: i32, mode: u32) -> Result<i32, Errno> {
     let tmpfile = flags & libc::O_TMPFILE == libc::O_TMPFILE;
     let makes = flags & libc::O_CREAT != 0;
     let no_follow = if flags & libc::O_NOFOLLOW != 0 { libc::AT_SYMLINK_NOFOLLOW } else { 0 };
+    if makes && place.ends_in_slash() {
+        place::parent_exists(place)?;
+        return Err(Errno::EISDIR);
+    }
     match kernel::fstatat(place.dirfd, place.path, no_follow) {
         Err(Errno::ENOENT) if makes => {
             place::parent_exists(place)?;
@@ -200,6 +204,7 @@ fn open_read_only(place: &Place, flags: i32, mode: u32) -> Result<i32, Errno> {
         Ok(_) if makes && flags & libc::O_EXCL != 0 => Err(Errno::EEXIST),
         Ok(stat) => match stat.st_mode & libc::S_IFMT {
             libc::S_IFDIR if !tmpfile => Err(Errno::EISDIR),
+            kind if tmpfile && kind != libc::S_IFDIR => Err(Errno::ENOTDIR),
             libc::S_IFREG | libc::S_IFDIR => {
                 if flags & libc::O_ACCMODE == libc::O_RDONLY && flags & libc::O_TRUNC == 0 {
                     return kernel::openat(place.dirfd, place.path, flags & !libc::O_CREAT, mode);

@@ -23,8 +23,10 @@ pub type Scratch = Text<MAX_PATH>;
 pub enum Change {
     /// Only looks.
     None,
-    /// Changes what is there: mode, owner, times, size, attributes.
+    /// Changes what is there: mode, owner, times, attributes.
     Modify,
+    /// Changes the size of what is there: a file only.
+    Truncate,
     /// Makes a new name.
     Create,
     /// Takes a name away. The errno is for a directory that mounts lie below.
@@ -85,6 +87,13 @@ impl Place {
         Place { dirfd, path, mount, node, opened: None }
     }
 
+    /// Whether the path says that it means a directory.
+    pub(super) fn ends_in_slash(&self) -> bool {
+        // SAFETY: a place's path is a string that ends in NUL.
+        let path = unsafe { core::slice::from_raw_parts(self.path, scan::length(self.path)) };
+        path.last() == Some(&b'/')
+    }
+
     /// Makes a call that takes a path and no descriptor. A path relative to
     /// one goes by /proc then.
     ///
@@ -116,6 +125,9 @@ impl Instance<'_> {
         want: Want,
         scratch: &mut Scratch,
     ) -> Result<Option<Place>, Errno> {
+        if let (Change::Remove(below), false) = (want.change, matches!(look, Look::Untouched)) {
+            refuse_dots(path, below)?;
+        }
         let place = match look {
             Look::Untouched => return Ok(None),
             Look::Boundary => {
@@ -248,6 +260,14 @@ impl Instance<'_> {
         match want.change {
             Change::None => Ok(()),
             Change::Create if place.node.is_some() => Err(Errno::EEXIST),
+            // Only rmdir(2) asks for a directory without a slash.
+            Change::Remove(errno)
+                if place.node.is_some()
+                    && !mount.is_dir
+                    && (place.ends_in_slash() || errno == Errno::ENOTEMPTY) =>
+            {
+                Err(Errno::ENOTDIR)
+            }
             Change::Remove(errno) if place.node.is_some() => {
                 let busy = point && (errno != Errno::EISDIR || !mount.is_dir);
                 Err(if busy { Errno::EBUSY } else { errno })
@@ -258,12 +278,29 @@ impl Instance<'_> {
                 kernel::fstatat(place.dirfd, place.path, flags)?;
                 Err(Errno::EROFS)
             }
+            Change::Truncate => {
+                let stat = kernel::fstatat(place.dirfd, place.path, 0)?;
+                Err(if stat.st_mode & libc::S_IFMT == libc::S_IFDIR { Errno::EISDIR } else { Errno::EROFS })
+            }
             Change::Create if exists(place) => Err(Errno::EEXIST),
             Change::Create | Change::Remove(_) => {
                 parent_exists(place)?;
                 Err(Errno::EROFS)
             }
         }
+    }
+}
+
+/// `.` and `..` are no names that can be taken away. `below` tells the call,
+/// as in [`Change::Remove`].
+fn refuse_dots(path: *const u8, below: Errno) -> Result<(), Errno> {
+    // SAFETY: a string that has been read up to its NUL.
+    let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
+    let last = path.split(|byte| *byte == b'/').rfind(|name| !name.is_empty());
+    match (last, below) {
+        (Some(b"."), Errno::ENOTEMPTY) => Err(Errno::EINVAL),
+        (Some(b"." | b".."), _) => Err(below),
+        _ => Ok(()),
     }
 }
 

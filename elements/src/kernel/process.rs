@@ -1,6 +1,6 @@
 //! Calls on processes and their memory.
 
-use super::syscall;
+use super::{arch, syscall};
 use crate::errno::Errno;
 
 /// getpid(2)
@@ -44,6 +44,12 @@ pub fn map_anonymous(len: usize) -> Result<usize, Errno> {
     let args = [0, len, protection as usize, flags as usize, usize::MAX, 0];
     // SAFETY: the kernel picks a free range, so nothing that is mapped changes.
     unsafe { syscall(libc::SYS_mmap, args) }
+}
+
+/// brk(2): the program break as it is. The highest address where it cannot be told.
+pub fn program_break() -> usize {
+    // SAFETY: a request for address 0 changes nothing.
+    unsafe { syscall(libc::SYS_brk, [0; 6]) }.unwrap_or(usize::MAX)
 }
 
 /// munmap(2)
@@ -90,4 +96,16 @@ pub fn is_writable(address: usize) -> bool {
     // whom a wake-up of no one could wake.
     let ret = unsafe { syscall(libc::SYS_futex, [word, FUTEX_WAKE_OP | PRIVATE, 0, 0, word, ADD_NOTHING]) };
     ret != Err(Errno::EFAULT)
+}
+
+/// getrandom(2): eight bytes, from wherever they can be had without waiting.
+pub fn random() -> u64 {
+    let mut bytes = [0_u8; 8];
+    // SAFETY: the kernel writes no more than eight bytes.
+    let got = unsafe { syscall(libc::SYS_getrandom, [bytes.as_mut_ptr() as usize, 8, 1, 0, 0, 0]) };
+    if got == Ok(8) {
+        return u64::from_ne_bytes(bytes);
+    }
+    // Names need to differ, not to be secret.
+    core::ptr::from_ref(&bytes) as u64 ^ (getpid() as u64) << 32 ^ arch::ticks()
 }
