@@ -22,8 +22,10 @@ fn main() {
     for (name, _) in std::env::vars_os() {
         // What this build was told about itself is not meant for the shim.
         let name = name.to_string_lossy();
-        let inherited = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"];
-        if inherited.contains(&&*name) || name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_CFG_") {
+        let inherited =
+            ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"];
+        if inherited.contains(&&*name) || name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_CFG_")
+        {
             cargo.env_remove(&*name);
         }
     }

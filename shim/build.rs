@@ -12,7 +12,9 @@ fn main() {
     // Bound at load, so that no hook ever runs the lazy resolver; never
     // unloaded, since a thread may be in it; both hash tables, since libcs
     // older than 2006 know only the first.
-    for arg in ["-nostdlib", "-Wl,-z,now", "-Wl,-z,nodelete", "-Wl,--hash-style=both", "-Wl,-soname,libshim.so"] {
+    for arg in
+        ["-nostdlib", "-Wl,-z,now", "-Wl,-z,nodelete", "-Wl,--hash-style=both", "-Wl,-soname,libshim.so"]
+    {
         println!("cargo::rustc-cdylib-link-arg={arg}");
     }
 }

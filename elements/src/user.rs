@@ -104,9 +104,10 @@ fn is_known(address: usize) -> bool {
         }
     }
     let count = KNOWN_COUNT.load(Ordering::Relaxed) as usize;
-    KNOWN.iter().take(count).any(|(start, end)| {
-        address < end.load(Ordering::Acquire) && address >= start.load(Ordering::Relaxed)
-    })
+    KNOWN
+        .iter()
+        .take(count)
+        .any(|(start, end)| address < end.load(Ordering::Acquire) && address >= start.load(Ordering::Relaxed))
 }
 
 /// Whether `len` bytes at `start` can be written.

@@ -102,6 +102,9 @@ macro_rules! for_each_hook {
             glob "scandir(3)" fn scandirat [scandirat64] (dirfd: c_int, path: *const c_char, list: *mut *mut *mut dirent64, select: Option<unsafe extern "C" fn(*const dirent64) -> c_int>, compare: Option<unsafe extern "C" fn(*const c_void, *const c_void) -> c_int>) -> c_int;
             glob "glob(3)" fn glob [glob64] (pattern: *const c_char, flags: c_int, on_error: *const c_void, found: *mut Glob) -> c_int;
 
+            walk "ftw(3)" fn ftw [ftw64] (path: *const c_char, visit: unsafe extern "C" fn(*const c_char, *const stat, c_int) -> c_int, descriptors: c_int) -> c_int;
+            walk "nftw(3)" fn nftw [nftw64] (path: *const c_char, visit: unsafe extern "C" fn(*const c_char, *const stat, c_int, *mut Ftw) -> c_int, descriptors: c_int, flags: c_int) -> c_int;
+
             temp "mkstemp(3)" fn mkstemp [mkstemp64] (template: *mut c_char) -> c_int;
             temp "mkstemp(3)" fn mkostemp [mkostemp64] (template: *mut c_char, flags: c_int) -> c_int;
             temp "mkstemp(3)" fn mkstemps [mkstemps64] (template: *mut c_char, suffix: c_int) -> c_int;

@@ -162,7 +162,8 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
         (Some(Verb::Completions { shell }), _) => commands::completions(shell, &mut Cli::command()),
         (Some(Verb::Man { dir }), _) => commands::man(dir.as_deref(), Cli::command()),
         (None, None) => {
-            let error = Cli::command().error(ErrorKind::MissingRequiredArgument, "no policy and no program are named");
+            let error = Cli::command()
+                .error(ErrorKind::MissingRequiredArgument, "no policy and no program are named");
             let _ = error.print();
             return FAILED;
         }

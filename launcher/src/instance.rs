@@ -76,9 +76,11 @@ fn base() -> Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let uid = rustix::process::geteuid().as_raw();
     let runtime = variable("RUNTIME_DIRECTORY").and_then(|list| {
-        list.as_os_str().as_bytes().split(|byte| *byte == b':').next().map(|first| {
-            PathBuf::from(std::ffi::OsStr::from_bytes(first))
-        })
+        list.as_os_str()
+            .as_bytes()
+            .split(|byte| *byte == b':')
+            .next()
+            .map(|first| PathBuf::from(std::ffi::OsStr::from_bytes(first)))
     });
     let candidates = [
         runtime,
@@ -125,7 +127,8 @@ fn usable(dir: &Path, uid: u32) -> Result<PathBuf> {
         bail!("its name holds a character that ld.so splits LD_PRELOAD at");
     }
     let shim = shim_file(&dir);
-    let placed = fs::metadata(&shim).is_ok_and(|about| about.len() == SHIM.len() as u64 && about.uid() == uid);
+    let placed =
+        fs::metadata(&shim).is_ok_and(|about| about.len() == SHIM.len() as u64 && about.uid() == uid);
     if !placed {
         let made = write_shim(&dir, &shim);
         if made.is_err() {
@@ -143,7 +146,8 @@ fn shim_file(base: &Path) -> PathBuf {
 
 fn write_shim(base: &Path, shim: &Path) -> Result<()> {
     let draft = base.join(format!(".shim-{}-{}", std::process::id(), start_time()));
-    let written = write(&draft, SHIM, 0o555).and_then(|()| fs::rename(&draft, shim).context("cannot be renamed"));
+    let written =
+        write(&draft, SHIM, 0o555).and_then(|()| fs::rename(&draft, shim).context("cannot be renamed"));
     if written.is_err() {
         let _ = fs::remove_file(&draft);
     }
@@ -190,7 +194,10 @@ fn make(base: &Path, dir: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
 
 fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
     let directory = |path: &Path, mode| -> Result<()> {
-        DirBuilder::new().mode(0o700).create(path).with_context(|| format!("cannot create {}", path.display()))?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(path)
+            .with_context(|| format!("cannot create {}", path.display()))?;
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).context("cannot set permissions")
     };
     directory(draft, 0o755)?;

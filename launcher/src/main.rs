@@ -27,8 +27,7 @@ pub const NOT_FOUND: u8 = 127;
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     let count = usize::try_from(argc).unwrap_or(0);
     // SAFETY: the C runtime gives `argc` strings.
-    let arguments = (0..count).map(|index| unsafe {
-        OsStr::from_bytes(CStr::from_ptr(*argv.add(index)).to_bytes()).to_owned()
-    });
+    let arguments = (0..count)
+        .map(|index| unsafe { OsStr::from_bytes(CStr::from_ptr(*argv.add(index)).to_bytes()).to_owned() });
     c_int::from(cli::main(arguments.collect()))
 }

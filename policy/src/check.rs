@@ -282,7 +282,12 @@ impl Checker<'_> {
             match value {
                 Some(value) if kind != of => {
                     let message = format!("`{key}` does not go with kind \"{}\"", kind.word());
-                    self.report.add(value.span(), message, format!("only kind \"{}\" has it", of.word()), None);
+                    self.report.add(
+                        value.span(),
+                        message,
+                        format!("only kind \"{}\" has it", of.word()),
+                        None,
+                    );
                     fits = false;
                 }
                 None if kind == of => {

@@ -33,8 +33,10 @@ pub fn expand(value: &str, variables: Variables<'_>) -> Result<String, Unexpande
             message: "a `$` that begins no variable".into(),
             help: "write `${NAME}` or `${NAME:-default}`, and `$$` for a dollar sign".into(),
         };
-        let (inside, after) = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).ok_or_else(form)?;
-        let (name, default) = inside.split_once(":-").map_or((inside, None), |(name, default)| (name, Some(default)));
+        let (inside, after) =
+            rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).ok_or_else(form)?;
+        let (name, default) =
+            inside.split_once(":-").map_or((inside, None), |(name, default)| (name, Some(default)));
         let first_is_digit = name.starts_with(|c: char| c.is_ascii_digit());
         if name.is_empty() || first_is_digit || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err(form());

@@ -146,7 +146,8 @@ impl Tree {
             directories.extend(point.parent().map(Path::to_owned));
         }
         let points: Vec<PathBuf> = self.points.keys().cloned().collect();
-        let relevant = |path: &Path| points.iter().any(|point| point.starts_with(path) || path.starts_with(point));
+        let relevant =
+            |path: &Path| points.iter().any(|point| point.starts_with(path) || path.starts_with(point));
         for directory in directories {
             if directory.ancestors().any(|above| self.points.contains_key(above)) {
                 continue;

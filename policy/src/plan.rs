@@ -374,7 +374,10 @@ impl Plan {
 
     /// The directories to make there, each after the one it is in.
     pub fn directories(&self) -> Vec<PlannedDirectory> {
-        self.directories.iter().map(|(name, mode)| PlannedDirectory { name: name.clone(), mode: *mode }).collect()
+        self.directories
+            .iter()
+            .map(|(name, mode)| PlannedDirectory { name: name.clone(), mode: *mode })
+            .collect()
     }
 
     /// How many mounts the policy makes.

@@ -41,7 +41,12 @@ impl Report {
     pub(crate) fn unreadable(file: &Path, reason: &str) -> Report {
         let mut report = Report::new(file, "");
         let message = format!("cannot read the policy file: {reason}");
-        report.add(0..0, message, "", Some(format!("name the file with --policy FILE (asked for: {})", file.display())));
+        report.add(
+            0..0,
+            message,
+            "",
+            Some(format!("name the file with --policy FILE (asked for: {})", file.display())),
+        );
         report
     }
 

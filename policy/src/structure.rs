@@ -86,7 +86,12 @@ impl<'s> Walker<'s> {
         let required = schema.get("required").and_then(Value::as_array);
         for key in required.into_iter().flatten().filter_map(Value::as_str) {
             if !table.iter().any(|(word, _)| word.get_ref() == key) {
-                report.add(span.clone(), format!("{name} has no `{key}`"), format!("`{key}` is needed here"), None);
+                report.add(
+                    span.clone(),
+                    format!("{name} has no `{key}`"),
+                    format!("`{key}` is needed here"),
+                    None,
+                );
             }
         }
     }

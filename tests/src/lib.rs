@@ -204,7 +204,10 @@ impl World {
         let inner = self.as_its_user(program);
         script.push_str("exec \"$@\"\n");
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--", "sh", "-c", &script, "sh"]).arg(inner.get_program()).args(inner.get_args());
+        command
+            .args(["--mount", "--", "sh", "-c", &script, "sh"])
+            .arg(inner.get_program())
+            .args(inner.get_args());
         command.env_remove("XDG_RUNTIME_DIR").env("LC_ALL", "C.UTF-8");
         command
     }

@@ -46,27 +46,74 @@ fn world(name: &str) -> World {
 /// The same but for what is hidden: to the kernel it is merely missing, and can
 /// be made.
 fn each_but_hidden(call: &str, rest: &str) -> String {
-    each(call, rest).lines().filter(|line| !line.contains("/secret")).map(|line| format!("{line}\n")).collect()
+    each(call, rest)
+        .lines()
+        .filter(|line| !line.contains("/secret"))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// One line for each of a list of paths.
 fn each(call: &str, rest: &str) -> String {
     let paths = [
-        "rw", "rw/", "rw/file", "rw/file/", "rw/file/x", "rw/missing", "rw/missing/x", "rw/sub/deep",
-        "rw/abs", "rw/rel", "rw/subdir/deep", "rw/outside", "rw/loop", "rw/dangling", "rw/up/plain/file",
-        "rw/../ro/file", "rw/sub/../file", "rw/subdir/../file", "rw/nested", "rw/nested/inner", "rw/sub/..",
-        "rw/.", "rw/./file", "rw//file", "ro", "ro/file", "ro/absdir/deep", "ro/absdir/../file", "ro/missing",
-        "etc", "etc/app.conf", "etc/app.conf/", "etc/passwd", "etc/../rw/file", "plain/file", "plain/../ro/file",
-        "secret", "secret/key", "missing", "",
+        "rw",
+        "rw/",
+        "rw/file",
+        "rw/file/",
+        "rw/file/x",
+        "rw/missing",
+        "rw/missing/x",
+        "rw/sub/deep",
+        "rw/abs",
+        "rw/rel",
+        "rw/subdir/deep",
+        "rw/outside",
+        "rw/loop",
+        "rw/dangling",
+        "rw/up/plain/file",
+        "rw/../ro/file",
+        "rw/sub/../file",
+        "rw/subdir/../file",
+        "rw/nested",
+        "rw/nested/inner",
+        "rw/sub/..",
+        "rw/.",
+        "rw/./file",
+        "rw//file",
+        "ro",
+        "ro/file",
+        "ro/absdir/deep",
+        "ro/absdir/../file",
+        "ro/missing",
+        "etc",
+        "etc/app.conf",
+        "etc/app.conf/",
+        "etc/passwd",
+        "etc/../rw/file",
+        "plain/file",
+        "plain/../ro/file",
+        "secret",
+        "secret/key",
+        "missing",
+        "",
     ];
     paths.iter().map(|path| format!("{call} @/{path} {rest}\n")).collect()
 }
 
 #[test]
 fn opening_answers_as_the_kernel_does() {
-    for (index, flags) in ["RDONLY", "WRONLY", "RDWR", "RDONLY|DIRECTORY", "RDONLY|NOFOLLOW", "PATH|NOFOLLOW", "RDONLY|TRUNC", "WRONLY|APPEND"]
-        .iter()
-        .enumerate()
+    for (index, flags) in [
+        "RDONLY",
+        "WRONLY",
+        "RDWR",
+        "RDONLY|DIRECTORY",
+        "RDONLY|NOFOLLOW",
+        "PATH|NOFOLLOW",
+        "RDONLY|TRUNC",
+        "WRONLY|APPEND",
+    ]
+    .iter()
+    .enumerate()
     {
         world(&format!("open-{index}")).same_calls(&each("open", flags));
     }
@@ -74,18 +121,26 @@ fn opening_answers_as_the_kernel_does() {
 
 #[test]
 fn creating_answers_as_the_kernel_does() {
-    for (index, flags) in ["RDWR|CREAT", "RDWR|CREAT|EXCL", "RDONLY|CREAT", "RDWR|TMPFILE", "WRONLY|CREAT|TRUNC"].iter().enumerate() {
-        let lines = each_but_hidden("open", flags) + "open @/rw/dangling-here WRONLY|CREAT\nstat @/rw/new-target\n";
+    for (index, flags) in
+        ["RDWR|CREAT", "RDWR|CREAT|EXCL", "RDONLY|CREAT", "RDWR|TMPFILE", "WRONLY|CREAT|TRUNC"]
+            .iter()
+            .enumerate()
+    {
+        let lines =
+            each_but_hidden("open", flags) + "open @/rw/dangling-here WRONLY|CREAT\nstat @/rw/new-target\n";
         world(&format!("create-{index}")).same_calls(&lines);
     }
 }
 
 #[test]
 fn every_spelling_of_open_goes_by_the_view() {
-    let calls: String = ["open", "open64", "__open_2", "__open64_2", "__openat_2", "__openat64_2", "sys_open", "sys_openat"]
-        .iter()
-        .map(|call| format!("{call} @/rw/file RDONLY\n{call} @/ro/file WRONLY\n{call} @/etc/app.conf RDONLY\n"))
-        .collect();
+    let calls: String =
+        ["open", "open64", "__open_2", "__open64_2", "__openat_2", "__openat64_2", "sys_open", "sys_openat"]
+            .iter()
+            .map(|call| {
+                format!("{call} @/rw/file RDONLY\n{call} @/ro/file WRONLY\n{call} @/etc/app.conf RDONLY\n")
+            })
+            .collect();
     let more = "
         openat @ rw/file RDONLY
         openat @/rw file RDONLY
@@ -123,9 +178,23 @@ fn every_spelling_of_open_goes_by_the_view() {
 #[test]
 fn looking_answers_as_the_kernel_does() {
     let calls = [
-        ("stat", ""), ("lstat", ""), ("__xstat", ""), ("__lxstat", ""), ("__fxstatat", "0"), ("statx", "0"),
-        ("statx", "NOFOLLOW_AT"), ("access", "R"), ("access", "W"), ("access", "F"), ("access", "X"), ("euidaccess", "W"),
-        ("readlink", ""), ("statfs", ""), ("statvfs", ""), ("pathconf", ""), ("inotify", ""),
+        ("stat", ""),
+        ("lstat", ""),
+        ("__xstat", ""),
+        ("__lxstat", ""),
+        ("__fxstatat", "0"),
+        ("statx", "0"),
+        ("statx", "NOFOLLOW_AT"),
+        ("access", "R"),
+        ("access", "W"),
+        ("access", "F"),
+        ("access", "X"),
+        ("euidaccess", "W"),
+        ("readlink", ""),
+        ("statfs", ""),
+        ("statvfs", ""),
+        ("pathconf", ""),
+        ("inotify", ""),
     ];
     for (index, (call, rest)) in calls.iter().enumerate() {
         world(&format!("look-{index}")).same_calls(&each(call, rest));
@@ -134,7 +203,9 @@ fn looking_answers_as_the_kernel_does() {
 
 #[test]
 fn canonical_paths_are_app_paths() {
-    for (index, call) in ["realpath", "realpath_null", "__realpath_chk", "canonicalize_file_name"].iter().enumerate() {
+    for (index, call) in
+        ["realpath", "realpath_null", "__realpath_chk", "canonicalize_file_name"].iter().enumerate()
+    {
         world(&format!("realpath-{index}")).same_calls(&each(call, ""));
     }
 }
@@ -237,8 +308,16 @@ fn a_directory_that_was_replaced_by_a_link_is_not_believed_in() {
 #[test]
 fn changing_files_answers_as_the_kernel_does() {
     let calls = [
-        ("chmod", "0600"), ("chown", "1 1"), ("lchown", "1 1"), ("truncate", "2"), ("utimes", "5"), ("utime", "6"),
-        ("utimensat", "7 0"), ("utimensat", "8 NOFOLLOW_AT"), ("setxattr", "user.a b"), ("getxattr", "user.a"),
+        ("chmod", "0600"),
+        ("chown", "1 1"),
+        ("lchown", "1 1"),
+        ("truncate", "2"),
+        ("utimes", "5"),
+        ("utime", "6"),
+        ("utimensat", "7 0"),
+        ("utimensat", "8 NOFOLLOW_AT"),
+        ("setxattr", "user.a b"),
+        ("getxattr", "user.a"),
         ("removexattr", "user.a"),
     ];
     for (index, (call, rest)) in calls.iter().enumerate() {
@@ -249,7 +328,11 @@ fn changing_files_answers_as_the_kernel_does() {
 
 #[test]
 fn an_ordinary_user_is_refused_what_the_kernel_refuses() {
-    for (index, (call, rest)) in [("open", "WRONLY"), ("access", "W"), ("chmod", "0755"), ("chown", "0 0"), ("unlink", "")].iter().enumerate() {
+    for (index, (call, rest)) in
+        [("open", "WRONLY"), ("access", "W"), ("chmod", "0755"), ("chown", "0 0"), ("unlink", "")]
+            .iter()
+            .enumerate()
+    {
         world(&format!("user-{index}")).as_user(65534).same_calls(&each(call, rest));
     }
 }

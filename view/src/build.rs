@@ -70,7 +70,12 @@ fn grow(drafts: &mut Vec<Draft>, root: u32, path: &[u8]) -> u32 {
             Some(child) => *child,
             None => {
                 let child = drafts.len() as u32;
-                drafts.push(Draft { children: BTreeMap::new(), parent: at, name: name.to_vec(), mount: None });
+                drafts.push(Draft {
+                    children: BTreeMap::new(),
+                    parent: at,
+                    name: name.to_vec(),
+                    mount: None,
+                });
                 drafts[at as usize].children.insert(name.to_vec(), child);
                 child
             }

@@ -40,10 +40,16 @@ pub fn install() -> Result<()> {
     must(apt().arg("update"))?;
     // Servers are started by the tests that want them.
     let no_start = "--option=DPkg::Options::=--force-confdef";
-    must(apt().env("RUNLEVEL", "1").args(["install", "--yes", "--no-install-recommends", no_start]).args(missing))
+    must(
+        apt()
+            .env("RUNLEVEL", "1")
+            .args(["install", "--yes", "--no-install-recommends", no_start])
+            .args(missing),
+    )
 }
 
 fn is_installed(package: &str) -> bool {
-    let query = Command::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status}", package]).output();
+    let query =
+        Command::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status}", package]).output();
     query.is_ok_and(|answer| answer.stdout == b"installed")
 }

@@ -140,7 +140,8 @@ impl Instance<'_> {
             }
             node = if name == b".." { self.view.parent(node) } else { self.view.child(node, name)? };
         }
-        let link = self.view.is_mount_point(node) && self.view.mount(self.view.region(node)).kind == Kind::Link;
+        let link =
+            self.view.is_mount_point(node) && self.view.mount(self.view.region(node)).kind == Kind::Link;
         if link { None } else { Some(node) }
     }
 

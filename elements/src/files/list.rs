@@ -77,7 +77,8 @@ impl Instance<'_> {
         }
         let mut source = super::Scratch::new();
         source.push(mount.source)?;
-        let inode = kernel::fstatat(AT_FDCWD, source.as_ptr(), 0).map_or(u64::from(child.0) + 1, |s| s.st_ino);
+        let inode =
+            kernel::fstatat(AT_FDCWD, source.as_ptr(), 0).map_or(u64::from(child.0) + 1, |s| s.st_ino);
         let len = (NAME + name.len() + 1).next_multiple_of(8);
         let entry = room.get_mut(..len).ok_or(Errno::EINVAL)?;
         entry.fill(0);

@@ -40,7 +40,9 @@ impl Instance<'_> {
         });
         if is_link || first == Answer::Pass {
             self.at(libc::SYS_newfstatat, dirfd, path, Want::LOOK, call)
-        } else { first }
+        } else {
+            first
+        }
     }
 
     /// statx(2)

@@ -93,9 +93,8 @@ impl Instance<'_> {
             return Ok(());
         }
         let mut target = Text::<MAX_PATH>::new();
-        let is_link_row = walk.cursor.below == 0
-            && mount.kind == Kind::Link
-            && self.view.is_mount_point(walk.cursor.node);
+        let is_link_row =
+            walk.cursor.below == 0 && mount.kind == Kind::Link && self.view.is_mount_point(walk.cursor.node);
         if is_link_row {
             target.push(mount.source)?;
         } else if is_magic(walk.host.bytes()) {

@@ -122,7 +122,11 @@ impl Instance<'_> {
         // the same on the host; so does one that the descriptor is the root of.
         const CONFINED: u64 = libc::RESOLVE_BENEATH | libc::RESOLVE_IN_ROOT;
         let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
-        let look = if how.resolve & CONFINED != 0 { self.look_up(dirfd, c".".as_ptr().cast(), want) } else { self.look_up(dirfd, path, want) };
+        let look = if how.resolve & CONFINED != 0 {
+            self.look_up(dirfd, c".".as_ptr().cast(), want)
+        } else {
+            self.look_up(dirfd, path, want)
+        };
         let mut scratch = Scratch::new();
         let answer = match look {
             Look::Untouched | Look::Boundary => return Answer::Pass,
@@ -134,7 +138,12 @@ impl Instance<'_> {
                     kernel::openat2(dirfd, path, how)
                 }
             }
-            _ => match self.walk(dirfd, path, want.follow && how.resolve & RESOLVE_NO_SYMLINKS == 0, &mut scratch) {
+            _ => match self.walk(
+                dirfd,
+                path,
+                want.follow && how.resolve & RESOLVE_NO_SYMLINKS == 0,
+                &mut scratch,
+            ) {
                 Err(errno) => Err(errno),
                 Ok(place) if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly => {
                     open_read_only(&place, flags, how.mode as u32)
@@ -160,7 +169,8 @@ impl Instance<'_> {
     pub fn opened_directory(&self, dirfd: i32, path: *const u8, fd: i32) {
         // SAFETY: the open succeeded, so the string is one.
         let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
-        let start = if path.first() == Some(&b'/') { Cursor::at(self.view.app_root()) } else { self.base(dirfd) };
+        let start =
+            if path.first() == Some(&b'/') { Cursor::at(self.view.app_root()) } else { self.base(dirfd) };
         let mut names = scan::components(path);
         let cursor = names.try_fold(start, |cursor, name| {
             if name == b".." { cursor.up(&self.view) } else { Some(cursor.down(&self.view, name)) }
@@ -216,4 +226,3 @@ fn open_read_only(place: &Place, flags: i32, mode: u32) -> Result<i32, Errno> {
         },
     }
 }
-

@@ -60,9 +60,9 @@ impl Instance<'_> {
         let (old_dir, old) = from.or((old_dir, old));
         let (new_dir, new) = to.or((new_dir, new));
         // A directory that moves takes its name away from those below it.
-        let moves_directory =
-            crate::kernel::fstatat(old_dir, old, libc::AT_SYMLINK_NOFOLLOW)?.st_mode & libc::S_IFMT
-                == libc::S_IFDIR;
+        let moves_directory = crate::kernel::fstatat(old_dir, old, libc::AT_SYMLINK_NOFOLLOW)?.st_mode
+            & libc::S_IFMT
+            == libc::S_IFDIR;
         let exchanges = flags & libc::RENAME_EXCHANGE != 0;
         let args = [old_dir as usize, old as usize, new_dir as usize, new as usize, flags as usize, 0];
         if moves_directory || exchanges {

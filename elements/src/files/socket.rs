@@ -58,7 +58,12 @@ impl Instance<'_> {
     ///
     /// Those of a look at the path, and `ENAMETOOLONG` where even the short
     /// name does not fit.
-    pub fn unix_address(&self, address: *const u8, len: usize, want: Want) -> Result<Option<UnixAddress>, Errno> {
+    pub fn unix_address(
+        &self,
+        address: *const u8,
+        len: usize,
+        want: Want,
+    ) -> Result<Option<UnixAddress>, Errno> {
         if len <= FAMILY || len > FAMILY + SUN_PATH_LEN + 1 || !crate::user::is_string(address) {
             return Ok(None);
         }
@@ -158,4 +163,3 @@ impl Instance<'_> {
         host.push(rest.get(slash..).unwrap_or(&[]))
     }
 }
-

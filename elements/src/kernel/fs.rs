@@ -26,9 +26,8 @@ const fn fd(fd: i32) -> usize {
 /// openat(2)
 pub fn openat(dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Result<i32, Errno> {
     // SAFETY: the kernel only reads the string.
-    let ret = unsafe {
-        syscall(libc::SYS_openat, [fd(dirfd), path as usize, flags as usize, mode as usize, 0, 0])
-    };
+    let ret =
+        unsafe { syscall(libc::SYS_openat, [fd(dirfd), path as usize, flags as usize, mode as usize, 0, 0]) };
     ret.map(|fd| fd as i32)
 }
 
@@ -36,9 +35,8 @@ pub fn openat(dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Result<i32,
 pub fn openat2(dirfd: i32, path: *const u8, how: &OpenHow) -> Result<i32, Errno> {
     let how = core::ptr::from_ref(how) as usize;
     // SAFETY: the kernel only reads the string and the struct.
-    let ret = unsafe {
-        syscall(libc::SYS_openat2, [fd(dirfd), path as usize, how, size_of::<OpenHow>(), 0, 0])
-    };
+    let ret =
+        unsafe { syscall(libc::SYS_openat2, [fd(dirfd), path as usize, how, size_of::<OpenHow>(), 0, 0]) };
     ret.map(|fd| fd as i32)
 }
 

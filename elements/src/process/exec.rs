@@ -143,8 +143,13 @@ impl Instance<'_> {
             // SAFETY: the array has been counted.
             made.push(unsafe { *start.argv.add(index) });
         }
-        let program =
-            Start { dirfd: AT_FDCWD, path: interpreter.as_ptr(), argv: made.finish(), envp: start.envp, flags: 0 };
+        let program = Start {
+            dirfd: AT_FDCWD,
+            path: interpreter.as_ptr(),
+            argv: made.finish(),
+            envp: start.envp,
+            flags: 0,
+        };
         self.prepare(shim, &program, depth + 1, call)
     }
 
@@ -176,13 +181,15 @@ impl Instance<'_> {
         let mut line = Text::<{ 3 * crate::files::MAX_PATH }>::new();
         // SAFETY: host_path has found the string readable.
         let path = unsafe { core::ffi::CStr::from_ptr(path.cast()) }.to_bytes();
-        let verdict: &[u8] = if required { b": not started: it is " } else { b": runs outside the view: it is " };
+        let verdict: &[u8] =
+            if required { b": not started: it is " } else { b": runs outside the view: it is " };
         let remedy: &[u8] = if required {
             b"; set coverage = \"best-effort\" to let such programs run outside the view\n"
         } else {
             b"; further ones are not reported\n"
         };
-        let coverage: &[u8] = if required { b" (coverage = \"required\" in " } else { b" (coverage = \"best-effort\" in " };
+        let coverage: &[u8] =
+            if required { b" (coverage = \"required\" in " } else { b" (coverage = \"best-effort\" in " };
         for part in [b"launcher: ", path, verdict, why.words(), coverage, self.view.policy_file()] {
             line.push(part)?;
         }

@@ -128,7 +128,12 @@ pub fn look(
         let mut link = files::Text::<32>::new();
         link.push(b"/proc/self/fd/")?;
         link.push_decimal(dirfd.unsigned_abs())?;
-        kernel::openat(kernel::AT_FDCWD, link.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK, 0)
+        kernel::openat(
+            kernel::AT_FDCWD,
+            link.as_ptr(),
+            libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK,
+            0,
+        )
     } else {
         kernel::openat(dirfd, path, libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | no_follow, 0)
     };

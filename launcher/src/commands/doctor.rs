@@ -69,7 +69,11 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
                 }
             };
             let placed = place(&policy, &plan)?;
-            findings.add(Verdict::Pass, "policy", format!("{} mounts, instance in {}", plan.mount_count(), placed.dir.display()));
+            findings.add(
+                Verdict::Pass,
+                "policy",
+                format!("{} mounts, instance in {}", plan.mount_count(), placed.dir.display()),
+            );
             let instance = Instance::new(view(&placed.image)?, None);
             let found = program.as_ref().map(|program| on_host(&instance, program)).transpose()?;
             if plan.is_private() {
@@ -114,7 +118,11 @@ fn host(findings: &mut Findings) {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy();
     findings.add(Verdict::Pass, "kernel", format!("{release} {}", uname.machine().to_string_lossy()));
-    let how = elements::kernel::OpenHow { flags: libc::O_PATH as u64, mode: 0, resolve: elements::kernel::RESOLVE_NO_SYMLINKS };
+    let how = elements::kernel::OpenHow {
+        flags: libc::O_PATH as u64,
+        mode: 0,
+        resolve: elements::kernel::RESOLVE_NO_SYMLINKS,
+    };
     match elements::kernel::openat2(elements::kernel::AT_FDCWD, c"/".as_ptr().cast(), &how) {
         Ok(fd) => {
             elements::kernel::close(fd);
@@ -128,7 +136,11 @@ fn host(findings: &mut Findings) {
     }
     let read = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
     match rustix::thread::no_new_privs() {
-        Ok(true) => findings.add(Verdict::Pass, "no_new_privs", "already set: setuid programs run without their rights"),
+        Ok(true) => findings.add(
+            Verdict::Pass,
+            "no_new_privs",
+            "already set: setuid programs run without their rights",
+        ),
         _ => findings.add(Verdict::Pass, "no_new_privs", "can be set"),
     }
     match read("/proc/sys/kernel/seccomp/actions_avail") {
@@ -153,10 +165,18 @@ fn examine(path: &Path, depth: u32, findings: &mut Findings) {
     let about = fs::metadata(path).ok();
     let mode = about.as_ref().map_or(0, MetadataExt::mode);
     if mode & 0o111 == 0 {
-        findings.add(Verdict::Blocked, "program", format!("{shown} is not executable (mode {:o})", mode & 0o7777));
+        findings.add(
+            Verdict::Blocked,
+            "program",
+            format!("{shown} is not executable (mode {:o})", mode & 0o7777),
+        );
     }
     if mode & 0o6000 != 0 {
-        findings.add(Verdict::Warn, "setuid", format!("{shown} is setuid or setgid: under no_new_privs it runs without those rights"));
+        findings.add(
+            Verdict::Warn,
+            "setuid",
+            format!("{shown} is setuid or setgid: under no_new_privs it runs without those rights"),
+        );
     }
     match classify(bytes.get(..bytes.len().min(4096)).unwrap_or(&[])) {
         Program::Script => {
@@ -179,7 +199,11 @@ fn examine(path: &Path, depth: u32, findings: &mut Findings) {
             };
             findings.add(Verdict::Blocked, "coverage", format!("{shown} is {reason}{remedy}"));
         }
-        Program::Unknown => findings.add(Verdict::Blocked, "program", format!("{shown} is neither an ELF program nor a script")),
+        Program::Unknown => findings.add(
+            Verdict::Blocked,
+            "program",
+            format!("{shown} is neither an ELF program nor a script"),
+        ),
     }
 }
 
@@ -213,7 +237,11 @@ fn dynamic(path: &Path, bytes: &[u8], findings: &mut Findings) {
         }
     }
     if missed.is_empty() {
-        findings.add(Verdict::Pass, "imports", "every path-taking function that it imports is served by the shim");
+        findings.add(
+            Verdict::Pass,
+            "imports",
+            "every path-taking function that it imports is served by the shim",
+        );
     } else {
         missed.sort();
         findings.add(Verdict::Warn, "imports", format!("not served by the shim: {}", missed.join(", ")));

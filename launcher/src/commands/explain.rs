@@ -85,7 +85,8 @@ impl Facts {
             (line, _) => format!("{}:{line} (mount at {at})", text(instance.view.policy_file())),
         };
         let shown = !matches!(mount.kind, Kind::Hidden | Kind::Denied);
-        let would = |what: Intent| would(explained, Path::new(OsStr::from_bytes(explained.host.bytes())), what);
+        let would =
+            |what: Intent| would(explained, Path::new(OsStr::from_bytes(explained.host.bytes())), what);
         Facts {
             asked: asked.display().to_string(),
             app: text(explained.app.bytes()),
@@ -106,7 +107,8 @@ impl Facts {
         }
         out += &format!("  becomes   {}\n", self.outcome);
         out += &format!("  decided   {}\n", self.rule);
-        out += &format!("  read      {}\n  write     {}\n  create    {}\n", self.read, self.write, self.create);
+        out +=
+            &format!("  read      {}\n  write     {}\n  create    {}\n", self.read, self.write, self.create);
         out
     }
 

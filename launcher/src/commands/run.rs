@@ -57,14 +57,16 @@ pub fn start(policy: &Policy, placed: &Placed, program: &[OsString]) -> Result<u
     let argv_pointers = pointers(&argv);
     let envp_pointers = pointers(&envp);
     let shim = placed.shim();
-    let path = variable(&envp, "PATH").unwrap_or_else(|| OsStr::new("/usr/local/bin:/usr/bin:/bin").to_owned());
+    let path =
+        variable(&envp, "PATH").unwrap_or_else(|| OsStr::new("/usr/local/bin:/usr/bin:/bin").to_owned());
     let mut attempts: Vec<CString> = Vec::new();
     if name.to_bytes().contains(&b'/') {
         attempts.push(name.clone());
     } else {
         for directory in path.as_bytes().split(|byte| *byte == b':') {
             let directory = if directory.is_empty() { b".".as_slice() } else { directory };
-            attempts.push(CString::new([directory, b"/", name.to_bytes()].concat()).context("PATH holds NUL")?);
+            attempts
+                .push(CString::new([directory, b"/", name.to_bytes()].concat()).context("PATH holds NUL")?);
         }
     }
     let mut worst = Errno::ENOENT;

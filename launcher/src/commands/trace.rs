@@ -44,7 +44,8 @@ pub fn trace(asked: &Trace) -> Result<u8> {
     };
     let out: Box<dyn Write> = match &asked.output {
         Some(path) => {
-            let file = std::fs::File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
+            let file =
+                std::fs::File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
             Box::new(std::io::BufWriter::new(file))
         }
         None => Box::new(std::io::LineWriter::new(std::io::stderr())),
@@ -151,7 +152,9 @@ impl Printer {
         if !event.touched && event.line == 0 && !self.all {
             return Ok(());
         }
-        let text = |bytes: &[u8]| String::from_utf8_lossy(std::ffi::OsStr::from_bytes(bytes).as_bytes()).into_owned();
+        let text = |bytes: &[u8]| {
+            String::from_utf8_lossy(std::ffi::OsStr::from_bytes(bytes).as_bytes()).into_owned()
+        };
         let (app, host) = (text(event.app), text(event.host));
         let errno = event.result.err();
         if self.json {
@@ -170,10 +173,17 @@ impl Printer {
             (Err(_), Some(errno)) => symbol(errno),
             (Err(Errno(number)), None) => number.to_string(),
         };
-        let becomes = if app == host || errno.is_some() && host.is_empty() { String::new() } else { format!(" -> {host}") };
+        let becomes = if app == host || errno.is_some() && host.is_empty() {
+            String::new()
+        } else {
+            format!(" -> {host}")
+        };
         // A name may hold what a terminal would take for a command.
         let line = format!("{} {call} {app}{becomes} [{rule}] = {result}", event.pid);
-        let line: String = line.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect();
+        let line: String = line
+            .chars()
+            .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+            .collect();
         writeln!(self.out, "{line}")
     }
 

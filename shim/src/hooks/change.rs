@@ -64,7 +64,9 @@ pub unsafe fn mkfifoat(dirfd: c_int, path: *const c_char, mode: mode_t) -> c_int
 pub unsafe fn symlinkat(target: *const c_char, dirfd: c_int, path: *const c_char) -> c_int {
     let answer = instance().symlinkat(target.cast(), dirfd, path.cast());
     // SAFETY: the program's own arguments.
-    unsafe { finish_int(answer, libc::SYS_symlinkat, [target as usize, dirfd as usize, path as usize, 0, 0, 0]) }
+    unsafe {
+        finish_int(answer, libc::SYS_symlinkat, [target as usize, dirfd as usize, path as usize, 0, 0, 0])
+    }
 }
 
 pub unsafe fn symlink(target: *const c_char, path: *const c_char) -> c_int {
@@ -93,7 +95,9 @@ pub unsafe fn link(old: *const c_char, new: *const c_char) -> c_int {
 pub unsafe fn unlinkat(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
     let answer = instance().unlinkat(dirfd, path.cast(), flags);
     // SAFETY: the program's own arguments.
-    unsafe { finish_int(answer, libc::SYS_unlinkat, [dirfd as usize, path as usize, flags as usize, 0, 0, 0]) }
+    unsafe {
+        finish_int(answer, libc::SYS_unlinkat, [dirfd as usize, path as usize, flags as usize, 0, 0, 0])
+    }
 }
 
 pub unsafe fn unlink(path: *const c_char) -> c_int {
@@ -218,7 +222,9 @@ pub unsafe fn utime(path: *const c_char, times: *const utimbuf) -> c_int {
 pub unsafe fn futimesat(dirfd: c_int, path: *const c_char, times: *const timeval) -> c_int {
     let answer = instance().futimesat(dirfd, path.cast(), times);
     // SAFETY: the program's own arguments.
-    unsafe { finish_int(answer, libc::SYS_futimesat, [dirfd as usize, path as usize, times as usize, 0, 0, 0]) }
+    unsafe {
+        finish_int(answer, libc::SYS_futimesat, [dirfd as usize, path as usize, times as usize, 0, 0, 0])
+    }
 }
 
 pub unsafe fn utimes(path: *const c_char, times: *const timeval) -> c_int {

@@ -2,8 +2,8 @@
 
 use core::ffi::{c_char, c_int};
 
-use elements::files::{MAX_PATH, Scratch};
 use elements::Errno;
+use elements::files::{MAX_PATH, Scratch};
 use libc::size_t;
 
 use crate::answer::{finish, finish_int, returned};
@@ -52,8 +52,7 @@ pub unsafe fn getcwd(buf: *mut c_char, size: size_t) -> *mut c_char {
         return failed(Errno::EINVAL);
     }
     let mut here = [0_u8; MAX_PATH];
-    let (to, room) =
-        if buf.is_null() { (here.as_mut_ptr(), MAX_PATH) } else { (buf.cast::<u8>(), size) };
+    let (to, room) = if buf.is_null() { (here.as_mut_ptr(), MAX_PATH) } else { (buf.cast::<u8>(), size) };
     let answer = instance().getcwd(to, room);
     // SAFETY: the program's buffer, or ours.
     let len = unsafe { finish(answer, libc::SYS_getcwd, [to as usize, room, 0, 0, 0, 0]) };
@@ -140,4 +139,3 @@ pub unsafe fn canonicalize_file_name(path: *const c_char) -> *mut c_char {
     // SAFETY: the caller's contract.
     unsafe { realpath(path, core::ptr::null_mut()) }
 }
-

@@ -50,22 +50,16 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> c_int {
 pub unsafe fn unshare(flags: c_int) -> c_int {
     // SAFETY: touches no memory.
     let done = unsafe { finish_int(Answer::Pass, libc::SYS_unshare, [flags as usize, 0, 0, 0, 0, 0]) };
-    if done == 0 && flags & (libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_NEWNS | libc::CLONE_NEWUSER) != 0 {
+    if done == 0
+        && flags & (libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_NEWNS | libc::CLONE_NEWUSER) != 0
+    {
         files::disable_base_cache();
     }
     done
 }
 
 /// syscall(2): the hook of the call's own name, where there is one.
-pub unsafe fn syscall(
-    number: c_long,
-    a: usize,
-    b: usize,
-    c: usize,
-    d: usize,
-    e: usize,
-    f: usize,
-) -> c_long {
+pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
     use super::{change, cwd, exec, open, socket, stat, xattr};
     let int = |word: usize| word as c_int;
     // SAFETY: the arguments of the call that the program names.

@@ -125,7 +125,9 @@ fn failed(errno: Errno) -> *mut c_void {
 
 pub unsafe fn opendir(path: *const c_char) -> *mut c_void {
     if !instance().is_touched(AT_FDCWD, path.cast()) {
-        let Some(next) = real!(opendir as fn(*const c_char) -> *mut c_void) else { return failed(Errno::ENOSYS) };
+        let Some(next) = real!(opendir as fn(*const c_char) -> *mut c_void) else {
+            return failed(Errno::ENOSYS);
+        };
         // SAFETY: the program's own argument.
         let dir = unsafe { next(path) };
         if !dir.is_null() {
@@ -254,4 +256,3 @@ pub unsafe fn getdents64(fd: c_int, buf: *mut c_void, size: size_t) -> ssize_t {
     // SAFETY: the program's own arguments.
     unsafe { finish(answer, libc::SYS_getdents64, [fd as usize, buf as usize, size, 0, 0, 0]) }
 }
-

@@ -155,12 +155,7 @@ unsafe extern "C" fn lstat_path(path: *const c_char, buf: *mut libc::stat) -> c_
 
 /// glob(3). glibc's takes the functions that it reads directories by from its
 /// caller; musl's does not, and reads what is on the host.
-pub unsafe fn glob(
-    pattern: *const c_char,
-    flags: c_int,
-    on_error: *const c_void,
-    found: *mut Glob,
-) -> c_int {
+pub unsafe fn glob(pattern: *const c_char, flags: c_int, on_error: *const c_void, found: *mut Glob) -> c_int {
     let Some(next) = real!(glob as fn(*const c_char, c_int, *const c_void, *mut Glob) -> c_int) else {
         return returned(Err(Errno::ENOSYS)) as c_int;
     };
@@ -186,4 +181,3 @@ pub unsafe fn glob(
         done
     }
 }
-

@@ -98,4 +98,3 @@ pub unsafe fn openat2(dirfd: c_int, path: *const c_char, how: *const c_void, siz
     }
     fd
 }
-

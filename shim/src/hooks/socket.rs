@@ -122,7 +122,9 @@ unsafe fn name(nr: i64, socket: c_int, address: *mut c_void, len: *mut socklen_t
 }
 
 pub unsafe fn accept(socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int {
-    let Some(next) = real!(accept as fn(c_int, *mut c_void, *mut socklen_t) -> c_int) else { return missing() };
+    let Some(next) = real!(accept as fn(c_int, *mut c_void, *mut socklen_t) -> c_int) else {
+        return missing();
+    };
     let room = room(address, len);
     // SAFETY: the program's own arguments.
     unsafe {

@@ -47,8 +47,7 @@ fn spawn(
     ) else {
         return Err(Errno::ENOSYS);
     };
-    let start =
-        Start { dirfd: AT_FDCWD, path: path.cast(), argv: argv.cast(), envp: envp.cast(), flags: 0 };
+    let start = Start { dirfd: AT_FDCWD, path: path.cast(), argv: argv.cast(), envp: envp.cast(), flags: 0 };
     let done = instance().prepare(next::own_path(), &start, 0, &mut |start| {
         let (path, argv, envp) = (start.path.cast(), start.argv.cast(), start.envp.cast());
         // SAFETY: the program's own arguments, and what has been made of them.
@@ -102,8 +101,7 @@ pub unsafe fn posix_spawn_file_actions_addopen(
 }
 
 pub unsafe fn posix_spawn_file_actions_addchdir_np(actions: *mut c_void, path: *const c_char) -> c_int {
-    let Some(next) =
-        real!(posix_spawn_file_actions_addchdir_np as fn(*mut c_void, *const c_char) -> c_int)
+    let Some(next) = real!(posix_spawn_file_actions_addchdir_np as fn(*mut c_void, *const c_char) -> c_int)
     else {
         return libc::ENOSYS;
     };

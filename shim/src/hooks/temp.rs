@@ -101,7 +101,8 @@ fn is_free(name: *const c_char) -> c_int {
 pub unsafe fn tmpfile() -> *mut c_void {
     // SAFETY: strings of ours.
     unsafe {
-        let mut fd = super::open::open(c"/tmp".as_ptr(), libc::O_RDWR | libc::O_TMPFILE | libc::O_EXCL, 0o600);
+        let mut fd =
+            super::open::open(c"/tmp".as_ptr(), libc::O_RDWR | libc::O_TMPFILE | libc::O_EXCL, 0o600);
         if fd < 0 {
             let mut template = *b"/tmp/tmpfXXXXXX\0";
             fd = mkstemp(template.as_mut_ptr().cast());

@@ -14,11 +14,21 @@ fn get(nr: i64, follow: bool, path: *const c_char, words: [usize; 3]) -> ssize_t
     unsafe { finish(answer, nr, [path as usize, a, b, c, 0, 0]) }
 }
 
-pub unsafe fn getxattr(path: *const c_char, name: *const c_char, value: *mut c_void, size: size_t) -> ssize_t {
+pub unsafe fn getxattr(
+    path: *const c_char,
+    name: *const c_char,
+    value: *mut c_void,
+    size: size_t,
+) -> ssize_t {
     get(libc::SYS_getxattr, true, path, [name as usize, value as usize, size])
 }
 
-pub unsafe fn lgetxattr(path: *const c_char, name: *const c_char, value: *mut c_void, size: size_t) -> ssize_t {
+pub unsafe fn lgetxattr(
+    path: *const c_char,
+    name: *const c_char,
+    value: *mut c_void,
+    size: size_t,
+) -> ssize_t {
     get(libc::SYS_lgetxattr, false, path, [name as usize, value as usize, size])
 }
 
