@@ -18,6 +18,7 @@
 #![no_std]
 #![allow(non_snake_case, reason = "hooks have the names that libc gave them")]
 
+mod allocate;
 mod answer;
 mod export;
 mod hooks;

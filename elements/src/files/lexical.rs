@@ -67,45 +67,47 @@ impl Instance<'_> {
         let mut rest = None;
         // SAFETY: `at` moves forward and never past the NUL.
         unsafe {
-            while start.below == 0 {
-                while *at == b'/' {
-                    at = at.add(1);
-                }
-                let first = *at;
-                if first == 0 {
-                    return self.ended(node, rest);
-                }
-                if first == b'.' && (is_end(*at.add(1)) || (*at.add(1) == b'.' && is_end(*at.add(2)))) {
-                    if is_end(*at.add(1)) {
+            if start.below == 0 {
+                loop {
+                    while *at == b'/' {
                         at = at.add(1);
-                        continue;
                     }
-                    return self.climb(start, path);
-                }
-                if !view.may_have_child(node, first) {
-                    break;
-                }
-                let mut end = at.add(1);
-                while !is_end(*end) {
-                    end = end.add(1);
-                }
-                let name = core::slice::from_raw_parts(at, end.offset_from_unsigned(at));
-                let Some(child) = view.child(node, name) else { break };
-                node = child;
-                at = end;
-                if view.is_mount_point(child) {
-                    let mount = view.mount(view.region(child));
-                    if mount.kind != Kind::Link {
-                        rest = Some(at);
-                    } else if *end == 0 && !want.follow && self.passes(view.parent(child)) {
-                        return Look::Untouched;
-                    } else {
-                        match self.link_target(view.parent(child), mount.source) {
-                            Some(target) if view.is_mount_point(target) || self.passes(target) => {
-                                node = target;
-                                rest = if view.is_mount_point(target) { Some(at) } else { None };
+                    let first = *at;
+                    if first == 0 {
+                        return self.ended(node, rest);
+                    }
+                    if first == b'.' && (is_end(*at.add(1)) || (*at.add(1) == b'.' && is_end(*at.add(2)))) {
+                        if is_end(*at.add(1)) {
+                            at = at.add(1);
+                            continue;
+                        }
+                        return self.climb(start, path);
+                    }
+                    if !view.may_have_child(node, first) {
+                        break;
+                    }
+                    let mut end = at.add(1);
+                    while !is_end(*end) {
+                        end = end.add(1);
+                    }
+                    let name = core::slice::from_raw_parts(at, end.offset_from_unsigned(at));
+                    let Some(child) = view.child(node, name) else { break };
+                    node = child;
+                    at = end;
+                    if view.is_mount_point(child) {
+                        let mount = view.mount(view.region(child));
+                        if mount.kind != Kind::Link {
+                            rest = Some(at);
+                        } else if *end == 0 && !want.follow && self.passes(view.parent(child)) {
+                            return Look::Untouched;
+                        } else {
+                            match self.link_target(view.parent(child), mount.source) {
+                                Some(target) if view.is_mount_point(target) || self.passes(target) => {
+                                    node = target;
+                                    rest = if view.is_mount_point(target) { Some(at) } else { None };
+                                }
+                                _ => return Look::Walk,
                             }
-                            _ => return Look::Walk,
                         }
                     }
                 }

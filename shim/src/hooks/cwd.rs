@@ -6,13 +6,9 @@ use elements::Errno;
 use elements::files::{MAX_PATH, Scratch};
 use libc::size_t;
 
+use crate::allocate::malloc;
 use crate::answer::{finish, finish_int, returned};
 use crate::start::instance;
-
-unsafe extern "C" {
-    /// The program's allocator: what we give, the program frees.
-    fn malloc(size: size_t) -> *mut u8;
-}
 
 pub unsafe fn chdir(path: *const c_char) -> c_int {
     let answer = instance().chdir(path.cast());
@@ -35,7 +31,7 @@ fn failed(errno: Errno) -> *mut c_char {
 /// `buf` where it gave one.
 fn give(path: &[u8], buf: *mut c_char) -> *mut c_char {
     // SAFETY: malloc may be called where the function we stand for would.
-    let to = if buf.is_null() { unsafe { malloc(path.len() + 1) } } else { buf.cast() };
+    let to = if buf.is_null() { unsafe { malloc(path.len() + 1) }.cast() } else { buf.cast::<u8>() };
     if to.is_null() {
         return failed(Errno(libc::ENOMEM));
     }

@@ -6,13 +6,11 @@ use elements::Errno;
 use libc::{dirent64, size_t};
 
 use super::dir;
+use crate::allocate::{free, malloc, realloc};
 use crate::answer::returned;
 use crate::{next, real};
 
 unsafe extern "C" {
-    fn malloc(size: size_t) -> *mut c_void;
-    fn realloc(old: *mut c_void, size: size_t) -> *mut c_void;
-    fn free(memory: *mut c_void);
     fn qsort(base: *mut c_void, count: size_t, size: size_t, compare: Compare);
 }
 

@@ -44,6 +44,7 @@ pub unsafe fn sendto(
         return missing() as ssize_t;
     };
     match instance().unix_address(address.cast(), len as usize, Want::LOOK) {
+        // SAFETY: the program's own arguments.
         Ok(None) => unsafe { next(socket, data, size, flags, address, len) },
         Ok(Some(mut host)) => {
             let (address, len) = host.as_parts();

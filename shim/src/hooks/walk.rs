@@ -8,16 +8,11 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use elements::Errno;
 use elements::files::{MAX_PATH, Text};
 use elements::kernel;
-use libc::{dirent64, size_t, stat};
+use libc::{dirent64, stat};
 
 use super::{cwd, dir, stat as look};
+use crate::allocate::{free, malloc, realloc};
 use crate::answer::{errno, returned};
-
-unsafe extern "C" {
-    fn malloc(size: size_t) -> *mut c_void;
-    fn realloc(old: *mut c_void, size: size_t) -> *mut c_void;
-    fn free(memory: *mut c_void);
-}
 
 const FTW_F: c_int = 0;
 const FTW_D: c_int = 1;
@@ -251,7 +246,7 @@ impl Walk {
             self.one_by_one(stream, level, here)
         } else {
             match Names::read(stream) {
-                Some(names) => self.from_memory(&names, level, here),
+                Some(names) => self.by_memory(&names, level, here),
                 None => -1,
             }
         };
@@ -276,7 +271,7 @@ impl Walk {
         done
     }
 
-    fn from_memory(&mut self, names: &Names, level: c_int, here: &Above<'_>) -> c_int {
+    fn by_memory(&mut self, names: &Names, level: c_int, here: &Above<'_>) -> c_int {
         let mut done = 0;
         for name in names.bytes().split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
             if done != 0 {
