@@ -6,6 +6,10 @@
 //! the launcher, under a policy that says the same. What both print must be
 //! the same. Each run starts from a fresh copy, at the same path.
 
+mod session;
+
+pub use session::{free_port, which};
+
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::process::CommandExt;
