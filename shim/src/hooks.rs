@@ -14,6 +14,7 @@ pub mod spawn;
 pub mod stat;
 pub mod stdio;
 pub mod temp;
+pub mod variadic;
 pub mod walk;
 pub mod xattr;
 

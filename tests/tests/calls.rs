@@ -489,6 +489,9 @@ fn children_run_in_the_same_view() {
         exec: /bin/cat @/etc/app.conf
         exec:v /bin/cat @/etc/app.conf
         exec:p cat @/etc/app.conf
+        exec:l /bin/cat @/etc/app.conf @/rw/file
+        exec:L cat @/etc/app.conf
+        exec:E /bin/cat @/etc/app.conf @/ro/file
         exec:e /bin/cat @/etc/app.conf
         exec:a /bin/cat @/etc/app.conf
         exec:f /bin/cat @/etc/app.conf

@@ -75,7 +75,9 @@ const DESCRIPTORS: usize = 1024;
 
 static WORKING_DIRECTORY: AtomicU32 = AtomicU32::new(UNKNOWN);
 static DIRECTORIES: [AtomicU32; DESCRIPTORS] = [const { AtomicU32::new(UNKNOWN) }; DESCRIPTORS];
-static VFORKS: AtomicU32 = AtomicU32::new(0);
+/// How many vfork children of this process have not gone their own way yet,
+/// or more: while it is not 0, nothing is remembered. A door's vfork counts.
+pub static VFORKS: AtomicU32 = AtomicU32::new(0);
 
 fn entry(dirfd: i32) -> Option<&'static AtomicU32> {
     if dirfd == AT_FDCWD { Some(&WORKING_DIRECTORY) } else { DIRECTORIES.get(usize::try_from(dirfd).ok()?) }
@@ -91,20 +93,10 @@ fn remember(dirfd: i32, cursor: Option<Cursor>) {
     }
 }
 
-/// A vfork is about to begin.
-pub fn vfork_begins() {
-    VFORKS.fetch_add(1, Ordering::AcqRel);
-}
-
-/// The child of a vfork has gone its own way.
-pub fn vfork_ends() {
-    VFORKS.fetch_sub(1, Ordering::AcqRel);
-}
-
 /// Threads of this process may have working directories or descriptor tables
 /// of their own from now on (unshare(2), clone(2) without `CLONE_FS`).
 pub fn disable_base_cache() {
-    vfork_begins();
+    VFORKS.fetch_add(1, Ordering::AcqRel);
     WORKING_DIRECTORY.store(UNKNOWN, Ordering::Release);
     for entry in &DIRECTORIES {
         entry.store(UNKNOWN, Ordering::Relaxed);

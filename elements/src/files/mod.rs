@@ -23,7 +23,7 @@ mod scan;
 mod socket;
 mod text;
 
-pub use base::{disable_base_cache, note_directory, note_duplicate, note_open, vfork_begins, vfork_ends};
+pub use base::{VFORKS, disable_base_cache, note_directory, note_duplicate, note_open};
 pub use explain::Explanation;
 pub use open::OPEN_FLAGS;
 pub use place::{Change, Place, Scratch, Want};
