@@ -294,19 +294,9 @@ pub fn assert_same(left_name: &str, left: &str, right_name: &str, right: &str) {
     if left == right {
         return;
     }
-    let mut message = format!("{left_name} (-) and {right_name} (+) differ:\n");
-    let (left, right): (Vec<_>, Vec<_>) = (left.lines().collect(), right.lines().collect());
-    for index in 0..left.len().max(right.len()) {
-        let (a, b) = (left.get(index), right.get(index));
-        if a != b {
-            for (sign, line) in [('-', a), ('+', b)] {
-                if let Some(line) = line {
-                    let _ = writeln!(message, "{sign} {line}");
-                }
-            }
-        }
-    }
-    panic!("{message}");
+    let diff = similar::TextDiff::from_lines(left, right);
+    let shown = diff.unified_diff().context_radius(2).header(left_name, right_name).to_string();
+    panic!("{left_name} (-) and {right_name} (+) differ:\n{shown}");
 }
 
 /// Writes a file and the directories above it.

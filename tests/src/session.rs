@@ -31,7 +31,7 @@ impl World {
         let shell = Path::new(shell);
         let run = |mut command: Command| {
             command.arg("-c").arg(&script).env("APP", self.dir.join("app")).current_dir("/");
-            transcript(&feed(&mut command, b"")) + "--- left behind\n" + &tree(&self.dir.join("host"))
+            transcript(&feed(&mut command, b"")) + "--- left behind\n" + &self.left_behind()
         };
         self.make();
         let expected = run(self.among_mounts(shell));
@@ -42,17 +42,28 @@ impl World {
             eprintln!("{found}");
         }
     }
-}
 
-/// Every name below a directory with its kind, permissions and link target,
-/// one a line, sorted. Contents are what the session itself shows.
-fn tree(top: &Path) -> String {
-    let listed = Command::new("find").arg(".").args(["-printf", "%M %p %l\n"]).current_dir(top).output();
-    let listed = listed.expect("find is installed");
-    let mut lines: Vec<_> =
-        String::from_utf8_lossy(&listed.stdout).lines().map(|line| format!("{line}\n")).collect();
-    lines.sort();
-    lines.concat()
+    /// Every name below the sources with its kind, permissions and link
+    /// target, one a line, sorted. Contents are what the session itself shows.
+    /// What is hidden is left out: the kernel's side has it not at all.
+    fn left_behind(&self) -> String {
+        let top = self.dir.join("host");
+        let listed = Command::new("find").arg(".").args(["-printf", "%M %p %l\n"]).current_dir(top).output();
+        let listed = listed.expect("find is installed");
+        let hidden: Vec<String> = self
+            .mounts
+            .iter()
+            .filter(|mount| mount.source.is_none())
+            .filter_map(|mount| mount.at.rsplit('/').next().map(|name| format!("/{name}")))
+            .collect();
+        let mut lines: Vec<_> = String::from_utf8_lossy(&listed.stdout)
+            .lines()
+            .filter(|line| !hidden.iter().any(|name| line.contains(name)))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        lines.sort();
+        lines.concat()
+    }
 }
 
 /// A port of the loopback interface that nobody listens on just now.
