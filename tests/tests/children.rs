@@ -1,0 +1,144 @@
+//! Children stay in the view, however they are started.
+
+use std::fs;
+use std::path::Path;
+
+use tests::{Mount, World, compiled, program, read_only, read_write, write};
+
+const MOUNTS: &[Mount] = &[read_write("work", "data"), read_only("ro", "fixed")];
+
+fn script(path: impl AsRef<Path>, text: &str) {
+    write(&path, text);
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(path, mode).expect("our own file");
+}
+
+fn fill(dir: &Path) {
+    let (host, app) = (dir.join("host"), dir.join("app"));
+    write(host.join("data/file"), "data\n");
+    write(host.join("fixed/file"), "fixed\n");
+    let app = app.display();
+    script(host.join("fixed/show"), "#!/bin/sh -f\necho \"$0 [$*]\"; cat \"$1\"\n");
+    script(host.join("fixed/outer"), &format!("#!{app}/ro/middle one two\n"));
+    script(host.join("fixed/middle"), &format!("#! {app}/ro/inner\tthree\n"));
+    script(host.join("fixed/inner"), "#!/bin/sh\necho \"$# $*\"\n");
+    script(host.join("data/relative"), "#!show\n");
+    script(host.join("data/lost"), &format!("#!{app}/ro/missing\n"));
+    script(host.join("data/loop"), &format!("#!{app}/work/loop\n"));
+    script(host.join("data/bare"), "echo bare $0\n");
+    script(host.join("data/empty"), "");
+    script(host.join("data/env"), "#!/usr/bin/env sh\necho by env $0; cat ../ro/file\n");
+    script(host.join("data/env-s"), "#!/usr/bin/env -S sh -e\ncat ../ro/file; false; echo not here\n");
+    fs::copy(program("children"), host.join("fixed/children")).expect("a fresh tree");
+    fs::copy("/bin/cat", host.join("fixed/cat")).expect("a fresh tree");
+    fs::create_dir_all(dir.join("home")).expect("a fresh tree");
+}
+
+fn world(name: &str) -> World {
+    World::new(name, MOUNTS, fill).as_user(65534)
+}
+
+#[test]
+fn an_emptied_environment_loses_nothing() {
+    world("env").same_session(
+        "/bin/bash",
+        r#"
+        cd "$APP/work"
+        run env cat ../ro/file
+        run env -i /bin/cat "$APP/ro/file"
+        run env -i "$APP/ro/cat" "$APP/ro/file"
+        run env -u LD_PRELOAD cat "$APP/ro/file"
+        run env LD_PRELOAD= cat "$APP/ro/file"
+        run env -i env -i env -i /bin/sh -c "cat '$APP/work/file'"
+        (unset LD_PRELOAD; run cat ../ro/file)
+        (export LD_PRELOAD=; run cat ../ro/file)
+        (export -n LD_PRELOAD; run cat ../ro/file)
+        run env -i /usr/bin/python3.11 -S -E -c "print(open('$APP/ro/file').read())"
+        run xargs -a file -I{} env -i cat "$APP/ro/file"
+        "#,
+    );
+}
+
+#[test]
+fn scripts_find_their_interpreters_in_the_view() {
+    world("shebang").same_session(
+        "/bin/bash",
+        r#"
+        cd "$APP/work"
+        run ../ro/show file; run "$APP/ro/show" "$APP/work/file" x; (PATH=$APP/ro; show file)
+        run ../ro/outer a b; run "$APP/ro/outer"
+        run ./relative; run "$APP/work/relative"; (cd ../ro; run ../work/relative)
+        run ./lost; run ./loop; run ./bare x; run ./empty; run ./env; run ./env-s; run ./missing; run ./file; run ..
+        run env -i ./bare; run sh -c ./bare; run dash -c "$APP/ro/outer c"
+        run find . -name env -exec {} \;
+        run python3 -c 'import subprocess; print(subprocess.run(["../ro/outer", "p"]), subprocess.run("./env", env={"PATH": "/bin"}))'
+        "#,
+    );
+}
+
+#[test]
+fn a_program_may_do_as_it_likes_with_its_environment() {
+    world("environ").same_session(
+        "/bin/bash",
+        r#"
+        run "$APP/ro/children" overwritten /bin/cat "$APP/ro/file"
+        run "$APP/ro/children" null /bin/cat "$APP/ro/file"
+        run "$APP/ro/children" null "$APP/ro/show" "$APP/ro/file"
+        run "$APP/ro/children" cleared "cat $APP/ro/file; $APP/ro/show $APP/work/file"
+        run "$APP/ro/children" twice /bin/cat "$APP/ro/file" 2>/dev/null
+        "#,
+    );
+}
+
+#[test]
+fn spawning_and_vforking_keep_the_view() {
+    world("spawn").same_session(
+        "/bin/bash",
+        r#"
+        run "$APP/ro/children" spawn "$APP/work" out cat file ../ro/file; cat "$APP/work/out"
+        run "$APP/ro/children" spawn "$APP/work" "$APP/work/out2" pwd; cat "$APP/work/out2"
+        run "$APP/ro/children" spawn "$APP/ro" out cat file
+        run "$APP/ro/children" spawn "$APP/missing" out cat file
+        run "$APP/ro/children" spawn "$APP/work" out "$APP/work/missing"
+        run "$APP/ro/children" spawn "$APP/work" out ../ro/show file; cat "$APP/work/out"
+        cd "$APP/work"; run "$APP/ro/children" vfork /bin/cat "$APP/ro/file"
+        run "$APP/ro/children" vfork "$APP/ro/show" "$APP/ro/file"
+        run "$APP/ro/children" vfork "$APP/ro/missing" "$APP/ro/file"
+        run "$APP/ro/children" threads /bin/cat "$APP/ro/file" > /dev/null
+        "#,
+    );
+}
+
+#[test]
+fn a_daemon_that_closes_everything_stays_in_the_view() {
+    world("daemon").same_session(
+        "/bin/bash",
+        r#"
+        waits() { for _ in $(seq 200); do [ -s "$1" ] && return; sleep 0.02; done; echo "$1 did not appear"; }
+        run "$APP/ro/children" daemon "$APP/work/out" cat "$APP/ro/file"; waits "$APP/work/out"; cat "$APP/work/out"
+        run "$APP/ro/children" daemon "$APP/work/fds" sh -c "ls /proc/self/fd | wc -l; echo /proc/self/fd/*"
+        waits "$APP/work/fds"; sleep 0.2; cat "$APP/work/fds"
+        (cat "$APP/ro/file"; exec 0<&- 1>&- 2>&-; cat "$APP/ro/file" > "$APP/work/closed"); cat "$APP/work/closed"
+        setsid -w sh -c 'nohup cat "$APP/ro/file" 2>&1'
+        (sleep 0.1; cat "$APP/ro/file" > "$APP/work/late") & disown; waits "$APP/work/late"; cat "$APP/work/late"
+        "#,
+    );
+}
+
+#[test]
+fn a_preload_library_of_the_users_own_is_kept() {
+    let library = compiled("neighbour", &["-shared", "-fPIC"], "neighbour.so");
+    world("neighbour").same_session(
+        "/bin/bash",
+        &format!(
+            r#"
+            export LD_PRELOAD={library}
+            run /usr/bin/python3.11 -c 'import socket; print(socket.gethostname())'
+            run cat "$APP/ro/file"; run dash -c 'cat < "$APP/ro/file"; cat < neighbours-own; cat "$APP/ro/file"'
+            run env -i LD_PRELOAD={library} /usr/bin/python3.11 -c "import socket; print(socket.gethostname(), open('$APP/ro/file').read())"
+            run env LD_PRELOAD="{library} {library}" cat "$APP/ro/file"
+            "#,
+            library = library.display()
+        ),
+    );
+}
