@@ -14,6 +14,11 @@ mod instance;
 use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 
+/// musl's allocator maps and unmaps pages one by one, which costs a start more
+/// than all else that the launcher does.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// The exit status for a failure of the launcher itself, as env(1) has it.
 pub const FAILED: u8 = 125;
 /// The program was found but cannot be run.

@@ -1,6 +1,6 @@
 //! From the words of a policy to what they mean on this host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -113,6 +113,7 @@ pub fn check(file: &Path, text: &str, raw: Raw, variables: Variables<'_>) -> Res
         report: Report::new(file, text),
         lines: text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect(),
         variables,
+        canonical: HashMap::new(),
     };
     let name = checker.name(file, raw.app.name.as_ref());
     let workdir = raw.app.workdir.as_ref().and_then(|path| checker.app_path(path, "workdir"));
@@ -174,6 +175,8 @@ struct Checker<'a> {
     /// ten thousand mounts as fast as in one of ten.
     lines: Vec<usize>,
     variables: Variables<'a>,
+    /// Directories of sources, and their canonical paths.
+    canonical: HashMap<PathBuf, PathBuf>,
 }
 
 impl Checker<'_> {
@@ -319,6 +322,29 @@ impl Checker<'_> {
         }
     }
 
+    /// The canonical path of a source, and whether it is a directory. Sources
+    /// tend to lie side by side: their directories are resolved once.
+    fn canonical(&mut self, path: &Path) -> std::io::Result<(PathBuf, bool)> {
+        if let (Some(parent), Some(Component::Normal(name))) = (path.parent(), path.components().next_back()) {
+            let parent = match self.canonical.get(parent) {
+                Some(known) => known.clone(),
+                None => {
+                    let found = fs::canonicalize(parent)?;
+                    self.canonical.insert(parent.to_owned(), found.clone());
+                    found
+                }
+            };
+            let source = parent.join(name);
+            let about = fs::symlink_metadata(&source)?;
+            if !about.is_symlink() {
+                return Ok((source, about.is_dir()));
+            }
+        }
+        let source = fs::canonicalize(path)?;
+        let is_dir = fs::metadata(&source)?.is_dir();
+        Ok((source, is_dir))
+    }
+
     /// The source on the host. Some(None) where it is missing and optional.
     #[expect(clippy::option_option, reason = "wrong, left out, or there")]
     fn source(&mut self, raw: &RawMount) -> Option<Option<What>> {
@@ -329,12 +355,8 @@ impl Checker<'_> {
             return None;
         }
         let path = self.base.join(path);
-        let found = fs::canonicalize(&path).and_then(|source| {
-            let is_dir = fs::metadata(&source)?.is_dir();
-            Ok(What::Host { source, is_dir })
-        });
-        match found {
-            Ok(what) => Some(Some(what)),
+        match self.canonical(&path) {
+            Ok((source, is_dir)) => Some(Some(What::Host { source, is_dir })),
             Err(error) if error.kind() == ErrorKind::NotFound && raw.optional => Some(None),
             Err(error) => {
                 let missing = error.kind() == ErrorKind::NotFound;

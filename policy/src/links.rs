@@ -47,6 +47,21 @@ pub struct Tree {
     pub links: BTreeMap<PathBuf, PathBuf>,
     /// Directories already resolved, as written, and what became of them.
     resolved: HashMap<PathBuf, (PathBuf, Behind)>,
+    /// What the host has at a path, each looked at once.
+    host: HashMap<PathBuf, Found>,
+}
+
+/// What the host has at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing that this user can see.
+    Nothing,
+    /// A directory.
+    Directory,
+    /// A symbolic link, and its text.
+    Link(PathBuf),
+    /// Something else: a file, as a rule.
+    File,
 }
 
 impl Tree {
@@ -120,17 +135,33 @@ impl Tree {
         Some((at, behind))
     }
 
+    /// What the host has at a path.
+    pub fn on_host(&mut self, path: &Path) -> Found {
+        if let Some(known) = self.host.get(path) {
+            return known.clone();
+        }
+        let found = match fs::symlink_metadata(path) {
+            Ok(about) if about.is_dir() => Found::Directory,
+            Ok(about) if about.is_symlink() => fs::read_link(path).map_or(Found::Nothing, Found::Link),
+            Ok(_) => Found::File,
+            Err(_) => Found::Nothing,
+        };
+        self.host.insert(path.to_owned(), found.clone());
+        found
+    }
+
     /// The text of the link at an app path, if there is one and no mount
     /// stands on it. Remembers it.
     fn link(&mut self, app: &Path, behind: &Behind) -> Option<PathBuf> {
-        if self.points.contains_key(app) {
+        // The links of /proc are of the process that looks.
+        if self.points.contains_key(app) || app.starts_with("/proc") {
             return None;
         }
         if let Some(known) = self.links.get(app) {
             return Some(known.clone());
         }
         let Behind::Host(host) = behind else { return None };
-        let target = fs::read_link(host).ok()?;
+        let Found::Link(target) = self.on_host(host) else { return None };
         // Only a link in the host's own tree needs a row; one in a source is
         // met by the walk that every path under a mount may take.
         if host == app {
@@ -146,6 +177,7 @@ impl Tree {
             directories.extend(point.parent().map(Path::to_owned));
         }
         let points: Vec<PathBuf> = self.points.keys().cloned().collect();
+        let mut links = self.links.clone();
         let relevant =
             |path: &Path| points.iter().any(|point| point.starts_with(path) || path.starts_with(point));
         for directory in directories {
@@ -156,17 +188,20 @@ impl Tree {
             for entry in entries.take(MAX_ENTRIES).flatten() {
                 let app = entry.path();
                 let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-                if !is_link || self.links.contains_key(&app) || self.points.contains_key(&app) {
+                if !is_link || links.contains_key(&app) || self.points.contains_key(&app) {
                     continue;
                 }
-                let Ok(target) = fs::read_link(&app) else { continue };
-                let leads = fs::canonicalize(&app).unwrap_or_else(|_| lexical(&directory.join(&target)));
+                let Found::Link(target) = self.on_host(&app) else { continue };
+                let path = lexical(&directory.join(&target));
+                let leads = self.resolve(&path).map_or(path, |(leads, _)| leads);
                 if relevant(&leads) {
-                    self.links.insert(app, target);
+                    links.insert(app, target);
                 }
             }
         }
         // A link that stands on a mount, or above one of another name, serves nothing.
+        // What was merely met while these were looked at serves nothing either.
+        self.links = links;
         self.links.retain(|app, _| !points.contains(app) && app.as_os_str().as_bytes() != b"/");
     }
 }

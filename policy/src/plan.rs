@@ -13,7 +13,7 @@ use view::build::{Facts, Row};
 use view::{Access, Kind, flags};
 
 use crate::check::{Coverage, Mount, Policy, What};
-use crate::links::{Behind, Tree};
+use crate::links::{Behind, Found, Tree};
 use crate::report::Report;
 
 /// A file that the launcher makes in the instance's directory.
@@ -165,7 +165,10 @@ impl Planner {
             What::Host { is_dir, .. } => *is_dir,
             What::Content { .. } => false,
             What::Empty { .. } => true,
-            What::Hidden | What::Denied => !matches!(&behind, Behind::Host(host) if host.is_file()),
+            What::Hidden | What::Denied => match &behind {
+                Behind::Host(host) => self.tree.on_host(host) != Found::File,
+                _ => true,
+            },
         };
         if !self.make_room(&at, is_dir, mount) {
             return;
@@ -225,17 +228,19 @@ impl Planner {
                 }
             }
             match behind {
-                Behind::Host(host) if host.is_dir() => {}
-                Behind::Host(host) if host.symlink_metadata().is_ok() => {
-                    let message = format!("{} cannot hold a mount", directory.display());
-                    let expected = format!("{} is no directory", host.display());
-                    self.report.add(mount.span.clone(), message, expected, None);
-                    return false;
-                }
-                Behind::Host(_) => {
-                    self.scaffold(directory, &above[depth..], at, is_dir);
-                    return true;
-                }
+                Behind::Host(host) => match self.tree.on_host(&host) {
+                    Found::Directory => {}
+                    Found::Nothing => {
+                        self.scaffold(directory, &above[depth..], at, is_dir);
+                        return true;
+                    }
+                    Found::File | Found::Link(_) => {
+                        let message = format!("{} cannot hold a mount", directory.display());
+                        let expected = format!("{} is no directory", host.display());
+                        self.report.add(mount.span.clone(), message, expected, None);
+                        return false;
+                    }
+                },
                 Behind::Planned(name) => self.make_directories(&name),
                 Behind::Nothing => return self.no_room(mount, directory, 0),
             }
