@@ -110,8 +110,11 @@ macro_rules! for_each_hook {
             temp "mkstemp(3)" fn mkstemps [mkstemps64] (template: *mut c_char, suffix: c_int) -> c_int;
             temp "mkstemp(3)" fn mkostemps [mkostemps64] (template: *mut c_char, suffix: c_int, flags: c_int) -> c_int;
             temp "mkdtemp(3)" fn mkdtemp [] (template: *mut c_char) -> *mut c_char;
-            temp "mktemp(3)" fn mktemp [] (template: *mut c_char) -> *mut c_char;
+            temp "mktemp(3)" fn mktemp [__mktemp] (template: *mut c_char) -> *mut c_char;
             temp "tmpfile(3)" fn tmpfile [tmpfile64] () -> *mut c_void;
+            temp "tmpnam(3)" fn tmpnam [] (buffer: *mut c_char) -> *mut c_char;
+            temp "tmpnam(3)" fn tmpnam_r [] (buffer: *mut c_char) -> *mut c_char;
+            temp "tempnam(3)" fn tempnam [] (dir: *const c_char, prefix: *const c_char) -> *mut c_char;
 
             exec "execve(2)" fn execve [] (path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
             exec "exec(3)" fn execv [] (path: *const c_char, argv: *const *const c_char) -> c_int;
