@@ -325,7 +325,8 @@ impl Checker<'_> {
     /// The canonical path of a source, and whether it is a directory. Sources
     /// tend to lie side by side: their directories are resolved once.
     fn canonical(&mut self, path: &Path) -> std::io::Result<(PathBuf, bool)> {
-        if let (Some(parent), Some(Component::Normal(name))) = (path.parent(), path.components().next_back()) {
+        if let (Some(parent), Some(Component::Normal(name))) = (path.parent(), path.components().next_back())
+        {
             let parent = match self.canonical.get(parent) {
                 Some(known) => known.clone(),
                 None => {
