@@ -95,6 +95,7 @@ pub struct World {
     mounts: Vec<Mount>,
     fill: fn(&Path),
     user: Option<u32>,
+    head: String,
 }
 
 impl Drop for World {
@@ -110,7 +111,7 @@ impl World {
     /// of its own, and so be the same in every run.
     pub fn new(name: &str, mounts: &[Mount], fill: fn(&Path)) -> World {
         let dir = std::env::temp_dir().join(format!("launcher-test-{name}"));
-        let world = World { dir, mounts: mounts.to_vec(), fill, user: None };
+        let world = World { dir, mounts: mounts.to_vec(), fill, user: None, head: String::new() };
         world.make();
         world
     }
@@ -120,6 +121,25 @@ impl World {
         self.user = Some(uid);
         self.make();
         self
+    }
+
+    /// The same, with more lines at the head of the policy; `@` in them stands
+    /// for the app directory.
+    pub fn saying(mut self, lines: &str) -> World {
+        self.head = lines.replace('@', &self.dir.join("app").to_string_lossy());
+        self
+    }
+
+    /// Runs a program in the view alone, and gives what it printed and how it
+    /// ended. `@` in the words stands for the app directory.
+    pub fn view_says(&self, program: &str, arguments: &[&str]) -> String {
+        let app = self.dir.join("app");
+        let spelled = |text: &str| text.replace('@', &app.to_string_lossy());
+        let mut command = self.in_view(Path::new(&spelled(program)));
+        command.args(arguments.iter().map(|word| spelled(word))).env("APP", &app).current_dir("/");
+        // Where a user may not enter a directory of PATH, exec says EACCES.
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        transcript(&feed(&mut command, b""))
     }
 
     fn make(&self) {
@@ -137,7 +157,7 @@ impl World {
 
     /// The policy's text.
     pub fn policy(&self) -> String {
-        let mut text = String::new();
+        let mut text = self.head.clone() + "\n";
         for mount in &self.mounts {
             let at = self.dir.join("app").join(mount.at);
             // Writing to a string does not fail.

@@ -16,6 +16,9 @@ cargo xtask <TASK>
   build    build the launcher and leave it at target/release/launcher
   demo     run two instances of one small program, each in its own view
   test     run all tests; installs what they need (Debian packages, as root)
+  suite cpython
+           run CPython's own tests natively and in a view, and compare them
+           (three minutes); installs them
   packages install what the tests need, and nothing else
 ";
 
@@ -28,7 +31,8 @@ fn main() -> ExitCode {
         "build" => build().map(|launcher| println!("{}", launcher.display())),
         "demo" => build().and_then(|launcher| demo::run(&launcher)),
         "test" => test(),
-        "packages" => packages::install(),
+        "suite" => suite(&std::env::args().nth(2).unwrap_or_default()),
+        "packages" => packages::install(packages::TESTS),
         _ => Err(USAGE.into()),
     };
     match done {
@@ -79,7 +83,32 @@ fn build() -> Result<PathBuf> {
 }
 
 fn test() -> Result<()> {
-    packages::install()?;
+    packages::install(packages::TESTS)?;
     let launcher = build()?;
-    must(cargo().args(["test", "--locked", "--workspace", "--exclude", "shim"]).env("LAUNCHER", launcher))
+    must(
+        cargo()
+            .args(["test", "--locked", "--no-fail-fast", "--workspace", "--exclude", "shim"])
+            .env("LAUNCHER", launcher),
+    )
+}
+
+/// Runs a suite that nobody here wrote.
+fn suite(name: &str) -> Result<()> {
+    if name != "cpython" {
+        return Err(format!("there is no suite {name:?}; there is \"cpython\""));
+    }
+    packages::install(packages::CPYTHON)?;
+    let launcher = build()?;
+    let test = [
+        "test",
+        "--locked",
+        "--package",
+        "tests",
+        "--test",
+        "suite_cpython",
+        "--",
+        "--ignored",
+        "--nocapture",
+    ];
+    must(cargo().args(test).env("LAUNCHER", launcher))
 }

@@ -1,21 +1,25 @@
-//! The Debian packages that the tests run: real programs, nothing else.
+//! The Debian packages that the tests run: real programs, and the compilers
+//! of the small ones.
 
 use std::process::Command;
 
 use crate::{Result, must};
 
-const PACKAGES: &[&str] = &[
+/// What `cargo xtask test` needs.
+pub const TESTS: &[&str] = &[
     "busybox-static",
     "dash",
     "gcc",
     "git",
     "libacl1-dev",
+    "libc6-dev",
     "make",
     "musl-tools",
     "nginx-light",
     "openssl",
     "perl",
-    "python3",
+    "python3.11",
+    "python3.11-venv",
     "redis-server",
     "rsync",
     "sqlite3",
@@ -25,9 +29,13 @@ const PACKAGES: &[&str] = &[
     "valgrind",
 ];
 
+/// What `cargo xtask suite cpython` needs beside those.
+pub const CPYTHON: &[&str] =
+    &["gcc", "libpython3.11-testsuite", "python3.11", "python3.11-venv", "util-linux"];
+
 /// Installs what is missing. Needs root only where something is.
-pub fn install() -> Result<()> {
-    let missing: Vec<&str> = PACKAGES.iter().copied().filter(|package| !is_installed(package)).collect();
+pub fn install(packages: &[&'static str]) -> Result<()> {
+    let missing: Vec<&str> = packages.iter().copied().filter(|package| !is_installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }
