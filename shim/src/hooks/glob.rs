@@ -160,10 +160,12 @@ pub unsafe fn glob(pattern: *const c_char, flags: c_int, on_error: *const c_void
     // SAFETY: the program's own arguments; its struct is glibc's, and the
     // fields that are lent to us are given back.
     unsafe {
-        if flags & GLOB_ALTDIRFUNC != 0 || next::find(b"gnu_get_libc_version").is_none() {
+        let own_functions = flags & GLOB_ALTDIRFUNC != 0;
+        if own_functions || found.is_null() || next::find(b"gnu_get_libc_version").is_none() {
             return next(pattern, flags, on_error, found);
         }
-        let Glob { closedir, readdir, opendir, lstat, stat, .. } = core::ptr::read(found);
+        let Glob { flags: old_flags, closedir, readdir, opendir, lstat, stat, .. } = core::ptr::read(found);
+        (*found).flags &= !GLOB_ALTDIRFUNC;
         (*found).opendir = open_stream as *const () as usize;
         (*found).readdir = read_stream as *const () as usize;
         (*found).closedir = close_stream as *const () as usize;
@@ -175,7 +177,11 @@ pub unsafe fn glob(pattern: *const c_char, flags: c_int, on_error: *const c_void
         (*found).opendir = opendir;
         (*found).lstat = lstat;
         (*found).stat = stat;
-        (*found).flags &= !GLOB_ALTDIRFUNC;
+        // Our flag is in what glob has written; where it has not, nothing changes.
+        (*found).flags = match (*found).flags & GLOB_ALTDIRFUNC {
+            0 => old_flags,
+            _ => (*found).flags & !GLOB_ALTDIRFUNC,
+        };
         done
     }
 }
