@@ -1,0 +1,85 @@
+//! What /proc and /dev/fd tell a program of its own files are app paths.
+
+use std::fs;
+use std::path::Path;
+
+use tests::{Mount, World, link, read_only, read_write, write};
+
+const MOUNTS: &[Mount] =
+    &[read_write("work", "data"), read_only("ro", "fixed"), read_only("etc/app.conf", "conf")];
+
+fn fill(dir: &Path) {
+    let host = dir.join("host");
+    write(host.join("data/file"), "data\n");
+    write(host.join("data/sub/deep"), "deep\n");
+    write(host.join("fixed/file"), "fixed\n");
+    write(host.join("conf"), "conf\n");
+    link("file", host.join("data/link"));
+    for program in ["readlink", "cat", "ls"] {
+        fs::copy(Path::new("/bin").join(program), host.join("fixed").join(program)).expect("a fresh tree");
+    }
+    fs::copy("/usr/bin/python3.11", host.join("fixed/python")).expect("a fresh tree");
+    fs::create_dir_all(dir.join("home")).expect("a fresh tree");
+}
+
+fn world(name: &str) -> World {
+    World::new(name, MOUNTS, fill).as_user(65534)
+}
+
+#[test]
+fn links_in_proc_are_app_paths() {
+    world("proc-links").same_session(
+        "/bin/bash",
+        r#"
+        cd "$APP/work/sub"
+        run readlink /proc/self/cwd /proc/self/root /proc/self/exe /proc/thread-self/cwd
+        run "$APP/ro/readlink" /proc/self/exe; run ../../ro/readlink -f /proc/self/exe
+        run realpath /proc/self/cwd /proc/self/cwd/deep /proc/self/root/etc
+        exec 5< "$APP/ro/file" 6> out 7< . 8< "$APP/etc/app.conf" 9< ../link
+        run readlink /proc/self/fd/5 /proc/self/fd/6 /proc/self/fd/7 /proc/self/fd/8 /proc/self/fd/9
+        readlink /dev/fd/5 /proc/$$/fd/6 /proc/$$/cwd
+        run realpath /dev/fd/5 /proc/self/fd/7/deep; run readlink -f /dev/fd/8
+        run stat -c %N /proc/self/cwd /proc/self/fd/5
+        run find /proc/self/fd/ -lname "$APP/*" -printf '%f %l\n'
+        ls -l /proc/$$/fd | sed -n 's/.* \([5-9]\) -> /\1 /p'
+        rm out; run readlink /proc/self/fd/6
+        run python3 -c 'import os; fd = os.open("/proc/self", os.O_RDONLY); print(os.readlink("cwd", dir_fd=fd))'
+        "#,
+    );
+}
+
+#[test]
+fn files_are_reached_through_proc_and_dev_fd() {
+    world("proc-through").same_session(
+        "/bin/bash",
+        r#"
+        cd "$APP/work"
+        exec 5< "$APP/ro/file" 7< . 8<> file
+        run cat /dev/fd/5; run cat /proc/self/fd/8; run cat /dev/stdin < file; run cat < /proc/self/cwd/file
+        run cat /proc/self/cwd/../ro/file "/proc/self/root$APP/ro/file" /proc/self/fd/7/sub/deep /proc/self/fd/7/../etc/app.conf
+        run ls /proc/self/cwd/ /proc/self/fd/7/.. "/proc/self/root$APP"
+        (cd /proc/self/cwd && pwd -P); (cd /proc/self/fd/7/sub && pwd -P); (cd "/proc/self/root$APP/ro"; cat file)
+        echo more > /dev/fd/8; cat file; echo x > /proc/self/fd/5; run touch /proc/self/cwd/../ro/new
+        run touch /proc/self/cwd/new; run rm /proc/self/cwd/new; run mv /proc/self/fd/7/file /proc/self/cwd/moved; ls
+        cat /proc/$$/cwd/moved; run test -e /proc/self/cwd/moved; run stat -L -c %s /proc/self/fd/5
+        tee /dev/stderr < moved 2>&1 > /dev/null; cat <(cat moved) | cat /dev/fd/0
+        "#,
+    );
+}
+
+#[test]
+fn a_program_learns_its_own_name_as_the_application_knows_it() {
+    let own = r#"
+import os, sys
+print(sys.executable, os.readlink("/proc/self/exe"), open("/proc/self/exe", "rb").read(4))
+print(os.stat("/proc/self/exe").st_size == os.stat(os.environ["APP"] + "/ro/python").st_size)
+os.execv("/proc/self/exe", ["again", "-I", "-S", "-c", "import os; print('again', os.readlink('/proc/self/exe'))"])
+"#;
+    world("proc-exe").same_session(
+        "/bin/bash",
+        &format!(
+            r#"export PYTHONHOME=/usr; cd "$APP/ro"; run ./python -S -c '{own}'; cd ..; PATH="$APP/ro" python -S -c '{own}'
+            (exec -a other "$APP/ro/python" -S -c 'import os; print(os.readlink("/proc/self/exe"))')"#
+        ),
+    );
+}
