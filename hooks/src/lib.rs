@@ -40,18 +40,24 @@ macro_rules! table {
 
 for_each_hook!(table);
 
-const fn by_hand(page: &'static str, name: &'static str) -> Hook {
-    Hook { family: "variadic", page, name, aliases: &[] }
+const fn by_hand(
+    family: &'static str,
+    page: &'static str,
+    name: &'static str,
+    aliases: &'static [&'static str],
+) -> Hook {
+    Hook { family, page, name, aliases }
 }
 
 /// The symbols whose functions are written in assembly, since Rust cannot
 /// define them: variadic ones, and those whose caller must stay their caller.
 pub const BY_HAND: &[Hook] = &[
-    by_hand("dlopen(3)", "dlopen"),
-    by_hand("exec(3)", "execl"),
-    by_hand("exec(3)", "execle"),
-    by_hand("exec(3)", "execlp"),
-    by_hand("vfork(2)", "vfork"),
+    by_hand("load", "dlopen(3)", "dlmopen", &[]),
+    by_hand("load", "dlopen(3)", "dlopen", &[]),
+    by_hand("variadic", "exec(3)", "execl", &[]),
+    by_hand("variadic", "exec(3)", "execle", &[]),
+    by_hand("variadic", "exec(3)", "execlp", &[]),
+    by_hand("vfork", "vfork(2)", "vfork", &["__vfork"]),
 ];
 
 /// A symbol of libc that opens files by calls of its own, which no symbol

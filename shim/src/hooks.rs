@@ -2,19 +2,23 @@
 //!
 //! Each is a few lines: the arguments, an element, the answer.
 
+pub mod actions;
 pub mod change;
 pub mod cwd;
 pub mod descriptor;
 pub mod dir;
 pub mod exec;
 pub mod glob;
+pub mod load;
 pub mod open;
+pub mod shell;
 pub mod socket;
 pub mod spawn;
 pub mod stat;
 pub mod stdio;
 pub mod temp;
 pub mod variadic;
+pub mod vfork;
 pub mod walk;
 pub mod xattr;
 
