@@ -1,18 +1,27 @@
 //! Walking a tree: ftw(3) and nftw(3).
 //!
 //! libc's own walk opens directories by calls that no symbol stands before,
-//! so it is written out here, over the other hooks.
+//! so it is written out here, over the other hooks. It calls back in the same
+//! order and with the same working directory as glibc's, and makes as many
+//! system calls.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 
-use elements::Errno;
-use elements::files::{MAX_PATH, Text};
-use elements::kernel;
-use libc::{dirent64, stat};
+use elements::kernel::{self, AT_FDCWD};
+use elements::{Errno, user};
+use libc::stat;
 
-use super::{cwd, dir, stat as look};
-use crate::allocate::{free, malloc, realloc};
-use crate::answer::{errno, returned};
+use super::{cwd, dir, open, stat as look};
+use crate::answer::{errno, returned, set_errno};
+use crate::next;
+
+pub mod grown;
+mod level;
+mod seen;
+
+use grown::Grown;
+use level::Level;
+use seen::Seen;
 
 const FTW_F: c_int = 0;
 const FTW_D: c_int = 1;
@@ -27,8 +36,9 @@ const FTW_MOUNT: c_int = 2;
 const FTW_CHDIR: c_int = 4;
 const FTW_DEPTH: c_int = 8;
 const FTW_ACTIONRETVAL: c_int = 16;
+const KNOWN_FLAGS: c_int = FTW_PHYS | FTW_MOUNT | FTW_CHDIR | FTW_DEPTH | FTW_ACTIONRETVAL;
 
-const FTW_CONTINUE: c_int = 0;
+const FTW_STOP: c_int = 1;
 const FTW_SKIP_SUBTREE: c_int = 2;
 const FTW_SKIP_SIBLINGS: c_int = 3;
 
@@ -47,23 +57,25 @@ enum Visitor {
     Old(OldVisit),
 }
 
-/// A directory above the one being walked, so that a circle of links is seen.
-struct Above<'a> {
-    device: u64,
-    inode: u64,
-    above: Option<&'a Above<'a>>,
-}
-
 struct Walk {
-    path: Text<MAX_PATH>,
+    path: Grown,
     visitor: Visitor,
     flags: c_int,
+    /// What is added to the kinds above: musl counts them from 1.
+    first_kind: c_int,
+    /// Where the walk began, for `FTW_MOUNT`.
     device: u64,
-    /// How many more descriptors may be held open.
+    seen: Seen,
+    /// How many streams may be open at once.
     descriptors: c_int,
+    /// The working directory that is to be restored, for `FTW_CHDIR`.
+    home: c_int,
 }
 
 pub unsafe fn nftw(path: *const c_char, visit: Visit, descriptors: c_int, flags: c_int) -> c_int {
+    if flags & !KNOWN_FLAGS != 0 {
+        return failed(Errno::EINVAL);
+    }
     start(path, Visitor::New(visit), descriptors, flags)
 }
 
@@ -71,280 +83,273 @@ pub unsafe fn ftw(path: *const c_char, visit: OldVisit, descriptors: c_int) -> c
     start(path, Visitor::Old(visit), descriptors, 0)
 }
 
+fn failed(errno: Errno) -> c_int {
+    returned(Err(errno)) as c_int
+}
+
 fn start(path: *const c_char, visitor: Visitor, descriptors: c_int, flags: c_int) -> c_int {
-    if !elements::user::is_string(path.cast()) {
-        return returned(Err(Errno::EFAULT)) as c_int;
+    if !user::is_string(path.cast()) {
+        return failed(Errno::EFAULT);
     }
     // SAFETY: found readable.
     let name = unsafe { CStr::from_ptr(path) }.to_bytes();
     if name.is_empty() {
-        return returned(Err(Errno::ENOENT)) as c_int;
+        return failed(Errno::ENOENT);
     }
     let end = name.iter().rposition(|byte| *byte != b'/').map_or(1, |last| last + 1);
-    let mut walk = Walk { path: Text::new(), visitor, flags, device: 0, descriptors: descriptors.max(1) };
-    if let Err(errno) = walk.path.push(name.get(..end).unwrap_or(name)) {
-        return returned(Err(errno)) as c_int;
-    }
-    let here = if flags & FTW_CHDIR != 0 {
-        // SAFETY: a string of ours.
-        let fd = unsafe {
-            super::open::open(c".".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
-        };
-        if fd < 0 {
-            return -1;
-        }
-        Some(fd)
-    } else {
-        None
+    let mut walk = Walk {
+        path: Grown::new(),
+        visitor,
+        flags,
+        first_kind: c_int::from(next::find(b"gnu_get_libc_version").is_none()),
+        device: 0,
+        seen: Seen::new(),
+        descriptors: descriptors.max(1),
+        home: -1,
     };
-    let base = walk.path.bytes().iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-    let done = walk.root(base);
-    if let Some(fd) = here {
-        // SAFETY: a descriptor of ours.
-        unsafe { cwd::fchdir(fd) };
-        kernel::close(fd);
+    if let Err(errno) = walk.path.push(name.get(..end).unwrap_or(name)) {
+        return failed(errno);
     }
-    match done {
-        FTW_SKIP_SUBTREE | FTW_SKIP_SIBLINGS if flags & FTW_ACTIONRETVAL != 0 => 0,
-        done => done,
+    if !walk.has(FTW_CHDIR) {
+        return walk.root();
     }
+    // SAFETY: a string of ours.
+    walk.home = unsafe { open::open(c".".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC, 0) };
+    if walk.home < 0 {
+        return -1;
+    }
+    let done = walk.root();
+    let before = errno();
+    // SAFETY: a descriptor of ours.
+    unsafe { cwd::fchdir(walk.home) };
+    kernel::close(walk.home);
+    set_errno(Errno(before));
+    done
+}
+
+/// What a look at a name has found.
+enum Found {
+    Kind(c_int),
+    /// The walk ends here.
+    Error,
 }
 
 impl Walk {
-    fn root(&mut self, base: usize) -> c_int {
-        if self.flags & FTW_CHDIR != 0 && base > 0 {
-            let mut parent = Text::<MAX_PATH>::new();
-            let end = if base > 1 { base - 1 } else { 1 };
-            // It is shorter than the path that has been taken.
-            let _ = parent.push(self.path.bytes().get(..end).unwrap_or(b"/"));
-            // SAFETY: a string of ours.
-            if unsafe { cwd::chdir(parent.as_ptr().cast()) } < 0 {
-                return -1;
-            }
-        }
-        let Some((about, _)) = self.look(base) else { return -1 };
-        self.device = about.st_dev;
-        self.entry(base, 0, None)
+    fn has(&self, flag: c_int) -> bool {
+        self.flags & flag != 0
     }
 
-    /// What the path is, as the walk was told to look: and its kind.
-    fn look(&mut self, base: usize) -> Option<(stat, c_int)> {
+    /// What the last component is called by: the path, or with `FTW_CHDIR` its
+    /// name in the working directory.
+    fn name(&self, base: usize) -> *const c_char {
+        match base {
+            _ if !self.has(FTW_CHDIR) => self.path.string(0),
+            base if base == self.path.len() => c".".as_ptr(),
+            base => self.path.string(base),
+        }
+    }
+
+    fn root(&mut self) -> c_int {
+        let base = self.path.bytes().iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        if self.has(FTW_CHDIR) && base > 0 && self.enter(base) < 0 {
+            return -1;
+        }
         let mut about = core::mem::MaybeUninit::<stat>::zeroed();
-        let whole = self.path.as_ptr();
-        let name = if self.flags & FTW_CHDIR != 0 { whole.wrapping_add(base) } else { whole };
-        let name = if self.path.bytes() == b"/" { whole } else { name };
-        // SAFETY: a string of ours, and room for the answer.
-        unsafe {
-            let physical = self.flags & FTW_PHYS != 0;
-            let name = name.cast();
-            let found = if physical {
-                look::lstat(name, about.as_mut_ptr())
-            } else {
-                look::stat(name, about.as_mut_ptr())
-            };
-            if found == 0 {
-                let about = about.assume_init();
-                let kind = match about.st_mode & libc::S_IFMT {
-                    libc::S_IFDIR => FTW_D,
-                    libc::S_IFLNK => FTW_SL,
-                    _ => FTW_F,
-                };
-                return Some((about, kind));
-            }
-            if errno() != libc::EACCES && errno() != libc::ENOENT {
-                return None;
-            }
-            let missing = errno();
-            if !physical && missing == libc::ENOENT && look::lstat(name, about.as_mut_ptr()) == 0 {
-                return Some((about.assume_init(), FTW_SLN));
-            }
-            if base == 0 && self.device == 0 && missing == libc::ENOENT {
-                return None;
-            }
-            Some((about.assume_init(), FTW_NS))
+        let found = self.look(None, base, about.as_mut_ptr());
+        // SAFETY: noughts, if nothing else has been written.
+        let about = unsafe { about.assume_init() };
+        self.device = about.st_dev;
+        let done = match found {
+            // What is not there at all is an error at the root.
+            Found::Error | Found::Kind(FTW_NS) => -1,
+            Found::Kind(FTW_D) => self.new_directory(&about, None, base),
+            Found::Kind(kind) => self.visit(&about, kind, base, 0),
+        };
+        let skips = done == FTW_SKIP_SUBTREE || done == FTW_SKIP_SIBLINGS;
+        if skips && self.has(FTW_ACTIONRETVAL) { 0 } else { done }
+    }
+
+    /// Makes the directory that the path's component at `base` is in the
+    /// working directory.
+    fn enter(&self, base: usize) -> c_int {
+        let mut parent = Grown::new();
+        let end = if base > 1 { base - 1 } else { 1 };
+        match parent.push(self.path.bytes().get(..end).unwrap_or(b"/")) {
+            // SAFETY: a string of ours.
+            Ok(()) => unsafe { cwd::chdir(parent.string(0)) },
+            Err(errno) => failed(errno),
         }
     }
 
-    fn visit(&mut self, about: &stat, kind: c_int, base: usize, level: c_int) -> c_int {
-        let path = self.path.as_ptr().cast();
+    /// Looks at the last component, as the walk was told to look.
+    fn look(&self, parent: Option<&Level<'_>>, base: usize, about: *mut stat) -> Found {
+        let (dirfd, name) = match parent.and_then(Level::descriptor) {
+            Some(fd) => (fd, self.path.string(base)),
+            None => (AT_FDCWD, self.name(base)),
+        };
+        // SAFETY: a string of ours, and room for the answer.
+        let stat = |flags| unsafe { look::fstatat(dirfd, name, about, flags) == 0 };
+        let physical = self.has(FTW_PHYS);
+        if stat(if physical { libc::AT_SYMLINK_NOFOLLOW } else { 0 }) {
+            // SAFETY: it has just been written.
+            return Found::Kind(match unsafe { (*about).st_mode } & libc::S_IFMT {
+                libc::S_IFDIR => FTW_D,
+                libc::S_IFLNK => FTW_SL,
+                _ => FTW_F,
+            });
+        }
+        let why = errno();
+        if why != libc::EACCES && why != libc::ENOENT {
+            return Found::Error;
+        }
+        let dangles = !physical
+            && stat(libc::AT_SYMLINK_NOFOLLOW)
+            // SAFETY: it has just been written.
+            && unsafe { (*about).st_mode } & libc::S_IFMT == libc::S_IFLNK;
+        Found::Kind(if dangles { FTW_SLN } else { FTW_NS })
+    }
+
+    fn visit(&self, about: &stat, kind: c_int, base: usize, level: c_int) -> c_int {
+        let path = self.path.string(0);
         // SAFETY: the program's own function, with what it expects.
         unsafe {
             match self.visitor {
-                Visitor::New(visit) => visit(path, about, kind, &mut Ftw { base: base as c_int, level }),
-                // The older function knows no dangling links.
-                Visitor::Old(visit) => visit(path, about, if kind == FTW_SLN { FTW_NS } else { kind }),
+                Visitor::New(visit) => {
+                    let mut place = Ftw { base: base as c_int, level };
+                    visit(path, about, kind + self.first_kind, &mut place)
+                }
+                Visitor::Old(visit) => {
+                    // The older function knows neither links nor what comes last.
+                    let kind = match kind {
+                        FTW_SL => FTW_F,
+                        FTW_SLN => FTW_NS,
+                        kind => kind,
+                    };
+                    visit(path, about, kind + self.first_kind)
+                }
             }
         }
     }
 
-    fn entry(&mut self, base: usize, level: c_int, above: Option<&Above<'_>>) -> c_int {
-        let Some((about, kind)) = self.look(base) else { return -1 };
-        if self.flags & FTW_MOUNT != 0 && kind != FTW_NS && about.st_dev != self.device {
-            return 0;
-        }
-        if kind != FTW_D {
-            return self.visit(&about, kind, base, level);
-        }
-        let mut link = above;
-        while let Some(seen) = link {
-            if self.flags & FTW_PHYS == 0 && (seen.device, seen.inode) == (about.st_dev, about.st_ino) {
-                return 0;
-            }
-            link = seen.above;
-        }
-        let here = Above { device: about.st_dev, inode: about.st_ino, above };
-        self.directory(&about, base, level, &here)
+    /// Visits the last component of the path.
+    fn entry(&mut self, parent: &Level<'_>, base: usize) -> c_int {
+        let mut about = core::mem::MaybeUninit::<stat>::zeroed();
+        let found = self.look(Some(parent), base, about.as_mut_ptr());
+        // SAFETY: noughts, if nothing else has been written.
+        let about = unsafe { about.assume_init() };
+        let elsewhere = self.has(FTW_MOUNT) && about.st_dev != self.device;
+        let done = match found {
+            Found::Error => -1,
+            Found::Kind(kind) if kind != FTW_NS && elsewhere => 0,
+            Found::Kind(FTW_D) => self.new_directory(&about, Some(parent), base),
+            Found::Kind(kind) => self.visit(&about, kind, base, parent.depth + 1),
+        };
+        if done == FTW_SKIP_SUBTREE && self.has(FTW_ACTIONRETVAL) { 0 } else { done }
     }
 
-    fn directory(&mut self, about: &stat, base: usize, level: c_int, here: &Above<'_>) -> c_int {
-        let whole = self.path.as_ptr();
-        let by_name = self.flags & FTW_CHDIR != 0 && self.path.bytes() != b"/";
-        let name = if by_name { whole.wrapping_add(base) } else { whole };
-        // SAFETY: a string of ours.
-        let stream = unsafe { dir::opendir(name.cast()) };
+    /// Visits a directory, unless links have led here before.
+    fn new_directory(&mut self, about: &stat, parent: Option<&Level<'_>>, base: usize) -> c_int {
+        if !self.has(FTW_PHYS) {
+            match self.seen.add(about.st_dev, about.st_ino) {
+                Ok(true) => {}
+                Ok(false) => return 0,
+                Err(errno) => return failed(errno),
+            }
+        }
+        self.directory(about, parent, base)
+    }
+
+    fn directory(&mut self, about: &stat, parent: Option<&Level<'_>>, base: usize) -> c_int {
+        let level = parent.map_or(0, |parent| parent.depth + 1);
+        if let Some(parent) = parent
+            && parent.open_streams() >= self.descriptors
+            && let Err(errno) = parent.close_uppermost()
+        {
+            return failed(errno);
+        }
+        let stream = self.open(parent, base);
         if stream.is_null() {
             return if errno() == libc::EACCES { self.visit(about, FTW_DNR, base, level) } else { -1 };
         }
-        if self.flags & FTW_DEPTH == 0 {
-            let answer = self.visit(about, FTW_D, base, level);
-            if answer != FTW_CONTINUE {
-                // SAFETY: a stream of ours.
-                unsafe { dir::closedir(stream) };
-                let skips = self.flags & FTW_ACTIONRETVAL != 0 && answer == FTW_SKIP_SUBTREE;
-                return if skips { 0 } else { answer };
-            }
-        }
-        if self.flags & FTW_CHDIR != 0 {
+        let here = Level::new(parent, stream);
+        let mut done = if self.has(FTW_DEPTH) { 0 } else { self.visit(about, FTW_D, base, level) };
+        if done == 0 && self.has(FTW_CHDIR) {
             // SAFETY: the stream's descriptor.
-            if unsafe { cwd::fchdir(dir::dirfd(stream)) } < 0 {
-                // SAFETY: a stream of ours.
-                unsafe { dir::closedir(stream) };
-                return -1;
-            }
+            done = here.descriptor().map_or(0, |fd| unsafe { cwd::fchdir(fd) });
         }
-        let mut done = self.children(stream, level, here);
-        if self.flags & FTW_ACTIONRETVAL != 0 && done == FTW_SKIP_SIBLINGS {
+        if done != 0 {
+            here.close();
+            return done;
+        }
+        done = self.children(&here);
+        if done == FTW_SKIP_SIBLINGS && self.has(FTW_ACTIONRETVAL) {
             done = 0;
         }
-        if self.flags & FTW_CHDIR != 0 && level > 0 {
-            // SAFETY: a string of ours.
-            if unsafe { cwd::chdir(c"..".as_ptr()) } < 0 && done == 0 {
-                return -1;
-            }
-        }
-        if done == 0 && self.flags & FTW_DEPTH != 0 {
+        if done == 0 && self.has(FTW_DEPTH) {
             done = self.visit(about, FTW_DP, base, level);
         }
+        let goes_on = done == 0 || (self.has(FTW_ACTIONRETVAL) && done != -1 && done != FTW_STOP);
+        if let Some(parent) = parent
+            && self.has(FTW_CHDIR)
+            && goes_on
+            && self.leave(parent, base) < 0
+        {
+            return -1;
+        }
         done
     }
 
-    /// Visits what is in a stream, and closes it: after each entry, or, where
-    /// too many are open already, after all names have been read.
-    fn children(&mut self, stream: *mut c_void, level: c_int, here: &Above<'_>) -> c_int {
-        self.descriptors -= 1;
-        let done = if self.descriptors > 0 {
-            self.one_by_one(stream, level, here)
-        } else {
-            match Names::read(stream) {
-                Some(names) => self.by_memory(&names, level, here),
-                None => -1,
-            }
-        };
-        self.descriptors += 1;
-        done
-    }
-
-    fn one_by_one(&mut self, stream: *mut c_void, level: c_int, here: &Above<'_>) -> c_int {
-        let mut done = 0;
-        // SAFETY: a stream of ours and its entries.
+    fn open(&self, parent: Option<&Level<'_>>, base: usize) -> *mut c_void {
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NONBLOCK | libc::O_CLOEXEC;
+        // SAFETY: strings and descriptors of ours.
         unsafe {
-            loop {
-                let entry = dir::readdir(stream).cast::<dirent64>();
-                if entry.is_null() || done != 0 {
-                    break;
-                }
-                let name = CStr::from_ptr((*entry).d_name.as_ptr()).to_bytes();
-                done = self.child(name, level, here);
+            let Some(parent) = parent.and_then(Level::descriptor) else {
+                return dir::opendir(self.name(base));
+            };
+            let fd = open::openat(parent, self.path.string(base), flags, 0);
+            if fd < 0 {
+                return core::ptr::null_mut();
             }
-            dir::closedir(stream);
+            let stream = dir::fdopendir(fd);
+            if stream.is_null() {
+                kernel::close(fd);
+            }
+            stream
         }
-        done
     }
 
-    fn by_memory(&mut self, names: &Names, level: c_int, here: &Above<'_>) -> c_int {
-        let mut done = 0;
-        for name in names.bytes().split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-            if done != 0 {
-                break;
+    /// Goes back to the directory above, after `FTW_CHDIR` has gone into the
+    /// one at `base`. That may have been by a link, so `..` will not do.
+    fn leave(&self, parent: &Level<'_>, base: usize) -> c_int {
+        // SAFETY: descriptors of ours.
+        unsafe {
+            match parent.descriptor() {
+                Some(fd) => cwd::fchdir(fd),
+                None if cwd::fchdir(self.home) < 0 => -1,
+                None => self.enter(base),
             }
-            done = self.child(name, level, here);
         }
-        done
     }
 
-    fn child(&mut self, name: &[u8], level: c_int, here: &Above<'_>) -> c_int {
-        if name == b"." || name == b".." {
-            return 0;
-        }
+    /// Visits what is in a directory.
+    fn children(&mut self, here: &Level<'_>) -> c_int {
         let len = self.path.len();
-        let slash: &[u8] = if self.path.bytes() == b"/" { b"" } else { b"/" };
-        let grown = self.path.push(slash).and_then(|()| self.path.push(name));
-        let done = match grown {
-            Ok(()) => self.entry(len + slash.len(), level + 1, Some(here)),
-            Err(errno) => returned(Err(errno)) as c_int,
-        };
+        if !self.path.bytes().ends_with(b"/")
+            && let Err(errno) = self.path.push(b"/")
+        {
+            here.close();
+            return failed(errno);
+        }
+        let base = self.path.len();
+        let done = here.each(|name| {
+            let done = match self.path.push(name) {
+                Ok(()) => self.entry(here, base),
+                Err(errno) => failed(errno),
+            };
+            self.path.truncate(base);
+            done
+        });
         self.path.truncate(len);
         done
-    }
-}
-
-/// The names of a directory, each with its NUL.
-struct Names {
-    start: *mut u8,
-    len: usize,
-}
-
-impl Names {
-    /// Reads a stream to its end and closes it. None where memory is out.
-    fn read(stream: *mut c_void) -> Option<Names> {
-        // SAFETY: memory of the program's allocator, as nftw(3) uses it too.
-        unsafe {
-            let mut room = 1024;
-            let mut names = Names { start: malloc(room).cast(), len: 0 };
-            loop {
-                let entry = dir::readdir(stream).cast::<dirent64>();
-                if entry.is_null() || names.start.is_null() {
-                    break;
-                }
-                let name = CStr::from_ptr((*entry).d_name.as_ptr()).to_bytes_with_nul();
-                if names.len + name.len() > room {
-                    room *= 2;
-                    let grown = realloc(names.start.cast(), room);
-                    if grown.is_null() {
-                        free(names.start.cast());
-                    }
-                    names.start = grown.cast();
-                    if grown.is_null() {
-                        break;
-                    }
-                }
-                core::ptr::copy_nonoverlapping(name.as_ptr(), names.start.add(names.len), name.len());
-                names.len += name.len();
-            }
-            dir::closedir(stream);
-            if names.start.is_null() { None } else { Some(names) }
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        // SAFETY: that many have been written.
-        unsafe { core::slice::from_raw_parts(self.start, self.len) }
-    }
-}
-
-impl Drop for Names {
-    fn drop(&mut self) {
-        // SAFETY: memory of malloc's, or null.
-        unsafe { free(self.start.cast()) };
     }
 }
