@@ -16,6 +16,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 /// The launcher under test: `$LAUNCHER`, or where `cargo xtask build` leaves it.
 pub fn launcher() -> &'static Path {
@@ -293,18 +295,33 @@ pub fn transcript(output: &Output) -> String {
     )
 }
 
-/// Runs a command with standard input, in a process group of its own.
+/// How long a command may take before its whole process group is ended.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Runs a command with standard input, in a process group of its own. One
+/// that hangs is ended, with all that it has started in its group.
 pub fn feed(command: &mut Command, input: &[u8]) -> Output {
     use std::io::Write as _;
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut stdin = child.stdin.take().expect("standard input is a pipe");
     let input = input.to_vec();
+    let group = i32::try_from(child.id()).expect("a process id");
+    let (done, hangs) = std::sync::mpsc::channel::<()>();
     let writer = std::thread::spawn(move || {
         // A program that does not read all of it has its reasons.
         let _ = stdin.write_all(&input);
     });
+    let watchman = std::thread::spawn(move || {
+        if hangs.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("process group {group} hangs and is ended");
+            // SAFETY: kill(2) takes numbers; the leader has not been waited for.
+            unsafe { libc::kill(-group, libc::SIGKILL) };
+        }
+    });
     let output = child.wait_with_output().expect("the child can be waited for");
+    drop(done);
+    watchman.join().expect("the watchman does not panic");
     writer.join().expect("the writer does not panic");
     output
 }
