@@ -124,11 +124,18 @@ macro_rules! for_each_hook {
             exec "fexecve(3)" fn fexecve [] (fd: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
             spawn "posix_spawn(3)" fn posix_spawn [] (pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
             spawn "posix_spawn(3)" fn posix_spawnp [] (pid: *mut pid_t, file: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
-            spawn "posix_spawn_file_actions_addopen(3)" fn posix_spawn_file_actions_addopen [] (actions: *mut c_void, fd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
-            spawn "posix_spawn_file_actions_addchdir_np(3)" fn posix_spawn_file_actions_addchdir_np [posix_spawn_file_actions_addchdir] (actions: *mut c_void, path: *const c_char) -> c_int;
-            spawn "system(3)" fn system [] (command: *const c_char) -> c_int;
-            spawn "popen(3)" fn popen [] (command: *const c_char, mode: *const c_char) -> *mut c_void;
-            spawn "popen(3)" fn pclose [] (stream: *mut c_void) -> c_int;
+            actions "posix_spawn_file_actions_init(3)" fn posix_spawn_file_actions_init [] (actions: *mut c_void) -> c_int;
+            actions "posix_spawn_file_actions_destroy(3)" fn posix_spawn_file_actions_destroy [] (actions: *mut c_void) -> c_int;
+            actions "posix_spawn_file_actions_addopen(3)" fn posix_spawn_file_actions_addopen [] (actions: *mut c_void, fd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
+            actions "posix_spawn_file_actions_addclose(3)" fn posix_spawn_file_actions_addclose [] (actions: *mut c_void, fd: c_int) -> c_int;
+            actions "posix_spawn_file_actions_adddup2(3)" fn posix_spawn_file_actions_adddup2 [] (actions: *mut c_void, fd: c_int, new: c_int) -> c_int;
+            actions "posix_spawn_file_actions_addchdir_np(3)" fn posix_spawn_file_actions_addchdir_np [posix_spawn_file_actions_addchdir] (actions: *mut c_void, path: *const c_char) -> c_int;
+            actions "posix_spawn_file_actions_addfchdir_np(3)" fn posix_spawn_file_actions_addfchdir_np [posix_spawn_file_actions_addfchdir] (actions: *mut c_void, fd: c_int) -> c_int;
+            actions "posix_spawn_file_actions_addclosefrom_np(3)" fn posix_spawn_file_actions_addclosefrom_np [] (actions: *mut c_void, from: c_int) -> c_int;
+            actions "posix_spawn_file_actions_addtcsetpgrp_np(3)" fn posix_spawn_file_actions_addtcsetpgrp_np [] (actions: *mut c_void, fd: c_int) -> c_int;
+            shell "system(3)" fn system [] (command: *const c_char) -> c_int;
+            shell "popen(3)" fn popen [] (command: *const c_char, mode: *const c_char) -> *mut c_void;
+            shell "popen(3)" fn pclose [] (stream: *mut c_void) -> c_int;
 
             descriptor "dup(2)" fn dup [] (old: c_int) -> c_int;
             descriptor "dup(2)" fn dup2 [] (old: c_int, new: c_int) -> c_int;
@@ -147,6 +154,12 @@ macro_rules! for_each_hook {
             socket "accept(2)" fn accept4 [] (socket: c_int, address: *mut c_void, len: *mut socklen_t, flags: c_int) -> c_int;
             socket "recv(2)" fn recvfrom [] (socket: c_int, data: *mut c_void, size: size_t, flags: c_int, address: *mut c_void, len: *mut socklen_t) -> ssize_t;
             socket "recv(2)" fn recvmsg [] (socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t;
+
+            shm "shm_open(3)" fn shm_open [] (name: *const c_char, flags: c_int, mode: mode_t) -> c_int;
+            shm "shm_open(3)" fn shm_unlink [] (name: *const c_char) -> c_int;
+            shm "sem_open(3)" fn sem_open [] (name: *const c_char, flags: c_int, mode: mode_t, value: c_uint) -> *mut c_void;
+            shm "sem_close(3)" fn sem_close [] (semaphore: *mut c_void) -> c_int;
+            shm "sem_unlink(3)" fn sem_unlink [] (name: *const c_char) -> c_int;
         }
     };
 }

@@ -12,6 +12,7 @@ pub mod glob;
 pub mod load;
 pub mod open;
 pub mod shell;
+pub mod shm;
 pub mod socket;
 pub mod spawn;
 pub mod stat;

@@ -142,3 +142,25 @@ fn a_preload_library_of_the_users_own_is_kept() {
         ),
     );
 }
+
+#[test]
+fn a_preload_library_written_with_redhook_works_beside_the_shim() {
+    // Cargo puts examples beside the directory of the tests.
+    let test = std::env::current_exe().expect("a test has a path");
+    let library = test.ancestors().nth(2).map(|profile| profile.join("examples/libneighbour.so"));
+    let library = library.filter(|library| library.exists());
+    let library = library.expect("the example is built: cargo build --package tests --example neighbour");
+    // An ordinary user may not enter every directory that cargo builds in.
+    World::new("redhook", MOUNTS, fill).same_session(
+        "/bin/bash",
+        &format!(
+            r#"
+            export LD_PRELOAD={library}
+            run cat "$APP/ro/file"; run cut -c 1-5 neighbours-own; run env -i LD_PRELOAD={library} cut -c 1-5 neighbours-own
+            cd "$APP/work"; run dash -c 'read a b < neighbours-own; echo "$a"; cat ../ro/file; echo made > made; cat made'
+            run python3 -c 'print(open("neighbours-own").read(5), open("../ro/file").read())'
+            "#,
+            library = library.display()
+        ),
+    );
+}

@@ -62,7 +62,7 @@ fn a_running_program_outlives_its_policy_and_its_sources() {
         rm -f ../../policy.toml ../../../*/policy.toml "$APP/../policy.toml"
         run cat file; run cat ../ro/file; run env -i sh -c "cat '$APP/work/nested/inner'"
         rm -r sub; run cat link; run ls; run mkdir sub; run ls sub
-        mkdir gone; cd gone; rmdir ../gone; run pwd -P; run ls; run ls ..; run cat file; run cat ../file; run cat "$APP/ro/file"
+        mkdir gone; cd gone; rmdir ../gone; run pwd -P; run ls; run cat file; run cat ../file; run cat "$APP/ro/file"
         cd "$APP/work"; run /bin/pwd
         "#,
     );
@@ -96,7 +96,7 @@ def both():
     tried(os.mkdir, "made"); tried(os.rename, "made", "moved"); tried(os.rename, "moved", "nested/x"); tried(os.rmdir, "moved")
     tried(os.symlink, "x", "made"); tried(os.link, "made", "more"); tried(os.unlink, "made"); tried(os.unlink, "more")
     tried(os.chmod, "link", 0o600); tried(os.utime, "file", (1, 1)); tried(os.truncate, "file", 3); tried(os.getcwd)
-    tried(os.access, "file", os.W_OK); tried(os.access, "../ro/file", os.W_OK); tried(os.system, "cat ../ro/file")
+    tried(os.access, "file", os.W_OK); tried(os.access, "../ro/file", os.W_OK)
 both()
 os.close(held.pop())
 both()

@@ -121,28 +121,26 @@ pub fn note_directory(fd: i32, cursor: Option<Cursor>) {
 }
 
 impl Instance<'_> {
-    /// Where the directory stands in the app's tree.
+    /// Where the directory stands in the app's tree. None where it is no
+    /// directory, or one that has gone: the kernel knows what to say.
     #[inline]
-    pub(super) fn base(&self, dirfd: i32) -> Cursor {
+    pub(super) fn base(&self, dirfd: i32) -> Option<Cursor> {
         let known = match entry(dirfd) {
             Some(entry) if VFORKS.load(Ordering::Acquire) == 0 => {
                 Cursor::unpack(entry.load(Ordering::Relaxed))
             }
             _ => None,
         };
-        known.unwrap_or_else(|| self.find_base(dirfd))
+        known.or_else(|| self.find_base(dirfd))
     }
 
     #[inline(never)]
-    fn find_base(&self, dirfd: i32) -> Cursor {
+    fn find_base(&self, dirfd: i32) -> Option<Cursor> {
         let mut app = Text::<MAX_PATH>::new();
-        if self.base_path(dirfd, &mut app).is_err() {
-            // Not a directory, or one that has gone: the kernel will say so.
-            return Cursor { node: self.view.app_root(), below: Cursor::DEEP };
-        }
+        self.base_path(dirfd, &mut app).ok()?;
         let cursor = self.locate(app.bytes());
         remember(dirfd, Some(cursor));
-        cursor
+        Some(cursor)
     }
 
     /// Finds a canonical app path in the tree.

@@ -52,8 +52,10 @@ impl Instance<'_> {
             if *path == 0 {
                 return Look::Untouched;
             }
-            let base = self.base(dirfd);
-            self.lex(base, path, want)
+            match self.base(dirfd) {
+                Some(base) => self.lex(base, path, want),
+                None => Look::Untouched,
+            }
         }
     }
 

@@ -21,7 +21,7 @@ const NAME: usize = 19;
 impl Instance<'_> {
     /// The node of a directory whose listing the host does not know whole.
     pub fn boundary(&self, dirfd: i32) -> Option<NodeId> {
-        let Cursor { node, below } = self.base(dirfd);
+        let Cursor { node, below } = self.base(dirfd)?;
         (below == 0 && self.view.has_children(node)).then_some(node)
     }
 

@@ -131,7 +131,7 @@ impl Instance<'_> {
         let answer = match look {
             Look::Untouched | Look::Boundary => return Answer::Pass,
             _ if how.resolve & CONFINED != 0 => {
-                let id = self.view.region(self.base(dirfd).node);
+                let id = self.base(dirfd).map_or(0, |base| self.view.region(base.node));
                 if writes(flags) && self.view.mount(id).access == Access::ReadOnly {
                     Err(Errno::EROFS)
                 } else {
@@ -169,11 +169,16 @@ impl Instance<'_> {
     pub fn opened_directory(&self, dirfd: i32, path: *const u8, fd: i32) {
         // SAFETY: the open succeeded, so the string is one.
         let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
-        let start =
-            if path.first() == Some(&b'/') { Cursor::at(self.view.app_root()) } else { self.base(dirfd) };
+        let start = if path.first() == Some(&b'/') {
+            Some(Cursor::at(self.view.app_root()))
+        } else {
+            self.base(dirfd)
+        };
         let mut names = scan::components(path);
-        let cursor = names.try_fold(start, |cursor, name| {
-            if name == b".." { cursor.up(&self.view) } else { Some(cursor.down(&self.view, name)) }
+        let cursor = start.and_then(|start| {
+            names.try_fold(start, |cursor, name| {
+                if name == b".." { cursor.up(&self.view) } else { Some(cursor.down(&self.view, name)) }
+            })
         });
         // Where a link of the host may have led elsewhere in the tree, ask when it matters.
         let certain = cursor.filter(|cursor| cursor.below > 0 && self.passes(cursor.node));

@@ -191,7 +191,13 @@ impl Instance<'_> {
             return Ok(Some(Place::new(dirfd, path, id, node)));
         };
         // SAFETY: `rest` is the tail of a string that has been read up to its NUL.
-        let rest = unsafe { core::slice::from_raw_parts(rest, scan::length(rest)) };
+        let (rest, before) = unsafe {
+            (core::slice::from_raw_parts(rest, scan::length(rest)), rest.offset_from_unsigned(path))
+        };
+        // The program's own path counts, whatever becomes of it.
+        if before + rest.len() >= MAX_PATH {
+            return Err(Errno::ENAMETOOLONG);
+        }
         scratch.truncate(0);
         scratch.push(mount.source)?;
         if scratch.push(rest).is_err() {

@@ -24,6 +24,10 @@ impl Instance<'_> {
         (new_dir, new): (i32, *const u8),
         flags: u32,
     ) -> Answer {
+        // The kernel reads both before it looks at either.
+        if !crate::user::is_string(old) || !crate::user::is_string(new) {
+            return Answer::fail(Errno::EFAULT);
+        }
         let want = Want { follow: false, change: Change::None };
         let looks = (self.look_up(old_dir, old, want), self.look_up(new_dir, new, want));
         match looks {
@@ -83,14 +87,17 @@ impl Instance<'_> {
         (new_dir, new): (i32, *const u8),
         flags: i32,
     ) -> Answer {
+        if !crate::user::is_string(old) || !crate::user::is_string(new) {
+            return Answer::fail(Errno::EFAULT);
+        }
         let follow = flags & libc::AT_SYMLINK_FOLLOW != 0;
         let from = self.look_up(old_dir, old, Want::LOOK.following(follow));
         let to = self.look_up(new_dir, new, Want::CREATE);
         if matches!((&from, &to), (Look::Untouched | Look::Boundary, Look::Untouched | Look::Boundary)) {
             return Answer::Pass;
         }
-        // SAFETY: look_up has found the string readable, or its end is untouched.
-        let unnamed = flags & libc::AT_EMPTY_PATH != 0 && crate::user::is_string(old) && unsafe { *old } == 0;
+        // SAFETY: found readable.
+        let unnamed = flags & libc::AT_EMPTY_PATH != 0 && unsafe { *old } == 0;
         Answer::Done(self.link_places((old_dir, old, from), (new_dir, new, to), flags, unnamed))
     }
 

@@ -1,24 +1,33 @@
-//! Starting programs beside: posix_spawn, system, popen.
+//! posix_spawn(3), written out: the child changes its files and directories by
+//! the elements, and so does what it becomes.
 //!
-//! libc starts these by calls that no symbol stands before, so the hooks make
-//! what is to be started and have libc's posix_spawn start that. system and
-//! popen are written out here, over posix_spawn.
+//! The child shares our memory until it becomes the program, as libc's own
+//! does, on a stack of its own. All signals are blocked while it prepares, and
+//! it has no handlers, so that no code of the program runs in it.
 
+use core::arch::naked_asm;
 use core::ffi::{c_char, c_int, c_void};
-use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use core::sync::atomic::Ordering;
 
-use elements::Errno;
-use elements::files::{Change, Scratch, Want};
-use elements::kernel::AT_FDCWD;
+use elements::files::VFORKS;
+use elements::kernel::{self, AT_FDCWD, syscall};
 use elements::process::exec::Start;
-use libc::{mode_t, pid_t};
+use elements::{Answer, Errno};
+use libc::pid_t;
 
-use super::exec::{environment, search};
-use crate::answer::{returned, set_errno};
+use super::actions::{self, Action};
+use super::exec::search;
+use crate::next;
 use crate::start::instance;
-use crate::{next, real};
 
 type Strings = *const *const c_char;
+
+/// The child's stack: a script's interpreters take some.
+const STACK: usize = 512 * 1024;
+/// The kernel's signal numbers end here.
+const LAST_SIGNAL: c_int = 64;
+/// The kernel's signal set.
+type Mask = u64;
 
 pub unsafe fn posix_spawn(
     pid: *mut pid_t,
@@ -28,35 +37,7 @@ pub unsafe fn posix_spawn(
     argv: Strings,
     envp: Strings,
 ) -> c_int {
-    match spawn(pid, path, actions, attributes, argv, envp) {
-        Ok(()) => 0,
-        Err(errno) => errno.0,
-    }
-}
-
-fn spawn(
-    pid: *mut pid_t,
-    path: *const c_char,
-    actions: *const c_void,
-    attributes: *const c_void,
-    argv: Strings,
-    envp: Strings,
-) -> Result<(), Errno> {
-    let Some(next) = real!(
-        posix_spawn as fn(*mut pid_t, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int
-    ) else {
-        return Err(Errno::ENOSYS);
-    };
-    let start = Start { dirfd: AT_FDCWD, path: path.cast(), argv: argv.cast(), envp: envp.cast(), flags: 0 };
-    let done = instance().prepare(next::own_path(), &start, 0, &mut |start| {
-        let (path, argv, envp) = (start.path.cast(), start.argv.cast(), start.envp.cast());
-        // SAFETY: the program's own arguments, and what has been made of them.
-        match unsafe { next(pid, path, actions, attributes, argv, envp) } {
-            0 => Ok(0),
-            errno => Err(Errno(errno)),
-        }
-    });
-    done.map(|_| ())
+    start(pid, path, false, (actions, attributes), (argv, envp)).map_or_else(|errno| errno.0, |()| 0)
 }
 
 pub unsafe fn posix_spawnp(
@@ -67,283 +48,276 @@ pub unsafe fn posix_spawnp(
     argv: Strings,
     envp: Strings,
 ) -> c_int {
-    match search(file, &mut |path| spawn(pid, path, actions, attributes, argv, envp)) {
-        Ok(()) => 0,
-        Err(errno) => errno.0,
-    }
+    start(pid, file, true, (actions, attributes), (argv, envp)).map_or_else(|errno| errno.0, |()| 0)
 }
 
-pub unsafe fn posix_spawn_file_actions_addopen(
-    actions: *mut c_void,
-    fd: c_int,
+/// What the child is told, and what it tells.
+struct Child {
     path: *const c_char,
-    flags: c_int,
-    mode: mode_t,
-) -> c_int {
-    let Some(next) = real!(
-        posix_spawn_file_actions_addopen as fn(*mut c_void, c_int, *const c_char, c_int, mode_t) -> c_int
-    ) else {
-        return libc::ENOSYS;
-    };
-    let change = match flags & libc::O_ACCMODE {
-        libc::O_RDONLY if flags & (libc::O_CREAT | libc::O_TRUNC) == 0 => Change::None,
-        _ => Change::Modify,
-    };
-    let want = Want { follow: flags & libc::O_NOFOLLOW == 0, change };
-    let mut scratch = Scratch::new();
-    match instance().host_path(AT_FDCWD, path.cast(), want, &mut scratch) {
-        // SAFETY: the program's own arguments.
-        Ok(None) => unsafe { next(actions, fd, path, flags, mode) },
-        // SAFETY: libc copies the path.
-        Ok(Some(host)) => unsafe { next(actions, fd, host.cast(), flags, mode) },
-        Err(errno) => errno.0,
-    }
-}
-
-pub unsafe fn posix_spawn_file_actions_addchdir_np(actions: *mut c_void, path: *const c_char) -> c_int {
-    let Some(next) = real!(posix_spawn_file_actions_addchdir_np as fn(*mut c_void, *const c_char) -> c_int)
-    else {
-        return libc::ENOSYS;
-    };
-    let mut scratch = Scratch::new();
-    match instance().host_path(AT_FDCWD, path.cast(), Want::LOOK, &mut scratch) {
-        // SAFETY: the program's own arguments.
-        Ok(None) => unsafe { next(actions, path) },
-        // SAFETY: libc copies the path.
-        Ok(Some(host)) => unsafe { next(actions, host.cast()) },
-        Err(errno) => errno.0,
-    }
-}
-
-const SHELL: *const c_char = c"/bin/sh".as_ptr();
-
-/// Starts `/bin/sh -c command`.
-fn shell(
-    pid: *mut pid_t,
-    command: *const c_char,
+    searches: bool,
     actions: *const c_void,
-    attributes: *const c_void,
+    attributes: *const libc::posix_spawnattr_t,
+    argv: Strings,
+    envp: Strings,
+    /// The mask of the caller.
+    mask: Mask,
+    error: Errno,
+}
+
+/// Starts a program beside. `searches` says whether `PATH` is.
+///
+/// # Errors
+///
+/// What kept the child from becoming the program.
+pub fn start(
+    pid: *mut pid_t,
+    path: *const c_char,
+    searches: bool,
+    (actions, attributes): (*const c_void, *const c_void),
+    (argv, envp): (Strings, Strings),
 ) -> Result<(), Errno> {
-    let argv = [c"sh".as_ptr(), c"-c".as_ptr(), command, core::ptr::null()];
-    spawn(pid, SHELL, actions, attributes, argv.as_ptr(), environment())
-}
-
-/// Waits for a child, through interruptions, and gives its status.
-fn wait(pid: pid_t) -> c_int {
-    let mut status = -1;
-    // The next definition: waiting is a cancellation point.
-    if let Some(waitpid) = real!(waitpid as fn(pid_t, *mut c_int, c_int) -> pid_t) {
-        // SAFETY: the status is ours.
-        while unsafe { waitpid(pid, &raw mut status, 0) } < 0 {
-            if crate::answer::errno() != libc::EINTR {
-                return -1;
-            }
-        }
-    }
-    status
-}
-
-/// system(3). SIGINT and SIGQUIT are ignored and SIGCHLD is blocked while the
-/// command runs; the last of several calls at once puts them back.
-pub unsafe fn system(command: *const c_char) -> c_int {
-    if command.is_null() {
-        // SAFETY: the command of system(3)'s own test.
-        return c_int::from(unsafe { system(c"exit 0".as_ptr()) } == 0);
-    }
-    let running = Ignoring::begin();
-    let mut attributes = Attributes::new();
-    attributes.restore(&running);
-    let mut pid = 0;
-    let status = match shell(&raw mut pid, command, core::ptr::null(), attributes.as_ptr()) {
-        Ok(()) => wait(pid),
-        // As if the shell could not be started.
-        Err(_) => 127 << 8,
-    };
-    drop(running);
-    status
-}
-
-static CALLS: AtomicI32 = AtomicI32::new(0);
-static OLD: [ActionSlot; 2] = [ActionSlot::new(), ActionSlot::new()];
-
-/// Where a signal's action is kept while it is ignored.
-struct ActionSlot(core::cell::UnsafeCell<core::mem::MaybeUninit<libc::sigaction>>);
-
-// SAFETY: written by the first caller and read by the last, which CALLS counts.
-unsafe impl Sync for ActionSlot {}
-
-impl ActionSlot {
-    const fn new() -> ActionSlot {
-        ActionSlot(core::cell::UnsafeCell::new(core::mem::MaybeUninit::zeroed()))
-    }
-}
-
-const IGNORED: [c_int; 2] = [libc::SIGINT, libc::SIGQUIT];
-
-struct Ignoring {
-    mask: libc::sigset_t,
-}
-
-impl Ignoring {
-    fn begin() -> Ignoring {
-        // SAFETY: plain structs of C; the calls are those of system(3).
-        unsafe {
-            let first = CALLS.fetch_add(1, Ordering::AcqRel) == 0;
-            for (signal, slot) in IGNORED.into_iter().zip(&OLD) {
-                let mut ignore: libc::sigaction = core::mem::zeroed();
-                ignore.sa_sigaction = libc::SIG_IGN;
-                let old = if first { slot.0.get().cast() } else { core::ptr::null_mut() };
-                libc::sigaction(signal, &raw const ignore, old);
-            }
-            let mut child: libc::sigset_t = core::mem::zeroed();
-            libc::sigaddset(&raw mut child, libc::SIGCHLD);
-            let mut mask: libc::sigset_t = core::mem::zeroed();
-            libc::sigprocmask(libc::SIG_BLOCK, &raw const child, &raw mut mask);
-            Ignoring { mask }
-        }
-    }
-}
-
-impl Drop for Ignoring {
-    fn drop(&mut self) {
-        // SAFETY: puts back what `begin` has kept.
-        unsafe {
-            if CALLS.fetch_sub(1, Ordering::AcqRel) == 1 {
-                for (signal, slot) in IGNORED.into_iter().zip(&OLD) {
-                    libc::sigaction(signal, slot.0.get().cast(), core::ptr::null_mut());
-                }
-            }
-            libc::sigprocmask(libc::SIG_SETMASK, &raw const self.mask, core::ptr::null_mut());
-        }
-    }
-}
-
-/// posix_spawn attributes that give the child the signals that the caller had.
-struct Attributes(core::mem::MaybeUninit<libc::posix_spawnattr_t>);
-
-impl Attributes {
-    fn new() -> Attributes {
-        let mut attributes = core::mem::MaybeUninit::uninit();
-        // SAFETY: initialises the struct.
-        unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) };
-        Attributes(attributes)
-    }
-
-    fn restore(&mut self, running: &Ignoring) {
-        // SAFETY: initialised structs of C.
-        unsafe {
-            let mut reset: libc::sigset_t = core::mem::zeroed();
-            for (signal, slot) in IGNORED.into_iter().zip(&OLD) {
-                if (*slot.0.get()).assume_init_ref().sa_sigaction != libc::SIG_IGN {
-                    libc::sigaddset(&raw mut reset, signal);
-                }
-            }
-            let attributes = self.0.as_mut_ptr();
-            libc::posix_spawnattr_setsigmask(attributes, &raw const running.mask);
-            libc::posix_spawnattr_setsigdefault(attributes, &raw const reset);
-            let flags = libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
-            libc::posix_spawnattr_setflags(attributes, flags as libc::c_short);
-        }
-    }
-
-    fn as_ptr(&self) -> *const c_void {
-        self.0.as_ptr().cast()
-    }
-}
-
-impl Drop for Attributes {
-    fn drop(&mut self) {
-        // SAFETY: initialised in `new`.
-        unsafe { libc::posix_spawnattr_destroy(self.0.as_mut_ptr()) };
-    }
-}
-
-/// The streams that popen has given, and whose they are. More at once than
-/// this answer `EMFILE`.
-const STREAMS: usize = 256;
-static STREAM: [AtomicUsize; STREAMS] = [const { AtomicUsize::new(0) }; STREAMS];
-static CHILD: [AtomicI32; STREAMS] = [const { AtomicI32::new(0) }; STREAMS];
-
-pub unsafe fn popen(command: *const c_char, mode: *const c_char) -> *mut c_void {
-    match open_pipe(command, mode) {
-        Ok(stream) => stream,
-        Err(errno) => {
-            returned(Err(errno));
-            core::ptr::null_mut()
-        }
-    }
-}
-
-fn open_pipe(command: *const c_char, mode: *const c_char) -> Result<*mut c_void, Errno> {
-    // SAFETY: popen's contract: both are strings.
-    let letters = unsafe { core::ffi::CStr::from_ptr(mode) }.to_bytes();
-    let reads = letters.contains(&b'r');
-    let known = letters.iter().all(|letter| matches!(letter, b'r' | b'w' | b'e'));
-    if !known || reads == letters.contains(&b'w') {
+    if !actions.is_null() && !actions::is_ours(actions) {
         return Err(Errno::EINVAL);
     }
-    let slot = STREAM
-        .iter()
-        .position(|slot| slot.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok())
-        .ok_or(Errno::EMFILE)?;
-    let (Some(stream), Some(child)) = (STREAM.get(slot), CHILD.get(slot)) else { return Err(Errno::EMFILE) };
-    let opened = pipe_to(command, reads, letters.contains(&b'e'), child);
-    stream.store(opened.map_or(0, |opened| opened as usize), Ordering::Release);
-    opened
+    let stack = kernel::map_anonymous(STACK)?;
+    let mut child = Child {
+        path,
+        searches,
+        actions,
+        attributes: attributes.cast(),
+        argv,
+        envp,
+        mask: 0,
+        error: Errno(0),
+    };
+    let mut mask = Mask::MAX;
+    set_mask(&mask, Some(&mut child.mask));
+    // The child has a working directory and descriptors of its own.
+    VFORKS.fetch_add(1, Ordering::AcqRel);
+    // SAFETY: the child runs on its own stack, and we are suspended until it
+    // has become the program or has ended.
+    let started = unsafe { clone(run, &raw mut child, (stack + STACK) as *mut u8) };
+    VFORKS.fetch_sub(1, Ordering::AcqRel);
+    // SAFETY: the child has gone.
+    unsafe { kernel::unmap(stack, STACK) };
+    let done = Errno::result(started as usize).and_then(|started| {
+        // SAFETY: read after the child, which shares our memory, has written it.
+        let error = unsafe { (&raw const child.error).read_volatile() };
+        if error.0 == 0 {
+            return Ok(started);
+        }
+        // SAFETY: touches no memory; the child has ended.
+        let _ = unsafe { syscall(libc::SYS_wait4, [started, 0, 0, 0, 0, 0]) };
+        Err(error)
+    });
+    mask = child.mask;
+    set_mask(&mask, None);
+    let started = done?;
+    if !pid.is_null() {
+        // SAFETY: the caller's variable.
+        unsafe { *pid = started as pid_t };
+    }
+    Ok(())
 }
 
-fn pipe_to(
-    command: *const c_char,
-    reads: bool,
-    close_on_exec: bool,
-    child: &AtomicI32,
-) -> Result<*mut c_void, Errno> {
-    let last = || Errno(crate::answer::errno());
-    let mut ends = [0; 2];
-    // SAFETY: the calls are those of popen(3), on descriptors that are ours.
-    unsafe {
-        if libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) < 0 {
-            return Err(last());
+fn set_mask(mask: &Mask, old: Option<&mut Mask>) {
+    let old = old.map_or(0, |old| core::ptr::from_mut(old) as usize);
+    let args = [libc::SIG_SETMASK as usize, core::ptr::from_ref(mask) as usize, old, size_of::<Mask>(), 0, 0];
+    // SAFETY: two signal sets of the kernel's size.
+    let _ = unsafe { syscall(libc::SYS_rt_sigprocmask, args) };
+}
+
+/// Makes a child that shares our memory, and calls `entry` in it.
+#[unsafe(naked)]
+unsafe extern "C" fn clone(
+    entry: extern "C" fn(*mut Child) -> !,
+    child: *mut Child,
+    stack: *mut u8,
+) -> isize {
+    naked_asm!(
+        "mov r8, rdi",
+        "mov r9, rsi",
+        "mov edi, {flags}",
+        "mov rsi, rdx",
+        "xor edx, edx",
+        "xor r10d, r10d",
+        "mov eax, {number}",
+        "syscall",
+        "test rax, rax",
+        "jz 2f",
+        "ret",
+        "2: xor ebp, ebp",
+        "mov rdi, r9",
+        "call r8",
+        "ud2",
+        flags = const libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+        number = const libc::SYS_clone,
+    )
+}
+
+extern "C" fn run(child: *mut Child) -> ! {
+    // SAFETY: the parent's struct, which is ours alone until we have gone.
+    let child = unsafe { &mut *child };
+    let errno = match become_program(child) {
+        Err(Errno(0)) => Errno::ENOEXEC,
+        Err(errno) => errno,
+        Ok(never) => match never {},
+    };
+    // SAFETY: the parent reads it when we have gone.
+    unsafe { (&raw mut child.error).write_volatile(errno) };
+    kernel::exit(127)
+}
+
+enum Never {}
+
+fn become_program(child: &mut Child) -> Result<Never, Errno> {
+    let mask = attributes(child)?;
+    if !child.actions.is_null() {
+        actions::walk(child.actions, &mut carry_out)?;
+    }
+    set_mask(&mask, None);
+    let (argv, envp) = (child.argv, child.envp);
+    let mut attempt = |path: *const c_char| {
+        let start =
+            Start { dirfd: AT_FDCWD, path: path.cast(), argv: argv.cast(), envp: envp.cast(), flags: 0 };
+        Err(instance().execveat(next::own_path(), &start))
+    };
+    let failed = if child.searches { search(child.path, &mut attempt) } else { attempt(child.path) };
+    Err(failed.err().unwrap_or(Errno::ENOEXEC))
+}
+
+fn number(number: i64, args: [usize; 3]) -> Result<usize, Errno> {
+    let [a, b, c] = args;
+    // SAFETY: callers give what the call wants.
+    unsafe { syscall(number, [a, b, c, 0, 0, 0]) }
+}
+
+/// Does what the attributes say, and gives the signal mask to start with.
+fn attributes(child: &Child) -> Result<Mask, Errno> {
+    let mut flags = 0;
+    let mut default = core::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    let mut mask = child.mask;
+    if !child.attributes.is_null() {
+        // SAFETY: the program's attributes; each getter fills its variable.
+        unsafe {
+            libc::posix_spawnattr_getflags(child.attributes, &raw mut flags);
+            libc::posix_spawnattr_getsigdefault(child.attributes, default.as_mut_ptr());
         }
-        let [read, write] = ends;
-        let (ours, theirs, standard) = if reads { (read, write, 1) } else { (write, read, 0) };
-        let mut actions = core::mem::MaybeUninit::<libc::posix_spawn_file_actions_t>::uninit();
-        libc::posix_spawn_file_actions_init(actions.as_mut_ptr());
-        libc::posix_spawn_file_actions_adddup2(actions.as_mut_ptr(), theirs, standard);
-        for stream in &STREAM {
-            // Streams of earlier calls are closed in the child, see popen(3).
-            let earlier = stream.load(Ordering::Acquire);
-            if earlier > 1 {
-                let fd = libc::fileno(earlier as *mut libc::FILE);
-                libc::posix_spawn_file_actions_addclose(actions.as_mut_ptr(), fd);
+    }
+    let flags = c_int::from(flags);
+    // SAFETY: a libc signal set begins with the kernel's.
+    let default = unsafe { default.as_ptr().cast::<Mask>().read() };
+    reset_signals(if flags & libc::POSIX_SPAWN_SETSIGDEF != 0 { default } else { 0 });
+    // SAFETY: as above.
+    unsafe {
+        let attributes = child.attributes;
+        if flags & (libc::POSIX_SPAWN_SETSCHEDPARAM | libc::POSIX_SPAWN_SETSCHEDULER) != 0 {
+            let mut policy = 0;
+            let mut parameters: libc::sched_param = core::mem::zeroed();
+            libc::posix_spawnattr_getschedpolicy(attributes, &raw mut policy);
+            libc::posix_spawnattr_getschedparam(attributes, &raw mut parameters);
+            let parameters = &raw const parameters as usize;
+            if flags & libc::POSIX_SPAWN_SETSCHEDULER != 0 {
+                number(libc::SYS_sched_setscheduler, [0, policy as usize, parameters])?;
+            } else {
+                number(libc::SYS_sched_setparam, [0, parameters, 0])?;
             }
         }
-        let mut pid = 0;
-        let started = shell(&raw mut pid, command, actions.as_ptr().cast(), core::ptr::null());
-        libc::posix_spawn_file_actions_destroy(actions.as_mut_ptr());
-        libc::close(theirs);
-        if let Err(errno) = started {
-            libc::close(ours);
-            return Err(errno);
+        if flags & c_int::from(libc::POSIX_SPAWN_SETSID) != 0 {
+            number(libc::SYS_setsid, [0; 3])?;
         }
-        child.store(pid, Ordering::Release);
-        if !close_on_exec {
-            libc::fcntl(ours, libc::F_SETFD, 0);
+        if flags & libc::POSIX_SPAWN_SETPGROUP != 0 {
+            let mut group = 0;
+            libc::posix_spawnattr_getpgroup(attributes, &raw mut group);
+            number(libc::SYS_setpgid, [0, group as usize, 0])?;
         }
-        let stream = libc::fdopen(ours, if reads { c"r".as_ptr() } else { c"w".as_ptr() });
-        if stream.is_null() { Err(last()) } else { Ok(stream.cast()) }
+        if flags & libc::POSIX_SPAWN_RESETIDS != 0 {
+            const KEEP: usize = usize::MAX;
+            let (uid, gid) = (number(libc::SYS_getuid, [0; 3])?, number(libc::SYS_getgid, [0; 3])?);
+            number(libc::SYS_setresgid, [KEEP, gid, KEEP])?;
+            number(libc::SYS_setresuid, [KEEP, uid, KEEP])?;
+        }
+        if flags & libc::POSIX_SPAWN_SETSIGMASK != 0 {
+            let mut set = core::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+            libc::posix_spawnattr_getsigmask(attributes, set.as_mut_ptr());
+            mask = set.as_ptr().cast::<Mask>().read();
+        }
+    }
+    Ok(mask)
+}
+
+/// The kernel's `struct sigaction`.
+#[derive(Default)]
+#[repr(C)]
+struct KernelAction {
+    handler: usize,
+    flags: usize,
+    restorer: usize,
+    mask: Mask,
+}
+
+/// Gives signals with a handler, and those asked for, their default action:
+/// a handler must not run in the child.
+fn reset_signals(asked: Mask) {
+    for signal in 1..=LAST_SIGNAL {
+        let mut old = KernelAction::default();
+        let fresh = KernelAction::default();
+        let size = size_of::<Mask>();
+        // SAFETY: two structs of the kernel's.
+        unsafe {
+            let old_at = &raw mut old as usize;
+            let got = syscall(libc::SYS_rt_sigaction, [signal as usize, 0, old_at, size, 0, 0]);
+            let caught = got.is_ok() && old.handler != libc::SIG_DFL && old.handler != libc::SIG_IGN;
+            if caught || asked & 1 << (signal - 1) != 0 {
+                let fresh_at = &raw const fresh as usize;
+                let _ = syscall(libc::SYS_rt_sigaction, [signal as usize, fresh_at, 0, size, 0, 0]);
+            }
+        }
     }
 }
 
-pub unsafe fn pclose(stream: *mut c_void) -> c_int {
-    let slot = STREAM.iter().position(|slot| slot.load(Ordering::Acquire) == stream as usize);
-    let Some((ours, child)) = slot.and_then(|slot| Some((STREAM.get(slot)?, CHILD.get(slot)?))) else {
-        set_errno(Errno::EINVAL);
-        return -1;
-    };
-    let pid = child.load(Ordering::Acquire);
-    // SAFETY: the stream is one that popen gave.
-    unsafe { libc::fclose(stream.cast()) };
-    ours.store(0, Ordering::Release);
-    wait(pid)
+/// Carries one action out, in the child.
+fn carry_out(action: Action, path: *const c_char) -> Result<(), Errno> {
+    match action {
+        // Closing what is not open is no error, see posix_spawn(3) of glibc.
+        Action::Close(fd) => kernel::close(fd),
+        Action::Duplicate(old, new) if old == new => {
+            let flags = number(libc::SYS_fcntl, [old as usize, libc::F_GETFD as usize, 0])?;
+            let kept = flags & !(libc::FD_CLOEXEC as usize);
+            number(libc::SYS_fcntl, [old as usize, libc::F_SETFD as usize, kept])?;
+        }
+        Action::Duplicate(old, new) => {
+            number(libc::SYS_dup2, [old as usize, new as usize, 0])?;
+        }
+        Action::Open(fd, flags, mode) => {
+            kernel::close(fd);
+            let opened = match instance().openat(AT_FDCWD, path.cast(), flags, mode) {
+                Answer::Pass => kernel::openat(AT_FDCWD, path.cast(), flags, mode)?,
+                Answer::Done(done) => done? as c_int,
+            };
+            if opened != fd {
+                number(libc::SYS_dup2, [opened as usize, fd as usize, 0])?;
+                kernel::close(opened);
+            }
+        }
+        Action::ChangeDirectory => match instance().chdir(path.cast()) {
+            Answer::Pass => {
+                number(libc::SYS_chdir, [path as usize, 0, 0])?;
+            }
+            Answer::Done(done) => {
+                done?;
+            }
+        },
+        Action::ChangeToDescriptor(fd) => {
+            number(libc::SYS_fchdir, [fd as usize, 0, 0])?;
+        }
+        Action::CloseFrom(from) => {
+            number(libc::SYS_close_range, [from as usize, u32::MAX as usize, 0])?;
+        }
+        Action::Foreground(fd) => {
+            let group = number(libc::SYS_getpgid, [0; 3])? as pid_t;
+            number(libc::SYS_ioctl, [fd as usize, libc::TIOCSPGRP as usize, &raw const group as usize])?;
+        }
+    }
+    Ok(())
 }
