@@ -158,6 +158,10 @@ impl Instance<'_> {
         // SAFETY: the string ends in NUL.
         let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
         let mut cursor = start;
+        // Above a mount point the host's `..` is not the app's.
+        if !self.passes(cursor.node) {
+            return Look::Walk;
+        }
         for name in scan::components(path) {
             cursor = if name == b".." {
                 match cursor.up(&self.view) {
