@@ -33,6 +33,9 @@ impl Instance<'_> {
 
     /// unlinkat(2), with `AT_REMOVEDIR` also rmdir(2).
     pub fn unlinkat(&self, dirfd: i32, path: *const u8, flags: i32) -> Answer {
+        if flags & !libc::AT_REMOVEDIR != 0 {
+            return Answer::fail(Errno::EINVAL);
+        }
         let directory = flags & libc::AT_REMOVEDIR != 0;
         let below = if directory { Errno::ENOTEMPTY } else { Errno::EISDIR };
         let want = Want { follow: false, change: Change::Remove(below) };

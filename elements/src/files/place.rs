@@ -310,7 +310,7 @@ fn refuse_dots(path: *const u8, below: Errno) -> Result<(), Errno> {
     }
 }
 
-fn exists(place: &Place) -> bool {
+pub(super) fn exists(place: &Place) -> bool {
     kernel::fstatat(place.dirfd, place.path, libc::AT_SYMLINK_NOFOLLOW).is_ok()
 }
 
@@ -318,10 +318,14 @@ fn exists(place: &Place) -> bool {
 pub(super) fn parent_exists(place: &Place) -> Result<(), Errno> {
     // SAFETY: a place's path is a string that ends in NUL.
     let bytes = unsafe { core::slice::from_raw_parts(place.path, scan::length(place.path)) };
-    let Some(end) = parent_end(bytes) else { return Ok(()) };
     let mut parent = Scratch::new();
-    parent.push(bytes.get(..end).unwrap_or(&[]))?;
-    parent.push(b"/.")?;
+    match parent_end(bytes) {
+        Some(end) => {
+            parent.push(bytes.get(..end).unwrap_or(&[]))?;
+            parent.push(b"/.")?;
+        }
+        None => parent.push(b".")?,
+    }
     kernel::fstatat(place.dirfd, parent.as_ptr(), 0).map(|_| ())
 }
 

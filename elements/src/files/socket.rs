@@ -1,11 +1,14 @@
 //! Unix socket addresses: a path inside a struct of 108 bytes.
 //!
-//! A host path may be longer than `sun_path` is. Then the socket's directory
-//! gets a short name in the instance's directory, a symbolic link, which is
-//! also what leads back when the kernel hands the address out again.
+//! The kernel keeps the address that a socket was bound to and hands it out
+//! again, letter by letter. A host path that leads back to what the program
+//! wrote is kept as it is. Else (the program wrote `../run/s`, or the host path
+//! is longer than `sun_path`) the socket is named by symbolic links in the
+//! instance's directory, which lead to the host's and back to the program's.
 
-use super::place::{Scratch, Want};
+use super::place::{Change, Scratch, Want};
 use super::text::Text;
+use super::{MAX_PATH, scan};
 
 use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::shared::path_hash;
@@ -18,6 +21,8 @@ const FAMILY: usize = 2;
 /// A Unix address with a host path in it.
 pub struct UnixAddress {
     bytes: Text<{ FAMILY + SUN_PATH_LEN + 1 }>,
+    /// The host path that a socket is renamed to once it is bound.
+    made_as: Option<Scratch>,
 }
 
 impl UnixAddress {
@@ -47,7 +52,12 @@ impl Instance<'_> {
             Ok(Some(mut host)) => {
                 let (address, len) = host.as_parts();
                 // SAFETY: the kernel only reads the address.
-                Answer::Done(unsafe { syscall(nr, [socket as usize, address as usize, len, 0, 0, 0]) })
+                let done = unsafe { syscall(nr, [socket as usize, address as usize, len, 0, 0, 0]) };
+                Answer::Done(match (done, host.made_as.as_mut()) {
+                    // SAFETY: the address is a string after its family.
+                    (Ok(_), Some(name)) => unsafe { rename_bound(address.add(FAMILY), name) },
+                    (done, _) => done,
+                })
             }
         }
     }
@@ -77,44 +87,90 @@ impl Instance<'_> {
         let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
         let mut app = Text::<{ SUN_PATH_LEN + 2 }>::new();
         app.push(path.get(..end).unwrap_or(&[]))?;
+        let spelled = app.as_ptr();
         let mut scratch = Scratch::new();
-        let Some(_) = self.host_path(AT_FDCWD, app.as_ptr(), want, &mut scratch)? else { return Ok(None) };
-        let mut out = UnixAddress { bytes: Text::new() };
-        out.bytes.push(family)?;
-        if out.bytes.push(scratch.bytes()).is_err() || out.bytes.len() > FAMILY + SUN_PATH_LEN - 1 {
-            out.bytes.truncate(FAMILY);
-            self.shorten(scratch.bytes(), &mut out)?;
+        let look = self.look_up(AT_FDCWD, spelled, want);
+        let place = match self.place(AT_FDCWD, spelled, look, want, &mut scratch)? {
+            // What begins in the mount is the same name for the kernel.
+            Some(place) if place.path != spelled => place,
+            _ => return Ok(None),
+        };
+        // SAFETY: a place's path is a string that ends in NUL.
+        let host = unsafe { core::slice::from_raw_parts(place.path, scan::length(place.path)) };
+        let creates = want.change == Change::Create;
+        let mut address = UnixAddress { bytes: Text::new(), made_as: None };
+        address.bytes.push(family)?;
+        let fits = host.len() < SUN_PATH_LEN;
+        // The kernel keeps what a socket was bound to, and hands it out.
+        if fits && (!creates || self.is_app_path_of(app.bytes(), host)) {
+            address.bytes.push(host)?;
+        } else if let Err(errno) = self.name_by_link(app.bytes(), host, creates, &mut address) {
+            if !fits {
+                return Err(errno);
+            }
+            address.bytes.truncate(FAMILY);
+            address.bytes.push(host)?;
         }
-        Ok(Some(out))
+        Ok(Some(address))
     }
 
-    /// Names a socket by a link to its directory: `<instance>/s-<hash>/name`.
-    fn shorten(&self, host: &[u8], out: &mut UnixAddress) -> Result<(), Errno> {
+    fn is_app_path_of(&self, app: &[u8], host: &[u8]) -> bool {
+        let mut back = Scratch::new();
+        self.reverse(host, &mut back).is_ok() && back.bytes() == app
+    }
+
+    /// Names a socket by links in the instance's directory, the first two or the third:
+    ///
+    /// - `s-HASH`: the directory that a socket is bound in
+    /// - `n-HASH`: the name that the program gave it, after a `=`
+    /// - `c-HASH`: the socket that is connected to
+    fn name_by_link(
+        &self,
+        spelled: &[u8],
+        host: &[u8],
+        creates: bool,
+        address: &mut UnixAddress,
+    ) -> Result<(), Errno> {
+        if !creates {
+            let mut link = self.link_name(b"/c-", path_hash(host))?;
+            make_link(host, &mut link)?;
+            return address.bytes.push(link.bytes());
+        }
         let slash = host.iter().rposition(|byte| *byte == b'/').ok_or(Errno::ENAMETOOLONG)?;
         let (directory, name) = host.split_at(slash);
+        let mut identity = Text::<{ 2 * MAX_PATH }>::new();
+        identity.push(directory)?;
+        identity.push(b"\0")?;
+        identity.push(spelled)?;
+        let hash = path_hash(identity.bytes());
+        let mut text = Scratch::new();
+        text.push(b"=")?;
+        text.push(spelled)?;
+        make_link(text.bytes(), &mut self.link_name(b"/n-", hash)?)?;
+        let mut link = self.link_name(b"/s-", hash)?;
+        make_link(directory, &mut link)?;
+        address.bytes.push(link.bytes())?;
+        if address.bytes.len() + name.len() < FAMILY + SUN_PATH_LEN {
+            return address.bytes.push(name);
+        }
+        // Bound under a short name, it is renamed to its own.
+        address.bytes.push(b"/.s-")?;
+        push_hash(&mut address.bytes, hash, 8)?;
+        let mut made_as = Scratch::new();
+        made_as.push(host)?;
+        address.made_as = Some(made_as);
+        Ok(())
+    }
+
+    fn link_name(&self, prefix: &[u8], hash: u64) -> Result<Scratch, Errno> {
+        if self.dir().is_empty() {
+            return Err(Errno::ENAMETOOLONG);
+        }
         let mut link = Scratch::new();
         link.push(self.dir())?;
-        link.push(b"/s-")?;
-        let hash = path_hash(directory);
-        for shift in (0..64).step_by(4) {
-            let digit = (hash >> (60 - shift) & 0xf) as usize;
-            link.push(b"0123456789abcdef".get(digit..=digit).unwrap_or(b"0"))?;
-        }
-        let mut target = Scratch::new();
-        target.push(directory)?;
-        // SAFETY: the kernel only reads the strings.
-        let made = unsafe {
-            let args = [target.as_ptr() as usize, AT_FDCWD as usize, link.as_ptr() as usize, 0, 0, 0];
-            syscall(libc::SYS_symlinkat, args)
-        };
-        if let Err(errno) = made
-            && errno != Errno::EEXIST
-        {
-            return Err(errno);
-        }
-        out.bytes.push(link.bytes())?;
-        out.bytes.push(name)?;
-        if out.bytes.len() > FAMILY + SUN_PATH_LEN { Err(Errno::ENAMETOOLONG) } else { Ok(()) }
+        link.push(prefix)?;
+        push_hash(&mut link, hash, 12)?;
+        Ok(link)
     }
 
     /// Turns an address that the kernel has handed out back into the
@@ -136,12 +192,12 @@ impl Instance<'_> {
         }
         let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
         let path = path.get(..end).unwrap_or(&[]);
-        let mut host = Scratch::new();
         let mut app = Scratch::new();
-        if self.lengthen(path, &mut host).is_err()
-            || !self.is_behind_mount(host.bytes())
-            || self.reverse(host.bytes(), &mut app).is_err()
-        {
+        let known = match self.spelled(path, &mut app) {
+            Some(known) => known,
+            None => self.is_behind_mount(path) && self.reverse(path, &mut app).is_ok(),
+        };
+        if !known {
             return len;
         }
         let full = (FAMILY + app.len() + 1).min(FAMILY + SUN_PATH_LEN + 1);
@@ -151,15 +207,59 @@ impl Instance<'_> {
         full
     }
 
-    /// The host path behind a name that [`Self::shorten`] may have made.
-    fn lengthen(&self, path: &[u8], host: &mut Scratch) -> Result<(), Errno> {
+    /// Finds the name that the program gave to what [`Self::name_by_link`] has
+    /// named. None: it is no such name.
+    fn spelled(&self, path: &[u8], app: &mut Scratch) -> Option<bool> {
         let ours = path.strip_prefix(self.dir()).filter(|_| !self.dir().is_empty());
-        let Some(rest) = ours.filter(|rest| rest.starts_with(b"/s-")) else { return host.push(path) };
-        let slash = rest.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        let rest = ours?.strip_prefix(b"/s-")?;
+        let hash = rest.split(|byte| *byte == b'/').next()?;
         let mut link = Scratch::new();
-        link.push(self.dir())?;
-        link.push(rest.get(..slash).unwrap_or(&[]))?;
-        host.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room))?;
-        host.push(rest.get(slash..).unwrap_or(&[]))
+        let mut text = Scratch::new();
+        let found =
+            [self.dir(), b"/n-", hash].into_iter().try_for_each(|part| link.push(part)).and_then(|()| {
+                text.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room))?;
+                app.push(text.bytes().get(1..).unwrap_or(&[]))
+            });
+        Some(found.is_ok())
+    }
+}
+
+/// Gives a bound socket its own name, which nothing else may have.
+///
+/// # Safety
+///
+/// `short` is a string.
+unsafe fn rename_bound(short: *const u8, name: &mut Scratch) -> Result<usize, Errno> {
+    let here = AT_FDCWD as usize;
+    let flags = libc::RENAME_NOREPLACE as usize;
+    // SAFETY: the kernel only reads the strings.
+    unsafe {
+        syscall(libc::SYS_renameat2, [here, short as usize, here, name.as_ptr() as usize, flags, 0]).map_err(
+            |errno| {
+                // The name is taken, most likely; the socket goes either way.
+                let _ = syscall(libc::SYS_unlinkat, [here, short as usize, 0, 0, 0, 0]);
+                if errno == Errno::EEXIST { Errno(libc::EADDRINUSE) } else { errno }
+            },
+        )
+    }
+}
+
+/// Adds a hash in so many hexadecimal digits. There are 108 bytes for it all.
+fn push_hash<const N: usize>(text: &mut Text<N>, hash: u64, digits: u32) -> Result<(), Errno> {
+    (0..digits).try_for_each(|digit| {
+        let digit = (hash >> (60 - 4 * digit) & 0xf) as usize;
+        text.push(b"0123456789abcdef".get(digit..=digit).unwrap_or(b"0"))
+    })
+}
+
+/// Makes a symbolic link, where another process has not done so.
+fn make_link(target: &[u8], link: &mut Scratch) -> Result<(), Errno> {
+    let mut text = Scratch::new();
+    text.push(target)?;
+    let args = [text.as_ptr() as usize, AT_FDCWD as usize, link.as_ptr() as usize, 0, 0, 0];
+    // SAFETY: the kernel only reads the strings.
+    match unsafe { syscall(libc::SYS_symlinkat, args) } {
+        Ok(_) | Err(Errno::EEXIST) => Ok(()),
+        Err(errno) => Err(errno),
     }
 }

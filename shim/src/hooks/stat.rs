@@ -141,11 +141,20 @@ pub unsafe fn statvfs(path: *const c_char, buf: *mut Statvfs) -> c_int {
 }
 
 pub unsafe fn pathconf(path: *const c_char, name: c_int) -> c_long {
-    on_host_path(path, -1, |path| match real!(pathconf as fn(*const c_char, c_int) -> c_long) {
+    let Some(next) = real!(pathconf as fn(*const c_char, c_int) -> c_long) else {
+        return missing().into();
+    };
+    let mut scratch = Scratch::new();
+    match instance().host_path(AT_FDCWD, path.cast(), Want::LOOK, &mut scratch) {
         // SAFETY: takes nothing but a path.
-        Some(next) => unsafe { next(path, name) },
-        None => missing().into(),
-    })
+        Ok(host) => unsafe { next(host.map_or(path, <*const u8>::cast), name) },
+        // Most limits are the same everywhere: libc does not look at the path for them.
+        Err(errno) => {
+            // SAFETY: takes nothing but a path.
+            let limit = unsafe { next(c"/proc/self/fd/-1".as_ptr(), name) };
+            if limit < 0 { returned(Err(errno)) as c_long } else { limit }
+        }
+    }
 }
 
 fn missing() -> c_int {
