@@ -46,6 +46,11 @@ impl Instance<'_> {
         // SAFETY: a readable string.
         unsafe {
             if *path == b'/' {
+                if is_system(path)
+                    && let Some(look) = self.look_through_magic(path, want)
+                {
+                    return look;
+                }
                 return self.lex(Cursor::at(self.view.app_root()), path, want);
             }
             // With AT_EMPTY_PATH the descriptor itself is meant; without, it is ENOENT.
@@ -177,5 +182,23 @@ impl Instance<'_> {
         }
         let boundary = cursor.below == 0 && self.view.has_children(cursor.node);
         if boundary { Look::Boundary } else { Look::Untouched }
+    }
+}
+
+/// Whether an absolute path begins with /proc or /dev.
+///
+/// # Safety
+///
+/// `path` ends in NUL.
+#[inline]
+unsafe fn is_system(path: *const u8) -> bool {
+    // SAFETY: read no further than the bytes before have been found.
+    unsafe {
+        match *path.add(1) {
+            b'p' => *path.add(2) == b'r' && *path.add(3) == b'o' && *path.add(4) == b'c',
+            b'd' => *path.add(2) == b'e' && *path.add(3) == b'v',
+            b'/' => true,
+            _ => false,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Calls that look at a file: stat, access, readlink, statfs, getxattr.
 
 use super::lexical::Look;
-use super::namei::is_magic;
+use super::magic::is_magic;
 use super::place::{Place, Scratch, Want};
 use super::text::Text;
 use super::{MAX_PATH, scan};

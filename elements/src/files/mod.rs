@@ -14,6 +14,7 @@ mod explain;
 mod lexical;
 mod list;
 mod look;
+mod magic;
 mod namei;
 mod open;
 mod place;

@@ -9,6 +9,7 @@ use view::Kind;
 
 use super::MAX_PATH;
 use super::base::Cursor;
+use super::magic::is_magic;
 use super::place::{Place, Scratch};
 use super::text::Text;
 use crate::kernel::{self, AT_FDCWD};
@@ -98,7 +99,7 @@ impl Instance<'_> {
         if is_link_row {
             target.push(mount.source)?;
         } else if is_magic(walk.host.bytes()) {
-            return Ok(());
+            return walk.pass_through(self, last);
         } else {
             match target.fill(|room| kernel::readlinkat(AT_FDCWD, walk.host.as_ptr(), room)) {
                 Ok(_) => {}
@@ -121,13 +122,6 @@ impl Instance<'_> {
         }
         walk.queue(target.bytes())
     }
-}
-
-/// Whether a host path is a link of /proc that the kernel follows without
-/// reading its text: /proc/PID/{fd/*,exe,cwd,root,ns/*,map_files/*}.
-pub(super) fn is_magic(host: &[u8]) -> bool {
-    let mut names = host.split(|byte| *byte == b'/').skip(1);
-    names.next() == Some(b"proc") && names.next().is_some() && names.next().is_some()
 }
 
 impl Walk {
@@ -181,6 +175,22 @@ impl Walk {
         let mut above = Text::<MAX_PATH>::new();
         above.push(self.app.bytes().get(..end).unwrap_or(&[]))?;
         self.start(instance, above.bytes())
+    }
+
+    /// Follows a link of /proc, whose text is not to be read as a path. In the
+    /// last place the link itself is what the kernel gets: the file that it
+    /// stands for may have no name any more.
+    fn pass_through(&mut self, instance: &Instance<'_>, last: bool) -> Result<(), Errno> {
+        let mut app = Text::<MAX_PATH>::new();
+        if instance.behind_magic(self.host.as_ptr(), &mut app).is_none() {
+            return Ok(());
+        }
+        if !last {
+            return self.start(instance, app.bytes());
+        }
+        self.cursor = instance.locate(app.bytes());
+        self.app = app;
+        Ok(())
     }
 
     /// Puts a path before what is still to be walked.
