@@ -141,8 +141,24 @@ pub struct Doctor {
     pub program: Option<PathBuf>,
 }
 
+/// Reads the form that systemd units and scripts use, `--policy FILE PROGRAM…`.
+/// The parser would take as long for it as all else that a start does.
+fn plain(arguments: &[OsString]) -> Option<Run> {
+    let [_, option, policy, program, ..] = arguments else { return None };
+    let is_word = |text: &OsString| !text.is_empty() && !text.as_encoded_bytes().starts_with(b"-");
+    let is_path = program.as_encoded_bytes().contains(&b'/');
+    if !(option == "--policy" || option == "-p") || !is_word(policy) || !is_word(program) || !is_path {
+        return None;
+    }
+    let program = arguments.get(3..).unwrap_or(&[]).to_vec();
+    Some(Run { policy: policy.into(), verbose: false, program })
+}
+
 /// Reads the command line, does what it says, and gives the exit status.
 pub fn main(arguments: Vec<OsString>) -> u8 {
+    if let Some(run) = plain(&arguments) {
+        return finish(commands::run::run(&run));
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -168,6 +184,10 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
             return FAILED;
         }
     };
+    finish(done)
+}
+
+fn finish(done: anyhow::Result<u8>) -> u8 {
     done.unwrap_or_else(|error| {
         eprintln!("launcher: {error:#}");
         FAILED

@@ -14,23 +14,45 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use policy::{Plan, Policy};
+use policy::{Env, Plan, Policy};
+use serde::{Deserialize, Serialize};
 
 /// The shim, as ld.so will load it.
 static SHIM: &[u8] = include_bytes!(env!("SHIM"));
-const SHIM_HASH: &str = env!("SHIM_HASH");
+/// Tells this launcher's shim, and so its instances, from another's.
+pub const SHIM_HASH: &str = env!("SHIM_HASH");
+
+/// The directory for records of starts, beside the instances' own.
+pub const RECORDS: &str = "starts";
 
 /// More instance directories than this and stale ones are looked for.
 const MANY: usize = 64;
 /// Younger directories are never taken for stale, in seconds.
 const A_DAY: i64 = 24 * 60 * 60;
 
-/// A placed instance.
+/// A placed instance, and what a program is started with in it.
 pub struct Placed {
     /// Its directory.
     pub dir: PathBuf,
     /// The view's image.
     pub image: Vec<u8>,
+    /// What the policy says of the start.
+    pub settings: Settings,
+}
+
+/// What a start needs of a policy beside the view.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Settings {
+    /// The application's name.
+    pub name: String,
+    /// The app path that it is started in.
+    pub workdir: Option<PathBuf>,
+    /// Whether no_new_privs is set.
+    pub no_new_privs: bool,
+    /// The environment.
+    pub env: Env,
+    /// How many mounts there are.
+    pub mounts: usize,
 }
 
 impl Placed {
@@ -44,10 +66,8 @@ impl Placed {
 ///
 /// # Errors
 ///
-/// No directory that could hold it, and why none of those tried would do; or
-/// what could not be written there.
-pub fn place(policy: &Policy, plan: &Plan) -> Result<Placed> {
-    let base = base()?;
+/// What could not be written there.
+pub fn place(base: &Path, policy: &Policy, plan: &Plan) -> Result<Placed> {
     let digest = plan.digest(SHIM_HASH.as_bytes());
     let digest = digest.get(..16).unwrap_or(&digest);
     let mut name = format!("{}-{digest}", policy.name);
@@ -57,22 +77,33 @@ pub fn place(policy: &Policy, plan: &Plan) -> Result<Placed> {
     let dir = base.join(name);
     let image = plan.image(&dir);
     if !dir.join("view").exists() {
-        make(&base, &dir, plan, &image)
+        make(base, &dir, plan, &image)
             .with_context(|| format!("cannot make the instance's directory {}", dir.display()))?;
-        forget_stale(&base, &dir);
+        forget_stale(base, &dir);
     }
-    Ok(Placed { dir, image })
+    let settings = Settings {
+        name: policy.name.clone(),
+        workdir: policy.workdir.clone(),
+        no_new_privs: policy.no_new_privs,
+        env: policy.env.clone(),
+        mounts: plan.mount_count(),
+    };
+    Ok(Placed { dir, image, settings })
 }
 
 /// A number that tells this process from an earlier one with its id.
-fn start_time() -> u128 {
+pub fn start_time() -> u128 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |since| since.as_nanos())
 }
 
 /// The directory for this user's instances: the first of the usual places
 /// that will do.
-fn base() -> Result<PathBuf> {
+///
+/// # Errors
+///
+/// Why none of those tried would do.
+pub fn base() -> Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let uid = rustix::process::geteuid().as_raw();
     let runtime = variable("RUNTIME_DIRECTORY").and_then(|list| {
@@ -164,7 +195,12 @@ fn write_shim(base: &Path, shim: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+/// Writes a new file.
+///
+/// # Errors
+///
+/// A file of that name, or what the file system says.
+pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -217,7 +253,7 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
     write(&draft.join("view"), image, 0o444)
 }
 
-/// Takes away directories that no process has mapped. Errors are no concern
+/// Takes away directories that no process has mapped, and old records. Errors are no concern
 /// of the program that is being started.
 fn forget_stale(base: &Path, current: &Path) {
     let Ok(entries) = fs::read_dir(base) else { return };
@@ -238,6 +274,12 @@ fn forget_stale(base: &Path, current: &Path) {
         let young = fs::metadata(&dir).is_ok_and(|about| now - about.mtime() < A_DAY);
         if !used && !young && dir != current {
             let _ = fs::remove_dir_all(&dir);
+        }
+    }
+    for record in fs::read_dir(base.join(RECORDS)).into_iter().flatten().flatten() {
+        let old = record.metadata().is_ok_and(|about| now - about.mtime() >= A_DAY);
+        if old {
+            let _ = fs::remove_file(record.path());
         }
     }
 }

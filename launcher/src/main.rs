@@ -10,6 +10,7 @@ mod cli;
 mod commands;
 mod environment;
 mod instance;
+mod remembered;
 
 use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;

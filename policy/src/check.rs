@@ -1,16 +1,17 @@
 //! From the words of a policy to what they mean on this host.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use view::Access;
 
 use crate::Variables;
 use crate::expand::expand;
+use crate::host::{Found, Host};
 use crate::raw::{Raw, RawAccess, RawKind, RawLevel, RawMount};
 use crate::report::Report;
 
@@ -24,7 +25,7 @@ pub enum Coverage {
 }
 
 /// The environment that the application is started with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Env {
     /// Variables to set, after all else.
     pub set: BTreeMap<String, String>,
@@ -100,6 +101,8 @@ pub struct Policy {
     pub env: Env,
     /// The mounts, in the order of the file.
     pub mounts: Vec<Mount>,
+    /// What the host has said so far.
+    pub host: Host,
 }
 
 /// Checks the words against each other and against the host.
@@ -113,7 +116,7 @@ pub fn check(file: &Path, text: &str, raw: Raw, variables: Variables<'_>) -> Res
         report: Report::new(file, text),
         lines: text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect(),
         variables,
-        canonical: HashMap::new(),
+        host: Host::default(),
     };
     let name = checker.name(file, raw.app.name.as_ref());
     let workdir = raw.app.workdir.as_ref().and_then(|path| checker.app_path(path, "workdir"));
@@ -165,6 +168,7 @@ pub fn check(file: &Path, text: &str, raw: Raw, variables: Variables<'_>) -> Res
         coverage_line,
         env: Env { set, unset: raw.env.unset, clear: raw.env.clear, keep: raw.env.keep },
         mounts,
+        host: checker.host,
     })
 }
 
@@ -175,8 +179,7 @@ struct Checker<'a> {
     /// ten thousand mounts as fast as in one of ten.
     lines: Vec<usize>,
     variables: Variables<'a>,
-    /// Directories of sources, and their canonical paths.
-    canonical: HashMap<PathBuf, PathBuf>,
+    host: Host,
 }
 
 impl Checker<'_> {
@@ -185,7 +188,12 @@ impl Checker<'_> {
     }
 
     fn expanded(&mut self, value: &Spanned<String>) -> Option<String> {
-        match expand(value.get_ref(), self.variables) {
+        let variables = |name: &str| {
+            let value = (self.variables)(name);
+            self.host.note_variable(name, value.as_deref());
+            value
+        };
+        match expand(value.get_ref(), &variables) {
             Ok(expanded) => Some(expanded),
             Err(wrong) => {
                 self.report.add(value.span(), wrong.message, "", Some(wrong.help));
@@ -325,24 +333,18 @@ impl Checker<'_> {
     /// The canonical path of a source, and whether it is a directory. Sources
     /// tend to lie side by side: their directories are resolved once.
     fn canonical(&mut self, path: &Path) -> std::io::Result<(PathBuf, bool)> {
-        if let (Some(parent), Some(Component::Normal(name))) = (path.parent(), path.components().next_back())
-        {
-            let parent = match self.canonical.get(parent) {
-                Some(known) => known.clone(),
-                None => {
-                    let found = fs::canonicalize(parent)?;
-                    self.canonical.insert(parent.to_owned(), found.clone());
-                    found
-                }
-            };
-            let source = parent.join(name);
-            let about = fs::symlink_metadata(&source)?;
-            if !about.is_symlink() {
-                return Ok((source, about.is_dir()));
+        let name = path.components().next_back();
+        if let (Some(parent), Some(Component::Normal(name))) = (path.parent(), name) {
+            let source = self.host.canonicalize(parent)?.join(name);
+            match self.host.look(&source) {
+                Found::Directory => return Ok((source, true)),
+                Found::File => return Ok((source, false)),
+                // What is missing has its reason, which is told below.
+                Found::Link(_) | Found::Nothing => {}
             }
         }
-        let source = fs::canonicalize(path)?;
-        let is_dir = fs::metadata(&source)?.is_dir();
+        let source = self.host.canonicalize(path)?;
+        let is_dir = self.host.look(&source) == Found::Directory;
         Ok((source, is_dir))
     }
 

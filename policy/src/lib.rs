@@ -10,6 +10,7 @@
 
 mod check;
 mod expand;
+mod host;
 mod links;
 mod plan;
 mod raw;
@@ -19,6 +20,7 @@ mod structure;
 use std::path::Path;
 
 pub use check::{Coverage, Env, Mount, Policy, What};
+pub use host::{Fact, Found, Host};
 pub use plan::{Plan, PlannedDirectory, PlannedFile};
 pub use report::{Diagnostic, Report};
 
@@ -31,12 +33,30 @@ pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 ///
 /// All that is wrong with the file.
 pub fn load(file: &Path, variables: Variables<'_>) -> Result<Policy, Report> {
-    let bytes = std::fs::read(file).map_err(|error| Report::unreadable(file, &error.to_string()))?;
-    match std::str::from_utf8(&bytes) {
+    let bytes = read(file)?;
+    parse_bytes(file, &bytes, variables)
+}
+
+/// Reads a policy file.
+///
+/// # Errors
+///
+/// Why it cannot be read.
+pub fn read(file: &Path) -> Result<Vec<u8>, Report> {
+    std::fs::read(file).map_err(|error| Report::unreadable(file, &error.to_string()))
+}
+
+/// Checks a policy's bytes, as [`parse`] does its text.
+///
+/// # Errors
+///
+/// All that is wrong with them.
+pub fn parse_bytes(file: &Path, bytes: &[u8], variables: Variables<'_>) -> Result<Policy, Report> {
+    match std::str::from_utf8(bytes) {
         Ok(text) => parse(file, text, variables),
         Err(error) => {
             let at = error.valid_up_to();
-            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let text = String::from_utf8_lossy(bytes).into_owned();
             let mut report = Report::new(file, &text);
             report.add(at..at + 1, "the file is not UTF-8", "this byte is not part of a character", None);
             Err(report)

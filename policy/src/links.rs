@@ -7,9 +7,10 @@
 //! distributions put them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+
+use crate::host::{Found, Host};
 
 /// How many links one path may lead through, as in the kernel.
 const MAX_LINKS: u32 = 40;
@@ -39,32 +40,23 @@ impl Behind {
 }
 
 /// The app tree as far as it has been placed.
-#[derive(Default)]
-pub struct Tree {
+pub struct Tree<'a> {
     /// What stands at each mount point.
     pub points: HashMap<PathBuf, Behind>,
     /// The links met: app path and the link's text.
     pub links: BTreeMap<PathBuf, PathBuf>,
     /// Directories already resolved, as written, and what became of them.
     resolved: HashMap<PathBuf, (PathBuf, Behind)>,
-    /// What the host has at a path, each looked at once.
-    host: HashMap<PathBuf, Found>,
+    /// The host's own tree.
+    pub host: &'a Host,
 }
 
-/// What the host has at a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// Nothing that this user can see.
-    Nothing,
-    /// A directory.
-    Directory,
-    /// A symbolic link, and its text.
-    Link(PathBuf),
-    /// Something else: a file, as a rule.
-    File,
-}
+impl<'a> Tree<'a> {
+    /// A tree in which nothing has been placed.
+    pub fn new(host: &'a Host) -> Tree<'a> {
+        Tree { points: HashMap::new(), links: BTreeMap::new(), resolved: HashMap::new(), host }
+    }
 
-impl Tree {
     /// Resolves an app path: its canonical spelling, and what is behind it.
     /// None where links lead in a circle.
     pub fn resolve(&mut self, path: &Path) -> Option<(PathBuf, Behind)> {
@@ -135,21 +127,6 @@ impl Tree {
         Some((at, behind))
     }
 
-    /// What the host has at a path.
-    pub fn on_host(&mut self, path: &Path) -> Found {
-        if let Some(known) = self.host.get(path) {
-            return known.clone();
-        }
-        let found = match fs::symlink_metadata(path) {
-            Ok(about) if about.is_dir() => Found::Directory,
-            Ok(about) if about.is_symlink() => fs::read_link(path).map_or(Found::Nothing, Found::Link),
-            Ok(_) => Found::File,
-            Err(_) => Found::Nothing,
-        };
-        self.host.insert(path.to_owned(), found.clone());
-        found
-    }
-
     /// The text of the link at an app path, if there is one and no mount
     /// stands on it. Remembers it.
     fn link(&mut self, app: &Path, behind: &Behind) -> Option<PathBuf> {
@@ -161,7 +138,7 @@ impl Tree {
             return Some(known.clone());
         }
         let Behind::Host(host) = behind else { return None };
-        let Found::Link(target) = self.on_host(host) else { return None };
+        let Found::Link(target) = self.host.look(host) else { return None };
         // Only a link in the host's own tree needs a row; one in a source is
         // met by the walk that every path under a mount may take.
         if host == app {
@@ -184,14 +161,14 @@ impl Tree {
             if directory.ancestors().any(|above| self.points.contains_key(above)) {
                 continue;
             }
-            let Ok(entries) = fs::read_dir(&directory) else { continue };
+            let Ok(entries) = self.host.list(&directory) else { continue };
             for entry in entries.take(MAX_ENTRIES).flatten() {
                 let app = entry.path();
                 let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
                 if !is_link || links.contains_key(&app) || self.points.contains_key(&app) {
                     continue;
                 }
-                let Found::Link(target) = self.on_host(&app) else { continue };
+                let Found::Link(target) = self.host.look(&app) else { continue };
                 let path = lexical(&directory.join(&target));
                 let leads = self.resolve(&path).map_or(path, |(leads, _)| leads);
                 if relevant(&leads) {

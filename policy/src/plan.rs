@@ -13,7 +13,8 @@ use view::build::{Facts, Row};
 use view::{Access, Kind, flags};
 
 use crate::check::{Coverage, Mount, Policy, What};
-use crate::links::{Behind, Found, Tree};
+use crate::host::Found;
+use crate::links::{Behind, Tree};
 use crate::report::Report;
 
 /// A file that the launcher makes in the instance's directory.
@@ -99,7 +100,7 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
             directories: BTreeMap::new(),
             is_private: trace,
         },
-        tree: Tree::default(),
+        tree: Tree::new(&policy.host),
         report: Report::new(&policy.file, &policy.text),
         rows: Vec::new(),
         scaffolds: Vec::new(),
@@ -122,9 +123,9 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
     planner.finish()
 }
 
-struct Planner {
+struct Planner<'a> {
     plan: Plan,
-    tree: Tree,
+    tree: Tree<'a>,
     report: Report,
     /// Rows by the position of their mount in the policy.
     rows: Vec<(usize, PlannedRow)>,
@@ -133,7 +134,7 @@ struct Planner {
     points: HashMap<PathBuf, usize>,
 }
 
-impl Planner {
+impl Planner<'_> {
     /// Mounts of one depth cannot lie in each other, so what they stand on is
     /// resolved before any of them is put into the tree.
     fn settle(&mut self) {
@@ -166,7 +167,7 @@ impl Planner {
             What::Content { .. } => false,
             What::Empty { .. } => true,
             What::Hidden | What::Denied => match &behind {
-                Behind::Host(host) => self.tree.on_host(host) != Found::File,
+                Behind::Host(host) => self.tree.host.look(host) != Found::File,
                 _ => true,
             },
         };
@@ -228,7 +229,7 @@ impl Planner {
                 }
             }
             match behind {
-                Behind::Host(host) => match self.tree.on_host(&host) {
+                Behind::Host(host) => match self.tree.host.look(&host) {
                     Found::Directory => {}
                     Found::Nothing => {
                         self.scaffold(directory, &above[depth..], at, is_dir);

@@ -17,7 +17,7 @@ use serde_json::json;
 use super::{complain, load, print};
 use crate::FAILED;
 use crate::cli::Doctor;
-use crate::instance::{place, view};
+use crate::instance::{base, place, view};
 
 /// How grave a finding is. The gravest one is the exit status.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,7 +68,7 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
                     return Ok(FAILED);
                 }
             };
-            let placed = place(&policy, &plan)?;
+            let placed = place(&base()?, &policy, &plan)?;
             findings.add(
                 Verdict::Pass,
                 "policy",

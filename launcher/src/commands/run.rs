@@ -6,52 +6,72 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::{Context, Result, anyhow};
 use elements::process::exec::Start;
 use elements::{Errno, Instance};
-use policy::Policy;
 
-use super::{complain, load};
+use super::complain;
 use crate::cli::Run;
-use crate::instance::{Placed, place, view};
+use crate::instance::{self, Placed, Settings, view};
+use crate::remembered::Memory;
 use crate::{CANNOT_RUN, FAILED, NOT_FOUND, environment};
 
 /// Runs a program. Returns only where that fails.
 pub fn run(asked: &Run) -> Result<u8> {
-    let prepared = load(&asked.policy).and_then(|policy| {
-        let plan = policy::plan(&policy, false)?;
-        Ok((policy, plan))
-    });
-    let (policy, plan) = match prepared {
-        Ok(prepared) => prepared,
+    let text = match policy::read(&asked.policy) {
+        Ok(text) => text,
         Err(report) => {
             complain(&report);
             return Ok(FAILED);
         }
     };
-    let placed = place(&policy, &plan)?;
+    let base = instance::base()?;
+    let memory = Memory::of(&base, &asked.policy, &text);
+    let placed = match memory.recall() {
+        Some(placed) => placed,
+        None => {
+            let variables = |name: &str| std::env::var(name).ok();
+            let prepared = policy::parse_bytes(&asked.policy, &text, &variables).and_then(|policy| {
+                let plan = policy::plan(&policy, false)?;
+                Ok((policy, plan))
+            });
+            let (policy, plan) = match prepared {
+                Ok(prepared) => prepared,
+                Err(report) => {
+                    complain(&report);
+                    return Ok(FAILED);
+                }
+            };
+            let placed = instance::place(&base, &policy, &plan)?;
+            if let (false, Some(facts)) = (plan.is_private(), policy.host.facts()) {
+                memory.keep(&placed, facts);
+            }
+            placed
+        }
+    };
     if asked.verbose {
-        let mounts = plan.mount_count();
-        eprintln!("launcher: {}: {mounts} mounts, view in {}", policy.name, placed.dir.display());
+        let Settings { name, mounts, .. } = &placed.settings;
+        eprintln!("launcher: {name}: {mounts} mounts, view in {}", placed.dir.display());
         eprintln!("launcher: door: shim ({})", placed.shim().display());
     }
-    start(&policy, &placed, &asked.program)
+    start(&placed, &asked.program)
 }
 
 /// Becomes a program under a placed view.
-pub fn start(policy: &Policy, placed: &Placed, program: &[OsString]) -> Result<u8> {
+pub fn start(placed: &Placed, program: &[OsString]) -> Result<u8> {
+    let settings = &placed.settings;
     let instance = Instance::new(view(&placed.image)?, None);
     let strings = |list: &[OsString]| -> Result<Vec<CString>> {
         list.iter().map(|text| CString::new(text.as_bytes()).context("an argument holds NUL")).collect()
     };
     let argv = strings(program)?;
-    let envp = environment::variables(&policy.env);
+    let envp = environment::variables(&settings.env);
     let Some(name) = argv.first() else { return Err(anyhow!("no program is named")) };
-    if let Some(workdir) = &policy.workdir {
+    if let Some(workdir) = &settings.workdir {
         let path = CString::new(workdir.as_os_str().as_bytes()).context("workdir holds NUL")?;
         let entered = instance.chdir(path.as_ptr().cast());
         if let elements::Answer::Done(Err(errno)) = entered {
             return Err(anyhow!("cannot enter the workdir {}: {}", workdir.display(), words(errno)));
         }
     }
-    if policy.no_new_privs {
+    if settings.no_new_privs {
         rustix::thread::set_no_new_privs(true).context("cannot set no_new_privs")?;
     }
     let argv_pointers = pointers(&argv);

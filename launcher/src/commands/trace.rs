@@ -22,7 +22,7 @@ use super::explain::symbol;
 use super::{complain, load};
 use crate::FAILED;
 use crate::cli::Trace;
-use crate::instance::{Placed, place};
+use crate::instance::{Placed, base, place};
 
 /// How often the ring is looked at.
 const PERIOD: Duration = Duration::from_millis(2);
@@ -50,14 +50,14 @@ pub fn trace(asked: &Trace) -> Result<u8> {
         }
         None => Box::new(std::io::LineWriter::new(std::io::stderr())),
     };
-    let placed = place(&policy, &plan)?;
+    let placed = place(&base()?, &policy, &plan)?;
     let ring = make_ring(&placed)?;
     // SAFETY: this process has one thread.
     let child = unsafe { libc::fork() };
     let status = match child {
         -1 => Err(std::io::Error::last_os_error()).context("cannot start a process"),
         0 => {
-            let failed = super::run::start(&policy, &placed, &asked.program).unwrap_or_else(|error| {
+            let failed = super::run::start(&placed, &asked.program).unwrap_or_else(|error| {
                 eprintln!("launcher: {error:#}");
                 FAILED
             });

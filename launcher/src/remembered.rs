@@ -1,0 +1,73 @@
+//! What an earlier start has found out.
+//!
+//! To read a policy, check it and compile it takes longer than to start a small
+//! program. So a start leaves a record beside the instance: what it has asked
+//! of the host and of the environment, and what came of it. The next start of
+//! the same text asks the same again, and if all answers are the same it has
+//! its view. A record that is damaged, or that no longer holds, is as good as none.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use policy::Fact;
+use serde::{Deserialize, Serialize};
+
+use crate::instance::{self, Placed, RECORDS, Settings};
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    facts: Vec<Fact>,
+    /// The instance's directory, by its name.
+    dir: OsString,
+    settings: Settings,
+}
+
+/// Where the record of a policy is kept.
+pub struct Memory {
+    file: PathBuf,
+    base: PathBuf,
+}
+
+impl Memory {
+    /// The memory for a policy file with this text, for instances in `base`.
+    pub fn of(base: &Path, file: &Path, text: &[u8]) -> Memory {
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let mut hasher = blake3::Hasher::new();
+        for part in [file.as_os_str().as_bytes(), instance::SHIM_HASH.as_bytes(), text] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let name = hasher.finalize().to_hex();
+        let name = name.get(..32).unwrap_or(&name);
+        Memory { file: base.join(RECORDS).join(name), base: base.to_owned() }
+    }
+
+    /// The instance as an earlier start has placed it, if nothing has changed.
+    pub fn recall(&self) -> Option<Placed> {
+        let bytes = fs::read(&self.file).ok()?;
+        let record: Record = postcard::from_bytes(&bytes).ok()?;
+        let variables = |name: &str| std::env::var(name).ok();
+        if !record.facts.iter().all(|fact| fact.holds(&variables)) {
+            return None;
+        }
+        let dir = self.base.join(record.dir);
+        let image = fs::read(dir.join("view")).ok()?;
+        Some(Placed { dir, image, settings: record.settings })
+    }
+
+    /// Keeps what this start has found out. Errors are no concern of the
+    /// program that is being started.
+    pub fn keep(&self, placed: &Placed, facts: Vec<Fact>) {
+        let Some(dir) = placed.dir.file_name() else { return };
+        let record = Record { facts, dir: dir.to_owned(), settings: placed.settings.clone() };
+        let Ok(bytes) = postcard::to_allocvec(&record) else { return };
+        let name = format!("draft-{}-{}", std::process::id(), instance::start_time());
+        let draft = self.file.with_file_name(name);
+        let _ = fs::create_dir_all(self.base.join(RECORDS));
+        if instance::write(&draft, &bytes, 0o400).and_then(|()| Ok(fs::rename(&draft, &self.file)?)).is_err() {
+            let _ = fs::remove_file(&draft);
+        }
+    }
+}
