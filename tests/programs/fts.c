@@ -19,6 +19,8 @@ struct rule {
 
 static const char *kinds[] = {"?", "D", "DC", "DEFAULT", "DNR", "DOT", "DP", "ERR", "F", "INIT", "NS", "NSOK", "SL", "SLNONE", "W"};
 static const char *app;
+/* Whether the walk is deeper than getcwd(3) can say in a view. */
+static int too_deep;
 
 static int by_name(const FTSENT **a, const FTSENT **b) { return strcmp((*a)->fts_name, (*b)->fts_name); }
 static int backwards(const FTSENT **a, const FTSENT **b) { return by_name(b, a); }
@@ -47,6 +49,8 @@ static const char *shorten(const char *path) {
 
 static const char *where(void) {
 	static char buf[65536];
+	if (too_deep)
+		return "depth";
 	return getcwd(buf, sizeof buf) ? shorten(buf) : strerrorname_np(errno);
 }
 
@@ -144,6 +148,7 @@ static void deep(char *top, int levels) {
 	close(creat("bottom", 0666));
 	if (chdir(app))
 		exit(65);
+	too_deep = 1;
 	walk("deep", ROOTS(top), FTS_PHYSICAL, by_name, 0, NULL);
 	walk("deep", ROOTS(top), FTS_PHYSICAL, by_name, 1, NULL);
 	walk("deep", ROOTS(top), FTS_PHYSICAL | FTS_NOSTAT, by_name, 2, NULL);

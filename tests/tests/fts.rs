@@ -9,16 +9,16 @@ use tests::{
     Mount, World, assert_same, feed, is_root, link, program, read_only, read_write, transcript, write,
 };
 
-/// `w/only` and `x/y/z` are nowhere on the host; `sys` is on a device of its own.
+/// `w/only` and `x/y/z` are nowhere on the host; `sys` is another device.
 const MOUNTS: &[Mount] = &[
     read_write("w", "data"),
     read_only("r", "fixed"),
     read_only("etc/one.conf", "conf"),
     read_only("w/sub/nested", "nested"),
-    read_only("w/only", "nested"),
-    read_only("x/y/z", "nested"),
+    read_only("w/only", "only"),
+    read_only("x/y/z", "lone"),
     read_only("sys", "elsewhere"),
-    read_only("w/sys", "elsewhere"),
+    read_only("w/sys", "elsewhere-too"),
 ];
 
 fn fill(dir: &Path) {
@@ -37,8 +37,11 @@ fn fill(dir: &Path) {
         set.expect("our own directory");
     }
     write(host.join("fixed/file"), "fixed\n");
-    write(host.join("nested/inner"), "inner\n");
-    write(host.join("nested/more/innermost"), "innermost\n");
+    // Each mount has a source of its own: what is mounted twice has one app path.
+    for mounted in ["nested", "only", "lone"] {
+        write(host.join(mounted).join("inner"), "inner\n");
+        write(host.join(mounted).join("more/innermost"), "innermost\n");
+    }
     write(host.join("conf"), "conf\n");
     let links = [
         ("file", "link"),
@@ -59,6 +62,7 @@ fn fill(dir: &Path) {
     }
     link("../w/file", host.join("fixed/link"));
     link("/proc/sys/fs/epoll", host.join("elsewhere"));
+    link("/proc/sys/fs/inotify", host.join("elsewhere-too"));
     fs::create_dir_all(dir.join("home")).expect("a fresh tree");
 }
 
