@@ -21,6 +21,7 @@ use crate::real;
 mod children;
 mod entry;
 mod look;
+mod path;
 mod step;
 mod tree;
 

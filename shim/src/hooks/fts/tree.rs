@@ -1,9 +1,8 @@
 //! A walk as a whole: glibc's `FTS`.
 //!
-//! It has one path, which all its entries share and which grows as it must;
-//! and it knows by what ways to go about in the tree without being led astray
-//! by somebody who moves directories meanwhile: each that is entered must
-//! still be the one that was looked at.
+//! It knows by what ways to go about in the tree without being led astray by
+//! somebody who moves directories meanwhile: each that is entered must still
+//! be the one that was looked at.
 
 use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
@@ -30,9 +29,6 @@ pub const FTS_OPTIONMASK: c_int = 0xff;
 pub const FTS_NAMEONLY: c_int = 0x100;
 pub const FTS_STOP: c_int = 0x200;
 
-/// What the path grows by at least.
-const SPARE: usize = 256;
-
 unsafe extern "C" {
     fn qsort(base: *mut c_void, count: size_t, size: size_t, compare: Compare);
 }
@@ -50,11 +46,11 @@ pub struct Fts {
     array: Cell<*mut Entry>,
     /// The device of the root that the walk is below.
     pub dev: Cell<dev_t>,
-    path: Cell<*mut c_char>,
+    pub(super) path: Cell<*mut c_char>,
     /// The working directory at the start, unless the walk keeps to it.
     rfd: Cell<c_int>,
     /// The room of the path.
-    pathlen: Cell<c_int>,
+    pub(super) pathlen: Cell<c_int>,
     /// The room of the array.
     nitems: Cell<c_int>,
     pub compare: Option<Compare>,
@@ -214,86 +210,6 @@ impl Fts {
         let entered = self.enter(entry, fd);
         kernel::close(fd);
         entered
-    }
-
-    /// Begins with a root: its path is the tree's, its name only the last of it.
-    pub fn load(&self, root: Entry) -> Entry {
-        let name = root.name_bytes();
-        let len = name.len() - 1;
-        self.write_path(0, name);
-        let slash = name.iter().rposition(|byte| *byte == b'/');
-        let base = slash.filter(|_| len != 1).map_or(0, |slash| slash + 1);
-        root.pathlen.set(len as u16);
-        root.cut_name(base);
-        root.accpath.set(self.path.get());
-        root.path.set(self.path.get());
-        self.dev.set(root.dev.get());
-        root
-    }
-
-    /// Where the slash goes that follows a directory's path.
-    pub fn end_of(&self, entry: Entry) -> usize {
-        let len = usize::from(entry.pathlen.get());
-        // SAFETY: within the path.
-        let last = unsafe { *self.path.get().add(len.saturating_sub(1)) };
-        if last == b'/'.cast_signed() { len.saturating_sub(1) } else { len }
-    }
-
-    /// Makes the path that of an entry below another.
-    pub fn named(&self, entry: Entry) -> Entry {
-        let end = entry.parent.get().map_or(0, |parent| self.end_of(parent));
-        self.write_path(end, b"/");
-        self.write_path(end + 1, entry.name_bytes());
-        entry
-    }
-
-    /// Writes to the path. All of its entries' paths have been made room for.
-    pub fn write_path(&self, at: usize, bytes: &[u8]) {
-        if at + bytes.len() <= self.pathlen.get() as usize {
-            // SAFETY: there is that much room, and a name is not in the path.
-            unsafe {
-                core::ptr::copy_nonoverlapping(bytes.as_ptr(), self.path.get().add(at).cast(), bytes.len());
-            }
-        }
-    }
-
-    /// Sees to it that a name that begins at `start` has room in the path.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`, `ENAMETOOLONG`
-    pub fn make_room(&self, start: usize, len: usize, unseen: Option<Entry>) -> Result<(), Errno> {
-        let enough = start + len < self.pathlen.get() as usize;
-        if enough { Ok(()) } else { self.grow(start + len + 1, unseen) }
-    }
-
-    /// Grows the path, and puts its new place into all entries: those above
-    /// and after the one that the walk is at, and `unseen` ones.
-    fn grow(&self, more: usize, unseen: Option<Entry>) -> Result<(), Errno> {
-        let room = self.pathlen.get() as usize + more + SPARE;
-        // The lengths in an entry have sixteen bits.
-        if room >= usize::from(u16::MAX) {
-            return Err(Errno::ENAMETOOLONG);
-        }
-        let old = self.path.get();
-        // SAFETY: memory of realloc's, or null.
-        let new = unsafe { realloc(old.cast(), room) }.cast::<c_char>();
-        if new.is_null() {
-            return Err(Errno(libc::ENOMEM));
-        }
-        self.path.set(new);
-        self.pathlen.set(room as c_int);
-        if new != old {
-            let about =
-                core::iter::successors(self.cur.get(), |entry| entry.link.get().or(entry.parent.get()));
-            for entry in entry::each(unseen).chain(about) {
-                if entry.accpath.get() == entry.path.get() {
-                    entry.accpath.set(new);
-                }
-                entry.path.set(new);
-            }
-        }
-        Ok(())
     }
 
     /// Puts a list into the program's order, if it has one.
