@@ -105,6 +105,12 @@ macro_rules! for_each_hook {
             walk "ftw(3)" fn ftw [ftw64] (path: *const c_char, visit: unsafe extern "C" fn(*const c_char, *const stat, c_int) -> c_int, descriptors: c_int) -> c_int;
             walk "nftw(3)" fn nftw [nftw64] (path: *const c_char, visit: unsafe extern "C" fn(*const c_char, *const stat, c_int, *mut Ftw) -> c_int, descriptors: c_int, flags: c_int) -> c_int;
 
+            fts "fts(3)" fn fts_open [fts64_open] (paths: *const *const c_char, options: c_int, compare: Option<unsafe extern "C" fn(*const c_void, *const c_void) -> c_int>) -> *mut Fts;
+            fts "fts(3)" fn fts_read [fts64_read] (tree: *mut Fts) -> *mut Ftsent;
+            fts "fts(3)" fn fts_children [fts64_children] (tree: *mut Fts, options: c_int) -> *mut Ftsent;
+            fts "fts(3)" fn fts_set [fts64_set] (tree: *mut Fts, entry: *mut Ftsent, instruction: c_int) -> c_int;
+            fts "fts(3)" fn fts_close [fts64_close] (tree: *mut Fts) -> c_int;
+
             temp "mkstemp(3)" fn mkstemp [mkstemp64] (template: *mut c_char) -> c_int;
             temp "mkstemp(3)" fn mkostemp [mkostemp64] (template: *mut c_char, flags: c_int) -> c_int;
             temp "mkstemp(3)" fn mkstemps [mkstemps64] (template: *mut c_char, suffix: c_int) -> c_int;

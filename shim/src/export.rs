@@ -6,6 +6,7 @@
 
 use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 
+use crate::hooks::fts::{Fts, Ftsent};
 use crate::hooks::glob::Glob;
 use crate::hooks::walk::Ftw;
 use libc::{

@@ -8,6 +8,7 @@ pub mod cwd;
 pub mod descriptor;
 pub mod dir;
 pub mod exec;
+pub mod fts;
 pub mod glob;
 pub mod load;
 pub mod open;
