@@ -9,12 +9,23 @@ fn main() {
     let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     std::fs::write(format!("{out}/libc.a"), b"!<arch>\n").expect("OUT_DIR is writable");
     println!("cargo::rustc-link-search=native={out}");
+    println!("cargo::rerun-if-changed=layout.ld");
+    let layout = std::env::current_dir().expect("cargo enters the package").join("layout.ld");
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-T,{}", layout.display());
     // Bound at load, so that no hook ever runs the lazy resolver; never
     // unloaded, since a thread may be in it; both hash tables, since libcs
     // older than 2006 know only the first.
-    for arg in
-        ["-nostdlib", "-Wl,-z,now", "-Wl,-z,nodelete", "-Wl,--hash-style=both", "-Wl,-soname,libshim.so"]
-    {
+    // Two segments, not four: each costs every process a mapping at its start.
+    for arg in [
+        "-nostdlib",
+        "-Wl,-z,now",
+        "-Wl,-z,nodelete",
+        "-Wl,-z,norelro",
+        "-Wl,--no-rosegment",
+        "-Wl,-z,separate-loadable-segments",
+        "-Wl,--hash-style=both",
+        "-Wl,-soname,libshim.so",
+    ] {
         println!("cargo::rustc-cdylib-link-arg={arg}");
     }
 }

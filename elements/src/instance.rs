@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use view::View;
 
 use crate::errno::Errno;
-use crate::files::MAX_PATH;
+use crate::files::{MAX_PATH, Text};
 use crate::kernel;
 use crate::shared::{self, Shared};
 use crate::trace::{self, Ring};
@@ -25,8 +25,7 @@ pub struct Instance<'v> {
     pub shared: Option<&'v Shared>,
     /// Where calls are told of, if they are.
     pub ring: Option<&'v Ring>,
-    dir: [u8; MAX_PATH],
-    dir_len: usize,
+    dir: &'v [u8],
 }
 
 /// Why a process could not attach to its instance.
@@ -41,12 +40,12 @@ pub enum AttachError {
 impl<'v> Instance<'v> {
     /// An instance of a view that the caller holds, without a directory.
     pub fn new(view: View<'v>, shared: Option<&'v Shared>) -> Instance<'v> {
-        Instance { view, shared, ring: None, dir: [0; MAX_PATH], dir_len: 0 }
+        Instance { view, shared, ring: None, dir: &[] }
     }
 
     /// The instance's directory on the host.
     pub fn dir(&self) -> &[u8] {
-        self.dir.get(..self.dir_len).unwrap_or(&[])
+        self.dir
     }
 
     /// Whether every decision is to be reported.
@@ -65,7 +64,10 @@ struct Cell(UnsafeCell<MaybeUninit<Instance<'static>>>);
 // SAFETY: written once, before STATE says ATTACHED; only read after that.
 unsafe impl Sync for Cell {}
 
+// What a start touches lies together, in pages that ld.so has written to already.
+#[unsafe(link_section = ".data.start")]
 static STATE: AtomicU32 = AtomicU32::new(UNATTACHED);
+#[unsafe(link_section = ".data.start")]
 static INSTANCE: Cell = Cell(UnsafeCell::new(MaybeUninit::uninit()));
 
 /// The instance that this process has attached to.
@@ -81,74 +83,89 @@ pub fn attached() -> Option<&'static Instance<'static>> {
 
 /// Attaches to the instance whose directory is `dir` (a host path).
 ///
-/// Makes four system calls, and a few more for the shared page. A second call,
-/// or one that comes while another is at work, changes nothing.
+/// Makes five system calls. A second call, or one that comes while another is
+/// at work, changes nothing.
 ///
 /// # Errors
 ///
 /// The file that could not be mapped, and why. The process is then not covered.
-pub fn attach(dir: &[u8]) -> Result<(), AttachError> {
+#[unsafe(link_section = ".text.start")]
+pub fn attach(dir: &'static [u8]) -> Result<(), AttachError> {
     if STATE.compare_exchange(UNATTACHED, ATTACHING, Ordering::AcqRel, Ordering::Acquire).is_err() {
         return Ok(());
     }
-    let fail = |error| {
-        STATE.store(UNATTACHED, Ordering::Release);
-        Err(error)
+    let attached = map_instance(dir);
+    match attached {
+        Ok(instance) => {
+            // SAFETY: STATE keeps all others away until it says ATTACHED.
+            unsafe { (*INSTANCE.0.get()).write(instance) };
+            STATE.store(ATTACHED, Ordering::Release);
+            Ok(())
+        }
+        Err(error) => {
+            STATE.store(UNATTACHED, Ordering::Release);
+            Err(error)
+        }
+    }
+}
+
+/// The file of the view: first what the processes share, then the image.
+pub const VIEW: &str = "view";
+
+#[unsafe(link_section = ".text.start")]
+fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
+    let file = |errno| AttachError::File(VIEW, errno);
+    let (address, len, writable) = match map(dir, VIEW, libc::O_RDWR) {
+        Ok((address, len)) => (address, len, true),
+        // Another user's process has no part in what is shared.
+        Err(Errno::EACCES) => {
+            let (address, len) = map(dir, VIEW, libc::O_RDONLY).map_err(file)?;
+            (address, len, false)
+        }
+        Err(errno) => return Err(file(errno)),
     };
-    let mut path = [0_u8; MAX_PATH];
-    let bytes = match map(dir, b"/view\0", &mut path, libc::O_RDONLY, None) {
-        // SAFETY: the mapping is as long as said, is never unmapped, and the
-        // launcher never changes a view that it has put in place.
-        Ok((address, len)) => unsafe { core::slice::from_raw_parts(address as *const u8, len) },
-        Err(errno) => return fail(AttachError::File("view", errno)),
+    if len < shared::LEN {
+        return Err(AttachError::Image(view::Malformed("the file is too short")));
+    }
+    if writable {
+        // SAFETY: a fresh mapping of ours, whose image is only read.
+        let _ = unsafe { kernel::protect(address + shared::LEN, len - shared::LEN) };
+    }
+    // SAFETY: the mapping is as long as said, is never unmapped, and the
+    // launcher never changes a view that it has put in place.
+    let image = unsafe {
+        core::slice::from_raw_parts((address + shared::LEN) as *const u8, len - shared::LEN)
     };
-    let view = match View::from_bytes(bytes) {
-        Ok(view) => view,
-        Err(error) => return fail(AttachError::Image(error)),
-    };
-    let shared = match map(dir, b"/shared\0", &mut path, libc::O_RDWR, Some(shared::LEN)) {
-        // SAFETY: the mapping is long enough, aligned to a page, never
-        // unmapped, and holds atomics, for which any bytes will do.
-        Ok((address, _)) => Some(unsafe { &*(address as *const Shared) }),
-        Err(_) => None,
-    };
+    let view = View::from_bytes(image).map_err(AttachError::Image)?;
+    // SAFETY: the mapping is long enough, aligned to a page, never unmapped,
+    // and holds atomics, for which any bytes will do.
+    let shared = writable.then(|| unsafe { &*(address as *const Shared) });
     let mut instance = Instance::new(view, shared);
+    instance.dir = dir;
     if instance.traces()
-        && let Ok((address, _)) = map(dir, b"/trace\0", &mut path, libc::O_RDWR, Some(trace::LEN))
+        && let Ok((address, len)) = map(dir, "trace", libc::O_RDWR)
+        && len >= trace::LEN
     {
-        // SAFETY: as for the shared page.
+        // SAFETY: as for the shared words.
         instance.ring = Some(unsafe { &*(address as *const Ring) });
     }
-    if let (Some(to), Some(from)) = (instance.dir.get_mut(..dir.len()), path.get(..dir.len())) {
-        to.copy_from_slice(from);
-        instance.dir_len = dir.len();
-    }
-    // SAFETY: STATE keeps all others away until it says ATTACHED.
-    unsafe { (*INSTANCE.0.get()).write(instance) };
-    STATE.store(ATTACHED, Ordering::Release);
     if let Some(shared) = shared {
         shared.check_in();
     }
-    Ok(())
+    Ok(instance)
 }
 
-fn map(
-    dir: &[u8],
-    name: &[u8],
-    path: &mut [u8; MAX_PATH],
-    flags: i32,
-    len: Option<usize>,
-) -> Result<(usize, usize), Errno> {
-    let end = dir.len() + name.len();
-    path.get_mut(..dir.len()).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(dir);
-    path.get_mut(dir.len()..end).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(name);
+/// Maps a file of the instance's directory. Gives address and length.
+#[unsafe(link_section = ".text.start")]
+fn map(dir: &[u8], name: &str, flags: i32) -> Result<(usize, usize), Errno> {
+    let mut path = Text::<MAX_PATH>::new();
+    path.push(dir)?;
+    path.push(b"/")?;
+    path.push(name.as_bytes())?;
     let file = kernel::openat(kernel::AT_FDCWD, path.as_ptr(), flags | libc::O_CLOEXEC, 0)?;
-    let len = match len {
-        Some(len) => Ok(len),
-        None => kernel::lseek(file, 0, libc::SEEK_END),
-    };
     let write = if flags == libc::O_RDWR { libc::PROT_WRITE } else { 0 };
-    let mapped = len.and_then(|len| Ok((kernel::map_file(file, len, libc::PROT_READ | write)?, len)));
+    let mapped = kernel::lseek(file, 0, libc::SEEK_END)
+        .and_then(|len| Ok((kernel::map_file(file, len, libc::PROT_READ | write)?, len)));
     kernel::close(file);
     mapped
 }

@@ -1,7 +1,7 @@
 //! The instance's shared page: what its processes tell each other.
 //!
-//! A small file that every process of the instance maps for reading and
-//! writing. It holds plain atomics only, so a process may die at any point
+//! The first pages of the view's file, which every process of the instance
+//! maps for reading and writing. They hold plain atomics only, so a process may die at any point
 //! without leaving it in a state that another trips over. All zeros is the
 //! right state to begin with.
 //!
@@ -14,7 +14,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// How many bytes of the file are mapped.
+/// How many bytes it takes; the view's image follows.
 pub const LEN: usize = 64 * 1024;
 
 const DIRECTORIES: usize = 4096;

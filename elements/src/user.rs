@@ -19,12 +19,16 @@ const RANGES: usize = 64;
 static PAGES: [AtomicUsize; SEEN] = [const { AtomicUsize::new(0) }; SEEN];
 
 /// Ranges that stay readable for as long as the process runs: start and end.
+#[unsafe(link_section = ".data.objects")]
 static KNOWN: [(AtomicUsize, AtomicUsize); RANGES] =
     [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; RANGES];
+#[unsafe(link_section = ".data.start")]
 static KNOWN_COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Where libc keeps the end of the heap, and where the heap began.
+#[unsafe(link_section = ".data.start")]
 static BREAK: AtomicPtr<AtomicUsize> = AtomicPtr::new(core::ptr::null_mut());
+#[unsafe(link_section = ".data.start")]
 static HEAP: AtomicUsize = AtomicUsize::new(0);
 
 /// Tells of a range that stays readable. More than fit are asked about instead.

@@ -8,12 +8,14 @@
 //! its own.
 
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use elements::instance::VIEW;
+use elements::shared;
 use policy::{Env, Plan, Policy};
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +78,7 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan) -> Result<Placed> {
     }
     let dir = base.join(name);
     let image = plan.image(&dir);
-    if !dir.join("view").exists() {
+    if !dir.join(VIEW).exists() {
         make(base, &dir, plan, &image)
             .with_context(|| format!("cannot make the instance's directory {}", dir.display()))?;
         forget_stale(base, &dir);
@@ -249,8 +251,9 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
             .with_context(|| format!("cannot set the permissions of {}", path.display()))?;
     }
     fs::hard_link(shim_file(base), draft.join("shim.so")).context("cannot link the shim")?;
-    write(&draft.join("shared"), &[0; elements::shared::LEN], 0o600)?;
-    write(&draft.join("view"), image, 0o444)
+    // Others read it: a process of the application that runs as another user.
+    let view = [&[0; shared::LEN], image].concat();
+    write(&draft.join(VIEW), &view, 0o644)
 }
 
 /// Takes away directories that no process has mapped, and old records. Errors are no concern
@@ -258,7 +261,7 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
 fn forget_stale(base: &Path, current: &Path) {
     let Ok(entries) = fs::read_dir(base) else { return };
     let dirs: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| path.join("view").exists()).collect();
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.join(VIEW).exists()).collect();
     if dirs.len() <= MANY {
         return;
     }
@@ -268,7 +271,7 @@ fn forget_stale(base: &Path, current: &Path) {
     }
     let now = i64::try_from(start_time() / 1_000_000_000).unwrap_or(i64::MAX);
     for dir in dirs {
-        let view = dir.join("view");
+        let view = dir.join(VIEW);
         let name = view.as_os_str().as_bytes();
         let used = mapped.iter().any(|maps| maps.windows(name.len()).any(|window| window == name));
         let young = fs::metadata(&dir).is_ok_and(|about| now - about.mtime() < A_DAY);
@@ -282,6 +285,19 @@ fn forget_stale(base: &Path, current: &Path) {
             let _ = fs::remove_file(record.path());
         }
     }
+}
+
+/// The image in the directory of an instance that has been placed.
+///
+/// # Errors
+///
+/// Those of reading a file.
+pub fn read_image(dir: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = fs::File::open(dir.join(VIEW))?;
+    file.seek(SeekFrom::Start(shared::LEN as u64))?;
+    let mut image = Vec::new();
+    file.read_to_end(&mut image)?;
+    Ok(image)
 }
 
 /// The view in an image that this process has made itself.

@@ -53,7 +53,7 @@ impl Memory {
             return None;
         }
         let dir = self.base.join(record.dir);
-        let image = fs::read(dir.join("view")).ok()?;
+        let image = instance::read_image(&dir).ok()?;
         Some(Placed { dir, image, settings: record.settings })
     }
 

@@ -67,7 +67,7 @@ pub struct Plan {
 }
 
 /// Bumped when the layout of an instance's directory changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
     let mut bits = 0;

@@ -22,6 +22,7 @@ mod allocate;
 mod answer;
 mod export;
 mod hooks;
+mod late;
 mod next;
 mod start;
 

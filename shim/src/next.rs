@@ -14,9 +14,13 @@ mod elf;
 /// How many objects after ours are searched: libc is among the first few.
 const OBJECTS: usize = 128;
 
-static BASES: [AtomicUsize; OBJECTS] = [const { AtomicUsize::new(0) }; OBJECTS];
-static DYNAMICS: [AtomicUsize; OBJECTS] = [const { AtomicUsize::new(0) }; OBJECTS];
+/// Their bases and dynamic sections.
+#[unsafe(link_section = ".data.objects")]
+static LOADED: [(AtomicUsize, AtomicUsize); OBJECTS] =
+    [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; OBJECTS];
+#[unsafe(link_section = ".data.start")]
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+#[unsafe(link_section = ".data.start")]
 static OWN_NAME: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" {
@@ -32,6 +36,7 @@ pub fn read_objects() {
     unsafe { dl_iterate_phdr(visit, core::ptr::null_mut()) };
 }
 
+#[unsafe(link_section = ".text.start")]
 unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
     // SAFETY: libc gives a valid struct, and its program headers are mapped.
     let (info, headers) = unsafe {
@@ -68,7 +73,7 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_vo
         OWN_NAME.store(info.dlpi_name as usize, Ordering::Release);
     } else if OWN_NAME.load(Ordering::Acquire) != 0 && dynamic != 0 {
         let slot = COUNT.fetch_add(1, Ordering::AcqRel);
-        if let (Some(to_base), Some(to_dynamic)) = (BASES.get(slot), DYNAMICS.get(slot)) {
+        if let Some((to_base, to_dynamic)) = LOADED.get(slot) {
             to_base.store(base, Ordering::Relaxed);
             to_dynamic.store(dynamic, Ordering::Release);
         }
@@ -88,9 +93,10 @@ pub fn own_path() -> &'static [u8] {
 }
 
 /// The address of the first definition of `name` after ours.
+#[unsafe(link_section = ".text.start")]
 pub fn find(name: &[u8]) -> Option<usize> {
     let count = COUNT.load(Ordering::Acquire).min(OBJECTS);
-    for (base, dynamic) in BASES.iter().zip(&DYNAMICS).take(count) {
+    for (base, dynamic) in LOADED.iter().take(count) {
         let (base, dynamic) = (base.load(Ordering::Relaxed), dynamic.load(Ordering::Acquire));
         if dynamic != 0 {
             // SAFETY: both are as ld.so gave them for a loaded object.

@@ -22,7 +22,7 @@ pub fn instance() -> &'static Instance<'static> {
     }
 }
 
-#[cold]
+#[unsafe(link_section = ".text.start")]
 #[inline(never)]
 fn attach() -> &'static Instance<'static> {
     next::read_objects();
@@ -60,6 +60,7 @@ fn attach() -> &'static Instance<'static> {
     }
 }
 
+#[cold]
 fn refuse(dir: &[u8], name: &[u8], reason: &[u8]) -> ! {
     say(b"launcher: the program is not started: it would run outside its view\n  cannot map ");
     say(dir);
@@ -92,6 +93,7 @@ unsafe extern "C" {
     static mut environ: *mut *mut c_char;
 }
 
+#[unsafe(link_section = ".text.start")]
 extern "C" fn constructor(_: c_int, _: *mut *mut c_char, _: *mut *mut c_char) {
     instance();
     // SAFETY: libc has set `environ` before it runs constructors, and no
@@ -114,6 +116,7 @@ extern "C" fn constructor(_: c_int, _: *mut *mut c_char, _: *mut *mut c_char) {
 /// # Safety
 ///
 /// `list` is an environment that nobody else uses yet.
+#[unsafe(link_section = ".text.start")]
 unsafe fn hide_preload(list: *mut *mut c_char) -> usize {
     let mut top = list as usize;
     if list.is_null() {
@@ -153,6 +156,7 @@ unsafe fn hide_preload(list: *mut *mut c_char) -> usize {
 }
 
 /// glibc keeps the program break in a variable with this name; musl has none.
+#[unsafe(link_section = ".text.start")]
 fn note_heap() {
     if let Some(address) = next::find(b"__curbrk") {
         // SAFETY: glibc's variable lives as long as the process, and an

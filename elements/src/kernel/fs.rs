@@ -46,6 +46,20 @@ pub fn close(file: i32) {
     let _ = unsafe { syscall(libc::SYS_close, [fd(file), 0, 0, 0, 0, 0]) };
 }
 
+/// pipe2(2). Fills in the end to read from and the end to write to.
+pub fn pipe2(ends: &mut [i32; 2], flags: i32) -> Result<(), Errno> {
+    // SAFETY: the kernel writes two descriptors.
+    unsafe { syscall(libc::SYS_pipe2, [ends.as_mut_ptr() as usize, flags as usize, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// fcntl(2) with `F_SETFD`
+pub fn set_close_on_exec(file: i32, close: bool) -> Result<(), Errno> {
+    let flags = if close { libc::FD_CLOEXEC } else { 0 };
+    // SAFETY: numbers only.
+    unsafe { syscall(libc::SYS_fcntl, [file as usize, libc::F_SETFD as usize, flags as usize, 0, 0, 0]) }
+        .map(|_| ())
+}
+
 /// read(2), all that fits.
 pub fn read(file: i32, buf: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes no more than the slice's length.

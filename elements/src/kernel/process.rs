@@ -28,13 +28,21 @@ pub fn getegid() -> u32 {
 }
 
 /// mmap(2) of a file from its start, shared. Gives the address.
-///
-/// A shared mapping of a file that nobody may write is as good as a private
-/// one, and costs the process no memory of its own.
 pub fn map_file(file: i32, len: usize, protection: i32) -> Result<usize, Errno> {
     let args = [0, len, protection as usize, libc::MAP_SHARED as usize, file as usize, 0];
     // SAFETY: the kernel picks a free range, so nothing that is mapped changes.
     unsafe { syscall(libc::SYS_mmap, args) }
+}
+
+/// mprotect(2): takes the right to write away from pages.
+///
+/// # Safety
+///
+/// They are the caller's own mapping, and nobody writes there.
+pub unsafe fn protect(address: usize, len: usize) -> Result<(), Errno> {
+    let args = [address, len, libc::PROT_READ as usize, 0, 0, 0];
+    // SAFETY: the caller's promise.
+    unsafe { syscall(libc::SYS_mprotect, args) }.map(|_| ())
 }
 
 /// mmap(2) of fresh private memory. Gives the address.

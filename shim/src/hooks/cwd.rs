@@ -6,6 +6,7 @@ use elements::Errno;
 use elements::files::{MAX_PATH, Scratch};
 use libc::size_t;
 
+use crate::late;
 use crate::allocate::malloc;
 use crate::answer::{finish, finish_int, returned};
 use crate::start::instance;
@@ -99,7 +100,7 @@ pub unsafe fn get_current_dir_name() -> *mut c_char {
     let mut there = core::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: PWD is believed where it names the directory that "." names.
     unsafe {
-        let pwd = libc::getenv(c"PWD".as_ptr());
+        let pwd = late::getenv(c"PWD".as_ptr());
         if !pwd.is_null()
             && *pwd != 0
             && super::stat::stat(c".".as_ptr(), here.as_mut_ptr()) == 0

@@ -7,6 +7,7 @@ use elements::kernel::AT_FDCWD;
 use elements::process::exec::Start;
 use elements::{Errno, user};
 
+use crate::late;
 use crate::answer::{returned, set_errno};
 use crate::next;
 use crate::start::instance;
@@ -121,7 +122,7 @@ pub fn search(
     }
     // SAFETY: what getenv(3) gives is a string.
     let path = unsafe {
-        let path = libc::getenv(c"PATH".as_ptr());
+        let path = late::getenv(c"PATH".as_ptr());
         if path.is_null() { DEFAULT } else { CStr::from_ptr(path).to_bytes() }
     };
     let mut denied = false;

@@ -8,11 +8,7 @@ use libc::{dirent64, size_t};
 use super::dir;
 use crate::allocate::{free, malloc, realloc};
 use crate::answer::returned;
-use crate::{next, real};
-
-unsafe extern "C" {
-    fn qsort(base: *mut c_void, count: size_t, size: size_t, compare: Compare);
-}
+use crate::{late, next, real};
 
 type Compare = unsafe extern "C" fn(*const c_void, *const c_void) -> c_int;
 type Select = Option<unsafe extern "C" fn(*const dirent64) -> c_int>;
@@ -102,7 +98,7 @@ unsafe fn scan(
         if let Some(compare) = compare
             && count > 0
         {
-            qsort(entries.cast(), count, size_of::<*mut dirent64>(), compare);
+            late::qsort(entries.cast(), count, size_of::<*mut dirent64>(), compare);
         }
         crate::answer::set_errno(Errno(before));
         *list = entries;

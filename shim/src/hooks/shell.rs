@@ -6,13 +6,13 @@
 use core::ffi::{c_char, c_int, c_void};
 use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
-use elements::Errno;
+use elements::{Errno, kernel};
 use libc::pid_t;
 
 use super::exec::environment;
 use super::{actions, spawn};
 use crate::answer::{returned, set_errno};
-use crate::real;
+use crate::{late, real};
 
 const SHELL: *const c_char = c"/bin/sh".as_ptr();
 
@@ -92,12 +92,12 @@ impl Ignoring {
                 let mut ignore: libc::sigaction = core::mem::zeroed();
                 ignore.sa_sigaction = libc::SIG_IGN;
                 let old = if first { slot.0.get().cast() } else { core::ptr::null_mut() };
-                libc::sigaction(signal, &raw const ignore, old);
+                late::sigaction(signal, &raw const ignore, old);
             }
             let mut child: libc::sigset_t = core::mem::zeroed();
-            libc::sigaddset(&raw mut child, libc::SIGCHLD);
+            late::sigaddset(&raw mut child, libc::SIGCHLD);
             let mut mask: libc::sigset_t = core::mem::zeroed();
-            libc::sigprocmask(libc::SIG_BLOCK, &raw const child, &raw mut mask);
+            late::sigprocmask(libc::SIG_BLOCK, &raw const child, &raw mut mask);
             Ignoring { mask }
         }
     }
@@ -109,10 +109,10 @@ impl Drop for Ignoring {
         unsafe {
             if CALLS.fetch_sub(1, Ordering::AcqRel) == 1 {
                 for (signal, slot) in IGNORED.into_iter().zip(&OLD) {
-                    libc::sigaction(signal, slot.0.get().cast(), core::ptr::null_mut());
+                    late::sigaction(signal, slot.0.get().cast(), core::ptr::null_mut());
                 }
             }
-            libc::sigprocmask(libc::SIG_SETMASK, &raw const self.mask, core::ptr::null_mut());
+            late::sigprocmask(libc::SIG_SETMASK, &raw const self.mask, core::ptr::null_mut());
         }
     }
 }
@@ -124,7 +124,7 @@ impl Attributes {
     fn new() -> Attributes {
         let mut attributes = core::mem::MaybeUninit::uninit();
         // SAFETY: initialises the struct.
-        unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) };
+        unsafe { late::posix_spawnattr_init(attributes.as_mut_ptr()) };
         Attributes(attributes)
     }
 
@@ -134,14 +134,14 @@ impl Attributes {
             let mut reset: libc::sigset_t = core::mem::zeroed();
             for (signal, slot) in IGNORED.into_iter().zip(&OLD) {
                 if (*slot.0.get()).assume_init_ref().sa_sigaction != libc::SIG_IGN {
-                    libc::sigaddset(&raw mut reset, signal);
+                    late::sigaddset(&raw mut reset, signal);
                 }
             }
             let attributes = self.0.as_mut_ptr();
-            libc::posix_spawnattr_setsigmask(attributes, &raw const running.mask);
-            libc::posix_spawnattr_setsigdefault(attributes, &raw const reset);
+            late::posix_spawnattr_setsigmask(attributes, &raw const running.mask);
+            late::posix_spawnattr_setsigdefault(attributes, &raw const reset);
             let flags = libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
-            libc::posix_spawnattr_setflags(attributes, flags as libc::c_short);
+            late::posix_spawnattr_setflags(attributes, flags as libc::c_short);
         }
     }
 
@@ -153,7 +153,7 @@ impl Attributes {
 impl Drop for Attributes {
     fn drop(&mut self) {
         // SAFETY: initialised in `new`.
-        unsafe { libc::posix_spawnattr_destroy(self.0.as_mut_ptr()) };
+        unsafe { late::posix_spawnattr_destroy(self.0.as_mut_ptr()) };
     }
 }
 
@@ -201,9 +201,7 @@ fn pipe_to(
     let mut ends = [0; 2];
     // SAFETY: the calls are those of popen(3), on descriptors that are ours.
     unsafe {
-        if libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) < 0 {
-            return Err(last());
-        }
+        kernel::pipe2(&mut ends, libc::O_CLOEXEC)?;
         let [read, write] = ends;
         let (ours, theirs, standard) = if reads { (read, write, 1) } else { (write, read, 0) };
         let mut actions = core::mem::MaybeUninit::<libc::posix_spawn_file_actions_t>::uninit();
@@ -213,23 +211,23 @@ fn pipe_to(
             // Streams of earlier calls are closed in the child, see popen(3).
             let earlier = stream.load(Ordering::Acquire);
             if earlier > 1 {
-                let fd = libc::fileno(earlier as *mut libc::FILE);
+                let fd = late::fileno(earlier as *mut libc::FILE);
                 actions::posix_spawn_file_actions_addclose(actions.as_mut_ptr().cast(), fd);
             }
         }
         let mut pid = 0;
         let started = shell(&raw mut pid, command, actions.as_ptr().cast(), core::ptr::null());
         actions::posix_spawn_file_actions_destroy(actions.as_mut_ptr().cast());
-        libc::close(theirs);
+        kernel::close(theirs);
         if let Err(errno) = started {
-            libc::close(ours);
+            kernel::close(ours);
             return Err(errno);
         }
         child.store(pid, Ordering::Release);
         if !close_on_exec {
-            libc::fcntl(ours, libc::F_SETFD, 0);
+            kernel::set_close_on_exec(ours, false)?;
         }
-        let stream = libc::fdopen(ours, if reads { c"r".as_ptr() } else { c"w".as_ptr() });
+        let stream = late::fdopen(ours, if reads { c"r".as_ptr() } else { c"w".as_ptr() });
         if stream.is_null() { Err(last()) } else { Ok(stream.cast()) }
     }
 }
@@ -242,7 +240,7 @@ pub unsafe fn pclose(stream: *mut c_void) -> c_int {
     };
     let pid = child.load(Ordering::Acquire);
     // SAFETY: the stream is one that popen gave.
-    unsafe { libc::fclose(stream.cast()) };
+    unsafe { late::fclose(stream.cast()) };
     ours.store(0, Ordering::Release);
     wait(pid)
 }

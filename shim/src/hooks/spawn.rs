@@ -17,6 +17,7 @@ use libc::pid_t;
 
 use super::actions::{self, Action};
 use super::exec::search;
+use crate::late;
 use crate::next;
 use crate::start::instance;
 
@@ -200,8 +201,8 @@ fn attributes(child: &Child) -> Result<Mask, Errno> {
     if !child.attributes.is_null() {
         // SAFETY: the program's attributes; each getter fills its variable.
         unsafe {
-            libc::posix_spawnattr_getflags(child.attributes, &raw mut flags);
-            libc::posix_spawnattr_getsigdefault(child.attributes, default.as_mut_ptr());
+            late::posix_spawnattr_getflags(child.attributes, &raw mut flags);
+            late::posix_spawnattr_getsigdefault(child.attributes, default.as_mut_ptr());
         }
     }
     let flags = c_int::from(flags);
@@ -214,8 +215,8 @@ fn attributes(child: &Child) -> Result<Mask, Errno> {
         if flags & (libc::POSIX_SPAWN_SETSCHEDPARAM | libc::POSIX_SPAWN_SETSCHEDULER) != 0 {
             let mut policy = 0;
             let mut parameters: libc::sched_param = core::mem::zeroed();
-            libc::posix_spawnattr_getschedpolicy(attributes, &raw mut policy);
-            libc::posix_spawnattr_getschedparam(attributes, &raw mut parameters);
+            late::posix_spawnattr_getschedpolicy(attributes, &raw mut policy);
+            late::posix_spawnattr_getschedparam(attributes, &raw mut parameters);
             let parameters = &raw const parameters as usize;
             if flags & libc::POSIX_SPAWN_SETSCHEDULER != 0 {
                 number(libc::SYS_sched_setscheduler, [0, policy as usize, parameters])?;
@@ -228,7 +229,7 @@ fn attributes(child: &Child) -> Result<Mask, Errno> {
         }
         if flags & libc::POSIX_SPAWN_SETPGROUP != 0 {
             let mut group = 0;
-            libc::posix_spawnattr_getpgroup(attributes, &raw mut group);
+            late::posix_spawnattr_getpgroup(attributes, &raw mut group);
             number(libc::SYS_setpgid, [0, group as usize, 0])?;
         }
         if flags & libc::POSIX_SPAWN_RESETIDS != 0 {
@@ -239,7 +240,7 @@ fn attributes(child: &Child) -> Result<Mask, Errno> {
         }
         if flags & libc::POSIX_SPAWN_SETSIGMASK != 0 {
             let mut set = core::mem::MaybeUninit::<libc::sigset_t>::zeroed();
-            libc::posix_spawnattr_getsigmask(attributes, set.as_mut_ptr());
+            late::posix_spawnattr_getsigmask(attributes, set.as_mut_ptr());
             mask = set.as_ptr().cast::<Mask>().read();
         }
     }

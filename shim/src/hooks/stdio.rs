@@ -7,7 +7,7 @@ use elements::files::Text;
 use elements::kernel::{self, AT_FDCWD};
 
 use crate::answer::returned;
-use crate::real;
+use crate::{late, real};
 use crate::start::instance;
 
 fn failed(errno: Errno) -> *mut c_void {
@@ -68,7 +68,7 @@ pub unsafe fn fopen(path: *const c_char, mode: *const c_char) -> *mut c_void {
         }),
         Some(Ok(fd)) => {
             // SAFETY: a descriptor of ours, and the program's mode.
-            let stream = unsafe { libc::fdopen(fd, mode) };
+            let stream = unsafe { late::fdopen(fd, mode) };
             if stream.is_null() {
                 kernel::close(fd);
             }
@@ -92,7 +92,7 @@ pub unsafe fn freopen(path: *const c_char, mode: *const c_char, stream: *mut c_v
         Some(Err(errno)) => {
             // freopen(3) closes the old stream whatever becomes of the new one.
             // SAFETY: the program gave the stream up.
-            unsafe { libc::fclose(stream.cast()) };
+            unsafe { late::fclose(stream.cast()) };
             failed(errno)
         }
     }

@@ -12,7 +12,7 @@ use elements::{Errno, kernel};
 
 use crate::allocate::{free, malloc};
 use crate::answer::{errno, returned, set_errno};
-use crate::real;
+use crate::{late, real};
 
 /// How often a taken name is followed by another try: as often as in glibc.
 const TRIES: u32 = 62 * 62 * 62;
@@ -121,7 +121,7 @@ pub unsafe fn tmpfile() -> *mut c_void {
             super::change::unlink(template.as_ptr().cast());
             set_errno(Errno(before));
         }
-        let stream = libc::fdopen(fd, c"w+".as_ptr());
+        let stream = late::fdopen(fd, c"w+".as_ptr());
         if stream.is_null() {
             kernel::close(fd);
         }

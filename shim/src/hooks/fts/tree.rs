@@ -11,9 +11,10 @@ use core::ptr::null_mut;
 
 use elements::files::MAX_PATH;
 use elements::{Errno, kernel};
-use libc::{dev_t, size_t, stat};
+use libc::{dev_t, stat};
 
 use super::entry::{self, Entry, ROOT_LEVEL};
+use crate::late;
 use crate::allocate::{free, malloc, realloc};
 use crate::answer::{errno, set_errno};
 use crate::hooks::{cwd, open, stat as stats};
@@ -28,10 +29,6 @@ pub const FTS_XDEV: c_int = 0x40;
 pub const FTS_OPTIONMASK: c_int = 0xff;
 pub const FTS_NAMEONLY: c_int = 0x100;
 pub const FTS_STOP: c_int = 0x200;
-
-unsafe extern "C" {
-    fn qsort(base: *mut c_void, count: size_t, size: size_t, compare: Compare);
-}
 
 /// The program's order. It is called with pointers to two [`Entry`]s.
 pub type Compare = unsafe extern "C" fn(*const c_void, *const c_void) -> c_int;
@@ -225,7 +222,7 @@ impl Fts {
             for (at, entry) in entry::each(Some(first)).take(count).enumerate() {
                 array.add(at).write(entry);
             }
-            qsort(array.cast(), count, size_of::<Entry>(), compare);
+            late::qsort(array.cast(), count, size_of::<Entry>(), compare);
             for at in (0..count).rev() {
                 let entry = array.add(at).read();
                 entry.link.set(sorted);
