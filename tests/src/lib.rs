@@ -7,6 +7,7 @@
 //! the same. Each run starts from a fresh copy, at the same path.
 
 mod session;
+pub mod symbols;
 
 pub use session::{free_port, which};
 

@@ -77,6 +77,18 @@ pub unsafe fn fopen(path: *const c_char, mode: *const c_char) -> *mut c_void {
     }
 }
 
+/// fopen(3) by another name. What libc adds to the mode, it adds for itself.
+pub unsafe fn setmntent(path: *const c_char, mode: *const c_char) -> *mut c_void {
+    // SAFETY: setmntent's contract: the mode is a string.
+    let letters = unsafe { CStr::from_ptr(mode) }.to_bytes();
+    let mut with_close = Text::<32>::new();
+    match with_close.push(letters).and_then(|()| with_close.push(b"e")) {
+        // SAFETY: the program's path, and a string of ours.
+        Ok(()) => unsafe { fopen(path, with_close.as_ptr().cast()) },
+        Err(_) => failed(Errno::EINVAL),
+    }
+}
+
 pub unsafe fn freopen(path: *const c_char, mode: *const c_char, stream: *mut c_void) -> *mut c_void {
     let Some(next) = real!(freopen as fn(*const c_char, *const c_char, *mut c_void) -> *mut c_void) else {
         return failed(Errno::ENOSYS);
