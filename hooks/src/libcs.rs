@@ -23,7 +23,8 @@ const ONLY_MUSL: &str = "\
 
 /// In later releases of either.
 const NEITHER: &str = "\
-    __mktemp openat2 posix_spawn_file_actions_addchdir posix_spawn_file_actions_addfchdir";
+    __mktemp openat2 pidfd_spawn pidfd_spawnp posix_spawn_file_actions_addchdir \
+    posix_spawn_file_actions_addfchdir";
 
 /// In glibc alone.
 const ONLY_GLIBC: &str = "\

@@ -130,6 +130,8 @@ macro_rules! for_each_hook {
             exec "fexecve(3)" fn fexecve [] (fd: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
             spawn "posix_spawn(3)" fn posix_spawn [] (pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
             spawn "posix_spawn(3)" fn posix_spawnp [] (pid: *mut pid_t, file: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
+            spawn "pidfd_spawn(3)" fn pidfd_spawn [] (pidfd: *mut c_int, path: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
+            spawn "pidfd_spawn(3)" fn pidfd_spawnp [] (pidfd: *mut c_int, file: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
             actions "posix_spawn_file_actions_init(3)" fn posix_spawn_file_actions_init [] (actions: *mut c_void) -> c_int;
             actions "posix_spawn_file_actions_destroy(3)" fn posix_spawn_file_actions_destroy [] (actions: *mut c_void) -> c_int;
             actions "posix_spawn_file_actions_addopen(3)" fn posix_spawn_file_actions_addopen [] (actions: *mut c_void, fd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
@@ -154,12 +156,14 @@ macro_rules! for_each_hook {
             socket "connect(2)" fn connect [__connect] (socket: c_int, address: *const c_void, len: socklen_t) -> c_int;
             socket "send(2)" fn sendto [] (socket: c_int, data: *const c_void, size: size_t, flags: c_int, address: *const c_void, len: socklen_t) -> ssize_t;
             socket "send(2)" fn sendmsg [] (socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t;
+            socket "sendmmsg(2)" fn sendmmsg [] (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int;
             socket "getsockname(2)" fn getsockname [] (socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int;
             socket "getpeername(2)" fn getpeername [] (socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int;
             socket "accept(2)" fn accept [] (socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int;
             socket "accept(2)" fn accept4 [] (socket: c_int, address: *mut c_void, len: *mut socklen_t, flags: c_int) -> c_int;
             socket "recv(2)" fn recvfrom [] (socket: c_int, data: *mut c_void, size: size_t, flags: c_int, address: *mut c_void, len: *mut socklen_t) -> ssize_t;
             socket "recv(2)" fn recvmsg [] (socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t;
+            socket "recvmmsg(2)" fn recvmmsg [] (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int;
 
             shm "shm_open(3)" fn shm_open [] (name: *const c_char, flags: c_int, mode: mode_t) -> c_int;
             shm "shm_open(3)" fn shm_unlink [] (name: *const c_char) -> c_int;

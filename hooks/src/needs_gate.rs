@@ -194,7 +194,7 @@ pub const NEEDS_GATE: &[Group] = &[
     ),
     group(
         "mount",
-        "takes a path of the host's; most ask for privileges",
+        "paths are taken for the host's; most ask for privileges",
         &[],
         &[
             row("chroot(2)", &["chroot"]),
@@ -216,12 +216,11 @@ pub const NEEDS_GATE: &[Group] = &[
     ),
     group(
         "object",
-        "gives the host's path of the program or of a library",
+        "paths of the program and its libraries are given as the host's",
         &[],
         &[
             row("dladdr(3)", &["dladdr", "dladdr1"]),
             row("dlinfo(3)", &["dlinfo"]),
-            row("dlerror(3)", &["dlerror"]),
             row("dl_iterate_phdr(3)", &["dl_iterate_phdr"]),
             row("_dl_find_object(3)", &["_dl_find_object"]),
             row("rtld-debugger-interface", &["_dl_debug_addr"]),
@@ -245,7 +244,7 @@ pub const NEEDS_GATE: &[Group] = &[
     ),
     group(
         "stdio",
-        "entry points of the iostreams of GCC 2, behind the functions that have hooks",
+        "files are opened for the iostreams of GCC 2",
         &[],
         &[row("", &["_IO_file_fopen", "_IO_file_open", "_IO_proc_open"])],
     ),

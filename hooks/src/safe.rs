@@ -68,6 +68,12 @@ pub const SAFE: &[Group] = &[
         ],
     ),
     group(
+        "object",
+        "a message for people, which may show the host's path",
+        &[],
+        &[row("dlerror(3)", &["dlerror"])],
+    ),
+    group(
         "absent",
         "not in Linux, or no longer: the answer is ENOSYS",
         &[],

@@ -44,21 +44,21 @@ pub fn imports(path: &Path, bytes: &[u8], view: Option<&Instance<'_>>, findings:
     let mut missed = BTreeMap::new();
     let missing = with_libraries(path, bytes, &mut missed);
     for library in missing {
-        findings.add(Verdict::Warn, "library", format!("{library} is neither on its search path nor in the usual directories"));
+        findings.add(
+            Verdict::Warn,
+            "library",
+            format!("{library} is neither on its search path nor in the usual directories"),
+        );
     }
     for (group, names) in &missed {
         let Some(group) = hooks::NEEDS_GATE.get(*group) else { continue };
         let names = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        if view.is_some_and(|view| leaves_alone(view, group.paths)) {
-            let text = format!("{names}: {}; no mount has to do with it", group.why);
-            findings.add(Verdict::Pass, "imports", text);
+        let (verdict, where_it_is) = if view.is_some_and(|view| leaves_alone(view, group.paths)) {
+            (Verdict::Pass, "where the view has no mount")
         } else {
-            findings.add(
-                Verdict::Warn,
-                "imports",
-                format!("not served by the shim: {names}: {}; it is the host's", group.why),
-            );
-        }
+            (Verdict::Warn, "past the shim")
+        };
+        findings.add(verdict, "imports", format!("{}, {where_it_is}: {names}", group.why));
     }
     if missed.is_empty() {
         let text = "every path-taking function that is imported is served by the shim";
