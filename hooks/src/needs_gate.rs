@@ -105,7 +105,10 @@ pub const NEEDS_GATE: &[Group] = &[
         ".rhosts, hosts.equiv and .netrc are read inside libc",
         &[],
         &[
-            row("rcmd(3)", &["rcmd", "rcmd_af", "ruserok", "ruserok_af", "iruserok", "iruserok_af"]),
+            row(
+                "rcmd(3)",
+                &["rcmd", "rcmd_af", "ruserok", "ruserok_af", "iruserok", "iruserok_af", "__ivaliduser"],
+            ),
             row("rexec(3)", &["rexec", "rexec_af", "ruserpass"]),
         ],
     ),
@@ -223,7 +226,7 @@ pub const NEEDS_GATE: &[Group] = &[
             row("dlinfo(3)", &["dlinfo"]),
             row("dl_iterate_phdr(3)", &["dl_iterate_phdr"]),
             row("_dl_find_object(3)", &["_dl_find_object"]),
-            row("rtld-debugger-interface", &["_dl_debug_addr"]),
+            row("", &["_dl_debug_addr"]),
             row(
                 "backtrace(3)",
                 &[

@@ -48,6 +48,16 @@ pub const SAFE: &[Group] = &[
     ),
     group(
         "machine",
+        "the process's own figures, from /proc/self",
+        &[],
+        &[
+            row("pthread_getattr_np(3)", &["pthread_getattr_np"]),
+            row("pthread_setname_np(3)", &["pthread_setname_np", "pthread_getname_np"]),
+            row("pidfd_getpid(3)", &["pidfd_getpid"]),
+        ],
+    ),
+    group(
+        "machine",
         "the machine's own figures, from /proc and /sys",
         &[],
         &[

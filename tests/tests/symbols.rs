@@ -24,9 +24,12 @@ const COMING: &[&str] = &[
     "fts64_close",
 ];
 
-/// The libcs to look at, and what the table says they have.
-fn libcs() -> Vec<(String, fn(&str) -> bool)> {
-    let mut libcs: Vec<(String, fn(&str) -> bool)> = vec![(own(), hooks::is_in_glibc)];
+/// A libc's file, and what the table says that it has.
+type Libc = (String, fn(&str) -> bool);
+
+/// The libcs to look at.
+fn libcs() -> Vec<Libc> {
+    let mut libcs: Vec<Libc> = vec![(own(), hooks::is_in_glibc)];
     if Path::new(MUSL).exists() {
         libcs.push((MUSL.into(), hooks::is_in_musl));
     }
