@@ -29,7 +29,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("actions", "the path is resolved when the child is started"),
     ("change", "the path is resolved"),
     ("cwd", "the path is resolved, and what comes back is the app's"),
-    ("descriptor", "what a descriptor stands for is remembered"),
+    ("descriptor", "what descriptors stand for is remembered; syscall(2) goes to the hook of the call"),
     ("dir", "mount points are shown in the directories that they lie in"),
     ("exec", "the path is resolved, and the new program is covered"),
     ("glob", "written out over the hooked functions"),

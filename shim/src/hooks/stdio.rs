@@ -77,14 +77,21 @@ pub unsafe fn fopen(path: *const c_char, mode: *const c_char) -> *mut c_void {
     }
 }
 
-/// fopen(3) by another name. What libc adds to the mode, it adds for itself.
+/// fopen(3) of a file that is closed on exec.
 pub unsafe fn setmntent(path: *const c_char, mode: *const c_char) -> *mut c_void {
+    if !instance().is_touched(AT_FDCWD, path.cast()) {
+        return match real!(setmntent as fn(*const c_char, *const c_char) -> *mut c_void) {
+            // SAFETY: the program's own arguments.
+            Some(next) => unsafe { next(path, mode) },
+            None => failed(Errno::ENOSYS),
+        };
+    }
     // SAFETY: setmntent's contract: the mode is a string.
     let letters = unsafe { CStr::from_ptr(mode) }.to_bytes();
-    let mut with_close = Text::<32>::new();
-    match with_close.push(letters).and_then(|()| with_close.push(b"e")) {
+    let mut closed_on_exec = Text::<32>::new();
+    match closed_on_exec.push(letters).and_then(|()| closed_on_exec.push(b"e")) {
         // SAFETY: the program's path, and a string of ours.
-        Ok(()) => unsafe { fopen(path, with_close.as_ptr().cast()) },
+        Ok(()) => unsafe { fopen(path, closed_on_exec.as_ptr().cast()) },
         Err(_) => failed(Errno::EINVAL),
     }
 }
