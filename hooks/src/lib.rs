@@ -1,15 +1,33 @@
 //! The hook table: every libc symbol that takes a path or gives one back, and
 //! what becomes of it.
 //!
+//! A symbol is in one of three states. [`HOOKS`] has those that the shim
+//! exports; [`SAFE`] those that are right without a hook; [`NEEDS_GATE`] those
+//! that only the gate can serve. docs/symbols.md is written from them, a test
+//! holds them against the libc that it runs on, and `doctor` reads them.
+//!
 //! [`for_each_hook!`] is the one list of what the shim exports. The shim
 //! expands it into exported functions and their aliases, this crate expands
-//! it into [`HOOKS`], and documentation, `doctor` and the coverage test read
-//! that. To add a hook is to add a line here and the function it names in
-//! `shim/src/hooks/<family>.rs`.
+//! it into [`HOOKS`]. To add a hook is to add a line here and the function it
+//! names in `shim/src/hooks/<family>.rs`.
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "page")]
+extern crate alloc;
+
+mod libcs;
 mod list;
+mod needs_gate;
+#[cfg(feature = "page")]
+mod page;
+mod safe;
+
+pub use libcs::{is_in_glibc, is_in_musl};
+pub use needs_gate::NEEDS_GATE;
+#[cfg(feature = "page")]
+pub use page::page;
+pub use safe::SAFE;
 
 /// A symbol that the shim exports.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +40,13 @@ pub struct Hook {
     pub name: &'static str,
     /// Further symbols with the same meaning.
     pub aliases: &'static [&'static str],
+}
+
+impl Hook {
+    /// The name and the aliases.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        core::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
 }
 
 macro_rules! table {
@@ -60,33 +85,55 @@ pub const BY_HAND: &[Hook] = &[
     by_hand("vfork", "vfork(2)", "vfork", &["__vfork"]),
 ];
 
-/// A symbol of libc that opens files by calls of its own, which no symbol
-/// stands before: only the gate sees those.
+/// Every symbol that the shim exports, aliases too.
+pub fn exported() -> impl Iterator<Item = &'static str> {
+    HOOKS.iter().chain(BY_HAND).flat_map(Hook::names)
+}
+
+/// Symbols without a hook that share the reason for it.
 #[derive(Clone, Copy, Debug)]
-pub struct NeedsGate {
-    /// The symbol.
-    pub name: &'static str,
-    /// What passes the shim by.
-    pub what: &'static str,
+pub struct Group {
+    /// What they have to do with, in a word.
+    pub family: &'static str,
+    /// The reason, in a line.
+    pub why: &'static str,
+    /// The paths that they open, where these are fixed: a view that leaves
+    /// them alone leaves the symbols right.
+    pub paths: &'static [&'static str],
+    /// The symbols.
+    pub rows: &'static [Row],
 }
 
-const fn needs_gate(name: &'static str, what: &'static str) -> NeedsGate {
-    NeedsGate { name, what }
+impl Group {
+    /// Every symbol of the group.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.rows.iter().flat_map(|row| row.names.iter().copied())
+    }
 }
 
-/// The symbols that the shim cannot serve. They work on the host's own files.
-pub const NEEDS_GATE: &[NeedsGate] = &[
-    needs_gate("catopen", "message catalogues are opened inside libc"),
-    needs_gate("iconv_open", "character set modules are opened inside libc"),
-    needs_gate("wordexp", "the shell is started inside libc"),
-    needs_gate("getpwnam", "/etc/passwd is read inside libc"),
-    needs_gate("getpwuid", "/etc/passwd is read inside libc"),
-    needs_gate("getpwent", "/etc/passwd is read inside libc"),
-    needs_gate("getgrnam", "/etc/group is read inside libc"),
-    needs_gate("getgrgid", "/etc/group is read inside libc"),
-    needs_gate("getgrent", "/etc/group is read inside libc"),
-    needs_gate("getaddrinfo", "/etc/hosts and /etc/resolv.conf are read inside libc"),
-    needs_gate("gethostbyname", "/etc/hosts and /etc/resolv.conf are read inside libc"),
-    needs_gate("getservbyname", "/etc/services is read inside libc"),
-    needs_gate("setmntent", "the table of mounts is opened inside libc"),
-];
+/// The symbols of one manual page.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The manual page and its section; empty where there is none.
+    pub page: &'static str,
+    /// The symbols.
+    pub names: &'static [&'static str],
+}
+
+const fn group(
+    family: &'static str,
+    why: &'static str,
+    paths: &'static [&'static str],
+    rows: &'static [Row],
+) -> Group {
+    Group { family, why, paths, rows }
+}
+
+const fn row(page: &'static str, names: &'static [&'static str]) -> Row {
+    Row { page, names }
+}
+
+/// Every symbol in the table, in whichever state.
+pub fn listed() -> impl Iterator<Item = &'static str> {
+    exported().chain(SAFE.iter().chain(NEEDS_GATE).flat_map(Group::names))
+}

@@ -27,9 +27,11 @@ macro_rules! for_each_hook {
             stat "readlink(2)" fn readlinkat [] (dirfd: c_int, path: *const c_char, buf: *mut c_char, size: size_t) -> ssize_t;
             stat "readlink(2)" fn __readlink_chk [] (path: *const c_char, buf: *mut c_char, size: size_t, room: size_t) -> ssize_t;
             stat "readlink(2)" fn __readlinkat_chk [] (dirfd: c_int, path: *const c_char, buf: *mut c_char, size: size_t, room: size_t) -> ssize_t;
-            stat "statfs(2)" fn statfs [statfs64] (path: *const c_char, buf: *mut statfs) -> c_int;
+            stat "statfs(2)" fn statfs [statfs64 __statfs] (path: *const c_char, buf: *mut statfs) -> c_int;
             stat "statvfs(3)" fn statvfs [statvfs64] (path: *const c_char, buf: *mut statvfs) -> c_int;
             stat "pathconf(3)" fn pathconf [] (path: *const c_char, name: c_int) -> c_long;
+            stat "ftok(3)" fn ftok [] (path: *const c_char, project: c_int) -> key_t;
+            stat "open_by_handle_at(2)" fn name_to_handle_at [] (dirfd: c_int, path: *const c_char, handle: *mut c_void, mount: *mut c_int, flags: c_int) -> c_int;
 
             xattr "getxattr(2)" fn getxattr [] (path: *const c_char, name: *const c_char, value: *mut c_void, size: size_t) -> ssize_t;
             xattr "getxattr(2)" fn lgetxattr [] (path: *const c_char, name: *const c_char, value: *mut c_void, size: size_t) -> ssize_t;
@@ -72,9 +74,11 @@ macro_rules! for_each_hook {
             change "utimensat(2)" fn utimensat [] (dirfd: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int;
             change "truncate(2)" fn truncate [truncate64] (path: *const c_char, length: off_t) -> c_int;
             change "inotify_add_watch(2)" fn inotify_add_watch [] (fd: c_int, path: *const c_char, mask: c_uint) -> c_int;
+            change "fanotify_mark(2)" fn fanotify_mark [] (fd: c_int, flags: c_uint, mask: u64, dirfd: c_int, path: *const c_char) -> c_int;
 
             cwd "chdir(2)" fn chdir [] (path: *const c_char) -> c_int;
             cwd "chdir(2)" fn fchdir [] (fd: c_int) -> c_int;
+            cwd "daemon(3)" fn daemon [] (keeps_directory: c_int, keeps_streams: c_int) -> c_int;
             cwd "getcwd(3)" fn getcwd [] (buf: *mut c_char, size: size_t) -> *mut c_char;
             cwd "getcwd(3)" fn __getcwd_chk [] (buf: *mut c_char, size: size_t, room: size_t) -> *mut c_char;
             cwd "getcwd(3)" fn getwd [] (buf: *mut c_char) -> *mut c_char;
@@ -93,9 +97,11 @@ macro_rules! for_each_hook {
             dir "rewinddir(3)" fn rewinddir [] (dir: *mut c_void);
             dir "telldir(3)" fn telldir [] (dir: *mut c_void) -> c_long;
             dir "seekdir(3)" fn seekdir [] (dir: *mut c_void, position: c_long);
-            dir "getdents(2)" fn getdents64 [] (fd: c_int, buf: *mut c_void, size: size_t) -> ssize_t;
+            dir "getdents(2)" fn getdents64 [getdents] (fd: c_int, buf: *mut c_void, size: size_t) -> ssize_t;
+            dir "getdirentries(3)" fn getdirentries [getdirentries64] (fd: c_int, buf: *mut c_void, size: size_t, base: *mut off_t) -> ssize_t;
 
-            stdio "fopen(3)" fn fopen [fopen64] (path: *const c_char, mode: *const c_char) -> *mut c_void;
+            stdio "fopen(3)" fn fopen [fopen64 _IO_fopen] (path: *const c_char, mode: *const c_char) -> *mut c_void;
+            stdio "getmntent(3)" fn setmntent [__setmntent] (path: *const c_char, mode: *const c_char) -> *mut c_void;
             stdio "fopen(3)" fn freopen [freopen64] (path: *const c_char, mode: *const c_char, stream: *mut c_void) -> *mut c_void;
 
             glob "scandir(3)" fn scandir [scandir64] (path: *const c_char, list: *mut *mut *mut dirent64, select: Option<unsafe extern "C" fn(*const dirent64) -> c_int>, compare: Option<unsafe extern "C" fn(*const c_void, *const c_void) -> c_int>) -> c_int;
@@ -130,6 +136,8 @@ macro_rules! for_each_hook {
             exec "fexecve(3)" fn fexecve [] (fd: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
             spawn "posix_spawn(3)" fn posix_spawn [] (pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
             spawn "posix_spawn(3)" fn posix_spawnp [] (pid: *mut pid_t, file: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
+            spawn "pidfd_spawn(3)" fn pidfd_spawn [] (pidfd: *mut c_int, path: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
+            spawn "pidfd_spawn(3)" fn pidfd_spawnp [] (pidfd: *mut c_int, file: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
             actions "posix_spawn_file_actions_init(3)" fn posix_spawn_file_actions_init [] (actions: *mut c_void) -> c_int;
             actions "posix_spawn_file_actions_destroy(3)" fn posix_spawn_file_actions_destroy [] (actions: *mut c_void) -> c_int;
             actions "posix_spawn_file_actions_addopen(3)" fn posix_spawn_file_actions_addopen [] (actions: *mut c_void, fd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
@@ -140,26 +148,28 @@ macro_rules! for_each_hook {
             actions "posix_spawn_file_actions_addclosefrom_np(3)" fn posix_spawn_file_actions_addclosefrom_np [] (actions: *mut c_void, from: c_int) -> c_int;
             actions "posix_spawn_file_actions_addtcsetpgrp_np(3)" fn posix_spawn_file_actions_addtcsetpgrp_np [] (actions: *mut c_void, fd: c_int) -> c_int;
             shell "system(3)" fn system [] (command: *const c_char) -> c_int;
-            shell "popen(3)" fn popen [] (command: *const c_char, mode: *const c_char) -> *mut c_void;
+            shell "popen(3)" fn popen [_IO_popen] (command: *const c_char, mode: *const c_char) -> *mut c_void;
             shell "popen(3)" fn pclose [] (stream: *mut c_void) -> c_int;
 
             descriptor "dup(2)" fn dup [] (old: c_int) -> c_int;
-            descriptor "dup(2)" fn dup2 [] (old: c_int, new: c_int) -> c_int;
+            descriptor "dup(2)" fn dup2 [__dup2] (old: c_int, new: c_int) -> c_int;
             descriptor "dup(2)" fn dup3 [] (old: c_int, new: c_int, flags: c_int) -> c_int;
-            descriptor "fcntl(2)" fn fcntl [fcntl64] (fd: c_int, command: c_int, argument: usize) -> c_int;
+            descriptor "fcntl(2)" fn fcntl [fcntl64 __fcntl] (fd: c_int, command: c_int, argument: usize) -> c_int;
             descriptor "unshare(2)" fn unshare [] (flags: c_int) -> c_int;
             descriptor "syscall(2)" fn syscall [] (number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long;
 
             socket "bind(2)" fn bind [] (socket: c_int, address: *const c_void, len: socklen_t) -> c_int;
-            socket "connect(2)" fn connect [] (socket: c_int, address: *const c_void, len: socklen_t) -> c_int;
+            socket "connect(2)" fn connect [__connect] (socket: c_int, address: *const c_void, len: socklen_t) -> c_int;
             socket "send(2)" fn sendto [] (socket: c_int, data: *const c_void, size: size_t, flags: c_int, address: *const c_void, len: socklen_t) -> ssize_t;
             socket "send(2)" fn sendmsg [] (socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t;
+            socket "sendmmsg(2)" fn sendmmsg [] (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int;
             socket "getsockname(2)" fn getsockname [] (socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int;
             socket "getpeername(2)" fn getpeername [] (socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int;
             socket "accept(2)" fn accept [] (socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int;
             socket "accept(2)" fn accept4 [] (socket: c_int, address: *mut c_void, len: *mut socklen_t, flags: c_int) -> c_int;
             socket "recv(2)" fn recvfrom [] (socket: c_int, data: *mut c_void, size: size_t, flags: c_int, address: *mut c_void, len: *mut socklen_t) -> ssize_t;
             socket "recv(2)" fn recvmsg [] (socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t;
+            socket "recvmmsg(2)" fn recvmmsg [] (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int;
 
             shm "shm_open(3)" fn shm_open [] (name: *const c_char, flags: c_int, mode: mode_t) -> c_int;
             shm "shm_open(3)" fn shm_unlink [] (name: *const c_char) -> c_int;

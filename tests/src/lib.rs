@@ -7,6 +7,7 @@
 //! the same. Each run starts from a fresh copy, at the same path.
 
 mod session;
+pub mod symbols;
 
 pub use session::{free_port, which};
 
@@ -37,6 +38,11 @@ pub fn program(name: &str) -> PathBuf {
 
 /// The same, with more words for the compiler, under a name of its own.
 pub fn compiled(name: &str, flags: &[&str], output: &str) -> PathBuf {
+    compiled_by("gcc", name, flags, output)
+}
+
+/// The same, by another compiler.
+pub fn compiled_by(compiler: &str, name: &str, flags: &[&str], output: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(target, PathBuf::from);
     let dir = target.join("tmp/programs");
@@ -49,9 +55,10 @@ pub fn compiled(name: &str, flags: &[&str], output: &str) -> PathBuf {
         time(built).is_some_and(|built| time(&source).is_some_and(|source| built > source))
     };
     if !fresh(&built) {
-        let mut gcc = Command::new("gcc");
-        gcc.args(["-O1", "-w", "-o"]).arg(&draft).arg(&source).args(flags);
-        let output = gcc.output().expect("gcc is installed: `cargo xtask packages`");
+        let mut command = Command::new(compiler);
+        command.args(["-O1", "-w", "-o"]).arg(&draft).arg(&source).args(flags);
+        let output = command.output();
+        let output = output.unwrap_or_else(|error| panic!("{compiler}: {error}: `cargo xtask packages`"));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         fs::rename(&draft, &built).expect("a rename in one directory works");
     }

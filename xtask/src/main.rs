@@ -20,6 +20,7 @@ cargo xtask <TASK>
            run CPython's own tests natively and in a view, and compare them
            (three minutes); installs them
   packages install what the tests need, and nothing else
+  docs     write docs/symbols.md anew from the table of hooks
 ";
 
 /// The launcher runs on any host, so it is a static program.
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         "test" => test(),
         "suite" => suite(&std::env::args().nth(2).unwrap_or_default()),
         "packages" => packages::install(packages::TESTS),
+        "docs" => docs(),
         _ => Err(USAGE.into()),
     };
     match done {
@@ -90,6 +92,12 @@ fn test() -> Result<()> {
             .args(["test", "--locked", "--no-fail-fast", "--workspace", "--exclude", "shim"])
             .env("LAUNCHER", launcher),
     )
+}
+
+/// Writes the pages that are generated.
+fn docs() -> Result<()> {
+    let file = root().join("docs/symbols.md");
+    std::fs::write(&file, hooks::page()).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// Runs a suite that nobody here wrote.

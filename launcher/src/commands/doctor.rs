@@ -1,5 +1,7 @@
 //! `launcher doctor`: what this host and a program allow.
 
+mod imports;
+
 use std::ffi::{CString, OsStr};
 use std::fmt::Write as _;
 use std::fs;
@@ -11,9 +13,9 @@ use anyhow::{Context, Result};
 use elements::Instance;
 use elements::process::program::{Program, Why, classify, interpreter};
 use object::read::elf::{ElfFile64, FileHeader as _};
-use object::{Object as _, ObjectSymbol as _};
 use serde_json::json;
 
+use self::imports::imports;
 use super::{complain, load, print};
 use crate::FAILED;
 use crate::cli::Doctor;
@@ -55,7 +57,7 @@ impl Findings {
 pub fn doctor(asked: &Doctor) -> Result<u8> {
     let mut findings = Findings(Vec::new());
     host(&mut findings);
-    let program = match (&asked.policy, &asked.program) {
+    match (&asked.policy, &asked.program) {
         (Some(file), program) => {
             let prepared = load(file).and_then(|policy| {
                 let plan = policy::plan(&policy, false)?;
@@ -75,17 +77,16 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
                 format!("{} mounts, instance in {}", plan.mount_count(), placed.dir.display()),
             );
             let instance = Instance::new(view(&placed.image)?, None);
-            let found = program.as_ref().map(|program| on_host(&instance, program)).transpose()?;
+            if let Some(program) = program {
+                examine(&on_host(&instance, program)?, 0, Some(&instance), &mut findings);
+            }
             if plan.is_private() {
                 // Nobody runs in it.
                 let _ = fs::remove_dir_all(&placed.dir);
             }
-            found
         }
-        (None, program) => program.clone(),
-    };
-    if let Some(host_path) = &program {
-        examine(host_path, 0, &mut findings);
+        (None, Some(program)) => examine(program, 0, None, &mut findings),
+        (None, None) => {}
     }
     let worst = findings.0.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Pass);
     if asked.json {
@@ -153,7 +154,7 @@ fn host(findings: &mut Findings) {
 }
 
 /// What a program is, and whether it can be covered.
-fn examine(path: &Path, depth: u32, findings: &mut Findings) {
+fn examine(path: &Path, depth: u32, view: Option<&Instance<'_>>, findings: &mut Findings) {
     let shown = path.display();
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
@@ -185,12 +186,12 @@ fn examine(path: &Path, depth: u32, findings: &mut Findings) {
                 Some((name, _)) if depth < 5 => {
                     let name = Path::new(OsStr::from_bytes(name));
                     findings.add(Verdict::Pass, "script", format!("{shown} is run by {}", name.display()));
-                    examine(name, depth + 1, findings);
+                    examine(name, depth + 1, view, findings);
                 }
                 _ => findings.add(Verdict::Blocked, "script", format!("{shown} names no interpreter")),
             }
         }
-        Program::Dynamic => dynamic(path, &bytes, findings),
+        Program::Dynamic => dynamic(path, &bytes, view, findings),
         Program::Uncovered(why) => {
             let reason = String::from_utf8_lossy(why.words()).into_owned();
             let remedy = match why {
@@ -208,7 +209,7 @@ fn examine(path: &Path, depth: u32, findings: &mut Findings) {
 }
 
 /// A dynamic program: its loader, its libc, and what it imports.
-fn dynamic(path: &Path, bytes: &[u8], findings: &mut Findings) {
+fn dynamic(path: &Path, bytes: &[u8], view: Option<&Instance<'_>>, findings: &mut Findings) {
     let shown = path.display();
     let Ok(elf) = ElfFile64::<object::Endianness>::parse(bytes) else {
         findings.add(Verdict::Blocked, "program", format!("{shown} is a damaged ELF file"));
@@ -229,21 +230,5 @@ fn dynamic(path: &Path, bytes: &[u8], findings: &mut Findings) {
     } else {
         findings.add(Verdict::Blocked, "loader", format!("{} does not exist on this host", loader.display()));
     }
-    let mut missed: Vec<String> = Vec::new();
-    for symbol in elf.dynamic_symbols().filter(|symbol| symbol.is_undefined()) {
-        let Ok(name) = symbol.name() else { continue };
-        if let Some(gate) = hooks::NEEDS_GATE.iter().find(|gate| gate.name == name) {
-            missed.push(format!("{} ({})", gate.name, gate.what));
-        }
-    }
-    if missed.is_empty() {
-        findings.add(
-            Verdict::Pass,
-            "imports",
-            "every path-taking function that it imports is served by the shim",
-        );
-    } else {
-        missed.sort();
-        findings.add(Verdict::Warn, "imports", format!("not served by the shim: {}", missed.join(", ")));
-    }
+    imports(path, bytes, view, findings);
 }

@@ -9,6 +9,7 @@ use libc::size_t;
 use crate::late;
 use crate::allocate::malloc;
 use crate::answer::{finish, finish_int, returned};
+use crate::real;
 use crate::start::instance;
 
 pub unsafe fn chdir(path: *const c_char) -> c_int {
@@ -21,6 +22,18 @@ pub unsafe fn fchdir(fd: c_int) -> c_int {
     let answer = instance().fchdir(fd);
     // SAFETY: the program's own arguments.
     unsafe { finish_int(answer, libc::SYS_fchdir, [fd as usize, 0, 0, 0, 0, 0]) }
+}
+
+/// libc's own chdir would pass the element by, which remembers where we are.
+pub unsafe fn daemon(keeps_directory: c_int, keeps_streams: c_int) -> c_int {
+    let Some(next) = real!(daemon as fn(c_int, c_int) -> c_int) else {
+        return returned(Err(Errno::ENOSYS)) as c_int;
+    };
+    // SAFETY: takes two numbers; the path is a constant.
+    unsafe {
+        let done = next(1, keeps_streams);
+        if done == 0 && keeps_directory == 0 { chdir(c"/".as_ptr()) } else { done }
+    }
 }
 
 fn failed(errno: Errno) -> *mut c_char {

@@ -113,6 +113,10 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
             libc::SYS_utimensat if b != 0 => change::utimensat(int(a), b as _, c as _, int(d)).into(),
             libc::SYS_truncate => change::truncate(a as _, b as _).into(),
             libc::SYS_inotify_add_watch => change::inotify_add_watch(int(a), b as _, c as _).into(),
+            libc::SYS_fanotify_mark => change::fanotify_mark(int(a), b as _, c as _, int(d), e as _).into(),
+            libc::SYS_name_to_handle_at => {
+                stat::name_to_handle_at(int(a), b as _, c as _, d as _, int(e)).into()
+            }
             libc::SYS_chdir => cwd::chdir(a as _).into(),
             libc::SYS_fchdir => cwd::fchdir(int(a)).into(),
             libc::SYS_execve => exec::execve(a as _, b as _, c as _).into(),

@@ -3,11 +3,11 @@
 //! connect, accept, send and recv are cancellation points, so what passes
 //! goes to the next definition.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_int, c_uint, c_void};
 
 use elements::files::Want;
 use elements::{Answer, Errno, files, user};
-use libc::{msghdr, size_t, socklen_t, ssize_t};
+use libc::{mmsghdr, msghdr, size_t, socklen_t, ssize_t, timespec};
 
 use crate::answer::{finish_int, returned};
 use crate::real;
@@ -76,6 +76,51 @@ pub unsafe fn sendmsg(socket: c_int, message: *const msghdr, flags: c_int) -> ss
         }
         Err(errno) => returned(Err(errno)),
     }
+}
+
+pub unsafe fn sendmmsg(socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
+    let Some(next) = real!(sendmmsg as fn(c_int, *mut mmsghdr, c_uint, c_int) -> c_int) else {
+        return missing();
+    };
+    // SAFETY: the caller's contract: as many messages as it says.
+    let list = unsafe { several(messages, count) };
+    let is_plain = |message: &mmsghdr| {
+        let header = &message.msg_hdr;
+        let address = (header.msg_name.cast(), header.msg_namelen as usize);
+        matches!(instance().unix_address(address.0, address.1, Want::LOOK), Ok(None))
+    };
+    if list.iter().all(is_plain) {
+        // SAFETY: the program's own arguments.
+        return unsafe { next(socket, messages, count, flags) };
+    }
+    let mut sent = 0;
+    for message in list {
+        // SAFETY: the program's own message.
+        let size = unsafe { sendmsg(socket, &raw const message.msg_hdr, flags) };
+        if size < 0 {
+            // As the kernel does: the error is told where nothing went out.
+            return if sent > 0 { sent } else { -1 };
+        }
+        message.msg_len = size as c_uint;
+        sent += 1;
+    }
+    sent
+}
+
+/// The kernel takes this many messages at a time, and no more.
+const MESSAGES: usize = 1024;
+
+/// The messages of a call that takes several.
+///
+/// # Safety
+///
+/// `messages` points to `count` messages, or to nothing that can be read.
+unsafe fn several<'m>(messages: *mut mmsghdr, count: c_uint) -> &'m mut [mmsghdr] {
+    if count == 0 || !user::is_string(messages.cast()) {
+        return &mut [];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { core::slice::from_raw_parts_mut(messages, (count as usize).min(MESSAGES)) }
 }
 
 /// The room that a caller gives for an address.
@@ -195,6 +240,34 @@ pub unsafe fn recvmsg(socket: c_int, message: *mut msghdr, flags: c_int) -> ssiz
             let message = &mut *message;
             back(message.msg_name, &raw mut message.msg_namelen, room);
             note_passed(message);
+        }
+        done
+    }
+}
+
+pub unsafe fn recvmmsg(
+    socket: c_int,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    flags: c_int,
+    timeout: *mut timespec,
+) -> c_int {
+    let Some(next) = real!(recvmmsg as fn(c_int, *mut mmsghdr, c_uint, c_int, *mut timespec) -> c_int) else {
+        return missing();
+    };
+    let mut rooms = [0; MESSAGES];
+    // SAFETY: the caller's contract: as many messages as it says.
+    for (message, room) in unsafe { several(messages, count) }.iter().zip(&mut rooms) {
+        *room = if message.msg_hdr.msg_name.is_null() { 0 } else { message.msg_hdr.msg_namelen };
+    }
+    // SAFETY: the program's own arguments; the call has filled as many as it says.
+    unsafe {
+        let done = next(socket, messages, count, flags, timeout);
+        let filled = several(messages, c_uint::try_from(done).unwrap_or(0));
+        for (message, room) in filled.iter_mut().zip(rooms) {
+            let header = &mut message.msg_hdr;
+            back(header.msg_name, &raw mut header.msg_namelen, room as usize);
+            note_passed(header);
         }
         done
     }

@@ -29,6 +29,8 @@ const STACK: usize = 512 * 1024;
 const LAST_SIGNAL: c_int = 64;
 /// The kernel's signal set.
 type Mask = u64;
+/// glibc's flag since 2.39, which it too refuses where the kernel is old.
+const SET_CGROUP: c_int = 0x100;
 
 pub unsafe fn posix_spawn(
     pid: *mut pid_t,
@@ -39,6 +41,54 @@ pub unsafe fn posix_spawn(
     envp: Strings,
 ) -> c_int {
     start(pid, path, false, (actions, attributes), (argv, envp)).map_or_else(|errno| errno.0, |()| 0)
+}
+
+/// posix_spawn that gives a descriptor of the child. glibc's since 2.39.
+pub unsafe fn pidfd_spawn(
+    pidfd: *mut c_int,
+    path: *const c_char,
+    actions: *const c_void,
+    attributes: *const c_void,
+    argv: Strings,
+    envp: Strings,
+) -> c_int {
+    start_by_descriptor(pidfd, path, false, (actions, attributes), (argv, envp))
+}
+
+pub unsafe fn pidfd_spawnp(
+    pidfd: *mut c_int,
+    file: *const c_char,
+    actions: *const c_void,
+    attributes: *const c_void,
+    argv: Strings,
+    envp: Strings,
+) -> c_int {
+    start_by_descriptor(pidfd, file, true, (actions, attributes), (argv, envp))
+}
+
+fn start_by_descriptor(
+    to: *mut c_int,
+    path: *const c_char,
+    searches: bool,
+    how: (*const c_void, *const c_void),
+    words: (Strings, Strings),
+) -> c_int {
+    // A kernel before 5.3 would start the child and give no descriptor.
+    if let Err(errno @ Errno::ENOSYS) = number(libc::SYS_pidfd_open, [usize::MAX, 0, 0]) {
+        return errno.0;
+    }
+    let mut pidfd = -1;
+    match start_with(&raw mut pidfd, core::ptr::null_mut(), path, searches, how, words) {
+        Ok(()) => {
+            // SAFETY: the caller's variable.
+            unsafe { *to = pidfd };
+            0
+        }
+        Err(errno) => {
+            kernel::close(pidfd);
+            errno.0
+        }
+    }
 }
 
 pub unsafe fn posix_spawnp(
@@ -74,6 +124,19 @@ pub fn start(
     pid: *mut pid_t,
     path: *const c_char,
     searches: bool,
+    how: (*const c_void, *const c_void),
+    words: (Strings, Strings),
+) -> Result<(), Errno> {
+    start_with(core::ptr::null_mut(), pid, path, searches, how, words)
+}
+
+/// The same; `pidfd`, unless null, takes a descriptor of the child, which is
+/// there as soon as the child is, also of one that fails.
+fn start_with(
+    pidfd: *mut c_int,
+    pid: *mut pid_t,
+    path: *const c_char,
+    searches: bool,
     (actions, attributes): (*const c_void, *const c_void),
     (argv, envp): (Strings, Strings),
 ) -> Result<(), Errno> {
@@ -97,7 +160,8 @@ pub fn start(
     VFORKS.fetch_add(1, Ordering::AcqRel);
     // SAFETY: the child runs on its own stack, and we are suspended until it
     // has become the program or has ended.
-    let started = unsafe { clone(run, &raw mut child, (stack + STACK) as *mut u8) };
+    let started =
+        unsafe { clone(run, &raw mut child, (stack + STACK) as *mut u8, clone_flags(pidfd), pidfd) };
     VFORKS.fetch_sub(1, Ordering::AcqRel);
     // SAFETY: the child has gone.
     unsafe { kernel::unmap(stack, STACK) };
@@ -128,19 +192,26 @@ fn set_mask(mask: &Mask, old: Option<&mut Mask>) {
     let _ = unsafe { syscall(libc::SYS_rt_sigprocmask, args) };
 }
 
+fn clone_flags(pidfd: *const c_int) -> c_int {
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    if pidfd.is_null() { flags } else { flags | libc::CLONE_PIDFD }
+}
+
 /// Makes a child that shares our memory, and calls `entry` in it.
 #[unsafe(naked)]
 unsafe extern "C" fn clone(
     entry: extern "C" fn(*mut Child) -> !,
     child: *mut Child,
     stack: *mut u8,
+    flags: c_int,
+    pidfd: *mut c_int,
 ) -> isize {
     naked_asm!(
-        "mov r8, rdi",
         "mov r9, rsi",
-        "mov edi, {flags}",
         "mov rsi, rdx",
-        "xor edx, edx",
+        "mov rdx, r8",
+        "mov r8, rdi",
+        "mov edi, ecx",
         "xor r10d, r10d",
         "mov eax, {number}",
         "syscall",
@@ -151,7 +222,6 @@ unsafe extern "C" fn clone(
         "mov rdi, r9",
         "call r8",
         "ud2",
-        flags = const libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
         number = const libc::SYS_clone,
     )
 }
@@ -206,6 +276,9 @@ fn attributes(child: &Child) -> Result<Mask, Errno> {
         }
     }
     let flags = c_int::from(flags);
+    if flags & SET_CGROUP != 0 {
+        return Err(Errno(libc::EOPNOTSUPP));
+    }
     // SAFETY: a libc signal set begins with the kernel's.
     let default = unsafe { default.as_ptr().cast::<Mask>().read() };
     reset_signals(if flags & libc::POSIX_SPAWN_SETSIGDEF != 0 { default } else { 0 });

@@ -1,11 +1,11 @@
 //! Looking at files: stat, access, readlink, statfs.
 
-use core::ffi::{c_char, c_int, c_long, c_uint};
+use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 
 use elements::Answer;
 use elements::files::{Scratch, Want};
 use elements::kernel::AT_FDCWD;
-use libc::{size_t, ssize_t, statfs as Statfs, statvfs as Statvfs, statx as Statx};
+use libc::{key_t, size_t, ssize_t, statfs as Statfs, statvfs as Statvfs, statx as Statx};
 
 use crate::answer::{finish, finish_int, returned};
 use crate::real;
@@ -155,6 +155,36 @@ pub unsafe fn pathconf(path: *const c_char, name: c_int) -> c_long {
             if limit < 0 { returned(Err(errno)) as c_long } else { limit }
         }
     }
+}
+
+pub unsafe fn ftok(path: *const c_char, project: c_int) -> key_t {
+    let mut about = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: the caller's contract, and room of ours, all zero at first.
+    let (done, about) = unsafe { (stat(path, about.as_mut_ptr()), about.assume_init()) };
+    if done < 0 {
+        return -1;
+    }
+    // What ipcs(1) shows, and programs have written down, is libc's formula.
+    (about.st_ino & 0xffff) as key_t | ((about.st_dev & 0xff) << 16) as key_t | (project & 0xff) << 24
+}
+
+pub unsafe fn name_to_handle_at(
+    dirfd: c_int,
+    path: *const c_char,
+    handle: *mut c_void,
+    mount: *mut c_int,
+    flags: c_int,
+) -> c_int {
+    let want = Want::LOOK.following(flags & libc::AT_SYMLINK_FOLLOW != 0);
+    let mut scratch = Scratch::new();
+    let (dirfd, path) = match instance().host_path(dirfd, path.cast(), want, &mut scratch) {
+        Ok(None) => (dirfd, path),
+        Ok(Some(host)) => (AT_FDCWD, host.cast()),
+        Err(errno) => return returned(Err(errno)) as c_int,
+    };
+    let args = [dirfd as usize, path as usize, handle as usize, mount as usize, flags as usize, 0];
+    // SAFETY: the program's own arguments, but for the path.
+    unsafe { finish_int(Answer::Pass, libc::SYS_name_to_handle_at, args) }
 }
 
 fn missing() -> c_int {

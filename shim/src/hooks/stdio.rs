@@ -77,6 +77,25 @@ pub unsafe fn fopen(path: *const c_char, mode: *const c_char) -> *mut c_void {
     }
 }
 
+/// fopen(3) of a file that is closed on exec.
+pub unsafe fn setmntent(path: *const c_char, mode: *const c_char) -> *mut c_void {
+    if !instance().is_touched(AT_FDCWD, path.cast()) {
+        return match real!(setmntent as fn(*const c_char, *const c_char) -> *mut c_void) {
+            // SAFETY: the program's own arguments.
+            Some(next) => unsafe { next(path, mode) },
+            None => failed(Errno::ENOSYS),
+        };
+    }
+    // SAFETY: setmntent's contract: the mode is a string.
+    let letters = unsafe { CStr::from_ptr(mode) }.to_bytes();
+    let mut closed_on_exec = Text::<32>::new();
+    match closed_on_exec.push(letters).and_then(|()| closed_on_exec.push(b"e")) {
+        // SAFETY: the program's path, and a string of ours.
+        Ok(()) => unsafe { fopen(path, closed_on_exec.as_ptr().cast()) },
+        Err(_) => failed(Errno::EINVAL),
+    }
+}
+
 pub unsafe fn freopen(path: *const c_char, mode: *const c_char, stream: *mut c_void) -> *mut c_void {
     let Some(next) = real!(freopen as fn(*const c_char, *const c_char, *mut c_void) -> *mut c_void) else {
         return failed(Errno::ENOSYS);

@@ -1,0 +1,73 @@
+//! Calls that few programs make, in a view and among the kernel's own mounts.
+
+use std::fs;
+use std::path::Path;
+
+use tests::{
+    Mount, World, assert_same, feed, is_root, link, program, read_only, read_write, transcript, write,
+};
+
+const MOUNTS: &[Mount] = &[
+    read_write("w", "data"),
+    read_only("r", "fixed"),
+    read_only("etc/one.conf", "conf"),
+    read_only("w/sub/nested", "nested"),
+];
+
+fn fill(dir: &Path) {
+    let host = dir.join("host");
+    write(host.join("data/file"), "data\n");
+    write(host.join("data/mtab"), "one /two three rw 0 0\n");
+    write(host.join("fixed/file"), "fixed\n");
+    write(host.join("nested/inner"), "inner\n");
+    write(host.join("conf"), "conf\n");
+    fs::create_dir_all(host.join("data/sub/nested")).expect("a fresh tree");
+    link("../r/file", host.join("data/link"));
+    fs::copy("/bin/cat", host.join("fixed/cat")).expect("a fresh tree");
+    fs::create_dir_all(dir.join("home")).expect("a fresh tree");
+}
+
+/// Runs the probe in both. Handles bear the inode's number, so the tree must
+/// be the same one.
+fn same(world: &World) {
+    if !is_root() {
+        eprintln!("not root, so there are no mounts to compare with");
+        return;
+    }
+    let probe = program("rare");
+    let run = |in_view: bool| {
+        let mut command = if in_view { world.in_view(&probe) } else { world.among_mounts(&probe) };
+        let said = transcript(&feed(command.arg(world.dir.join("app")).current_dir("/"), b""));
+        for made in ["a", "b", "new-mtab"] {
+            let _ = fs::remove_file(world.dir.join("host/data").join(made));
+        }
+        said
+    };
+    assert_same("the kernel", &run(false), "the view", &run(true));
+}
+
+#[test]
+fn rare_calls_answer_as_the_kernel_does() {
+    same(&World::new("rare", MOUNTS, fill));
+}
+
+#[test]
+fn rare_calls_answer_an_ordinary_user_as_the_kernel_does() {
+    same(&World::new("rare-user", MOUNTS, fill).as_user(65534));
+}
+
+#[test]
+fn a_child_started_by_descriptor_is_in_the_view() {
+    let world = World::new("pidfd", MOUNTS, fill).as_user(65534);
+    let probe = program("pidfd");
+    let said = world.view_says(&probe.to_string_lossy(), &["@/r/cat", "@/w/file"]);
+    let app = world.dir.join("app");
+    let expected = format!(
+        "data\npidfd_spawn {0}/r/cat 0 descriptor 1 cloexec 1 status 0\n\
+         data\npidfd_spawnp cat 0 descriptor 1 cloexec 1 status 0\n\
+         pidfd_spawn /none ENOENT descriptor 0 cloexec -1 status 0\n-1\n\
+         pidfd_spawn /none ENOENT descriptor 0 cloexec -1 status 0\n1\n--- standard error\n--- exit status: 0\n",
+        app.display()
+    );
+    assert_same("expected", &expected, "the view", &said);
+}
