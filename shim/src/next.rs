@@ -109,9 +109,9 @@ pub fn find(name: &[u8]) -> Option<usize> {
     None
 }
 
-/// A definition after ours that is looked for when it is first needed.
+/// A definition after ours that is looked for when it is first needed. It
+/// does not hold its name, which would be a pointer for ld.so to relocate.
 pub struct Next {
-    name: &'static [u8],
     address: AtomicUsize,
 }
 
@@ -119,25 +119,25 @@ pub struct Next {
 const MISSING: usize = 1;
 
 impl Next {
-    /// The definition of `name`.
-    pub const fn new(name: &'static str) -> Next {
-        Next { name: name.as_bytes(), address: AtomicUsize::new(0) }
+    /// Not looked for yet.
+    pub const fn new() -> Next {
+        Next { address: AtomicUsize::new(0) }
     }
 
-    /// Its address. None where no object after ours defines it.
+    /// The address of `name`. None where no object after ours defines it.
     #[inline]
-    pub fn address(&self) -> Option<usize> {
+    pub fn address(&self, name: &'static str) -> Option<usize> {
         match self.address.load(Ordering::Relaxed) {
-            0 => self.look(),
+            0 => self.look(name),
             MISSING => None,
             address => Some(address),
         }
     }
 
     #[cold]
-    fn look(&self) -> Option<usize> {
+    fn look(&self, name: &'static str) -> Option<usize> {
         crate::start::instance();
-        let found = find(self.name);
+        let found = find(name.as_bytes());
         self.address.store(found.unwrap_or(MISSING), Ordering::Relaxed);
         found
     }
@@ -148,8 +148,8 @@ impl Next {
 #[macro_export]
 macro_rules! real {
     ($name:ident as fn($($ty:ty),* $(,)?) $(-> $ret:ty)?) => {{
-        static NEXT: $crate::next::Next = $crate::next::Next::new(stringify!($name));
-        NEXT.address().map(|address| {
+        static NEXT: $crate::next::Next = $crate::next::Next::new();
+        NEXT.address(stringify!($name)).map(|address| {
             // SAFETY: the symbol is libc's, which has had this type for ever.
             unsafe {
                 core::mem::transmute::<usize, unsafe extern "C" fn($($ty),*) $(-> $ret)?>(address)

@@ -198,6 +198,7 @@ impl<'a> View<'a> {
     /// # Errors
     ///
     /// The first offset, count or value that no compiler of ours would have written.
+    #[inline(always)]
     pub fn from_bytes(bytes: &'a [u8]) -> Result<View<'a>, Malformed> {
         let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| Malformed("shorter than its header"))?;
         if header.magic != MAGIC {
