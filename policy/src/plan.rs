@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use view::build::{Facts, Row};
 use view::{Access, Kind, flags};
 
-use crate::check::{Coverage, Mount, Policy, What};
+use crate::checked::{Coverage, Mount, Policy, What};
 use crate::links::{Behind, Found, Tree};
 use crate::report::Report;
 

@@ -14,7 +14,7 @@ use object::read::elf::{ElfFile64, FileHeader as _};
 use object::{Object as _, ObjectSymbol as _};
 use serde_json::json;
 
-use super::{complain, load, print};
+use super::{load, print, refuse};
 use crate::FAILED;
 use crate::cli::Doctor;
 use crate::instance::{place, view};
@@ -63,10 +63,7 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
             });
             let (policy, plan) = match prepared {
                 Ok(prepared) => prepared,
-                Err(report) => {
-                    complain(&report);
-                    return Ok(FAILED);
-                }
+                Err(report) => return refuse(&report, asked.json, FAILED),
             };
             let placed = place(&policy, &plan)?;
             findings.add(

@@ -10,7 +10,7 @@ use elements::{Errno, Instance};
 use serde_json::{Value, json};
 use view::{Access, Kind};
 
-use super::{complain, load, print, run::words};
+use super::{load, print, refuse, run::words};
 use crate::FAILED;
 use crate::cli::Explain;
 use crate::instance::{place, view};
@@ -23,10 +23,7 @@ pub fn explain(asked: &Explain) -> Result<u8> {
     });
     let (policy, plan) = match prepared {
         Ok(prepared) => prepared,
-        Err(report) => {
-            complain(&report);
-            return Ok(FAILED);
-        }
+        Err(report) => return refuse(&report, asked.json, FAILED),
     };
     // Placed as for a run, so that what is said of inline files and scratch
     // directories is what a run would find.

@@ -31,6 +31,17 @@ pub fn complain(report: &Report) {
     eprint!("{}", report.render(color));
 }
 
+/// Says what is wrong with a policy, to a person or to a program, and gives
+/// the exit status that it was asked for.
+pub fn refuse(report: &Report, json: bool, status: u8) -> Result<u8> {
+    if json {
+        print(&format!("{}\n", report.to_json()))?;
+    } else {
+        complain(report);
+    }
+    Ok(status)
+}
+
 /// `completions`
 pub fn completions(shell: clap_complete::Shell, command: &mut clap::Command) -> Result<u8> {
     let mut out = Vec::new();
