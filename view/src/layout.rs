@@ -78,6 +78,10 @@ pub(crate) struct Slot {
 
 pub(crate) const NO_NODE: u32 = u32::MAX;
 
+/// How many bytes of the pool follow each string: its NUL, and what a reader
+/// by words may touch beyond it.
+pub(crate) const AFTER_STRING: usize = 17;
+
 /// What stands at a mount point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -216,11 +220,12 @@ impl<'a> View<'a> {
     }
 
     fn check(&self) -> Result<(), Malformed> {
+        // A string is handed to the kernel as it is, and read by whole words.
         let string = |s: Str| {
             let end = (s.off as usize).checked_add(s.len as usize);
-            match end {
-                Some(end) if end <= self.strings.len() => Ok(()),
-                _ => Err(Malformed("a string lies outside the pool")),
+            match end.and_then(|end| self.strings.get(end..end.checked_add(AFTER_STRING)?)) {
+                Some([0, ..]) => Ok(()),
+                _ => Err(Malformed("a string does not end in the pool")),
             }
         };
         string(self.header.name)?;
@@ -247,10 +252,16 @@ impl<'a> View<'a> {
             if node.slot_count != 0 && !node.slot_count.is_power_of_two() {
                 return Err(Malformed("a hash table's size is no power of two"));
             }
-        }
-        for slot in self.slots {
-            if slot.node != NO_NODE && slot.node as usize >= self.nodes.len() {
-                return Err(Malformed("a child is no node"));
+            // A child knows its parent, so that every walk downwards ends.
+            let slots = self.slots.get(node.first_slot as usize..).unwrap_or(&[]);
+            for slot in slots.iter().take(node.slot_count as usize).filter(|slot| slot.node != NO_NODE) {
+                match self.nodes.get(slot.node as usize) {
+                    None => return Err(Malformed("a child is no node")),
+                    Some(child) if child.parent as usize != id || slot.node as usize == id => {
+                        return Err(Malformed("a child is another node's"));
+                    }
+                    Some(_) => {}
+                }
             }
         }
         for mount in self.mounts {

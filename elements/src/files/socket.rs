@@ -91,6 +91,10 @@ impl Instance<'_> {
     /// Names a socket by a link to its directory: `<instance>/s-<hash>/name`.
     fn shorten(&self, host: &[u8], out: &mut UnixAddress) -> Result<(), Errno> {
         let slash = host.iter().rposition(|byte| *byte == b'/').ok_or(Errno::ENAMETOOLONG)?;
+        if self.dir().is_empty() {
+            // An instance that has not been placed, as in the launcher: nowhere to put a link.
+            return Err(Errno::ENAMETOOLONG);
+        }
         let (directory, name) = host.split_at(slash);
         let mut link = Scratch::new();
         link.push(self.dir())?;
