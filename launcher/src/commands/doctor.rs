@@ -7,14 +7,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use elements::Instance;
 use elements::process::program::{Program, Why, classify, interpreter};
 use object::read::elf::{ElfFile64, FileHeader as _};
 use object::{Object as _, ObjectSymbol as _};
 use serde_json::json;
 
-use super::{load, print, refuse};
+use super::{load, print, refuse, run::words};
 use crate::FAILED;
 use crate::cli::Doctor;
 use crate::instance::{place, view};
@@ -55,7 +55,7 @@ impl Findings {
 pub fn doctor(asked: &Doctor) -> Result<u8> {
     let mut findings = Findings(Vec::new());
     host(&mut findings);
-    let program = match (&asked.policy, &asked.program) {
+    match (&asked.policy, &asked.program) {
         (Some(file), program) => {
             let prepared = load(file).and_then(|policy| {
                 let plan = policy::plan(&policy, false)?;
@@ -72,17 +72,20 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
                 format!("{} mounts, instance in {}", plan.mount_count(), placed.dir.display()),
             );
             let instance = Instance::new(view(&placed.image)?, None);
-            let found = program.as_ref().map(|program| on_host(&instance, program)).transpose()?;
+            if let Some(program) = program {
+                let on_host = |app: &Path| on_host(&instance, app);
+                examine(&in_path(program, &on_host), &on_host, 0, &mut findings);
+            }
             if plan.is_private() {
                 // Nobody runs in it.
                 let _ = fs::remove_dir_all(&placed.dir);
             }
-            found
         }
-        (None, program) => program.clone(),
-    };
-    if let Some(host_path) = &program {
-        examine(host_path, 0, &mut findings);
+        (None, Some(program)) => {
+            let on_host = |app: &Path| Ok(app.to_owned());
+            examine(&in_path(program, &on_host), &on_host, 0, &mut findings);
+        }
+        (None, None) => {}
     }
     let worst = findings.0.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Pass);
     if asked.json {
@@ -103,11 +106,34 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
     Ok(worst as u8)
 }
 
+/// Where an app path leads on the host, or why it leads nowhere.
+type OnHost<'a> = &'a dyn Fn(&Path) -> Result<PathBuf, String>;
+
 /// The host path of a program that is named as the application names it.
-fn on_host(instance: &Instance<'_>, program: &Path) -> Result<PathBuf> {
-    let name = CString::new(program.as_os_str().as_bytes()).context("the program's name holds NUL")?;
+fn on_host(instance: &Instance<'_>, app: &Path) -> Result<PathBuf, String> {
+    let name = CString::new(app.as_os_str().as_bytes()).map_err(|_| "its name holds NUL".to_owned())?;
     let explained = instance.explain(&name, true);
-    Ok(PathBuf::from(OsStr::from_bytes(explained.host.bytes())))
+    let host = PathBuf::from(OsStr::from_bytes(explained.host.bytes()));
+    match (explained.stopped, explained.mount.line) {
+        (None, _) => Ok(host),
+        (Some(errno), 0) => Err(words(errno)),
+        (Some(errno), line) => {
+            let file = String::from_utf8_lossy(instance.view.policy_file()).into_owned();
+            let outcome = super::explain::outcome(&explained, &host.to_string_lossy());
+            Err(format!("{} ({file}:{line} decides: {outcome})", words(errno)))
+        }
+    }
+}
+
+/// A program that is named without a slash is looked for as a shell does.
+fn in_path(program: &Path, on_host: OnHost<'_>) -> PathBuf {
+    if program.as_os_str().as_bytes().contains(&b'/') {
+        return program.to_owned();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let mut tried = std::env::split_paths(&path).map(|directory| directory.join(program));
+    let found = tried.find(|app| on_host(app).is_ok_and(|host| host.is_file()));
+    found.unwrap_or_else(|| program.to_owned())
 }
 
 /// What the kernel offers.
@@ -150,12 +176,22 @@ fn host(findings: &mut Findings) {
 }
 
 /// What a program is, and whether it can be covered.
-fn examine(path: &Path, depth: u32, findings: &mut Findings) {
-    let shown = path.display();
+fn examine(app: &Path, on_host: OnHost<'_>, depth: u32, findings: &mut Findings) {
+    let shown = app.display();
+    let path = match on_host(app) {
+        Ok(path) => path,
+        Err(reason) => {
+            findings.add(Verdict::Blocked, "program", format!("{shown}: {reason}"));
+            return;
+        }
+    };
+    let path = path.as_path();
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => {
-            findings.add(Verdict::Blocked, "program", format!("{shown} cannot be read: {error}"));
+            let place = if path == app { String::new() } else { format!(" ({})", path.display()) };
+            let text = format!("{shown}{place} cannot be read: {error}");
+            findings.add(Verdict::Blocked, "program", text);
             return;
         }
     };
@@ -165,7 +201,7 @@ fn examine(path: &Path, depth: u32, findings: &mut Findings) {
         findings.add(
             Verdict::Blocked,
             "program",
-            format!("{shown} is not executable (mode {:o})", mode & 0o7777),
+            format!("{shown} is not executable (mode {:o}): chmod +x {}", mode & 0o7777, path.display()),
         );
     }
     if mode & 0o6000 != 0 {
@@ -182,12 +218,12 @@ fn examine(path: &Path, depth: u32, findings: &mut Findings) {
                 Some((name, _)) if depth < 5 => {
                     let name = Path::new(OsStr::from_bytes(name));
                     findings.add(Verdict::Pass, "script", format!("{shown} is run by {}", name.display()));
-                    examine(name, depth + 1, findings);
+                    examine(name, on_host, depth + 1, findings);
                 }
                 _ => findings.add(Verdict::Blocked, "script", format!("{shown} names no interpreter")),
             }
         }
-        Program::Dynamic => dynamic(path, &bytes, findings),
+        Program::Dynamic => dynamic(app, &bytes, findings),
         Program::Uncovered(why) => {
             let reason = String::from_utf8_lossy(why.words()).into_owned();
             let remedy = match why {
