@@ -133,10 +133,9 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     }
     // SAFETY: the mapping is as long as said, is never unmapped, and the
     // launcher never changes a view that it has put in place.
-    let image = unsafe {
-        core::slice::from_raw_parts((address + shared::LEN) as *const u8, len - shared::LEN)
-    };
-    let view = View::from_bytes(image).map_err(AttachError::Image)?;
+    let image =
+        unsafe { core::slice::from_raw_parts((address + shared::LEN) as *const u8, len - shared::LEN) };
+    let view = View::of_compiler(image).map_err(AttachError::Image)?;
     // SAFETY: the mapping is long enough, aligned to a page, never unmapped,
     // and holds atomics, for which any bytes will do.
     let shared = writable.then(|| unsafe { &*(address as *const Shared) });

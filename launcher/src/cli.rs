@@ -1,12 +1,26 @@
 //! The command line: what can be asked, and who answers.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::{FAILED, commands};
+
+/// How it is used, a command and what it does on each line.
+pub const EXAMPLES: &str = "  \
+  launcher --policy shop.toml /opt/shop/bin/shopd --daemon   run a program
+  launcher check --policy shop.toml                          is the policy right?
+  launcher explain --policy shop.toml /etc/shop.conf         what does this path become?
+  launcher trace --policy shop.toml -- ls /opt/shop          what does it ask for, what does it get?
+  launcher doctor --policy shop.toml /opt/shop/bin/shopd     will it run here, and if not, why?
+";
+
+/// How it ends.
+pub const EXIT_STATUS: &str = "\
+the program's own; 125 if the launcher fails, 126 if the program
+is found but cannot be run, 127 if it is not found.";
 
 /// Run a legacy program in its own view of files, as if it had never moved.
 ///
@@ -19,16 +33,8 @@ use crate::{FAILED, commands};
     max_term_width = 100,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "\
-Examples:
-  launcher --policy shop.toml /opt/shop/bin/shopd --daemon   run a program
-  launcher check --policy shop.toml                          is the policy right?
-  launcher explain --policy shop.toml /etc/shop.conf         what does this path become?
-  launcher trace --policy shop.toml -- ls /opt/shop          what does it ask for, what does it get?
-  launcher doctor --policy shop.toml /opt/shop/bin/shopd     will it run here, and if not, why?
-
-Exit status: the program's own; 125 if the launcher fails, 126 if the program
-is found but cannot be run, 127 if it is not found."
+    override_usage = "launcher [OPTIONS] --policy <FILE> <PROGRAM> [ARGUMENT]...\n       launcher <COMMAND>",
+    after_help = format!("Examples:\n{EXAMPLES}\nExit status: {EXIT_STATUS}")
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -74,6 +80,10 @@ pub struct PolicyFile {
 
 /// `run`
 #[derive(Args)]
+#[command(
+    override_usage = "launcher run [OPTIONS] --policy <FILE> <PROGRAM> [ARGUMENT]...",
+    after_help = format!("Exit status: {EXIT_STATUS}")
+)]
 pub struct Run {
     /// The policy file
     #[arg(short, long, value_name = "FILE")]
@@ -88,6 +98,7 @@ pub struct Run {
 
 /// `check`
 #[derive(Args)]
+#[command(after_help = "Exit status: 0 if the policy is right, 1 if it is wrong or cannot be read.")]
 pub struct Check {
     #[command(flatten)]
     pub policy: PolicyFile,
@@ -98,6 +109,7 @@ pub struct Check {
 
 /// `explain`
 #[derive(Args)]
+#[command(after_help = "Exit status: 0, whatever becomes of the paths; 125 if the policy is wrong.")]
 pub struct Explain {
     #[command(flatten)]
     pub policy: PolicyFile,
@@ -111,6 +123,10 @@ pub struct Explain {
 
 /// `trace`
 #[derive(Args)]
+#[command(
+    override_usage = "launcher trace [OPTIONS] --policy <FILE> <PROGRAM> [ARGUMENT]...",
+    after_help = format!("Exit status: {EXIT_STATUS}")
+)]
 pub struct Trace {
     #[command(flatten)]
     pub policy: PolicyFile,
@@ -130,6 +146,9 @@ pub struct Trace {
 
 /// `doctor`
 #[derive(Args)]
+#[command(after_help = "\
+Exit status: that of the gravest finding: 0 for \"pass\", 1 for \"warn\", 2 for
+\"blocked\"; 125 if the policy is wrong.")]
 pub struct Doctor {
     /// The policy file, to look at the program as it would be run
     #[arg(short, long, value_name = "FILE")]
@@ -154,14 +173,39 @@ fn plain(arguments: &[OsString]) -> Option<Run> {
     Some(Run { policy: policy.into(), verbose: false, program })
 }
 
+/// What to say where a program, or a verb that is none, stands before any policy.
+fn without_policy(word: &str, error: clap::Error) -> clap::Error {
+    let mut command = Cli::command();
+    if word.starts_with('-') || command.find_subcommand(word).is_some() {
+        return error;
+    }
+    let near = command
+        .get_subcommands()
+        .map(clap::Command::get_name)
+        .find(|verb| verb.starts_with(word) || verb.get(..3).is_some_and(|start| word.starts_with(start)));
+    let remedy = match near {
+        Some(verb) => format!("did you mean `launcher {verb}`?"),
+        None => format!("to run it: launcher --policy FILE {word}"),
+    };
+    let message = format!("no policy is named, and `{word}` is no command\n\n  {remedy}");
+    command.error(ErrorKind::MissingRequiredArgument, message)
+}
+
 /// Reads the command line, does what it says, and gives the exit status.
 pub fn main(arguments: Vec<OsString>) -> u8 {
     if let Some(run) = plain(&arguments) {
         return finish(commands::run::run(&run));
     }
+    let first = arguments.get(1).cloned();
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
+            let error = match first.as_deref().and_then(OsStr::to_str) {
+                Some(word) if error.kind() == ErrorKind::MissingRequiredArgument => {
+                    without_policy(word, error)
+                }
+                _ => error,
+            };
             // A reader that has gone away has seen what it wanted to see.
             let _ = error.print();
             let fine = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);

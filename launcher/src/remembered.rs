@@ -66,7 +66,8 @@ impl Memory {
         let name = format!("draft-{}-{}", std::process::id(), instance::start_time());
         let draft = self.file.with_file_name(name);
         let _ = fs::create_dir_all(self.base.join(RECORDS));
-        if instance::write(&draft, &bytes, 0o400).and_then(|()| Ok(fs::rename(&draft, &self.file)?)).is_err() {
+        if instance::write(&draft, &bytes, 0o400).and_then(|()| Ok(fs::rename(&draft, &self.file)?)).is_err()
+        {
             let _ = fs::remove_file(&draft);
         }
     }

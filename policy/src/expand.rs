@@ -1,13 +1,18 @@
 //! `${VAR}` and `${VAR:-default}` in values. `$$` is a dollar sign.
 
+use std::ops::Range;
+
 use crate::Variables;
 
-/// Why a value cannot be expanded: the words in question (bytes of the value),
-/// what is wrong, and what to do.
+/// Why a value cannot be expanded.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unexpanded {
+    /// The words in question, as bytes of the value.
+    pub words: Range<usize>,
     /// What is wrong.
     pub message: String,
+    /// What was expected instead.
+    pub expected: String,
     /// What to do about it.
     pub help: String,
 }
@@ -16,47 +21,57 @@ pub struct Unexpanded {
 ///
 /// # Errors
 ///
-/// A variable that is not set and has no default, or a `$` that begins
+/// Each variable that is not set and has no default, and each `$` that begins
 /// neither of the forms.
-pub fn expand(value: &str, variables: Variables<'_>) -> Result<String, Unexpanded> {
+pub fn expand(value: &str, variables: Variables<'_>) -> Result<String, Vec<Unexpanded>> {
     let mut out = String::with_capacity(value.len());
+    let mut wrong = Vec::new();
     let mut rest = value;
     while let Some(at) = rest.find('$') {
         out.push_str(&rest[..at]);
+        let start = value.len() - rest.len() + at;
         rest = &rest[at + 1..];
         if let Some(after) = rest.strip_prefix('$') {
             out.push('$');
             rest = after;
             continue;
         }
-        let form = || Unexpanded {
-            message: "a `$` that begins no variable".into(),
-            help: "write `${NAME}` or `${NAME:-default}`, and `$$` for a dollar sign".into(),
+        let Some((name, default, after)) = form(rest) else {
+            wrong.push(Unexpanded {
+                words: start..start + 1,
+                message: "a `$` that begins no variable".into(),
+                expected: "`${NAME}` or `${NAME:-default}`".into(),
+                help: "write `$$` for a dollar sign".into(),
+            });
+            continue;
         };
-        let (inside, after) =
-            rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).ok_or_else(form)?;
-        let (name, default) =
-            inside.split_once(":-").map_or((inside, None), |(name, default)| (name, Some(default)));
-        let first_is_digit = name.starts_with(|c: char| c.is_ascii_digit());
-        if name.is_empty() || first_is_digit || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return Err(form());
-        }
         // As in the shell, ":-" also stands in for a variable that is empty.
         match (variables(name), default) {
             (Some(found), Some(default)) if found.is_empty() => out.push_str(default),
             (Some(found), _) => out.push_str(&found),
             (None, Some(default)) => out.push_str(default),
-            (None, None) => {
-                return Err(Unexpanded {
-                    message: format!("the variable `{name}` is not set"),
-                    help: format!("set it, or give a default: `${{{name}:-…}}`"),
-                });
-            }
+            (None, None) => wrong.push(Unexpanded {
+                words: start..value.len() - after.len(),
+                message: format!("the variable `{name}` is not set"),
+                expected: "a variable of the launcher's environment".into(),
+                help: format!("set it, or give a default: `${{{name}:-…}}`"),
+            }),
         }
         rest = after;
     }
     out.push_str(rest);
-    Ok(out)
+    if wrong.is_empty() { Ok(out) } else { Err(wrong) }
+}
+
+/// The name and the default of `{NAME}` and `{NAME:-default}`, and what follows.
+fn form(rest: &str) -> Option<(&str, Option<&str>, &str)> {
+    let (inside, after) = rest.strip_prefix('{')?.split_once('}')?;
+    let (name, default) =
+        inside.split_once(":-").map_or((inside, None), |(name, default)| (name, Some(default)));
+    let first_is_digit = name.starts_with(|c: char| c.is_ascii_digit());
+    let fits =
+        !name.is_empty() && !first_is_digit && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    fits.then_some((name, default, after))
 }
 
 #[cfg(test)]
@@ -88,7 +103,12 @@ mod tests {
 
     #[test]
     fn an_unset_variable_without_default_is_refused_by_name() {
-        assert!(expand("${NOT}", &variables).unwrap_err().message.contains("`NOT`"));
+        let wrong = expand("${NOT}/${NEITHER}", &variables).unwrap_err();
+        let told: Vec<_> = wrong.iter().map(|wrong| (wrong.words.clone(), wrong.message.as_str())).collect();
+        assert_eq!(
+            told,
+            [(0..6, "the variable `NOT` is not set"), (7..17, "the variable `NEITHER` is not set")]
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod checked;
 mod expand;
 mod host;
 mod links;
@@ -19,10 +20,13 @@ mod structure;
 
 use std::path::Path;
 
-pub use check::{Coverage, Env, Mount, Policy, What};
+pub use checked::{Coverage, Env, Mount, Policy, What};
 pub use host::{Fact, Found, Host};
 pub use plan::{Plan, PlannedDirectory, PlannedFile};
 pub use report::{Diagnostic, Report};
+
+/// A file that is not a policy at all is not told of for ever.
+const MANY: usize = 10;
 
 /// How the variables of `${VAR}` are looked up.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -43,7 +47,7 @@ pub fn load(file: &Path, variables: Variables<'_>) -> Result<Policy, Report> {
 ///
 /// Why it cannot be read.
 pub fn read(file: &Path) -> Result<Vec<u8>, Report> {
-    std::fs::read(file).map_err(|error| Report::unreadable(file, &error.to_string()))
+    std::fs::read(file).map_err(|error| Report::unreadable(file, &error))
 }
 
 /// Checks a policy's bytes, as [`parse`] does its text.
@@ -54,24 +58,51 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Report> {
 pub fn parse_bytes(file: &Path, bytes: &[u8], variables: Variables<'_>) -> Result<Policy, Report> {
     match std::str::from_utf8(bytes) {
         Ok(text) => parse(file, text, variables),
-        Err(error) => {
-            let at = error.valid_up_to();
-            let text = String::from_utf8_lossy(bytes).into_owned();
-            let mut report = Report::new(file, &text);
-            report.add(at..at + 1, "the file is not UTF-8", "this byte is not part of a character", None);
-            Err(report)
+        Err(_) => Err(not_utf8(file, bytes)),
+    }
+}
+
+fn not_utf8(file: &Path, bytes: &[u8]) -> Report {
+    let mut text = String::new();
+    let mut wrong = Vec::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            let start = text.len();
+            text.push(char::REPLACEMENT_CHARACTER);
+            let shown: Vec<String> = chunk.invalid().iter().map(|byte| format!("{byte:#04x}")).collect();
+            wrong.push((start..text.len(), shown.join(" ")));
         }
     }
+    let mut report = Report::new(file, &text);
+    if bytes.contains(&0) {
+        let help = "name the policy with --policy FILE".to_owned();
+        report.add(0..0, "the file is no text", "a policy is TOML", Some(help));
+        return report;
+    }
+    for (span, shown) in wrong.into_iter().take(MANY) {
+        let help = "save the file as UTF-8".to_owned();
+        report.add(span, format!("the file is not UTF-8: {shown}"), "this is no character", Some(help));
+    }
+    report
 }
 
 /// Checks a policy's text. `file` says where relative sources begin.
 ///
 /// # Errors
 ///
-/// All that is wrong with the text.
+/// All that is wrong with the text, also with the places of its mounts.
 pub fn parse(file: &Path, text: &str, variables: Variables<'_>) -> Result<Policy, Report> {
-    let raw = structure::read(file, text)?;
-    check::check(file, text, raw, variables)
+    let (raw, mut report) = structure::read(file, text)?;
+    let policy = check::check(file, text, &raw, variables, &mut report);
+    if report.diagnostics().is_empty() {
+        return Ok(policy);
+    }
+    // What is right may still have no place to stand, which is told with the rest.
+    if let Err(more) = plan::plan(&policy, false) {
+        report.extend(more);
+    }
+    report.into_result().map(|()| policy)
 }
 
 /// Makes a plan of the view: canonical mount points, and what must be made

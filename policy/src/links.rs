@@ -7,6 +7,7 @@
 //! distributions put them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -79,9 +80,9 @@ impl<'a> Tree<'a> {
         Some((app, behind))
     }
 
-    /// Forgets what was resolved, since a new mount may stand in the way.
-    pub fn place(&mut self, at: PathBuf, behind: Behind) {
-        self.points.insert(at, behind);
+    /// Puts mounts in. Forgets what was resolved, since they may stand in the way.
+    pub fn place(&mut self, mounts: impl IntoIterator<Item = (PathBuf, Behind)>) {
+        self.points.extend(mounts);
         self.resolved.clear();
     }
 
@@ -153,10 +154,14 @@ impl<'a> Tree<'a> {
         for point in self.points.keys() {
             directories.extend(point.parent().map(Path::to_owned));
         }
-        let points: Vec<PathBuf> = self.points.keys().cloned().collect();
+        // In the order of their components: what lies below a path follows it.
+        let points: BTreeSet<PathBuf> = self.points.keys().cloned().collect();
         let mut links = self.links.clone();
-        let relevant =
-            |path: &Path| points.iter().any(|point| point.starts_with(path) || path.starts_with(point));
+        let relevant = |path: &Path| {
+            let below = points.range::<Path, _>((Bound::Included(path), Bound::Unbounded)).next();
+            below.is_some_and(|point| point.starts_with(path))
+                || path.ancestors().any(|above| points.contains(above))
+        };
         for directory in directories {
             if directory.ancestors().any(|above| self.points.contains_key(above)) {
                 continue;

@@ -62,16 +62,18 @@ pub struct RawEnv {
     /// Variables to set, after all else.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
-    pub set: BTreeMap<String, Spanned<String>>,
+    pub set: BTreeMap<Spanned<String>, Spanned<String>>,
     /// Variables to take away.
     #[serde(default)]
-    pub unset: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub unset: Vec<Spanned<String>>,
     /// Whether to begin with an empty environment (default: false).
     #[serde(default)]
     pub clear: bool,
     /// With `clear`: variables to keep.
     #[serde(default)]
-    pub keep: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub keep: Vec<Spanned<String>>,
 }
 
 /// `[[mount]]`
@@ -80,7 +82,7 @@ pub struct RawEnv {
 pub struct RawMount {
     /// The app path where it stands: absolute, without `..`.
     #[schemars(with = "String")]
-    pub at: Spanned<String>,
+    pub at: Option<Spanned<String>>,
     /// The file or directory of the host that stands there. A relative path
     /// begins at the policy file's directory.
     #[schemars(with = "Option<String>")]
@@ -102,6 +104,10 @@ pub struct RawMount {
     /// Whether the mount is left out where its source is missing (default: false).
     #[serde(default)]
     pub optional: bool,
+    /// Whether keys that are wrong have been taken out, so that nobody knows
+    /// what it was meant to be.
+    #[serde(skip)]
+    pub damaged: bool,
 }
 
 /// Whether a mount takes changes.

@@ -2,47 +2,104 @@
 //!
 //! serde stops at the first error. So a file that it takes is done at once,
 //! and only one that it refuses is held against the schema, key by key, which
-//! finds every unknown key, wrong type and wrong word.
+//! finds every unknown key, wrong type and wrong word. Each is told of and
+//! taken out, so that the rest can be held against the host as well.
 
+use std::collections::HashSet;
+use std::ops::Range;
 use std::path::Path;
 
+use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
 use crate::raw::Raw;
 use crate::report::Report;
 
-/// Reads a policy's text.
+/// Reads a policy's text: what is right, and a report of what is not.
 ///
 /// # Errors
 ///
-/// All errors of syntax, or else all of structure.
-pub fn read(file: &Path, text: &str) -> Result<Raw, Report> {
-    let first = match toml::from_str::<Raw>(text) {
-        Ok(raw) => return Ok(raw),
-        Err(error) => error,
-    };
+/// All errors of syntax: where there are any, nobody knows what the rest means.
+pub fn read(file: &Path, text: &str) -> Result<(Raw, Report), Report> {
     let mut report = Report::new(file, text);
-    let (table, errors) = DeTable::parse_recoverable(text);
+    let first = match toml::from_str::<Raw>(text) {
+        Ok(raw) if raw.mount.iter().all(|mount| mount.get_ref().at.is_some()) => return Ok((raw, report)),
+        Ok(_) => None,
+        Err(error) => Some(error),
+    };
+    let (mut table, errors) = DeTable::parse_recoverable(text);
+    let mut told = HashSet::new();
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
-        report.add(span, "the file is not TOML", error.message(), None);
-    }
-    if errors.is_empty() {
-        let schema = crate::schema();
-        let walker = Walker { definitions: schema.get("$defs").unwrap_or(&Value::Null) };
-        walker.table(&schema, table.get_ref(), table.span(), "the policy", &mut report);
-        if report.diagnostics().is_empty() {
-            report.add(first.span().unwrap_or(0..0), first.message(), "", None);
+        if !told.insert((span.start, error.message())) || told.len() > crate::MANY {
+            continue;
+        }
+        if error.message() == DUPLICATE {
+            let word = text.get(span.clone()).unwrap_or("this").to_owned();
+            let help = "take one of them away";
+            report.add(span, format!("`{word}` is said twice"), "once is enough", Some(help.into()));
+        } else {
+            report.add(span, "the file is not TOML", error.message(), syntax_help(text, error));
         }
     }
-    report.into_result()?;
-    Err(Report::unreadable(file, first.message()))
+    if errors.iter().any(|error| error.message() != DUPLICATE) {
+        return Err(report.sorted());
+    }
+    let schema = crate::schema();
+    let mut walker = Walker {
+        schema: &schema,
+        definitions: schema.get("$defs").unwrap_or(&Value::Null),
+        report,
+        damaged: HashSet::new(),
+    };
+    let span = table.span();
+    walker.table(&schema, table.get_mut(), span, "the policy");
+    let Walker { mut report, damaged, .. } = walker;
+    let mut raw = match Raw::deserialize(Deserializer::from(table)) {
+        Ok(raw) => raw,
+        Err(error) => {
+            // Nothing that the schema knows: serde's own words must do.
+            let error = first.unwrap_or(error);
+            report.add(error.span().unwrap_or(0..0), error.message(), "", None);
+            return Err(report.sorted());
+        }
+    };
+    for mount in &mut raw.mount {
+        let start = mount.span().start;
+        mount.get_mut().damaged = damaged.contains(&start);
+    }
+    Ok((raw, report))
+}
+
+/// What the parser says of a key that stands twice in a table.
+const DUPLICATE: &str = "duplicate key";
+
+/// What the commonest slips of the pen want.
+fn syntax_help(text: &str, error: &toml::de::Error) -> Option<String> {
+    let message = error.message();
+    let at = error.span()?.start;
+    let line = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+    let line = text.get(line..)?.lines().next()?;
+    let help = if message.contains("must be quoted") {
+        "write the value in quotes: \"…\""
+    } else if message.contains("leading zero") {
+        "write octal permissions in quotes: \"0644\""
+    } else if line.trim_start().starts_with("[[") && !line.contains("]]") {
+        "write `[[mount]]`, with two brackets on each side"
+    } else {
+        return None;
+    };
+    Some(help.into())
 }
 
 struct Walker<'s> {
+    schema: &'s Value,
     definitions: &'s Value,
+    report: Report,
+    /// Where the tables begin that something has been taken out of.
+    damaged: HashSet<usize>,
 }
 
 impl<'s> Walker<'s> {
@@ -60,71 +117,109 @@ impl<'s> Walker<'s> {
         }
     }
 
-    fn table(
-        &self,
-        schema: &'s Value,
-        table: &DeTable<'_>,
-        span: std::ops::Range<usize>,
-        name: &str,
-        report: &mut Report,
-    ) {
-        let none = serde_json::Map::new();
-        let known = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
+    /// Checks a table and takes out what is wrong.
+    fn table(&mut self, schema: &'s Value, table: &mut DeTable<'_>, span: Range<usize>, name: &str) {
+        let known = schema.get("properties").and_then(Value::as_object);
         let others = schema.get("additionalProperties").filter(|schema| schema.is_object());
-        for (key, value) in table {
-            let word = key.get_ref().as_ref();
-            match known.get(word).or(others) {
-                Some(schema) => self.value(schema, value, word, report),
-                None => {
-                    let words: Vec<&str> = known.keys().map(String::as_str).collect();
-                    let expected = format!("expected one of: {}", words.join(", "));
-                    let help = nearest(word, &words).map(|near| format!("did you mean `{near}`?"));
-                    report.add(key.span(), format!("unknown key `{word}` in {name}"), expected, help);
-                }
-            }
-        }
         let required = schema.get("required").and_then(Value::as_array);
         for key in required.into_iter().flatten().filter_map(Value::as_str) {
-            if !table.iter().any(|(word, _)| word.get_ref() == key) {
-                report.add(
-                    span.clone(),
-                    format!("{name} has no `{key}`"),
-                    format!("`{key}` is needed here"),
-                    None,
-                );
+            if !table.contains_key(key) {
+                let (message, expected) =
+                    (format!("{name} has no `{key}`"), format!("`{key}` is needed here"));
+                self.report.add(span.clone(), message, expected, None);
+                self.damaged.insert(span.start);
             }
+        }
+        let mut wrong = Vec::new();
+        for (key, value) in table.iter_mut() {
+            let word = key.get_ref().as_ref();
+            let fits = match known.and_then(|known| known.get(word)).or(others) {
+                Some(schema) => self.value(schema, value, word),
+                None => {
+                    let words: Vec<&str> =
+                        known.into_iter().flatten().map(|(word, _)| word.as_str()).collect();
+                    let expected = format!("expected one of: {}", words.join(", "));
+                    let help = self
+                        .belongs(word)
+                        .or_else(|| nearest(word, &words).map(|near| format!("did you mean `{near}`?")));
+                    self.report.add(key.span(), format!("unknown key `{word}` in {name}"), expected, help);
+                    false
+                }
+            };
+            if !fits {
+                wrong.push(word.to_owned());
+            }
+        }
+        for word in wrong {
+            table.remove(word.as_str());
+            self.damaged.insert(span.start);
         }
     }
 
-    fn value(&self, schema: &'s Value, value: &Spanned<DeValue<'_>>, key: &str, report: &mut Report) {
+    /// Where a key belongs that stands in the wrong table.
+    fn belongs(&self, word: &str) -> Option<String> {
+        let tables = self.schema.get("properties")?.as_object()?;
+        if let Some(found) = tables.get(word) {
+            let many = self.takes(self.resolve(found), "array");
+            return Some(match self.takes(self.resolve(found), "object") || many {
+                true => format!("`{word}` is a table of its own: {}", header(word, many)),
+                false => format!("`{word}` goes to the top of the file, before the first table"),
+            });
+        }
+        tables.iter().find_map(|(name, of)| {
+            let of = self.resolve(of);
+            let inner = self.resolve(of.get("items").unwrap_or(of));
+            inner.get("properties")?.get(word)?;
+            Some(format!("`{word}` goes into {}", header(name, of.get("items").is_some())))
+        })
+    }
+
+    /// Checks a value; what is wrong in it is taken out. False where nothing is left.
+    fn value(&mut self, schema: &'s Value, value: &mut Spanned<DeValue<'_>>, key: &str) -> bool {
         let schema = self.resolve(schema);
         let words = self.words(schema);
         let span = value.span();
-        match value.get_ref() {
-            DeValue::String(_) if words.is_empty() && self.takes(schema, "string") => {}
-            DeValue::String(word) if words.iter().any(|known| *known == word.as_ref()) => {}
+        let of = self.resolve(schema.get("items").unwrap_or(&Value::Null));
+        let many = self.takes(schema, "array") && self.takes(of, "object");
+        match value.get_mut() {
+            DeValue::String(_) if words.is_empty() && self.takes(schema, "string") => true,
+            DeValue::String(word) if words.iter().any(|known| *known == word.as_ref()) => true,
             DeValue::String(word) if !words.is_empty() => {
                 let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
                 let help = nearest(word, &words).map(|near| format!("did you mean \"{near}\"?"));
                 let expected = format!("expected {}", quoted.join(" or "));
-                report.add(span, format!("`{key}` cannot be \"{word}\""), expected, help);
+                self.report.add(span, format!("`{key}` cannot be {word:?}"), expected, help);
+                false
             }
-            DeValue::Boolean(_) if self.takes(schema, "boolean") => {}
-            DeValue::Integer(_) if self.takes(schema, "integer") => {}
+            DeValue::Boolean(_) if self.takes(schema, "boolean") => true,
+            DeValue::Integer(_) if self.takes(schema, "integer") => true,
             DeValue::Array(items) if self.takes(schema, "array") => {
-                let of = schema.get("items").unwrap_or(&Value::Null);
-                for item in items.iter() {
-                    self.value(of, item, key, report);
-                }
+                let all = std::mem::replace(items, DeArray::new()).into_iter();
+                let right: DeArray<'_> =
+                    all.filter_map(|mut item| self.value(of, &mut item, key).then_some(item)).collect();
+                *items = right;
+                true
             }
             DeValue::Table(table) if self.takes(schema, "object") => {
                 let schema = self.choice(schema, "object");
                 // The span of a table that has a header is its header.
-                self.table(schema, table, span, &format!("`{key}`"), report);
+                self.table(schema, table, span, &format!("`{key}`"));
+                true
+            }
+            DeValue::Table(table) if many => {
+                let help = format!("write {}, with two brackets on each side", header(key, true));
+                let expected = "expected an array of tables";
+                self.report.add(span.clone(), format!("`{key}` cannot be a table"), expected, Some(help));
+                self.table(of, table, span, &format!("`{key}`"));
+                false
             }
             other => {
+                let (kind, is_many) = (article(other.type_str()), other.is_array());
+                let table = self.takes(schema, "object") || many;
+                let help = (is_many && table).then(|| format!("write {}", header(key, many)));
                 let expected = format!("expected {}", self.types(schema).join(" or "));
-                report.add(span, format!("`{key}` cannot be {}", article(other.type_str())), expected, None);
+                self.report.add(span, format!("`{key}` cannot be {kind}"), expected, help);
+                false
             }
         }
     }
@@ -176,6 +271,11 @@ fn has_type(schema: &Value, kind: &str) -> bool {
         Some(Value::Array(several)) => several.iter().any(|one| one == kind),
         _ => false,
     }
+}
+
+/// A table's header, as it is written.
+fn header(name: &str, many: bool) -> String {
+    if many { format!("`[[{name}]]`") } else { format!("`[{name}]`") }
 }
 
 fn article(kind: &str) -> String {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use zerocopy::IntoBytes;
 
-use crate::layout::{Access, Header, Kind, MAGIC, NO_NODE, Node, RawMount, Slot, Span, Str};
+use crate::layout::{AFTER_STRING, Access, Header, Kind, MAGIC, NO_NODE, Node, RawMount, Slot, Span, Str};
 use crate::tree::{hash, start_bit};
 
 /// A row to be written. The fields mean what they mean in [`crate::Mount`].
@@ -171,7 +171,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
     let name = pool.add(&facts.name);
     let policy_file = pool.add(&facts.policy_file);
     // Readers take a string's terminator, and more, for granted.
-    pool.bytes.extend_from_slice(&[0; 16]);
+    pool.bytes.extend_from_slice(&[0; AFTER_STRING - 1]);
 
     let mut at = size_of::<Header>();
     let mut place = |bytes: usize, count: usize| {

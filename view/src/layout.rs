@@ -78,6 +78,10 @@ pub(crate) struct Slot {
 
 pub(crate) const NO_NODE: u32 = u32::MAX;
 
+/// How many bytes of the pool follow each string: its NUL, and what a reader
+/// by words may touch beyond it.
+pub(crate) const AFTER_STRING: usize = 17;
+
 /// What stands at a mount point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -198,30 +202,42 @@ impl<'a> View<'a> {
     /// # Errors
     ///
     /// The first offset, count or value that no compiler of ours would have written.
-    #[inline(always)]
     pub fn from_bytes(bytes: &'a [u8]) -> Result<View<'a>, Malformed> {
+        let view = View::of_compiler(bytes)?;
+        view.check()?;
+        Ok(view)
+    }
+
+    /// The view in bytes that the compiler wrote and nobody has changed: only
+    /// the header is looked at, so that it costs the same for any view.
+    /// Look-ups in other bytes give nonsense, but stay within them.
+    ///
+    /// # Errors
+    ///
+    /// Another version's image, or one that has been cut off.
+    #[inline(always)]
+    pub fn of_compiler(bytes: &'a [u8]) -> Result<View<'a>, Malformed> {
         let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| Malformed("shorter than its header"))?;
         if header.magic != MAGIC {
             return Err(Malformed("not a view image of this version"));
         }
         let bytes = bytes.get(..header.len as usize).ok_or(Malformed("shorter than it says"))?;
-        let view = View {
+        Ok(View {
             header,
             nodes: span(bytes, header.nodes)?,
             slots: span(bytes, header.slots)?,
             mounts: span(bytes, header.mounts)?,
             strings: span(bytes, header.strings)?,
-        };
-        view.check()?;
-        Ok(view)
+        })
     }
 
     fn check(&self) -> Result<(), Malformed> {
+        // A string is handed to the kernel as it is, and read by whole words.
         let string = |s: Str| {
             let end = (s.off as usize).checked_add(s.len as usize);
-            match end {
-                Some(end) if end <= self.strings.len() => Ok(()),
-                _ => Err(Malformed("a string lies outside the pool")),
+            match end.and_then(|end| self.strings.get(end..end.checked_add(AFTER_STRING)?)) {
+                Some([0, ..]) => Ok(()),
+                _ => Err(Malformed("a string does not end in the pool")),
             }
         };
         string(self.header.name)?;
@@ -248,10 +264,16 @@ impl<'a> View<'a> {
             if node.slot_count != 0 && !node.slot_count.is_power_of_two() {
                 return Err(Malformed("a hash table's size is no power of two"));
             }
-        }
-        for slot in self.slots {
-            if slot.node != NO_NODE && slot.node as usize >= self.nodes.len() {
-                return Err(Malformed("a child is no node"));
+            // A child knows its parent, so that every walk downwards ends.
+            let slots = self.slots.get(node.first_slot as usize..).unwrap_or(&[]);
+            for slot in slots.iter().take(node.slot_count as usize).filter(|slot| slot.node != NO_NODE) {
+                match self.nodes.get(slot.node as usize) {
+                    None => return Err(Malformed("a child is no node")),
+                    Some(child) if child.parent as usize != id || slot.node as usize == id => {
+                        return Err(Malformed("a child is another node's"));
+                    }
+                    Some(_) => {}
+                }
             }
         }
         for mount in self.mounts {

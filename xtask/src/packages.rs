@@ -11,6 +11,7 @@ pub const TESTS: &[&str] = &[
     "dash",
     "gcc",
     "git",
+    "groff-base",
     "libacl1-dev",
     "libc6-dev",
     "make",

@@ -4,7 +4,8 @@
 //! the host, and does know of one that is hidden. So the entries that are
 //! missing are given first, when the position is still 0 (a directory always
 //! has `.` and `..` to move it on), and hidden ones are taken out. Nothing is
-//! kept between calls: the kernel's position is all the state there is.
+//! kept between calls: the kernel's position is all the state there is. While
+//! ours are given, it is a number that no file system uses for its own.
 
 use view::{Kind, NodeId};
 
@@ -17,6 +18,12 @@ use crate::{Answer, Errno, Instance};
 const RECLEN: usize = 16;
 const TYPE: usize = 18;
 const NAME: usize = 19;
+const OFFSET: usize = 8;
+
+/// The position at which the first of our entries is next; the others follow.
+const OURS: u64 = 0x4c41_554e_0000_0000;
+/// More entries than a view can have.
+const OURS_MAX: u64 = 1 << 32;
 
 impl Instance<'_> {
     /// The node of a directory whose listing the host does not know whole.
@@ -42,32 +49,45 @@ impl Instance<'_> {
 
     fn merge(&self, node: NodeId, dirfd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
         let mut used = 0;
-        if kernel::lseek(dirfd, 0, libc::SEEK_CUR)? == 0 {
-            for child in self.view.children(node) {
-                if let Some(room) = buf.get_mut(used..) {
-                    used += self.missing_entry(child, dirfd, room)?;
+        let position = kernel::lseek(dirfd, 0, libc::SEEK_CUR)? as u64;
+        let given =
+            if position == 0 { Some(0) } else { position.checked_sub(OURS).filter(|n| *n < OURS_MAX) };
+        if let Some(given) = given {
+            let mut next = given;
+            for child in self.view.children(node).skip(given as usize) {
+                match self.missing_entry(child, dirfd, next + 1, buf.get_mut(used..).unwrap_or(&mut [])) {
+                    Ok(len) => used += len,
+                    // The rest is for the next call.
+                    Err(Errno::EINVAL) if used > 0 => {
+                        seek(dirfd, OURS + next)?;
+                        return Ok(used);
+                    }
+                    Err(errno) => return Err(errno),
                 }
+                next += 1;
+            }
+            // The host's own follow, from their beginning.
+            if position != 0 {
+                seek(dirfd, 0)?;
+            }
+            if used > 0 && buf.len() - used < NAME + 256 {
+                seek(dirfd, OURS + next)?;
+                return Ok(used);
             }
         }
         loop {
             let room = buf.get_mut(used..).unwrap_or(&mut []);
-            match kernel::getdents64(dirfd, room) {
-                Ok(0) => return Ok(used),
-                Ok(len) => {
-                    let kept = self.drop_hidden(node, room.get_mut(..len).unwrap_or(&mut []));
-                    if used + kept > 0 {
-                        return Ok(used + kept);
-                    }
-                }
-                // No room for the host's first entry after ours: the next call has it.
-                Err(Errno::EINVAL) if used > 0 => return Err(Errno::EINVAL),
-                Err(errno) => return Err(errno),
+            let len = kernel::getdents64(dirfd, room)?;
+            let kept = self.drop_hidden(node, room.get_mut(..len).unwrap_or(&mut []));
+            if len == 0 || used + kept > 0 {
+                return Ok(used + kept);
             }
         }
     }
 
     /// Writes an entry for a child that is seen but has no name on the host.
-    fn missing_entry(&self, child: NodeId, dirfd: i32, room: &mut [u8]) -> Result<usize, Errno> {
+    /// `next` is the number of the one that follows it.
+    fn missing_entry(&self, child: NodeId, dirfd: i32, next: u64, room: &mut [u8]) -> Result<usize, Errno> {
         let mount = self.view.mount(self.view.region(child));
         let shown = self.view.is_mount_point(child) && !matches!(mount.kind, Kind::Hidden | Kind::Link);
         let mut name = Text::<256>::new();
@@ -84,6 +104,7 @@ impl Instance<'_> {
         entry.fill(0);
         let kind = if mount.is_dir { libc::DT_DIR } else { libc::DT_REG };
         put(entry, 0, &inode.to_ne_bytes());
+        put(entry, OFFSET, &(OURS + next).to_ne_bytes());
         put(entry, RECLEN, &(len as u16).to_ne_bytes());
         put(entry, TYPE, &[kind]);
         put(entry, NAME, name.bytes());
@@ -108,6 +129,10 @@ impl Instance<'_> {
         }
         to
     }
+}
+
+fn seek(dirfd: i32, position: u64) -> Result<usize, Errno> {
+    kernel::lseek(dirfd, position as i64, libc::SEEK_SET)
 }
 
 fn record_length(entries: &[u8], at: usize) -> Option<usize> {

@@ -137,6 +137,10 @@ impl Instance<'_> {
             return address.bytes.push(link.bytes());
         }
         let slash = host.iter().rposition(|byte| *byte == b'/').ok_or(Errno::ENAMETOOLONG)?;
+        if self.dir().is_empty() {
+            // An instance that has not been placed, as in the launcher: nowhere to put a link.
+            return Err(Errno::ENAMETOOLONG);
+        }
         let (directory, name) = host.split_at(slash);
         let mut identity = Text::<{ 2 * MAX_PATH }>::new();
         identity.push(directory)?;

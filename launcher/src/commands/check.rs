@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{complain, load, print};
+use super::{load, print, refuse};
 use crate::cli::Check;
 
 /// The exit status for a policy that is wrong.
@@ -23,13 +23,6 @@ pub fn check(asked: &Check) -> Result<u8> {
             let plural = if mounts == 1 { "" } else { "s" };
             print(&format!("{}: right, {mounts} mount{plural}\n", file.display()))
         }
-        Err(report) if asked.json => {
-            print(&format!("{}\n", report.to_json()))?;
-            Ok(WRONG)
-        }
-        Err(report) => {
-            complain(&report);
-            Ok(WRONG)
-        }
+        Err(report) => refuse(&report, asked.json, WRONG),
     }
 }

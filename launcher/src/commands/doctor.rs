@@ -9,14 +9,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use elements::Instance;
 use elements::process::program::{Program, Why, classify, interpreter};
 use object::read::elf::{ElfFile64, FileHeader as _};
 use serde_json::json;
 
 use self::imports::imports;
-use super::{complain, load, print};
+use super::{load, print, refuse, run::words};
 use crate::FAILED;
 use crate::cli::Doctor;
 use crate::instance::{base, place, view};
@@ -65,10 +65,7 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
             });
             let (policy, plan) = match prepared {
                 Ok(prepared) => prepared,
-                Err(report) => {
-                    complain(&report);
-                    return Ok(FAILED);
-                }
+                Err(report) => return refuse(&report, asked.json, FAILED),
             };
             let placed = place(&base()?, &policy, &plan)?;
             findings.add(
@@ -78,14 +75,18 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
             );
             let instance = Instance::new(view(&placed.image)?, None);
             if let Some(program) = program {
-                examine(&on_host(&instance, program)?, 0, Some(&instance), &mut findings);
+                let on_host = |app: &Path| on_host(&instance, app);
+                examine(&in_path(program, &on_host), &on_host, 0, Some(&instance), &mut findings);
             }
             if plan.is_private() {
                 // Nobody runs in it.
                 let _ = fs::remove_dir_all(&placed.dir);
             }
         }
-        (None, Some(program)) => examine(program, 0, None, &mut findings),
+        (None, Some(program)) => {
+            let on_host = |app: &Path| Ok(app.to_owned());
+            examine(&in_path(program, &on_host), &on_host, 0, None, &mut findings);
+        }
         (None, None) => {}
     }
     let worst = findings.0.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Pass);
@@ -107,11 +108,34 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
     Ok(worst as u8)
 }
 
+/// Where an app path leads on the host, or why it leads nowhere.
+type OnHost<'a> = &'a dyn Fn(&Path) -> Result<PathBuf, String>;
+
 /// The host path of a program that is named as the application names it.
-fn on_host(instance: &Instance<'_>, program: &Path) -> Result<PathBuf> {
-    let name = CString::new(program.as_os_str().as_bytes()).context("the program's name holds NUL")?;
+fn on_host(instance: &Instance<'_>, app: &Path) -> Result<PathBuf, String> {
+    let name = CString::new(app.as_os_str().as_bytes()).map_err(|_| "its name holds NUL".to_owned())?;
     let explained = instance.explain(&name, true);
-    Ok(PathBuf::from(OsStr::from_bytes(explained.host.bytes())))
+    let host = PathBuf::from(OsStr::from_bytes(explained.host.bytes()));
+    match (explained.stopped, explained.mount.line) {
+        (None, _) => Ok(host),
+        (Some(errno), 0) => Err(words(errno)),
+        (Some(errno), line) => {
+            let file = String::from_utf8_lossy(instance.view.policy_file()).into_owned();
+            let outcome = super::explain::outcome(&explained, &host.to_string_lossy());
+            Err(format!("{} ({file}:{line} decides: {outcome})", words(errno)))
+        }
+    }
+}
+
+/// A program that is named without a slash is looked for as a shell does.
+fn in_path(program: &Path, on_host: OnHost<'_>) -> PathBuf {
+    if program.as_os_str().as_bytes().contains(&b'/') {
+        return program.to_owned();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let mut tried = std::env::split_paths(&path).map(|directory| directory.join(program));
+    let found = tried.find(|app| on_host(app).is_ok_and(|host| host.is_file()));
+    found.unwrap_or_else(|| program.to_owned())
 }
 
 /// What the kernel offers.
@@ -154,12 +178,28 @@ fn host(findings: &mut Findings) {
 }
 
 /// What a program is, and whether it can be covered.
-fn examine(path: &Path, depth: u32, view: Option<&Instance<'_>>, findings: &mut Findings) {
-    let shown = path.display();
+fn examine(
+    app: &Path,
+    on_host: OnHost<'_>,
+    depth: u32,
+    view: Option<&Instance<'_>>,
+    findings: &mut Findings,
+) {
+    let shown = app.display();
+    let path = match on_host(app) {
+        Ok(path) => path,
+        Err(reason) => {
+            findings.add(Verdict::Blocked, "program", format!("{shown}: {reason}"));
+            return;
+        }
+    };
+    let path = path.as_path();
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => {
-            findings.add(Verdict::Blocked, "program", format!("{shown} cannot be read: {error}"));
+            let place = if path == app { String::new() } else { format!(" ({})", path.display()) };
+            let text = format!("{shown}{place} cannot be read: {error}");
+            findings.add(Verdict::Blocked, "program", text);
             return;
         }
     };
@@ -169,7 +209,7 @@ fn examine(path: &Path, depth: u32, view: Option<&Instance<'_>>, findings: &mut 
         findings.add(
             Verdict::Blocked,
             "program",
-            format!("{shown} is not executable (mode {:o})", mode & 0o7777),
+            format!("{shown} is not executable (mode {:o}): chmod +x {}", mode & 0o7777, path.display()),
         );
     }
     if mode & 0o6000 != 0 {
@@ -186,12 +226,12 @@ fn examine(path: &Path, depth: u32, view: Option<&Instance<'_>>, findings: &mut 
                 Some((name, _)) if depth < 5 => {
                     let name = Path::new(OsStr::from_bytes(name));
                     findings.add(Verdict::Pass, "script", format!("{shown} is run by {}", name.display()));
-                    examine(name, depth + 1, view, findings);
+                    examine(name, on_host, depth + 1, view, findings);
                 }
                 _ => findings.add(Verdict::Blocked, "script", format!("{shown} names no interpreter")),
             }
         }
-        Program::Dynamic => dynamic(path, &bytes, view, findings),
+        Program::Dynamic => dynamic(app, &bytes, view, findings),
         Program::Uncovered(why) => {
             let reason = String::from_utf8_lossy(why.words()).into_owned();
             let remedy = match why {

@@ -10,7 +10,7 @@ use elements::{Errno, Instance};
 use serde_json::{Value, json};
 use view::{Access, Kind};
 
-use super::{complain, load, print, run::words};
+use super::{load, print, refuse, run::words};
 use crate::FAILED;
 use crate::cli::Explain;
 use crate::instance::{base, place, view};
@@ -23,10 +23,7 @@ pub fn explain(asked: &Explain) -> Result<u8> {
     });
     let (policy, plan) = match prepared {
         Ok(prepared) => prepared,
-        Err(report) => {
-            complain(&report);
-            return Ok(FAILED);
-        }
+        Err(report) => return refuse(&report, asked.json, FAILED),
     };
     // Placed as for a run, so that what is said of inline files and scratch
     // directories is what a run would find.
@@ -50,6 +47,8 @@ pub fn explain(asked: &Explain) -> Result<u8> {
 struct Facts {
     asked: String,
     app: String,
+    /// Whether the walk ended before the path did.
+    stopped: bool,
     host: Option<String>,
     outcome: String,
     rule: String,
@@ -62,6 +61,10 @@ struct Facts {
 /// What stands at a path, in words.
 pub fn outcome(explained: &Explanation<'_>, host: &str) -> String {
     match explained.mount.kind {
+        Kind::Content if !explained.is_mount_point => "nothing: an inline file is no directory".into(),
+        Kind::Scaffold if !explained.is_mount_point && !Path::new(host).exists() => {
+            "nothing: its directory exists only because a mount lies below it".into()
+        }
         Kind::Hidden => "hidden, so it looks non-existent".into(),
         Kind::Denied => "denied, so it may not be touched".into(),
         Kind::Pass => format!("the host's own {host}"),
@@ -85,11 +88,14 @@ impl Facts {
             (line, _) => format!("{}:{line} (mount at {at})", text(instance.view.policy_file())),
         };
         let shown = !matches!(mount.kind, Kind::Hidden | Kind::Denied);
-        let would =
-            |what: Intent| would(explained, Path::new(OsStr::from_bytes(explained.host.bytes())), what);
+        let slash = asked.as_os_str().as_bytes().ends_with(b"/");
+        let would = |what: Intent| {
+            would(explained, Path::new(OsStr::from_bytes(explained.host.bytes())), what, slash)
+        };
         Facts {
             asked: asked.display().to_string(),
             app: text(explained.app.bytes()),
+            stopped: explained.stopped.is_some(),
             outcome: outcome(explained, &host),
             host: shown.then_some(host),
             rule,
@@ -103,7 +109,7 @@ impl Facts {
     fn to_text(&self) -> String {
         let mut out = format!("{}\n", self.asked);
         if self.app != self.asked {
-            out += &format!("  app path  {}\n", self.app);
+            out += &format!("  {}  {}\n", if self.stopped { "ends at " } else { "app path" }, self.app);
         }
         out += &format!("  becomes   {}\n", self.outcome);
         out += &format!("  decided   {}\n", self.rule);
@@ -128,8 +134,9 @@ enum Intent {
     Create,
 }
 
-/// What a call of that intent would answer.
-fn would(explained: &Explanation<'_>, host: &Path, intent: Intent) -> String {
+/// What a call of that intent would answer. With a slash at the end, only a
+/// directory is meant.
+fn would(explained: &Explanation<'_>, host: &Path, intent: Intent, slash: bool) -> String {
     use rustix::fs::{Access as Rights, access};
     let name = |errno: Errno| format!("{} ({})", symbol(errno), words(errno));
     if let Some(errno) = explained.stopped {
@@ -139,6 +146,7 @@ fn would(explained: &Explanation<'_>, host: &Path, intent: Intent) -> String {
     let read_only = explained.mount.access == Access::ReadOnly && explained.mount.kind != Kind::Pass;
     let (path, rights) = match (intent, exists) {
         (Intent::Read | Intent::Write, false) => return name(Errno::ENOENT),
+        (_, true) if slash && !host.is_dir() => return name(Errno::ENOTDIR),
         (Intent::Create, true) => return name(Errno::EEXIST),
         (Intent::Write | Intent::Create, _) if read_only => return name(Errno::EROFS),
         (Intent::Read, true) => (host, Rights::READ_OK),

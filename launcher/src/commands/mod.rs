@@ -12,6 +12,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use policy::{Policy, Report};
 
+use crate::cli::{EXAMPLES, EXIT_STATUS};
+
 /// Writes to standard output. A reader that has gone away is no error.
 pub fn print(text: &str) -> Result<u8> {
     match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
@@ -31,6 +33,17 @@ pub fn complain(report: &Report) {
     eprint!("{}", report.render(color));
 }
 
+/// Says what is wrong with a policy, to a person or to a program, and gives
+/// the exit status that it was asked for.
+pub fn refuse(report: &Report, json: bool, status: u8) -> Result<u8> {
+    if json {
+        print(&format!("{}\n", report.to_json()))?;
+    } else {
+        complain(report);
+    }
+    Ok(status)
+}
+
 /// `completions`
 pub fn completions(shell: clap_complete::Shell, command: &mut clap::Command) -> Result<u8> {
     let mut out = Vec::new();
@@ -40,17 +53,38 @@ pub fn completions(shell: clap_complete::Shell, command: &mut clap::Command) -> 
 
 /// `man`
 pub fn man(dir: Option<&Path>, command: clap::Command) -> Result<u8> {
-    match dir {
-        Some(dir) => {
-            std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-            clap_mangen::generate_to(command, dir)
-                .with_context(|| format!("cannot write the manual pages to {}", dir.display()))?;
-            Ok(0)
-        }
-        None => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(command).render(&mut page).context("cannot make the manual page")?;
-            print(&String::from_utf8_lossy(&page))
-        }
+    let page = main_page(&command).context("cannot make the manual page")?;
+    let Some(dir) = dir else { return print(&String::from_utf8_lossy(&page)) };
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    clap_mangen::generate_to(command, dir)
+        .and_then(|()| std::fs::write(dir.join("launcher.1"), &page))
+        .with_context(|| format!("cannot write the manual pages to {}", dir.display()))?;
+    Ok(0)
+}
+
+/// The page of the launcher itself. What stands below the help is set in
+/// sections of its own, as manual pages have them.
+fn main_page(command: &clap::Command) -> std::io::Result<Vec<u8>> {
+    let man = clap_mangen::Man::new(command.clone());
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    page.write_all(
+        b".SH SYNOPSIS\n\\fBlauncher\\fR [\\fB\\-v\\fR] \\fB\\-\\-policy\\fR \\fIFILE\\fR \\fIPROGRAM\\fR \
+          [\\fIARGUMENT\\fR...]\n.br\n\\fBlauncher\\fR \\fICOMMAND\\fR ...\n",
+    )?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    man.render_subcommands_section(&mut page)?;
+    let plain = |text: &str| text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
+    write!(page, ".SH EXIT STATUS\nThat is {}\n", plain(EXIT_STATUS))?;
+    write!(page, ".SH EXAMPLES\n.nf\n")?;
+    for line in EXAMPLES.lines() {
+        // The command, and below it what it does.
+        let (command, what) = line.trim().split_once("   ").unwrap_or((line.trim(), ""));
+        write!(page, "{}\n    {}\n", plain(command), plain(what.trim()))?;
     }
+    writeln!(page, ".fi")?;
+    man.render_version_section(&mut page)?;
+    Ok(page)
 }

@@ -6,9 +6,9 @@ use elements::Errno;
 use elements::files::{MAX_PATH, Scratch};
 use libc::size_t;
 
-use crate::late;
 use crate::allocate::malloc;
 use crate::answer::{finish, finish_int, returned};
+use crate::late;
 use crate::real;
 use crate::start::instance;
 

@@ -7,8 +7,8 @@ use elements::kernel::AT_FDCWD;
 use elements::process::exec::Start;
 use elements::{Errno, user};
 
-use crate::late;
 use crate::answer::{returned, set_errno};
+use crate::late;
 use crate::next;
 use crate::start::instance;
 

@@ -7,8 +7,8 @@ use elements::files::Text;
 use elements::kernel::{self, AT_FDCWD};
 
 use crate::answer::returned;
-use crate::{late, real};
 use crate::start::instance;
+use crate::{late, real};
 
 fn failed(errno: Errno) -> *mut c_void {
     returned(Err(errno));

@@ -14,10 +14,10 @@ use elements::{Errno, kernel};
 use libc::{dev_t, stat};
 
 use super::entry::{self, Entry, ROOT_LEVEL};
-use crate::late;
 use crate::allocate::{free, malloc, realloc};
 use crate::answer::{errno, set_errno};
 use crate::hooks::{cwd, open, stat as stats};
+use crate::late;
 
 pub const FTS_COMFOLLOW: c_int = 0x1;
 pub const FTS_LOGICAL: c_int = 0x2;

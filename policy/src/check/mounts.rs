@@ -1,0 +1,214 @@
+//! The mounts of a policy: what each of them says, and whether it can be so.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
+
+use toml::Spanned;
+use view::Access;
+
+use super::{Checker, shorten};
+use crate::checked::{Mount, What};
+use crate::host::Found;
+use crate::raw::{RawAccess, RawKind, RawMount};
+
+/// What becomes of a mount.
+enum Outcome {
+    /// It stands.
+    Stands(What),
+    /// It is optional, and its source is missing.
+    LeftOut,
+    /// Something is wrong with it, and has been told.
+    Wrong,
+}
+
+impl Checker<'_> {
+    /// The mounts that are right, in the order of the file.
+    pub fn mounts(&mut self, said: &[Spanned<RawMount>]) -> Vec<Mount> {
+        let mut mounts: Vec<Mount> = Vec::with_capacity(said.len());
+        // Mount points, their lines, and whether their mounts are right.
+        let mut seen: HashMap<PathBuf, (u32, bool)> = HashMap::with_capacity(said.len());
+        for raw in said {
+            let raw = raw.get_ref();
+            let at = raw.at.as_ref().and_then(|said| Some((self.mount_point(said)?, said.span())));
+            let (access, outcome) = self.meaning(raw);
+            let Some((at, span)) = at else { continue };
+            let line = self.report.line(span.start);
+            let stands = matches!(outcome, Outcome::Stands(_));
+            if matches!(outcome, Outcome::LeftOut) {
+                continue;
+            }
+            if let Some((first, _)) = seen.get(&at) {
+                let message = format!("a second mount at {}", shorten(&at.to_string_lossy()));
+                let expected = format!("the first is on line {first}");
+                self.report.add(span, message, expected, Some("take one of them away".into()));
+                continue;
+            }
+            seen.insert(at.clone(), (line, stands));
+            if let Outcome::Stands(what) = outcome {
+                mounts.push(Mount { at, line, span, access, what });
+            }
+        }
+        if seen.values().any(|(_, stands)| !stands) {
+            // Whether something can lie in a mount that is wrong, nobody knows.
+            mounts.retain(|mount| {
+                mount.at.ancestors().skip(1).all(|above| seen.get(above).is_none_or(|(_, stands)| *stands))
+            });
+        }
+        mounts
+    }
+
+    fn mount_point(&mut self, said: &Spanned<String>) -> Option<PathBuf> {
+        let at = self.app_path(said, "at")?;
+        if at == Path::new("/") {
+            let help = Some("mount the directories below it that the application needs".into());
+            self.report.add(said.span(), "a mount at /", "a path below `/`", help);
+            return None;
+        }
+        Some(at)
+    }
+
+    /// What a mount's keys say, but for where it is.
+    fn meaning(&mut self, raw: &RawMount) -> (Access, Outcome) {
+        let before = self.report.diagnostics().len();
+        let kind = self.kind(raw);
+        let default = if kind == Some(RawKind::Empty) { Access::ReadWrite } else { Access::ReadOnly };
+        let access = raw.access.as_ref().map_or(default, |access| match access.get_ref() {
+            RawAccess::ReadOnly => Access::ReadOnly,
+            RawAccess::ReadWrite => Access::ReadWrite,
+        });
+        let mode = self.mode(raw);
+        // Also a value that does not belong here is read: its variables may be wrong too.
+        let source = raw.source.as_ref().map(|said| self.expanded(said).map(|path| (said, path)));
+        let content = raw.content.as_ref().map(|said| self.expanded(said));
+        let outcome = match (kind, source, content) {
+            (Some(RawKind::Host), Some(Some((said, path))), _) => self.source(said, &path, raw.optional),
+            (Some(RawKind::Content), _, Some(Some(text))) => {
+                Outcome::Stands(What::Content { bytes: text.into_bytes(), mode: mode.unwrap_or(0o644) })
+            }
+            (Some(RawKind::Empty), ..) => Outcome::Stands(What::Empty { mode: mode.unwrap_or(0o755) }),
+            (Some(RawKind::Hidden), ..) => Outcome::Stands(What::Hidden),
+            (Some(RawKind::Denied), ..) => Outcome::Stands(What::Denied),
+            _ => Outcome::Wrong,
+        };
+        let is_wrong = raw.damaged || self.report.diagnostics().len() > before;
+        (access, if is_wrong { Outcome::Wrong } else { outcome })
+    }
+
+    /// What kind of mount it is, from the keys it has. Tells of keys that do
+    /// not go with it. None where the keys do not say.
+    fn kind(&mut self, raw: &RawMount) -> Option<RawKind> {
+        let kind = match (&raw.kind, &raw.source, &raw.content) {
+            (Some(kind), _, _) => *kind.get_ref(),
+            (None, Some(source), Some(content)) => {
+                let first = source.span().start.min(content.span().start);
+                let (second, key) =
+                    if source.span().start == first { (content, "content") } else { (source, "source") };
+                let help = "a file of the host is `source`, a text written here is `content`: take one away";
+                let expected = format!("`{key}` besides the other one");
+                self.report.add(
+                    second.span(),
+                    "a mount with `source` and `content`",
+                    expected,
+                    Some(help.into()),
+                );
+                return None;
+            }
+            // What was taken out may have said it.
+            (None, ..) if raw.damaged => return None,
+            (None, Some(_), None) => RawKind::Host,
+            (None, None, Some(_)) => RawKind::Content,
+            (None, None, None) => {
+                let Some(at) = &raw.at else { return None };
+                let message = format!("nothing stands at \"{}\"", shorten(at.get_ref()));
+                let help = "add `source`, `content`, or `kind` = \"empty\", \"hidden\" or \"denied\"";
+                self.report.add(at.span(), message, "this mount does not say what", Some(help.into()));
+                return None;
+            }
+        };
+        let rules = [
+            (RawKind::Host, "source", raw.source.as_ref()),
+            (RawKind::Content, "content", raw.content.as_ref()),
+        ];
+        for (of, key, value) in rules {
+            match value {
+                Some(value) if kind != of => {
+                    let message = format!("`{key}` does not go with kind \"{}\"", kind.word());
+                    let expected = format!("only kind \"{}\" has it", of.word());
+                    self.report.add(value.span(), message, expected, None);
+                }
+                None if kind == of && !raw.damaged => {
+                    let span = raw.kind.as_ref().map_or(0..0, Spanned::span);
+                    let message = format!("a mount of kind \"{}\" without `{key}`", kind.word());
+                    self.report.add(span, message, format!("`{key}` is needed"), None);
+                }
+                _ => {}
+            }
+        }
+        if let (Some(mode), RawKind::Host | RawKind::Hidden | RawKind::Denied) = (&raw.mode, kind) {
+            let message = format!("`mode` does not go with kind \"{}\"", kind.word());
+            self.report.add(mode.span(), message, "only \"content\" and \"empty\" have it", None);
+        }
+        if let (Some(access), RawKind::Hidden | RawKind::Denied) = (&raw.access, kind) {
+            let message = format!("`access` says nothing about a {} path", kind.word());
+            self.report.add(access.span(), message, "nothing there can be read or written", None);
+        }
+        Some(kind)
+    }
+
+    fn mode(&mut self, raw: &RawMount) -> Option<u32> {
+        let said = raw.mode.as_ref()?;
+        let digits = said.get_ref().bytes().all(|byte| byte.is_ascii_digit());
+        match u32::from_str_radix(said.get_ref(), 8) {
+            Ok(mode) if mode <= 0o777 && digits => Some(mode),
+            _ => {
+                let message = format!("`mode` cannot be {:?}", shorten(said.get_ref()));
+                self.report.add(said.span(), message, "octal permissions, such as \"0640\"", None);
+                None
+            }
+        }
+    }
+
+    /// The source on the host.
+    fn source(&mut self, said: &Spanned<String>, path: &str, optional: bool) -> Outcome {
+        if path.is_empty() || path.contains('\0') {
+            self.report.add(said.span(), "`source` cannot be empty or hold NUL", "a path of the host", None);
+            return Outcome::Wrong;
+        }
+        let path = self.base.join(path);
+        let error = match self.canonical(&path) {
+            Ok((source, is_dir)) => return Outcome::Stands(What::Host { source, is_dir }),
+            Err(error) if error.kind() == ErrorKind::NotFound && optional => return Outcome::LeftOut,
+            Err(error) => error,
+        };
+        let help = match error.kind() {
+            ErrorKind::NotFound => {
+                "create it, or say `optional = true` to leave the mount out where it is missing"
+            }
+            ErrorKind::PermissionDenied => "run as a user who may look at it, or change its permissions",
+            ErrorKind::NotADirectory => "a file lies on the way to it: correct the path",
+            _ => "correct the path",
+        };
+        let message = format!("the source {} cannot be used: {error}", shorten(&path.to_string_lossy()));
+        self.report.add(said.span(), message, "a file or directory of the host", Some(help.into()));
+        Outcome::Wrong
+    }
+
+    /// The canonical path of a source, and whether it is a directory. Sources
+    /// tend to lie side by side: their directories are resolved once.
+    fn canonical(&mut self, path: &Path) -> std::io::Result<(PathBuf, bool)> {
+        let name = path.components().next_back();
+        if let (Some(parent), Some(Component::Normal(name))) = (path.parent(), name) {
+            let source = self.host.canonicalize(parent)?.join(name);
+            match self.host.look(&source) {
+                Found::Directory => return Ok((source, true)),
+                Found::File => return Ok((source, false)),
+                // What is missing has its reason, which is told below.
+                Found::Link(_) | Found::Nothing => {}
+            }
+        }
+        let source = self.host.canonicalize(path)?;
+        let is_dir = self.host.look(&source) == Found::Directory;
+        Ok((source, is_dir))
+    }
+}

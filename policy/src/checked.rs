@@ -1,0 +1,100 @@
+//! A policy that is right: what its words mean on this host.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use view::Access;
+
+use crate::host::Host;
+
+/// Whether a process that no door covers may run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Coverage {
+    /// It does not run.
+    Required,
+    /// It runs outside the view, and that is said once.
+    BestEffort,
+}
+
+/// The environment that the application is started with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Env {
+    /// Variables to set, after all else.
+    pub set: BTreeMap<String, String>,
+    /// Variables to take away.
+    pub unset: Vec<String>,
+    /// Whether to begin with an empty environment.
+    pub clear: bool,
+    /// With `clear`: variables to keep.
+    pub keep: Vec<String>,
+}
+
+/// What stands at a mount point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A file or directory of the host.
+    Host {
+        /// Its canonical host path.
+        source: PathBuf,
+        /// Whether it is a directory.
+        is_dir: bool,
+    },
+    /// An inline file.
+    Content {
+        /// Its bytes.
+        bytes: Vec<u8>,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// A private scratch directory.
+    Empty {
+        /// Its permissions.
+        mode: u32,
+    },
+    /// `ENOENT`
+    Hidden,
+    /// `EACCES`
+    Denied,
+}
+
+/// One mount, as the policy says it.
+#[derive(Clone, Debug)]
+pub struct Mount {
+    /// The app path, expanded, as it is written.
+    pub at: PathBuf,
+    /// The line of the policy that it begins on.
+    pub line: u32,
+    /// Where `at` stands in the text.
+    pub span: Range<usize>,
+    /// Whether it takes changes.
+    pub access: Access,
+    /// What stands there.
+    pub what: What,
+}
+
+/// A checked policy.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The file that it was read from.
+    pub file: PathBuf,
+    /// The file's text, for messages.
+    pub text: String,
+    /// The application's name.
+    pub name: String,
+    /// The app path that it is started in.
+    pub workdir: Option<PathBuf>,
+    /// Whether no_new_privs is set.
+    pub no_new_privs: bool,
+    /// How coverage is held.
+    pub coverage: Coverage,
+    /// The line that says so; 0 where it is the default.
+    pub coverage_line: u32,
+    /// The environment.
+    pub env: Env,
+    /// The mounts, in the order of the file.
+    pub mounts: Vec<Mount>,
+    /// What the host has said so far.
+    pub host: Host,
+}
