@@ -7,8 +7,10 @@
 //! the same. Each run starts from a fresh copy, at the same path.
 
 mod session;
+mod steps;
 
 pub use session::{free_port, which};
+pub use steps::instructions;
 
 use std::fmt::Write as _;
 use std::fs;
