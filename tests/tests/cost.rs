@@ -45,7 +45,12 @@ fn ground() -> &'static Path {
                 let _ = writeln!(policy, "[[mount]]\nat = \"{}/m{mount}\"", app.display());
                 let _ = writeln!(policy, "source = \"host/m{mount}\"");
             }
-            fs::write(dir.join(name).with_extension("toml"), policy).expect("a fresh tree");
+            let file = dir.join(name).with_extension("toml");
+            fs::write(&file, policy).expect("a fresh tree");
+            // The first start places the instance; what follows finds it there.
+            let mut first = Command::new(launcher());
+            first.arg("--policy").arg(file).arg("true").env_remove("XDG_RUNTIME_DIR");
+            assert!(first.status().expect("the launcher runs").success());
         }
         dir
     })
