@@ -24,7 +24,7 @@ const APP: &str = "/opt/launcher-test-cost";
 fn ground() -> &'static Path {
     static GROUND: OnceLock<PathBuf> = OnceLock::new();
     GROUND.get_or_init(|| {
-        let dir = std::env::temp_dir().join("launcher-test-cost");
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cost");
         let _ = fs::remove_dir_all(&dir);
         grow(&dir.join("small"), 2);
         grow(&dir.join("large"), 12);
@@ -142,12 +142,22 @@ fn assert_same_calls(programs: &[&[&str]]) {
         let (small, large) = (on("small"), on("large"));
         let small: Vec<&str> = small.iter().map(String::as_str).collect();
         let large: Vec<&str> = large.iter().map(String::as_str).collect();
-        let natively = growth(None, &small, &large);
-        assert!(natively.values().sum::<i64>() > 100, "{program:?} hardly does a thing: {natively:?}");
         for view in ["10", "near"] {
-            let in_view = growth(Some(view), &small, &large);
-            if in_view != natively {
-                let _ = writeln!(differ, "{program:?} in {view}: {in_view:?}, natively {natively:?}");
+            // A program may be interrupted, or find a cache of its own renewed:
+            // what differs by chance does not differ each time.
+            let mut last = String::new();
+            let same = (0..3).any(|_| {
+                let natively = growth(None, &small, &large);
+                assert!(
+                    natively.values().sum::<i64>() > 100,
+                    "{program:?} hardly does a thing: {natively:?}"
+                );
+                let in_view = growth(Some(view), &small, &large);
+                last = format!("{program:?} in {view}: {in_view:?}, natively {natively:?}\n");
+                in_view == natively
+            });
+            if !same {
+                differ += &last;
             }
         }
     }
