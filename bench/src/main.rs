@@ -14,6 +14,8 @@ use clap::Parser;
 
 use ground::Ground;
 use operations::{Effort, OPERATIONS};
+use paired::Outcome;
+use peers::PEERS;
 
 /// What the launcher costs, beside native and beside its peers.
 #[derive(Parser)]
@@ -44,7 +46,13 @@ fn main() -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for operation in OPERATIONS.iter().filter(|operation| operation.name.contains(&arguments.only)) {
         eprintln!("{}", operation.name);
-        rows.push((operation, paired::measure(operation, &ground, rounds, effort)?));
+        let outcomes = paired::measure(operation, &ground, rounds, effort)?;
+        for (peer, outcome) in PEERS.iter().zip(&outcomes) {
+            if let Outcome::Failed(reason) = outcome {
+                eprintln!("  {} failed: {reason}", peer.name);
+            }
+        }
+        rows.push((operation, outcomes));
     }
     let text = if arguments.json { table::json(&rows)? } else { table::markdown(&rows) };
     println!("{text}");
