@@ -7,9 +7,11 @@
 //! the same. Each run starts from a fresh copy, at the same path.
 
 mod session;
+mod steps;
 pub mod symbols;
 
 pub use session::{free_port, which};
+pub use steps::instructions;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -19,6 +19,8 @@ cargo xtask <TASK>
   suite cpython
            run CPython's own tests natively and in a view, and compare them
            (three minutes); installs them
+  bench [--quick] [--json] [NAME]
+           measure what the launcher costs, in times of native
   packages install what the tests need, and nothing else
   docs     write docs/symbols.md anew from the table of hooks
 ";
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         "demo" => build().and_then(|launcher| demo::run(&launcher)),
         "test" => test(),
         "suite" => suite(&std::env::args().nth(2).unwrap_or_default()),
+        "bench" => bench(std::env::args().skip(2)),
         "packages" => packages::install(packages::TESTS),
         "docs" => docs(),
         _ => Err(USAGE.into()),
@@ -98,6 +101,21 @@ fn test() -> Result<()> {
 fn docs() -> Result<()> {
     let file = root().join("docs/symbols.md");
     std::fs::write(&file, hooks::page()).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Measures. The preload library of the baseline has std in it, so it is built
+/// here and by no other task.
+fn bench(arguments: impl Iterator<Item = String>) -> Result<()> {
+    packages::install(packages::BENCH)?;
+    let launcher = build()?;
+    let bench = |task: &str| {
+        let mut cargo = cargo();
+        cargo.args([task, "--release", "--locked", "--package", "bench"]).env("LAUNCHER", &launcher);
+        cargo
+    };
+    must(bench("build").args(["--example", "passthrough"]))?;
+    let redhook = launcher.with_file_name("examples/libpassthrough.so");
+    must(bench("run").args(["--quiet", "--", "--redhook"]).arg(redhook).args(arguments))
 }
 
 /// Runs a suite that nobody here wrote.

@@ -34,6 +34,10 @@ pub const TESTS: &[&str] = &[
 pub const CPYTHON: &[&str] =
     &["gcc", "libpython3.11-testsuite", "python3.11", "python3.11-venv", "util-linux"];
 
+/// What `cargo xtask bench` needs. Peers are measured where they are
+/// installed: fakechroot, proot, bubblewrap.
+pub const BENCH: &[&str] = &["dash", "gcc", "libc6-dev"];
+
 /// Installs what is missing. Needs root only where something is.
 pub fn install(packages: &[&'static str]) -> Result<()> {
     let missing: Vec<&str> = packages.iter().copied().filter(|package| !is_installed(package)).collect();

@@ -1,0 +1,130 @@
+//! What is measured, as a table, and how one sample of it is taken.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::ground::Ground;
+use crate::peers::Peer;
+
+/// One line of the result.
+pub struct Operation {
+    /// What the table calls it.
+    pub name: &'static str,
+    /// The most that the launcher may take, in times of native.
+    pub bar: Option<f64>,
+    /// How many mounts there are.
+    pub mounts: usize,
+    what: What,
+}
+
+enum What {
+    /// A call of tests/programs/cost.c on paths.
+    Call(&'static str, On),
+    /// A program's start and end.
+    Start,
+    /// A shell that starts a program many times.
+    Loop,
+}
+
+#[derive(Clone, Copy)]
+enum On {
+    /// Files of the host, with no mount in any directory above.
+    Host,
+    /// A name in each tree beside the mount points, which no mount touches.
+    Beside(&'static str),
+    /// A name under each of the first mounts.
+    Mount(&'static str),
+}
+
+const fn call(name: &'static str, call: &'static str, mounts: usize, on: On, bar: Option<f64>) -> Operation {
+    Operation { name, bar, mounts, what: What::Call(call, on) }
+}
+
+/// All of them.
+pub const OPERATIONS: &[Operation] = &[
+    call("open+close, untouched", "open", 10, On::Host, Some(1.05)),
+    call("open+close, untouched, beside mounts", "open", 10, On::Beside("file"), Some(1.05)),
+    call("stat, untouched", "stat", 10, On::Host, Some(1.05)),
+    call("stat, untouched, beside mounts", "stat", 10, On::Beside("file"), Some(1.05)),
+    call("readdir, untouched, beside mounts", "readdir", 10, On::Beside("a"), Some(1.05)),
+    call("open+close, 10 mounts", "open", 10, On::Mount("file"), Some(1.20)),
+    call("open+close, 10 mounts, 5 deep", "open", 10, On::Mount("a/b/c/d/file"), Some(1.20)),
+    call("open+close, 1,000 mounts", "open", 1000, On::Mount("file"), Some(1.30)),
+    call("stat, 10 mounts", "stat", 10, On::Mount("file"), None),
+    call("readdir, 10 mounts", "readdir", 10, On::Mount("a"), None),
+    Operation { name: "start of /bin/true, 20 mounts", bar: Some(1.8), mounts: 20, what: What::Start },
+    Operation { name: "200 starts by a shell", bar: Some(1.10), mounts: 20, what: What::Loop },
+];
+
+const LOOP: &str = "i=0; while [ $i -lt 200 ]; do /bin/true; i=$((i+1)); done";
+
+/// How much one sample does.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    /// Calls in a batch.
+    pub times: u32,
+    /// Batches, and starts, of which the fastest counts.
+    pub batches: u32,
+}
+
+impl Operation {
+    /// Whether the paths are under mounts.
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.what, What::Call(_, On::Mount(_)))
+    }
+
+    /// Nanoseconds of one operation.
+    pub fn sample(&self, peer: &Peer, ground: &Ground, effort: Effort) -> Result<f64> {
+        match &self.what {
+            What::Call(call, on) => {
+                let mut arguments: Vec<String> =
+                    vec!["time".into(), (*call).into(), "heap".into(), effort.times.to_string()];
+                arguments.push(effort.batches.to_string());
+                arguments.extend(on.paths(ground).iter().map(|path| path.to_string_lossy().into_owned()));
+                said(&mut peer.command(ground, self.mounts, &ground.probe, &arguments))
+            }
+            What::Start => {
+                let mut command = peer.command(ground, self.mounts, Path::new("/bin/true"), &[]);
+                let starts = (0..effort.batches).map(|_| ran(&mut command));
+                starts.reduce(|best, next| Ok(best?.min(next?))).context("no start at all")?
+            }
+            What::Loop => {
+                let words = ["-c".to_owned(), LOOP.to_owned()];
+                ran(&mut peer.command(ground, self.mounts, Path::new("/bin/dash"), &words))
+            }
+        }
+    }
+}
+
+impl On {
+    /// The paths that are taken in turn: ten, as a program has more than one.
+    fn paths(self, ground: &Ground) -> Vec<PathBuf> {
+        let host = ["true", "env", "ls", "cat", "cp", "mv", "rm", "ln", "id", "wc"];
+        match self {
+            On::Host => host.iter().map(|name| Path::new("/usr/bin").join(name)).collect(),
+            On::Beside(name) => (0..10).map(|tree| ground.free(tree).join(name)).collect(),
+            On::Mount(name) => (0..10).map(|mount| ground.at(mount).join(name)).collect(),
+        }
+    }
+}
+
+/// The number that a command prints.
+fn said(command: &mut Command) -> Result<f64> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {}: {complaint}", output.status);
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim().parse().with_context(|| format!("{command:?} says {text:?}"))
+}
+
+/// The nanoseconds that a command takes.
+fn ran(command: &mut Command) -> Result<f64> {
+    let start = Instant::now();
+    let status = command.status().with_context(|| format!("{command:?}"))?;
+    let took = start.elapsed();
+    ensure!(status.success(), "{command:?}: {status}");
+    Ok(took.as_secs_f64() * 1e9)
+}

@@ -1,0 +1,103 @@
+//! Who is measured: a table of names and command prefixes.
+//!
+//! To add a peer is to add a line. In its words `{launcher}`, `{policy}`,
+//! `{empty}` and `{redhook}` stand for files of this run, and leading words of
+//! the form `NAME=value` go into the environment. `{mounts}` stands for `bind`,
+//! once for each mount, with the mount's `{source}` and `{at}`. A peer whose
+//! words have no `{mounts}` and no `{policy}` cannot mount: where an operation
+//! is on a mount, it is measured on the tree that native has there.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::ground::Ground;
+
+/// A way to run a program.
+pub struct Peer {
+    /// What the table calls it.
+    pub name: &'static str,
+    prefix: &'static str,
+    bind: &'static str,
+}
+
+const fn peer(name: &'static str, prefix: &'static str, bind: &'static str) -> Peer {
+    Peer { name, prefix, bind }
+}
+
+/// All of them. Native is first, the launcher second.
+pub const PEERS: &[Peer] = &[
+    peer("native", "", ""),
+    peer("launcher", "{launcher} --policy {policy}", ""),
+    peer("empty preload", "LD_PRELOAD={empty}", ""),
+    peer("redhook", "LD_PRELOAD={redhook}", ""),
+    peer("fakechroot", "fakechroot", ""),
+    peer("proot", "proot {mounts}", "-b {source}:{at}"),
+    peer("bubblewrap", "bwrap --dev-bind / / {mounts}", "--bind {source} {at}"),
+];
+
+impl Peer {
+    /// Whether it is installed.
+    pub fn is_present(&self) -> bool {
+        let (_, words) = self.words();
+        words.first().is_none_or(|program| program.starts_with('{') || on_path(program).is_some())
+    }
+
+    /// Whether it can serve mounts, as native does where they are real.
+    pub fn mounts(&self) -> bool {
+        self.prefix.contains("{policy}") || self.prefix.contains("{mounts}")
+    }
+
+    /// A command that runs `program` among the first `mounts` mounts.
+    pub fn command(&self, ground: &Ground, mounts: usize, program: &Path, arguments: &[String]) -> Command {
+        let fill = |text: &str| {
+            text.replace("{launcher}", &tests::launcher().to_string_lossy())
+                .replace("{policy}", &ground.policy(mounts).to_string_lossy())
+                .replace("{empty}", &ground.empty.to_string_lossy())
+                .replace("{redhook}", &ground.redhook.to_string_lossy())
+        };
+        let (environment, prefix) = self.words();
+        let mut words = Vec::new();
+        for word in prefix {
+            if word == "{mounts}" {
+                words.extend((0..mounts).flat_map(|mount| self.binds(ground, mount)));
+            } else {
+                words.push(fill(word));
+            }
+        }
+        words.push(program.to_string_lossy().into_owned());
+        words.extend_from_slice(arguments);
+        // Found once: what is measured is the program, not the search for it.
+        let first = on_path(&words[0]).unwrap_or_else(|| PathBuf::from(&words[0]));
+        let mut command = Command::new(first);
+        command
+            .args(&words[1..])
+            .env("XDG_RUNTIME_DIR", &ground.runtime)
+            .current_dir("/")
+            .stdin(Stdio::inherit());
+        for (name, value) in environment {
+            command.env(name, fill(value));
+        }
+        command
+    }
+
+    /// The prefix as variables and words.
+    fn words(&self) -> (Vec<(&str, &str)>, Vec<&'static str>) {
+        let words: Vec<&'static str> = self.prefix.split_whitespace().collect();
+        let first = words.iter().position(|word| !word.contains('=')).unwrap_or(words.len());
+        let environment = words.iter().take(first).filter_map(|word| word.split_once('=')).collect();
+        (environment, words[first..].to_vec())
+    }
+
+    fn binds(&self, ground: &Ground, mount: usize) -> Vec<String> {
+        let (source, at) = (ground.source(mount), ground.at(mount));
+        let fill = |word: &str| {
+            word.replace("{source}", &source.to_string_lossy()).replace("{at}", &at.to_string_lossy())
+        };
+        self.bind.split_whitespace().map(fill).collect()
+    }
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
+}

@@ -1,0 +1,81 @@
+//! The result, for people and for programs.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::operations::Operation;
+use crate::paired::{Outcome, Quartiles};
+use crate::peers::PEERS;
+
+/// An operation and what became of each peer in it, in the order of [`PEERS`].
+pub type Row = (&'static Operation, Vec<Outcome>);
+
+/// A Markdown table: native and the launcher in full, the others' ratios.
+pub fn markdown(rows: &[Row]) -> String {
+    let mut text = String::from("| operation | native | launcher | ratio | spread | bar |");
+    for peer in &PEERS[2..] {
+        // Writing to a string does not fail.
+        let _ = write!(text, " {} |", peer.name);
+    }
+    let _ = write!(text, "\n|---|--:|--:|--:|--:|--:|{}", "--:|".repeat(PEERS.len() - 2));
+    for (operation, outcomes) in rows {
+        let bar = operation.bar.map_or("–".into(), |bar| format!("{bar:.2}"));
+        let _ = write!(text, "\n| {} | {}", operation.name, time(&outcomes[0]));
+        let _ = write!(text, " | {} | {}", time(&outcomes[1]), ratio(&outcomes[1]));
+        let _ = write!(text, " | {} | {bar} |", spread(&outcomes[1]));
+        for (peer, outcome) in PEERS.iter().zip(outcomes).skip(2) {
+            // One that cannot mount was measured on native's own tree.
+            let mark = if operation.is_mapped() && !peer.mounts() { "\\*" } else { "" };
+            let mark = if matches!(outcome, Outcome::Measured { .. }) { mark } else { "" };
+            let _ = write!(text, " {}{mark} |", ratio(outcome));
+        }
+    }
+    text + "\n\nRatios to native: the median over paired rounds. \\* without the mounts, which it cannot make."
+}
+
+/// All that was measured, in nanoseconds and in times of native.
+pub fn json(rows: &[Row]) -> serde_json::Result<String> {
+    let rows: Vec<Value> = rows
+        .iter()
+        .map(|(operation, outcomes)| {
+            let peers: serde_json::Map<String, Value> =
+                PEERS.iter().zip(outcomes).map(|(peer, outcome)| (peer.name.into(), value(outcome))).collect();
+            json!({ "operation": operation.name, "bar": operation.bar, "mounts": operation.mounts, "peers": peers })
+        })
+        .collect();
+    serde_json::to_string_pretty(&rows)
+}
+
+fn value(outcome: &Outcome) -> Value {
+    let quartiles = |of: &Quartiles| json!({ "low": of.low, "median": of.median, "high": of.high });
+    match outcome {
+        Outcome::Absent => json!("absent"),
+        Outcome::Failed(reason) => json!({ "failed": reason }),
+        Outcome::Measured { time, ratio } => json!({ "ns": quartiles(time), "ratio": quartiles(ratio) }),
+    }
+}
+
+fn time(outcome: &Outcome) -> String {
+    let Outcome::Measured { time, .. } = outcome else { return ratio(outcome) };
+    match time.median {
+        ns if ns < 1e4 => format!("{ns:.0} ns"),
+        ns if ns < 1e7 => format!("{:.0} µs", ns / 1e3),
+        ns => format!("{:.0} ms", ns / 1e6),
+    }
+}
+
+fn ratio(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Absent => "absent".into(),
+        Outcome::Failed(_) => "failed".into(),
+        Outcome::Measured { ratio, .. } => format!("{:.2}", ratio.median),
+    }
+}
+
+fn spread(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Measured { ratio, .. } => format!("{:.2}–{:.2}", ratio.low, ratio.high),
+        _ => "–".into(),
+    }
+}
