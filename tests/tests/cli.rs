@@ -253,4 +253,10 @@ fn doctor_finds_a_program_as_the_application_would() {
         assert!(printed.contains(part), "{part} is not in {printed}");
         assert!(expected.map_or(status < 2, |expected| status == expected), "{program}: {status}");
     }
+    // Where the policy says another PATH, it is that one.
+    let elsewhere = world.dir.join("elsewhere.toml");
+    let text = format!("[env]\nset = {{ PATH = \"{0}/ro\" }}\n{1}", app.display(), world.policy());
+    fs::write(&elsewhere, text).expect("the world is writable");
+    let (printed, ..) = said(&["doctor", "--policy", &elsewhere.to_string_lossy(), "script"]);
+    assert!(printed.contains("ro/script is run by /bin/sh"), "{printed}");
 }

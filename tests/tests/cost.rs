@@ -53,6 +53,9 @@ fn ground() -> &'static Path {
             first.arg("--policy").arg(file).arg("true").env_remove("XDG_RUNTIME_DIR");
             assert!(first.status().expect("the launcher runs").success());
         }
+        // What a file that has just been written holds is dirty, whoever maps it.
+        // SAFETY: sync(2) takes nothing and cannot fail.
+        unsafe { libc::sync() };
         dir
     })
 }

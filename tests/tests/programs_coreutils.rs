@@ -65,7 +65,8 @@ run du -a --apparent-size -b deep
 run du -s --apparent-size ../missing
 run df --output=target "$APP/missing"
 for path in . .. fruit to-fruit dangling words.txt ../ro "$APP/work/deep/../fruit" "$APP/ro/../work"; do
-    run stat -c '%N %F %a %h' "$path"
+    # A directory above mount points has another link count: docs/limitations.md.
+    case $path in ..) run stat -c '%N %F %a' .. ;; *) run stat -c '%N %F %a %h' "$path" ;; esac
     run stat -L -c '%F %s' "$path"
     run realpath "$path"
     run realpath -s "$path"

@@ -2,7 +2,7 @@
 
 mod imports;
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -19,6 +19,7 @@ use self::imports::imports;
 use super::{load, print, refuse, run::words};
 use crate::FAILED;
 use crate::cli::Doctor;
+use crate::environment::variables;
 use crate::instance::{base, place, view};
 
 /// How grave a finding is. The gravest one is the exit status.
@@ -76,7 +77,10 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
             let instance = Instance::new(view(&placed.image)?, None);
             if let Some(program) = program {
                 let on_host = |app: &Path| on_host(&instance, app);
-                examine(&in_path(program, &on_host), &on_host, 0, Some(&instance), &mut findings);
+                let path = variables(&policy.env).iter().find_map(|entry| {
+                    Some(OsStr::from_bytes(entry.to_bytes().strip_prefix(b"PATH=")?).to_owned())
+                });
+                examine(&in_path(program, path, &on_host), &on_host, 0, Some(&instance), &mut findings);
             }
             if plan.is_private() {
                 // Nobody runs in it.
@@ -85,7 +89,8 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
         }
         (None, Some(program)) => {
             let on_host = |app: &Path| Ok(app.to_owned());
-            examine(&in_path(program, &on_host), &on_host, 0, None, &mut findings);
+            let program = in_path(program, std::env::var_os("PATH"), &on_host);
+            examine(&program, &on_host, 0, None, &mut findings);
         }
         (None, None) => {}
     }
@@ -128,11 +133,11 @@ fn on_host(instance: &Instance<'_>, app: &Path) -> Result<PathBuf, String> {
 }
 
 /// A program that is named without a slash is looked for as a shell does.
-fn in_path(program: &Path, on_host: OnHost<'_>) -> PathBuf {
+fn in_path(program: &Path, path: Option<OsString>, on_host: OnHost<'_>) -> PathBuf {
     if program.as_os_str().as_bytes().contains(&b'/') {
         return program.to_owned();
     }
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let path = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     let mut tried = std::env::split_paths(&path).map(|directory| directory.join(program));
     let found = tried.find(|app| on_host(app).is_ok_and(|host| host.is_file()));
     found.unwrap_or_else(|| program.to_owned())

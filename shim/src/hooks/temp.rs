@@ -24,11 +24,7 @@ fn failed(errno: Errno) -> c_int {
 
 /// Fills the six `X` that stand `suffix` bytes before the template's end, until
 /// `make` succeeds or fails for another reason than that the name is taken.
-pub fn fill(
-    template: *mut c_char,
-    suffix: c_int,
-    make: &mut dyn FnMut(*const c_char) -> c_int,
-) -> c_int {
+pub fn fill(template: *mut c_char, suffix: c_int, make: &mut dyn FnMut(*const c_char) -> c_int) -> c_int {
     // SAFETY: the callers' contract: a string, which may be written to.
     let name = unsafe {
         let len = CStr::from_ptr(template).count_bytes();

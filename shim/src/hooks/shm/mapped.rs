@@ -73,9 +73,8 @@ pub fn open(path: &[u8], fd: c_int, len: usize) -> Result<*mut c_void, Errno> {
     if let Some(address) = TABLE.iter().find_map(|slot| slot.take(key)) {
         return Ok(address);
     }
-    let claim = |slot: &&Slot| {
-        slot.uses.compare_exchange(FREE, BUSY, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-    };
+    let claim =
+        |slot: &&Slot| slot.uses.compare_exchange(FREE, BUSY, Ordering::AcqRel, Ordering::Relaxed).is_ok();
     let slot = TABLE.iter().find(claim).ok_or(Errno::EMFILE)?;
     match kernel::map_file(fd, len, libc::PROT_READ | libc::PROT_WRITE) {
         Ok(address) => {
