@@ -32,6 +32,10 @@ pub struct Shared {
 const _: () = assert!(size_of::<Shared>() <= LEN);
 
 impl Shared {
+    /// Where in the file it is kept whether an uncovered program has been told
+    /// of; a start takes that back.
+    pub const SAID_UNCOVERED: u64 = core::mem::offset_of!(Shared, said_uncovered) as u64;
+
     /// Says that one more process runs covered.
     pub fn check_in(&self) {
         self.checked_in.fetch_add(1, Ordering::Relaxed);

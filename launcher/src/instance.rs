@@ -10,7 +10,7 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -61,6 +61,16 @@ impl Placed {
     /// The path that the shim is loaded by.
     pub fn shim(&self) -> PathBuf {
         self.dir.join("shim.so")
+    }
+
+    /// A start has not told of an uncovered program yet, whatever earlier ones did.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing to a file.
+    pub fn forget_uncovered(&self) -> std::io::Result<()> {
+        let file = OpenOptions::new().write(true).open(self.dir.join(VIEW))?;
+        file.write_all_at(&[0; 4], shared::Shared::SAID_UNCOVERED)
     }
 }
 

@@ -58,6 +58,9 @@ pub fn run(asked: &Run) -> Result<u8> {
 pub fn start(placed: &Placed, program: &[OsString]) -> Result<u8> {
     let settings = &placed.settings;
     let instance = Instance::new(view(&placed.image)?, None);
+    if instance.view.flags() & ::view::flags::COVERAGE_REQUIRED == 0 {
+        placed.forget_uncovered().context("cannot write to the instance's view")?;
+    }
     let strings = |list: &[OsString]| -> Result<Vec<CString>> {
         list.iter().map(|text| CString::new(text.as_bytes()).context("an argument holds NUL")).collect()
     };
