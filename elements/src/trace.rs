@@ -242,7 +242,7 @@ impl Instance<'_> {
             number,
             line: mount.map_or(0, |mount| self.view.mount(mount).line),
             result,
-            touched: mount.is_some_and(|mount| !self.view.passes(mount)),
+            touched: mount.is_some_and(|mount| self.view.mount(mount).kind != view::Kind::Pass),
             app: app.bytes(),
             host: host.map_or(app.bytes(), string),
         });

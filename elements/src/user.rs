@@ -51,18 +51,28 @@ fn seen(page: usize) -> Option<&'static AtomicUsize> {
     PAGES.get(page % SEEN)
 }
 
+/// Whether the page of an address is known to be readable.
 #[inline]
-fn is_seen(page: usize) -> bool {
+pub(crate) fn is_seen(address: *const u8) -> bool {
+    is_seen_page(address as usize / PAGE)
+}
+
+#[inline]
+fn is_seen_page(page: usize) -> bool {
     seen(page).is_some_and(|entry| entry.load(Ordering::Relaxed) == page + 1)
 }
 
 /// Whether a string that begins at `start` can be read up to its NUL, or for
 /// as long as a path may be.
-#[inline]
 pub fn is_string(start: *const u8) -> bool {
-    let page = start as usize / PAGE;
-    // A path is no longer than a page, so it lies in two pages at most.
-    (is_seen(page) && is_seen(page + 1)) || is_string_by_page(start)
+    crate::files::scan::survey(start).is_some()
+}
+
+/// Whether `len` bytes at `start` can be read. They are less than a page's.
+#[inline]
+pub fn is_readable(start: *const u8, len: usize) -> bool {
+    let last = (start as usize).wrapping_add(len.saturating_sub(1));
+    len == 0 || is_page(start as usize / PAGE) && is_page(last / PAGE)
 }
 
 /// Whether the word at an aligned address can be read.
@@ -71,25 +81,18 @@ pub fn is_word(address: usize) -> bool {
     address.is_multiple_of(size_of::<usize>()) && is_page(address / PAGE)
 }
 
-#[inline(never)]
-fn is_string_by_page(start: *const u8) -> bool {
-    let page = start as usize / PAGE;
-    if !is_page(page) {
-        return false;
-    }
-    let room = PAGE - start as usize % PAGE;
-    // SAFETY: the page has just been found readable.
-    let head = unsafe { core::slice::from_raw_parts(start, room) };
-    head.contains(&0) || is_page(page + 1)
+/// Whether a page can be read.
+#[inline]
+pub(crate) fn is_page(page: usize) -> bool {
+    is_seen_page(page) || ask(page)
 }
 
-fn is_page(page: usize) -> bool {
+#[cold]
+#[inline(never)]
+fn ask(page: usize) -> bool {
     // The kernel takes a null pointer for "no mask": it cannot be asked about that.
     if page == 0 {
         return false;
-    }
-    if is_seen(page) {
-        return true;
     }
     let address = page * PAGE;
     let readable = is_known(address) || kernel::is_readable(address);

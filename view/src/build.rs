@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use zerocopy::IntoBytes;
 
-use crate::layout::{AFTER_STRING, Access, Header, Kind, MAGIC, NO_NODE, Node, RawMount, Slot, Span, Str};
-use crate::tree::{hash, start_bit};
+use crate::layout::{
+    AFTER_STRING, Access, Edge, Header, Kind, MAGIC, NO_NODE, Node, RawMount, Slot, Span, Str, node,
+};
+use crate::tree::{bit, hash};
 
 /// A row to be written. The fields mean what they mean in [`crate::Mount`].
 #[derive(Clone, Debug)]
@@ -100,7 +102,7 @@ fn table(children: &BTreeMap<Vec<u8>, u32>, slots: &mut Vec<Slot>) -> (u32, u32,
     slots.resize(first + size, Slot { hash: 0, node: NO_NODE });
     let mut starts = 0;
     for (name, node) in children {
-        starts |= start_bit(name[0]);
+        starts |= bit(name[0]);
         let wanted = hash(name);
         let mut at = wanted as usize & (size - 1);
         while slots[first + at].node != NO_NODE {
@@ -109,6 +111,31 @@ fn table(children: &BTreeMap<Vec<u8>, u32>, slots: &mut Vec<Slot>) -> (u32, u32,
         slots[first + at] = Slot { hash: wanted, node: *node };
     }
     (first as u32, size as u32, starts)
+}
+
+/// More children than this are found by hash.
+const MANY: usize = 4;
+
+/// The edges that leave a node: each goes on for as long as there is one way.
+fn edges(drafts: &[Draft], draft: &Draft, pool: &mut Pool, edges: &mut Vec<Edge>) -> (u32, u32) {
+    if draft.children.len() > MANY {
+        return (0, 0);
+    }
+    let first = edges.len();
+    for (name, child) in &draft.children {
+        let mut label = name.clone();
+        let mut node = *child;
+        loop {
+            let here = &drafts[node as usize];
+            let mut below = here.children.iter();
+            let (Some((name, child)), None, None) = (below.next(), below.next(), here.mount) else { break };
+            label.push(b'/');
+            label.extend_from_slice(name);
+            node = *child;
+        }
+        edges.push(Edge { label: pool.add(&label), node, first: u32::from(label[0]) });
+    }
+    (first as u32, draft.children.len() as u32)
 }
 
 /// Writes the image. `rows[0]` must be the row of `/`.
@@ -137,19 +164,33 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
 
     let mut pool = Pool::default();
     let mut slots = Vec::new();
+    let mut all_edges = Vec::new();
     let mut nodes: Vec<Node> = Vec::with_capacity(drafts.len());
     for (id, draft) in drafts.iter().enumerate() {
         let (first_slot, slot_count, starts) = table(&draft.children, &mut slots);
         // A parent comes before its children, so its region is known by now.
         let inherited = nodes.get(draft.parent as usize).map_or(0, |parent: &Node| parent.region);
+        let (first_edge, edge_count) = edges(&drafts, draft, &mut pool, &mut all_edges);
+        let region = draft.mount.unwrap_or(if draft.parent as usize == id { 0 } else { inherited });
+        let kind = rows[region as usize].kind;
+        let mut flags = 0;
+        for (bit, set) in [
+            (node::MOUNT_POINT, draft.mount.is_some()),
+            (node::LINK, draft.mount.is_some() && kind == Kind::Link),
+            (node::PASSES, kind == Kind::Pass),
+        ] {
+            flags |= if set { bit } else { 0 };
+        }
         nodes.push(Node {
             starts,
             parent: draft.parent,
             first_slot,
             slot_count,
-            region: draft.mount.unwrap_or(if draft.parent as usize == id { 0 } else { inherited }),
+            region,
             name: pool.add(&draft.name),
-            is_mount_point: u32::from(draft.mount.is_some()),
+            flags,
+            first_edge,
+            edge_count,
             reserved: 0,
         });
     }
@@ -183,6 +224,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         magic: MAGIC,
         nodes: place(size_of_val(&nodes[..]), nodes.len()),
         slots: place(size_of_val(&slots[..]), slots.len()),
+        edges: place(size_of_val(&all_edges[..]), all_edges.len()),
         mounts: place(size_of_val(&mounts[..]), mounts.len()),
         strings: place(pool.bytes.len(), pool.bytes.len()),
         len: 0,
@@ -202,6 +244,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         (0, header.as_bytes()),
         (header.nodes.off, nodes.as_bytes()),
         (header.slots.off, slots.as_bytes()),
+        (header.edges.off, all_edges.as_bytes()),
         (header.mounts.off, mounts.as_bytes()),
         (header.strings.off, &pool.bytes),
     ] {

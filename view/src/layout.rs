@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
-pub const MAGIC: [u8; 8] = *b"lnchvw\0\x01";
+pub const MAGIC: [u8; 8] = *b"lnchvw\0\x02";
 
 /// Bits of [`View::flags`].
 pub mod flags {
@@ -43,6 +43,7 @@ pub(crate) struct Header {
     pub host_root: u32,
     pub nodes: Span,
     pub slots: Span,
+    pub edges: Span,
     pub mounts: Span,
     pub strings: Span,
     pub name: Str,
@@ -64,8 +65,36 @@ pub struct Node {
     pub(crate) slot_count: u32,
     pub(crate) region: u32,
     pub(crate) name: Str,
-    pub(crate) is_mount_point: u32,
+    /// Bits of [`node`].
+    pub(crate) flags: u32,
+    /// First of the edges that leave the node, and how many; 0 where there
+    /// are so many that the hash table is faster.
+    pub(crate) first_edge: u32,
+    pub(crate) edge_count: u32,
     pub(crate) reserved: u32,
+}
+
+/// Bits of [`Node::flags`].
+pub(crate) mod node {
+    /// A mount stands at this very node.
+    pub const MOUNT_POINT: u32 = 1 << 0;
+    /// The mount that stands here is a symbolic link.
+    pub const LINK: u32 = 1 << 1;
+    /// The node's region is the host's own tree.
+    pub const PASSES: u32 = 1 << 2;
+}
+
+/// A way down that meets no other: to the next node that is a mount point,
+/// has several children or none.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub(crate) struct Edge {
+    /// The components on the way, with a slash between each two.
+    pub label: Str,
+    /// Where it leads.
+    pub node: u32,
+    /// The label's first byte.
+    pub first: u32,
 }
 
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -184,6 +213,7 @@ pub struct View<'a> {
     pub(crate) header: &'a Header,
     pub(crate) nodes: &'a [Node],
     pub(crate) slots: &'a [Slot],
+    pub(crate) edges: &'a [Edge],
     mounts: &'a [RawMount],
     strings: &'a [u8],
 }
@@ -226,6 +256,7 @@ impl<'a> View<'a> {
             header,
             nodes: span(bytes, header.nodes)?,
             slots: span(bytes, header.slots)?,
+            edges: span(bytes, header.edges)?,
             mounts: span(bytes, header.mounts)?,
             strings: span(bytes, header.strings)?,
         })
@@ -292,6 +323,7 @@ impl<'a> View<'a> {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn string(&self, s: Str) -> &'a [u8] {
         let off = s.off as usize;
         self.strings.get(off..off + s.len as usize).unwrap_or(&[])
@@ -323,6 +355,7 @@ impl<'a> View<'a> {
     }
 
     /// The mount at a position of the list; `/` where there is none such.
+    #[inline]
     pub fn mount(&self, id: u32) -> Mount<'a> {
         const ROOT: RawMount = RawMount {
             at: Str { off: 0, len: 0 },
@@ -346,12 +379,6 @@ impl<'a> View<'a> {
             line: raw.line,
             node: NodeId(raw.node),
         }
-    }
-
-    /// Whether a mount's region is the host's own tree under its own names.
-    #[inline]
-    pub fn passes(&self, id: u32) -> bool {
-        self.mounts.get(id as usize).is_some_and(|mount| mount.kind == Kind::Pass as u8)
     }
 
     /// All mounts, `/` first, in the policy's order.

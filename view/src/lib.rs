@@ -21,4 +21,4 @@ mod layout;
 mod tree;
 
 pub use layout::{Access, Kind, Malformed, Mount, Node, View, flags};
-pub use tree::{NodeId, hash};
+pub use tree::{NodeId, Reach, Stop, bit, hash};

@@ -70,8 +70,24 @@ fn must(command: &mut Command) -> Result<()> {
     }
 }
 
+/// Has rustup fetch the standard library of a target, where it is missing and
+/// rustup does not do so by itself.
+fn install_target(target: &str) -> Result<()> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let query = Command::new(rustc)
+        .current_dir(root())
+        .args(["--print", "target-libdir", "--target", target])
+        .output()
+        .map_err(|error| format!("rustc: {error}"))?;
+    if Path::new(String::from_utf8_lossy(&query.stdout).trim()).is_dir() {
+        return Ok(());
+    }
+    must(Command::new("rustup").current_dir(root()).args(["target", "add", target]))
+}
+
 /// Builds the launcher and gives its place.
 fn build() -> Result<PathBuf> {
+    install_target(TARGET)?;
     must(cargo().args(["build", "--release", "--locked", "--package", "launcher", "--target", TARGET]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let built = target.join(TARGET).join("release/launcher");

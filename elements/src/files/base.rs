@@ -85,6 +85,9 @@ fn entry(dirfd: i32) -> Option<&'static AtomicU32> {
 
 fn remember(dirfd: i32, cursor: Option<Cursor>) {
     let Some(entry) = entry(dirfd) else { return };
+    if cursor.is_none() && entry.load(Ordering::Relaxed) == UNKNOWN {
+        return;
+    }
     let quiet = VFORKS.load(Ordering::Acquire) == 0;
     let word = if quiet { cursor.map_or(UNKNOWN, Cursor::pack) } else { UNKNOWN };
     // Most descriptors are no directories: leave the page alone where nothing changes.

@@ -8,11 +8,11 @@
 //! climbs out of a symbolic link into a mount is missed: docs/limitations.md.
 //! Under a mount nothing is decided by letters: the answer is [`Look::Walk`].
 
-use view::{Kind, NodeId};
+use view::{Kind, NodeId, Stop};
 
 use super::Want;
 use super::base::Cursor;
-use super::scan::{self, climbs, is_end};
+use super::scan;
 use crate::Instance;
 
 /// What the letters of a path tell.
@@ -30,103 +30,123 @@ pub enum Look {
         ends_at_node: bool,
         /// What follows the mount point in the path; none where the path
         /// begins inside the mount and can be used as it is.
-        rest: Option<*const u8>,
+        rest: Option<Rest>,
     },
     /// Only a walk in the app's tree can tell.
     Walk,
+}
+
+/// The end of a path: where in it, and how long it is.
+#[derive(Clone, Copy)]
+pub struct Rest {
+    start: u32,
+    len: u32,
+}
+
+impl Rest {
+    /// The last `left` bytes of a path.
+    fn after(path: &[u8], left: Option<usize>) -> Option<Rest> {
+        left.map(|left| Rest { start: (path.len() - left) as u32, len: left as u32 })
+    }
+
+    /// Whether the path is longer than the kernel takes.
+    pub fn is_too_long(self) -> bool {
+        (self.start + self.len) as usize >= super::MAX_PATH
+    }
+
+    /// Its bytes.
+    ///
+    /// # Safety
+    ///
+    /// `path` is the path that it is the end of.
+    pub unsafe fn of<'p>(self, path: *const u8) -> &'p [u8] {
+        // SAFETY: the caller's promise.
+        unsafe { core::slice::from_raw_parts(path.add(self.start as usize), self.len as usize) }
+    }
 }
 
 impl Instance<'_> {
     /// Reads the path. A pointer that cannot be read is the kernel's to refuse.
     #[inline]
     pub(super) fn look_up(&self, dirfd: i32, path: *const u8, want: Want) -> Look {
-        if !crate::user::is_string(path) {
-            return Look::Untouched;
-        }
-        // SAFETY: a readable string.
-        unsafe {
-            if *path == b'/' {
-                if is_system(path)
-                    && let Some(look) = self.look_through_magic(path, want)
+        if self.is_elsewhere(path) { Look::Untouched } else { self.look_closer(dirfd, path, want) }
+    }
+
+    /// Whether an absolute path plainly has nothing to do with the view. Made
+    /// to be short: most calls of most programs end here.
+    #[inline(always)]
+    pub(super) fn is_elsewhere(&self, path: *const u8) -> bool {
+        let next = path.wrapping_add(1);
+        // SAFETY: read only where the page is known.
+        crate::user::is_seen(next)
+            && !self.may_begin(unsafe { *next })
+            && !(next as usize).is_multiple_of(4096)
+            && unsafe { *path == b'/' && scan::is_plain(next) }
+    }
+
+    #[inline(never)]
+    pub(super) fn look_closer(&self, dirfd: i32, path: *const u8, want: Want) -> Look {
+        let Some(survey) = scan::survey(path) else { return Look::Untouched };
+        // SAFETY: just read.
+        let bytes = unsafe { core::slice::from_raw_parts(path, survey.len) };
+        let start = match bytes {
+            [b'/', ..] => {
+                if is_system(bytes)
+                    && let Some(look) = self.look_through_magic(bytes, want)
                 {
                     return look;
                 }
-                return self.lex(Cursor::at(self.view.app_root()), path, want);
+                Some(Cursor::at(self.view.app_root()))
             }
             // With AT_EMPTY_PATH the descriptor itself is meant; without, it is ENOENT.
-            if *path == 0 {
-                return Look::Untouched;
-            }
-            match self.base(dirfd) {
-                Some(base) => self.lex(base, path, want),
-                None => Look::Untouched,
-            }
+            [] => None,
+            _ => self.base(dirfd),
+        };
+        match start {
+            None => Look::Untouched,
+            Some(start) if survey.climbs => self.climb(start, bytes),
+            Some(start) => self.lex(start, bytes, want),
         }
     }
 
-    /// # Safety
-    ///
-    /// `path` ends in NUL.
-    unsafe fn lex(&self, start: Cursor, path: *const u8, want: Want) -> Look {
+    /// Reads a path without `..`.
+    fn lex(&self, start: Cursor, path: &[u8], want: Want) -> Look {
         let view = &self.view;
         let mut node = start.node;
-        let mut at = path;
-        let mut rest = None;
-        // SAFETY: `at` moves forward and never past the NUL.
-        unsafe {
-            if start.below == 0 {
-                loop {
-                    while *at == b'/' {
-                        at = at.add(1);
-                    }
-                    let first = *at;
-                    if first == 0 {
-                        return self.ended(node, rest);
-                    }
-                    if first == b'.' && (is_end(*at.add(1)) || (*at.add(1) == b'.' && is_end(*at.add(2)))) {
-                        if is_end(*at.add(1)) {
-                            at = at.add(1);
-                            continue;
-                        }
-                        return self.climb(start, path);
-                    }
-                    if !view.may_have_child(node, first) {
-                        break;
-                    }
-                    let mut end = at.add(1);
-                    while !is_end(*end) {
-                        end = end.add(1);
-                    }
-                    let name = core::slice::from_raw_parts(at, end.offset_from_unsigned(at));
-                    let Some(child) = view.child(node, name) else { break };
-                    node = child;
-                    at = end;
-                    if view.is_mount_point(child) {
-                        let mount = view.mount(view.region(child));
-                        if mount.kind != Kind::Link {
-                            rest = Some(at);
-                        } else if *end == 0 && !want.follow && self.passes(view.parent(child)) {
-                            return Look::Untouched;
-                        } else {
-                            match self.link_target(view.parent(child), mount.source) {
-                                Some(target) if view.is_mount_point(target) || self.passes(target) => {
-                                    node = target;
-                                    rest = if view.is_mount_point(target) { Some(at) } else { None };
-                                }
-                                _ => return Look::Walk,
-                            }
-                        }
-                    }
+        let mut point = None;
+        let mut ahead = path;
+        loop {
+            if start.below > 0 {
+                break;
+            }
+            let reach = view.reach(node, ahead);
+            node = reach.node;
+            point = reach.point.or(point);
+            match reach.stop {
+                Stop::Apart => break,
+                Stop::End => return self.ended(node, Rest::after(path, point)),
+                Stop::Link => {}
+            }
+            let parent = view.parent(node);
+            if reach.left == 0 && !want.follow && self.passes(parent) {
+                return Look::Untouched;
+            }
+            match self.link_target(parent, view.mount(view.region(node)).source) {
+                Some(target) if view.is_mount_point(target) || self.passes(target) => {
+                    node = target;
+                    point = view.is_mount_point(target).then_some(reach.left);
                 }
+                _ => return Look::Walk,
             }
-            if climbs(at) {
-                return self.climb(start, path);
-            }
+            ahead = path.get(path.len() - reach.left..).unwrap_or(&[]);
         }
-        if self.passes(node) { Look::Untouched } else { Look::Mapped { node, ends_at_node: false, rest } }
+        if self.passes(node) {
+            return Look::Untouched;
+        }
+        Look::Mapped { node, ends_at_node: false, rest: Rest::after(path, point) }
     }
 
-    fn ended(&self, node: NodeId, rest: Option<*const u8>) -> Look {
+    fn ended(&self, node: NodeId, rest: Option<Rest>) -> Look {
         if !self.passes(node) {
             return Look::Mapped { node, ends_at_node: true, rest };
         }
@@ -136,7 +156,7 @@ impl Instance<'_> {
     /// Whether the node's region is the host's own tree.
     #[inline]
     pub(super) fn passes(&self, node: NodeId) -> bool {
-        self.view.passes(self.view.region(node))
+        self.view.passes(node)
     }
 
     /// The node that a link's target names by its letters, where it is one and
@@ -155,13 +175,7 @@ impl Instance<'_> {
     }
 
     /// Reads a path with `..` in it: does it ever touch a mount?
-    ///
-    /// # Safety
-    ///
-    /// `path` ends in NUL.
-    unsafe fn climb(&self, start: Cursor, path: *const u8) -> Look {
-        // SAFETY: the string ends in NUL.
-        let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
+    fn climb(&self, start: Cursor, path: &[u8]) -> Look {
         let mut cursor = start;
         // Above a mount point the host's `..` is not the app's.
         if !self.passes(cursor.node) {
@@ -186,19 +200,7 @@ impl Instance<'_> {
 }
 
 /// Whether an absolute path begins with /proc or /dev.
-///
-/// # Safety
-///
-/// `path` ends in NUL.
 #[inline]
-unsafe fn is_system(path: *const u8) -> bool {
-    // SAFETY: read no further than the bytes before have been found.
-    unsafe {
-        match *path.add(1) {
-            b'p' => *path.add(2) == b'r' && *path.add(3) == b'o' && *path.add(4) == b'c',
-            b'd' => *path.add(2) == b'e' && *path.add(3) == b'v',
-            b'/' => true,
-            _ => false,
-        }
-    }
+fn is_system(path: &[u8]) -> bool {
+    path.starts_with(b"/proc") || path.starts_with(b"/dev") || path.starts_with(b"//")
 }

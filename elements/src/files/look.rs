@@ -26,8 +26,16 @@ impl Instance<'_> {
         if !follows(flags) {
             return self.at(libc::SYS_newfstatat, dirfd, path, Want::LOOK_AT_LINK, call);
         }
+        if self.is_elsewhere(path) {
+            return Answer::Pass;
+        }
+        let look = self.look_closer(dirfd, path, Want::LOOK);
+        if matches!(look, Look::Untouched) && !self.traces() {
+            return Answer::Pass;
+        }
         let mut is_link = false;
-        let first = self.at(libc::SYS_newfstatat, dirfd, path, Want::LOOK_AT_LINK, |place| {
+        let given = (dirfd, path);
+        let first = self.at_place(libc::SYS_newfstatat, given, look, Want::LOOK_AT_LINK, |place| {
             let flags = flags | libc::AT_SYMLINK_NOFOLLOW;
             let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize, 0, 0];
             // SAFETY: the program's pointer, for the kernel to judge; it has
@@ -38,11 +46,7 @@ impl Instance<'_> {
                 Ok(done)
             }
         });
-        if is_link || first == Answer::Pass {
-            self.at(libc::SYS_newfstatat, dirfd, path, Want::LOOK, call)
-        } else {
-            first
-        }
+        if is_link { self.at(libc::SYS_newfstatat, dirfd, path, Want::LOOK, call) } else { first }
     }
 
     /// statx(2)
@@ -77,27 +81,40 @@ impl Instance<'_> {
     /// readlink(2), readlinkat(2). The links of /proc that name the program's
     /// own files give app paths.
     pub fn readlinkat(&self, dirfd: i32, path: *const u8, buf: *mut u8, size: usize) -> Answer {
-        match self.look_up(dirfd, path, Want::LOOK_AT_LINK) {
-            Look::Untouched if self.may_be_magic(dirfd, path) => self.read_magic(dirfd, path, buf, size),
-            _ => self.at(libc::SYS_readlinkat, dirfd, path, Want::LOOK_AT_LINK, |place| {
-                let args = [place.dirfd as usize, place.path as usize, buf as usize, size, 0, 0];
-                // SAFETY: the program's buffer, for the kernel to judge.
-                unsafe { syscall(libc::SYS_readlinkat, args) }
-            }),
+        if self.is_elsewhere(path) {
+            return Answer::Pass;
         }
+        let look = self.look_closer(dirfd, path, Want::LOOK_AT_LINK);
+        if matches!(look, Look::Untouched) {
+            if self.may_be_magic(dirfd, path) {
+                return self.read_magic(dirfd, path, buf, size);
+            }
+            if !self.traces() {
+                return Answer::Pass;
+            }
+        }
+        self.at_place(libc::SYS_readlinkat, (dirfd, path), look, Want::LOOK_AT_LINK, |place| {
+            let args = [place.dirfd as usize, place.path as usize, buf as usize, size, 0, 0];
+            // SAFETY: the program's buffer, for the kernel to judge.
+            unsafe { syscall(libc::SYS_readlinkat, args) }
+        })
     }
 
     /// Whether the path may name one of /proc's links, or (being empty) the
     /// link that a descriptor of one stands for.
+    #[inline]
     fn may_be_magic(&self, dirfd: i32, path: *const u8) -> bool {
-        if !crate::user::is_string(path) {
-            return false;
+        let Some(survey) = scan::survey(path) else { return false };
+        // SAFETY: just read.
+        let path = unsafe { core::slice::from_raw_parts(path, survey.len) };
+        match path {
+            [b'/', second, ..] if !matches!(second, b'p' | b'd' | b'/' | b'.') => false,
+            [b'/', ..] => is_magic(path) || path.starts_with(b"/dev/fd/"),
+            _ => self.is_relative_magic(dirfd, path),
         }
-        // SAFETY: a readable string.
-        let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
-        if path.first() == Some(&b'/') {
-            return is_magic(path) || path.starts_with(b"/dev/fd/");
-        }
+    }
+
+    fn is_relative_magic(&self, dirfd: i32, path: &[u8]) -> bool {
         let mut base = Text::new();
         // Only /proc needs the directory's name, and its directories are rarely held open.
         matches!(path, b"exe" | b"cwd" | b"root") | path.iter().all(u8::is_ascii_digit)

@@ -52,14 +52,8 @@ fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
 impl Instance<'_> {
     /// What a path that begins with /proc or /dev means, where it leads through
     /// one of the links. None: it does not.
-    ///
-    /// # Safety
-    ///
-    /// `path` ends in NUL.
     #[inline(never)]
-    pub(super) unsafe fn look_through_magic(&self, path: *const u8, want: Want) -> Option<Look> {
-        // SAFETY: the caller's promise.
-        let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
+    pub(super) fn look_through_magic(&self, path: &[u8], want: Want) -> Option<Look> {
         let (link, rest) = split(path)?;
         if rest.is_empty() && !want.follow {
             return None;

@@ -20,7 +20,7 @@ mod open;
 mod place;
 mod rename;
 mod reverse;
-mod scan;
+pub(crate) mod scan;
 mod socket;
 mod text;
 
@@ -51,7 +51,10 @@ impl Instance<'_> {
         want: Want,
         call: impl FnOnce(&Place) -> Result<usize, Errno>,
     ) -> Answer {
-        match self.look_up(dirfd, path, want) {
+        if self.is_elsewhere(path) {
+            return Answer::Pass;
+        }
+        match self.look_closer(dirfd, path, want) {
             lexical::Look::Untouched if !self.traces() => Answer::Pass,
             look => self.at_place(number, (dirfd, path), look, want, call),
         }

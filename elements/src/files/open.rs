@@ -6,7 +6,7 @@
 use view::Access;
 
 use super::base::Cursor;
-use super::lexical::Look;
+use super::lexical::{Look, Rest};
 use super::place::{self, Place, Scratch, Want};
 use super::{note_directory, note_open, scan};
 use crate::kernel::{self, OpenHow, RESOLVE_NO_SYMLINKS};
@@ -40,8 +40,11 @@ impl Instance<'_> {
     /// openat(2)
     #[inline]
     pub fn openat(&self, dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Answer {
+        if self.is_elsewhere(path) {
+            return Answer::Pass;
+        }
         let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
-        match self.look_up(dirfd, path, want) {
+        match self.look_closer(dirfd, path, want) {
             Look::Untouched if !self.traces() => Answer::Pass,
             look => self.open_place(dirfd, path, look, flags, mode),
         }
@@ -73,7 +76,7 @@ impl Instance<'_> {
         &self,
         dirfd: i32,
         path: *const u8,
-        (node, ends_at_node, rest): (view::NodeId, bool, Option<*const u8>),
+        (node, ends_at_node, rest): (view::NodeId, bool, Option<Rest>),
         flags: i32,
         mode: u32,
         scratch: &mut Scratch,

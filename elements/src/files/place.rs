@@ -8,7 +8,7 @@
 
 use view::{Access, Kind, NodeId};
 
-use super::lexical::Look;
+use super::lexical::{Look, Rest};
 use super::text::Text;
 use super::{MAX_PATH, scan};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
@@ -154,7 +154,7 @@ impl Instance<'_> {
         path: *const u8,
         node: NodeId,
         ends_at_node: bool,
-        rest: Option<*const u8>,
+        rest: Option<Rest>,
         scratch: &mut Scratch,
     ) -> Result<Option<Place>, Errno> {
         let place = self.unconfirmed(dirfd, path, node, ends_at_node, rest, scratch)?;
@@ -175,7 +175,7 @@ impl Instance<'_> {
         path: *const u8,
         node: NodeId,
         ends_at_node: bool,
-        rest: Option<*const u8>,
+        rest: Option<Rest>,
         scratch: &mut Scratch,
     ) -> Result<Option<Place>, Errno> {
         let id = self.view.region(node);
@@ -190,14 +190,12 @@ impl Instance<'_> {
         let Some(rest) = rest else {
             return Ok(Some(Place::new(dirfd, path, id, node)));
         };
-        // SAFETY: `rest` is the tail of a string that has been read up to its NUL.
-        let (rest, before) = unsafe {
-            (core::slice::from_raw_parts(rest, scan::length(rest)), rest.offset_from_unsigned(path))
-        };
         // The program's own path counts, whatever becomes of it.
-        if before + rest.len() >= MAX_PATH {
+        if rest.is_too_long() {
             return Err(Errno::ENAMETOOLONG);
         }
+        // SAFETY: what has been read of the path.
+        let rest = unsafe { rest.of(path) };
         scratch.truncate(0);
         scratch.push(mount.source)?;
         if scratch.push(rest).is_err() {

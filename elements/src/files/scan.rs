@@ -1,9 +1,171 @@
 //! Reading the program's strings.
 //!
 //! A path comes as a bare pointer, and the kernel would answer `EFAULT` for a
-//! bad one. We read it before the kernel does, so [`is_readable`] looks first,
-//! where the pointer is not plainly good. The scans go by aligned words: such
-//! a word never crosses into a page that the string does not touch.
+//! bad one. We read it before the kernel does, so [`survey`] asks of each page
+//! that it comes to. The scans go by aligned words and chunks: such a one never
+//! crosses into a page that the string does not touch.
+
+use super::MAX_PATH;
+use crate::user;
+
+const PAGE: usize = 4096;
+
+/// What one pass over a path tells.
+#[derive(Clone, Copy)]
+pub struct Survey {
+    /// How long it is; [`MAX_PATH`] where it is longer than the kernel takes.
+    pub len: usize,
+    /// Whether a component is `..`.
+    pub climbs: bool,
+}
+
+/// Whether a string ends in the page that it begins in, and has no two dots in
+/// a row, or next to none: what is not plain is for [`survey`]. Most calls end
+/// with this answer, so it is as short as can be.
+///
+/// # Safety
+///
+/// The page can be read.
+#[inline]
+pub unsafe fn is_plain(start: *const u8) -> bool {
+    let end = (start as usize | (PAGE - 1)).wrapping_add(1);
+    let lead = start as usize % chunk::SIZE;
+    let mut at = start.wrapping_sub(lead);
+    let mut skip = !0_u32 << lead;
+    loop {
+        // SAFETY: the chunk lies in the page.
+        let (either, chunk) = unsafe { chunk::ends_or_dots(at) };
+        let either = either & skip;
+        if either != 0 {
+            let (ends, dots) = chunk::split(chunk);
+            let (ends, dots) = (ends & skip, dots & skip);
+            let before_end = ends.wrapping_sub(1) & !ends;
+            let dots = dots & before_end;
+            if dots & (dots << 1) != 0 || dots >> (chunk::SIZE - 1) != 0 {
+                return false;
+            }
+            if ends != 0 {
+                return true;
+            }
+        }
+        at = at.wrapping_add(chunk::SIZE);
+        if at as usize == end {
+            return false;
+        }
+        skip = !0;
+    }
+}
+
+/// Reads a path from end to end. None: it cannot be read.
+#[inline]
+pub fn survey(start: *const u8) -> Option<Survey> {
+    if !user::is_page(start as usize / PAGE) {
+        return None;
+    }
+    let lead = start as usize % chunk::SIZE;
+    let mut at = start.wrapping_sub(lead);
+    // SAFETY: the chunk lies in the page that has been found readable.
+    let (mut ends, mut dots) = chunk::split(unsafe { chunk::ends_or_dots(at).1 });
+    ends &= !0 << lead;
+    dots &= !0 << lead;
+    let mut last_is_dot = 0;
+    let mut pairs = 0;
+    loop {
+        let before_end = ends.wrapping_sub(1) & !ends;
+        pairs |= dots & (dots << 1 | last_is_dot) & before_end;
+        if ends != 0 {
+            let len = (at as usize + ends.trailing_zeros() as usize).wrapping_sub(start as usize);
+            // SAFETY: just read up to its NUL.
+            return Some(Survey { len, climbs: pairs != 0 && unsafe { climbs(start) } });
+        }
+        last_is_dot = dots >> (chunk::SIZE - 1);
+        at = at.wrapping_add(chunk::SIZE);
+        if (at as usize).is_multiple_of(PAGE) && !user::is_page(at as usize / PAGE) {
+            return None;
+        }
+        if at as usize - start as usize > MAX_PATH {
+            return Some(Survey { len: MAX_PATH, climbs: false });
+        }
+        // SAFETY: as above.
+        (ends, dots) = chunk::split(unsafe { chunk::ends_or_dots(at).1 });
+    }
+}
+
+/// Sixteen bytes at a time.
+#[cfg(target_feature = "sse2")]
+mod chunk {
+    use core::arch::x86_64::{
+        __m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+        _mm_setzero_si128,
+    };
+
+    pub const SIZE: usize = 16;
+
+    /// What [`split`] takes apart.
+    pub type Chunk = __m128i;
+
+    /// Which bytes are NUL or dots, a bit for each, and the bytes.
+    ///
+    /// # Safety
+    ///
+    /// `at` is aligned, and one of the bytes is the program's to read.
+    #[inline]
+    pub unsafe fn ends_or_dots(at: *const u8) -> (u32, Chunk) {
+        // SAFETY: an aligned load stays in the page of the byte that is readable.
+        unsafe {
+            let bytes = _mm_load_si128(at.cast::<__m128i>());
+            let ends = _mm_cmpeq_epi8(bytes, _mm_setzero_si128());
+            let dots = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'.' as i8));
+            (_mm_movemask_epi8(_mm_or_si128(ends, dots)) as u32, bytes)
+        }
+    }
+
+    /// Which bytes are NUL, and which are dots.
+    #[inline]
+    pub fn split(bytes: Chunk) -> (u32, u32) {
+        // SAFETY: the target has these instructions.
+        unsafe {
+            let which = |byte: u8| _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8))) as u32;
+            (which(0), which(b'.'))
+        }
+    }
+}
+
+/// Eight bytes at a time, where there are no vectors.
+#[cfg(not(target_feature = "sse2"))]
+mod chunk {
+    pub const SIZE: usize = 8;
+
+    /// What [`split`] takes apart.
+    pub type Chunk = u64;
+
+    /// As with vectors.
+    ///
+    /// # Safety
+    ///
+    /// `at` is aligned, and one of the bytes is the program's to read.
+    #[inline]
+    pub unsafe fn ends_or_dots(at: *const u8) -> (u32, Chunk) {
+        // SAFETY: the caller's promise.
+        let bytes = unsafe { super::word(at) };
+        let (ends, dots) = split(bytes);
+        (ends | dots, bytes)
+    }
+
+    /// As with vectors.
+    #[inline]
+    pub fn split(bytes: Chunk) -> (u32, u32) {
+        const LOW7: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+        const GATHER: u64 = 0x0102_0408_1020_4080;
+        // Exact for each byte, as a carry never leaves one.
+        let which = |byte: u8| {
+            let differ = bytes ^ super::LOW * u64::from(byte);
+            let equal = !(((differ & LOW7) + LOW7) | differ | LOW7);
+            ((equal >> 7).wrapping_mul(GATHER) >> 56) as u32
+        };
+        (which(0), which(b'.'))
+    }
+}
 
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;

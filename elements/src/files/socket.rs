@@ -74,7 +74,7 @@ impl Instance<'_> {
         len: usize,
         want: Want,
     ) -> Result<Option<UnixAddress>, Errno> {
-        if len <= FAMILY || len > FAMILY + SUN_PATH_LEN + 1 || !crate::user::is_string(address) {
+        if len <= FAMILY || len > FAMILY + SUN_PATH_LEN + 1 || !crate::user::is_readable(address, len) {
             return Ok(None);
         }
         // SAFETY: found readable; the kernel reads as many bytes.

@@ -23,7 +23,7 @@ pub fn target(data: &[u8]) {
     }
     for mount in view.mounts() {
         assert!(mount.id < view.mount_count());
-        let _ = (view.passes(mount.id), mount.at.len(), mount.source.len(), view.region(mount.node));
+        let _ = (view.passes(mount.node), mount.at.len(), mount.source.len(), view.region(mount.node));
         ascend(&view, mount.node);
     }
     // What is in no image.

@@ -209,7 +209,7 @@ pub unsafe fn utime(path: *const c_char, times: *const utimbuf) -> c_int {
         // SAFETY: the caller's contract; no times mean now.
         return unsafe { utimensat(AT_FDCWD, path, core::ptr::null(), 0) };
     }
-    if !user::is_string(times.cast()) {
+    if !user::is_readable(times.cast(), size_of::<utimbuf>()) {
         return returned(Err(Errno::EFAULT)) as c_int;
     }
     // SAFETY: the struct can be read.
@@ -238,7 +238,7 @@ pub unsafe fn lutimes(path: *const c_char, times: *const timeval) -> c_int {
         // SAFETY: the caller's contract; no times mean now.
         return unsafe { utimensat(AT_FDCWD, path, core::ptr::null(), libc::AT_SYMLINK_NOFOLLOW) };
     }
-    if !user::is_string(times.cast()) {
+    if !user::is_readable(times.cast(), 2 * size_of::<timeval>()) {
         return returned(Err(Errno::EFAULT)) as c_int;
     }
     // SAFETY: two structs that can be read.

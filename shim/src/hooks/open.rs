@@ -85,7 +85,7 @@ fn refuse_without_mode(flags: c_int) {
 
 pub unsafe fn openat2(dirfd: c_int, path: *const c_char, how: *const c_void, size: size_t) -> c_int {
     let args = [dirfd as usize, path as usize, how as usize, size, 0, 0];
-    let answer = match (size == size_of::<OpenHow>(), user::is_string(how.cast())) {
+    let answer = match (size == size_of::<OpenHow>(), user::is_readable(how.cast(), size_of::<OpenHow>())) {
         // A struct of a later kernel or a bad one: the kernel says what it thinks of it.
         (false, _) | (_, false) => Answer::Pass,
         // SAFETY: the struct can be read.

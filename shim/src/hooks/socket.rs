@@ -59,7 +59,7 @@ pub unsafe fn sendmsg(socket: c_int, message: *const msghdr, flags: c_int) -> ss
     let Some(next) = real!(sendmsg as fn(c_int, *const msghdr, c_int) -> ssize_t) else {
         return missing() as ssize_t;
     };
-    if !user::is_string(message.cast()) {
+    if !user::is_readable(message.cast(), size_of::<msghdr>()) {
         return returned(Err(Errno::EFAULT));
     }
     // SAFETY: the struct can be read.
@@ -116,16 +116,18 @@ const MESSAGES: usize = 1024;
 ///
 /// `messages` points to `count` messages, or to nothing that can be read.
 unsafe fn several<'m>(messages: *mut mmsghdr, count: c_uint) -> &'m mut [mmsghdr] {
-    if count == 0 || !user::is_string(messages.cast()) {
+    let count = (count as usize).min(MESSAGES);
+    let each = size_of::<mmsghdr>();
+    if !(0..count).all(|index| user::is_readable(messages.wrapping_add(index).cast(), each)) {
         return &mut [];
     }
-    // SAFETY: the caller's promise.
-    unsafe { core::slice::from_raw_parts_mut(messages, (count as usize).min(MESSAGES)) }
+    // SAFETY: found readable, and the caller's promise.
+    unsafe { core::slice::from_raw_parts_mut(messages, count) }
 }
 
 /// The room that a caller gives for an address.
 fn room(address: *mut c_void, len: *mut socklen_t) -> usize {
-    if address.is_null() || !user::is_string(len.cast()) {
+    if address.is_null() || !user::is_readable(len.cast(), size_of::<socklen_t>()) {
         return 0;
     }
     // SAFETY: found readable.
@@ -227,7 +229,7 @@ pub unsafe fn recvmsg(socket: c_int, message: *mut msghdr, flags: c_int) -> ssiz
     let Some(next) = real!(recvmsg as fn(c_int, *mut msghdr, c_int) -> ssize_t) else {
         return missing() as ssize_t;
     };
-    let room = if user::is_string(message.cast()) {
+    let room = if user::is_readable(message.cast(), size_of::<msghdr>()) {
         // SAFETY: found readable.
         unsafe { if (*message).msg_name.is_null() { 0 } else { (*message).msg_namelen as usize } }
     } else {
