@@ -1,8 +1,8 @@
-//! Builds the shim and embeds it: the launcher is one file.
+//! Builds the doors and embeds them: the launcher is one file.
 //!
-//! The shim is a library for the programs' side, built for the host's GNU
+//! The shim and the gate are for the programs' side, built for the host's GNU
 //! target whatever the launcher itself is built for, in a target directory of
-//! its own so that the two cargos do not wait for each other.
+//! their own so that the two cargos do not wait for each other.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,16 +11,17 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the launcher lies in the workspace");
-    for part in ["shim", "elements", "view", "hooks", "Cargo.lock", "Cargo.toml"] {
+    for part in ["shim", "gate", "elements", "view", "hooks", "Cargo.lock", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", root.join(part).display());
     }
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let target_dir = out.join("shim");
+    let target_dir = out.join("doors");
     let mut cargo = Command::new(std::env::var_os("CARGO").expect("cargo sets CARGO"));
-    cargo.current_dir(root).args(["build", "--release", "--locked", "--package", "shim", "--target", TARGET]);
+    cargo.current_dir(root).args(["build", "--release", "--locked", "--target", TARGET]);
+    cargo.args(["--package", "shim", "--package", "gate"]);
     cargo.arg("--target-dir").arg(&target_dir);
     for (name, _) in std::env::vars_os() {
-        // What this build was told about itself is not meant for the shim.
+        // What this build was told about itself is not meant for them.
         let name = name.to_string_lossy();
         let inherited =
             ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"];
@@ -30,9 +31,12 @@ fn main() {
         }
     }
     let status = cargo.status().expect("cargo can be run");
-    assert!(status.success(), "the shim could not be built");
-    let shim = target_dir.join(TARGET).join("release/libshim.so");
-    let bytes = std::fs::read(&shim).expect("the shim has been built");
-    println!("cargo::rustc-env=SHIM={}", shim.display());
-    println!("cargo::rustc-env=SHIM_HASH={}", &blake3::hash(&bytes).to_hex()[..16]);
+    assert!(status.success(), "the shim and the gate could not be built");
+    let mut hasher = blake3::Hasher::new();
+    for (variable, name) in [("SHIM", "libshim.so"), ("GATE", "gate")] {
+        let file = target_dir.join(TARGET).join("release").join(name);
+        hasher.update(&std::fs::read(&file).expect("it has been built"));
+        println!("cargo::rustc-env={variable}={}", file.display());
+    }
+    println!("cargo::rustc-env=DOORS_HASH={}", &hasher.finalize().to_hex()[..16]);
 }

@@ -16,13 +16,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use elements::instance::VIEW;
 use elements::shared;
-use policy::{Env, Plan, Policy};
+use policy::{Door, Env, Plan, Policy};
 use serde::{Deserialize, Serialize};
 
-/// The shim, as ld.so will load it.
-static SHIM: &[u8] = include_bytes!(env!("SHIM"));
-/// Tells this launcher's shim, and so its instances, from another's.
-pub const SHIM_HASH: &str = env!("SHIM_HASH");
+/// The doors: the shim, as ld.so will load it, and the gate, as the kernel will
+/// start it. Each stands in an instance's directory under its name.
+static DOORS: [(&str, &[u8]); 2] =
+    [("shim.so", include_bytes!(env!("SHIM"))), ("gate", include_bytes!(env!("GATE")))];
+/// Tells this launcher's doors, and so its instances, from another's.
+pub const DOORS_HASH: &str = env!("DOORS_HASH");
 
 /// The directory for records of starts, beside the instances' own.
 pub const RECORDS: &str = "starts";
@@ -51,6 +53,8 @@ pub struct Settings {
     pub workdir: Option<PathBuf>,
     /// Whether no_new_privs is set.
     pub no_new_privs: bool,
+    /// By which door calls reach the elements.
+    pub door: Door,
     /// The environment.
     pub env: Env,
     /// How many mounts there are.
@@ -61,6 +65,11 @@ impl Placed {
     /// The path that the shim is loaded by.
     pub fn shim(&self) -> PathBuf {
         self.dir.join("shim.so")
+    }
+
+    /// The path that the gate is started by.
+    pub fn gate(&self) -> PathBuf {
+        self.dir.join("gate")
     }
 
     /// A start has not told of an uncovered program yet, whatever earlier ones did.
@@ -80,7 +89,7 @@ impl Placed {
 ///
 /// What could not be written there.
 pub fn place(base: &Path, policy: &Policy, plan: &Plan) -> Result<Placed> {
-    let digest = plan.digest(SHIM_HASH.as_bytes());
+    let digest = plan.digest(DOORS_HASH.as_bytes());
     let digest = digest.get(..16).unwrap_or(&digest);
     let mut name = format!("{}-{digest}", policy.name);
     if plan.is_private() {
@@ -97,6 +106,7 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan) -> Result<Placed> {
         name: policy.name.clone(),
         workdir: policy.workdir.clone(),
         no_new_privs: policy.no_new_privs,
+        door: policy.door,
         env: policy.env.clone(),
         mounts: plan.mount_count(),
     };
@@ -169,40 +179,42 @@ fn usable(dir: &Path, uid: u32) -> Result<PathBuf> {
     if dir.as_os_str().as_bytes().iter().any(|byte| matches!(byte, b' ' | b':' | b'$' | b'\n' | b'\t')) {
         bail!("its name holds a character that ld.so splits LD_PRELOAD at");
     }
-    let shim = shim_file(&dir);
-    let placed =
-        fs::metadata(&shim).is_ok_and(|about| about.len() == SHIM.len() as u64 && about.uid() == uid);
-    if !placed {
-        let made = write_shim(&dir, &shim);
-        if made.is_err() {
-            // It may be there half made, or not loadable from there.
-            let _ = fs::remove_file(&shim);
+    for (name, bytes) in DOORS {
+        let door = door_file(&dir, name);
+        let placed =
+            fs::metadata(&door).is_ok_and(|about| about.len() == bytes.len() as u64 && about.uid() == uid);
+        if !placed {
+            let made = write_door(&dir, &door, bytes);
+            if made.is_err() {
+                // It may be there half made, or not loadable from there.
+                let _ = fs::remove_file(&door);
+            }
+            made?;
         }
-        made?;
     }
     Ok(dir)
 }
 
-fn shim_file(base: &Path) -> PathBuf {
-    base.join(format!("shim-{SHIM_HASH}.so"))
+fn door_file(base: &Path, name: &str) -> PathBuf {
+    base.join(format!("{DOORS_HASH}-{name}"))
 }
 
-fn write_shim(base: &Path, shim: &Path) -> Result<()> {
-    let draft = base.join(format!(".shim-{}-{}", std::process::id(), start_time()));
+fn write_door(base: &Path, door: &Path, bytes: &[u8]) -> Result<()> {
+    let draft = base.join(format!(".door-{}-{}", std::process::id(), start_time()));
     let written =
-        write(&draft, SHIM, 0o555).and_then(|()| fs::rename(&draft, shim).context("cannot be renamed"));
+        write(&draft, bytes, 0o555).and_then(|()| fs::rename(&draft, door).context("cannot be renamed"));
     if written.is_err() {
         let _ = fs::remove_file(&draft);
     }
     written?;
-    let file = fs::File::open(shim).context("cannot be opened")?;
+    let file = fs::File::open(door).context("cannot be opened")?;
     use rustix::mm::{MapFlags, ProtFlags};
     // SAFETY: a fresh mapping, which is taken away at once and never used.
     unsafe {
         let exec = ProtFlags::READ | ProtFlags::EXEC;
-        let map = rustix::mm::mmap(std::ptr::null_mut(), SHIM.len(), exec, MapFlags::PRIVATE, &file, 0)
+        let map = rustix::mm::mmap(std::ptr::null_mut(), bytes.len(), exec, MapFlags::PRIVATE, &file, 0)
             .context("libraries cannot be loaded from there (is it mounted noexec?)")?;
-        rustix::mm::munmap(map, SHIM.len()).context("cannot be unmapped")?;
+        rustix::mm::munmap(map, bytes.len()).context("cannot be unmapped")?;
     }
     Ok(())
 }
@@ -260,7 +272,10 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
         fs::set_permissions(&path, fs::Permissions::from_mode(planned.mode))
             .with_context(|| format!("cannot set the permissions of {}", path.display()))?;
     }
-    fs::hard_link(shim_file(base), draft.join("shim.so")).context("cannot link the shim")?;
+    for (name, _) in DOORS {
+        fs::hard_link(door_file(base, name), draft.join(name))
+            .with_context(|| format!("cannot link {name}"))?;
+    }
     // Others read it: a process of the application that runs as another user.
     let view = [&[0; shared::LEN], image].concat();
     write(&draft.join(VIEW), &view, 0o644)

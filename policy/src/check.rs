@@ -14,10 +14,10 @@ use std::path::{Component, Path, PathBuf};
 use toml::Spanned;
 
 use crate::Variables;
-use crate::checked::{Coverage, Env, Policy};
+use crate::checked::{Coverage, Door, Env, Policy};
 use crate::expand::expand;
 use crate::host::Host;
-use crate::raw::{Raw, RawEnv, RawLevel};
+use crate::raw::{Raw, RawCoverage, RawDoor, RawEnv, RawLevel};
 use crate::report::Report;
 
 /// Checks the words against each other and against the host. Gives what is
@@ -33,16 +33,21 @@ pub fn check(file: &Path, text: &str, raw: &Raw, variables: Variables<'_>, repor
     let workdir = raw.app.workdir.as_ref().and_then(|path| checker.app_path(path, "workdir"));
     let env = checker.env(&raw.env);
     let mounts = checker.mounts(&raw.mount);
-    let (coverage, coverage_line) = match &raw.coverage {
-        None => (Coverage::Required, 0),
-        Some(said) => {
-            let coverage = match said.get_ref() {
-                RawLevel::Required => Coverage::Required,
-                RawLevel::BestEffort => Coverage::BestEffort,
-            };
-            (coverage, checker.report.line(said.span().start))
-        }
+    let (level, door) = match raw.coverage.as_ref().map(Spanned::get_ref) {
+        None => (None, None),
+        Some(RawCoverage::Level(level)) => (Some(*level), None),
+        Some(RawCoverage::Table(table)) => (table.level, table.door),
     };
+    let coverage = match level.unwrap_or(RawLevel::Required) {
+        RawLevel::Required => Coverage::Required,
+        RawLevel::BestEffort => Coverage::BestEffort,
+    };
+    let door = match door.unwrap_or(RawDoor::Auto) {
+        RawDoor::Auto => Door::Auto,
+        RawDoor::Shim => Door::Shim,
+        RawDoor::Gate => Door::Gate,
+    };
+    let coverage_line = raw.coverage.as_ref().map_or(0, |said| checker.report.line(said.span().start));
     Policy {
         file: file.to_owned(),
         text: text.to_owned(),
@@ -51,6 +56,7 @@ pub fn check(file: &Path, text: &str, raw: &Raw, variables: Variables<'_>, repor
         no_new_privs: raw.app.no_new_privs.unwrap_or(true),
         coverage,
         coverage_line,
+        door,
         env,
         mounts,
         host: checker.host,

@@ -59,6 +59,17 @@ pub enum What {
     Denied,
 }
 
+/// By which door calls reach the elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Door {
+    /// Whichever the host allows.
+    Auto,
+    /// libc's symbols.
+    Shim,
+    /// System calls.
+    Gate,
+}
+
 /// One mount, as the policy says it.
 #[derive(Clone, Debug)]
 pub struct Mount {
@@ -91,6 +102,8 @@ pub struct Policy {
     pub coverage: Coverage,
     /// The line that says so; 0 where it is the default.
     pub coverage_line: u32,
+    /// By which door calls reach the elements.
+    pub door: Door,
     /// The environment.
     pub env: Env,
     /// The mounts, in the order of the file.

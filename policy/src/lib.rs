@@ -20,7 +20,7 @@ mod structure;
 
 use std::path::Path;
 
-pub use checked::{Coverage, Env, Mount, Policy, What};
+pub use checked::{Coverage, Door, Env, Mount, Policy, What};
 pub use host::{Fact, Found, Host};
 pub use plan::{Plan, PlannedDirectory, PlannedFile};
 pub use report::{Diagnostic, Report};

@@ -15,9 +15,10 @@ use toml::Spanned;
 #[serde(deny_unknown_fields)]
 pub struct Raw {
     /// Whether a process that no door covers may run: "required" (the
-    /// default) refuses it, "best-effort" lets it go and says so once.
-    #[schemars(with = "Option<RawLevel>")]
-    pub coverage: Option<Spanned<RawLevel>>,
+    /// default) refuses it, "best-effort" lets it go and says so once. Or a
+    /// table that says more.
+    #[schemars(with = "Option<RawCoverage>")]
+    pub coverage: Option<Spanned<RawCoverage>>,
     /// The application itself.
     #[serde(default)]
     pub app: RawApp,
@@ -28,6 +29,39 @@ pub struct Raw {
     #[serde(default)]
     #[schemars(with = "Vec<RawMount>")]
     pub mount: Vec<Spanned<RawMount>>,
+}
+
+/// A word, or a table.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawCoverage {
+    /// How strict coverage is.
+    Level(RawLevel),
+    /// `[coverage]`
+    Table(RawCoverageTable),
+}
+
+/// `[coverage]`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawCoverageTable {
+    /// What `coverage = "…"` says: "required" or "best-effort".
+    pub level: Option<RawLevel>,
+    /// By which door calls reach the elements: "shim" (libc's symbols),
+    /// "gate" (system calls) or "auto" (the default).
+    pub door: Option<RawDoor>,
+}
+
+/// A way by which a program's calls reach the elements.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawDoor {
+    /// Whichever the host allows.
+    Auto,
+    /// A library that ld.so loads into each program.
+    Shim,
+    /// A filter on system calls.
+    Gate,
 }
 
 /// How strict coverage is.

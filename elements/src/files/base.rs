@@ -88,7 +88,7 @@ fn remember(dirfd: i32, cursor: Option<Cursor>) {
     if cursor.is_none() && entry.load(Ordering::Relaxed) == UNKNOWN {
         return;
     }
-    let quiet = VFORKS.load(Ordering::Acquire) == 0;
+    let quiet = VFORKS.load(Ordering::Acquire) == 0 && !(cursor.is_some() && crate::process::is_borrower());
     let word = if quiet { cursor.map_or(UNKNOWN, Cursor::pack) } else { UNKNOWN };
     // Most descriptors are no directories: leave the page alone where nothing changes.
     if entry.load(Ordering::Relaxed) != word {

@@ -46,6 +46,12 @@ pub fn close(file: i32) {
     let _ = unsafe { syscall(libc::SYS_close, [fd(file), 0, 0, 0, 0, 0]) };
 }
 
+/// fcntl(2) with `F_DUPFD`: a descriptor that stays open over execve(2).
+pub fn duplicate(file: i32) -> Result<i32, Errno> {
+    // SAFETY: numbers only.
+    unsafe { syscall(libc::SYS_fcntl, [fd(file), libc::F_DUPFD as usize, 0, 0, 0, 0]) }.map(|fd| fd as i32)
+}
+
 /// pipe2(2). Fills in the end to read from and the end to write to.
 pub fn pipe2(ends: &mut [i32; 2], flags: i32) -> Result<(), Errno> {
     // SAFETY: the kernel writes two descriptors.

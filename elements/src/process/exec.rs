@@ -1,13 +1,15 @@
 //! Starting a program: execve(2) and execveat(2).
 //!
-//! The new program's environment gets the shim back into `LD_PRELOAD`,
-//! whatever else is in it. A script that the kernel cannot start itself,
-//! because it or its interpreter has another name on the host, is taken apart
-//! here, as the kernel would.
+//! The new program comes in by the same [`Door`]: through the shim its
+//! environment gets the shim back into `LD_PRELOAD`, whatever else is in it;
+//! through the gate it is the gate that the kernel starts. A script that the
+//! kernel cannot start itself, because it or its interpreter has another name
+//! on the host, is taken apart here, as the kernel would.
 //!
 //! All memory is on the stack, or mapped for the occasion: a vfork child must
 //! leave nothing in its parent's.
 
+use super::gated;
 use super::program::{HEAD, Program, Why, interpreter, look};
 use crate::files::{Scratch, Text, Want};
 use crate::kernel::{self, AT_FDCWD, syscall};
@@ -17,6 +19,20 @@ use crate::{Errno, Instance, user};
 const MAX_INTERPRETERS: u32 = 5;
 /// How many pointers an array on the stack holds; longer ones are mapped.
 const ON_STACK: usize = 512;
+
+/// How a new program comes under the view.
+#[derive(Clone, Copy)]
+pub enum Door<'a> {
+    /// ld.so loads the shim, which has this host path.
+    Shim(&'a [u8]),
+    /// The kernel starts the gate, and that the program.
+    Gate {
+        /// The gate's host path.
+        path: &'a [u8],
+        /// Whether no filter traps calls yet.
+        first: bool,
+    },
+}
 
 /// What to hand to the kernel, or to a function of libc that starts a program.
 pub struct Start {
@@ -30,14 +46,17 @@ pub struct Start {
     pub envp: *const *const u8,
     /// Flags of execveat(2).
     pub flags: i32,
+    /// The name that was asked for, where that was a script's and `path` is
+    /// its interpreter's; null elsewhere.
+    pub script: *const u8,
 }
 
-type Strings = *const *const u8;
+pub(super) type Strings = *const *const u8;
 
 impl Instance<'_> {
     /// execve(2) and execveat(2): returns only where it fails.
-    pub fn execveat(&self, shim: &[u8], start: &Start) -> Errno {
-        let done = self.prepare(shim, start, 0, &mut |start| {
+    pub fn execveat(&self, door: Door<'_>, start: &Start) -> Errno {
+        let done = self.prepare(door, start, 0, &mut |start| {
             let dirfd = start.dirfd as usize;
             let (path, argv, envp) = (start.path as usize, start.argv as usize, start.envp as usize);
             let flags = start.flags as usize;
@@ -53,8 +72,7 @@ impl Instance<'_> {
         done.err().unwrap_or(Errno::ENOSYS)
     }
 
-    /// Makes what starts a program, and gives it to `call`. `shim` is the
-    /// host path of the shim.
+    /// Makes what starts a program, and gives it to `call`.
     ///
     /// # Errors
     ///
@@ -62,7 +80,7 @@ impl Instance<'_> {
     /// covers (after one line to standard error), and `call`'s own.
     pub fn prepare(
         &self,
-        shim: &[u8],
+        door: Door<'_>,
         start: &Start,
         depth: u32,
         call: &mut dyn FnMut(&Start) -> Result<usize, Errno>,
@@ -82,17 +100,30 @@ impl Instance<'_> {
             && !by_descriptor
             && let Some((name, argument)) = interpreter(head.get(..len).unwrap_or(&[]))
         {
-            return self.script(shim, start, (dirfd, path), host.is_some(), (name, argument), depth, call);
-        }
-        if let Some((Program::Uncovered(why), _)) = seen {
-            self.allow_uncovered(start.path, why)?;
+            return self.script(door, start, (dirfd, path), host.is_some(), (name, argument), depth, call);
         }
         let mut flags = start.flags;
         if host.is_some() {
             flags &= !libc::AT_EMPTY_PATH;
         }
+        match (door, seen) {
+            (Door::Shim(_), Some((Program::Uncovered(why), _))) => self.allow_uncovered(start.path, why)?,
+            (Door::Gate { .. }, Some((Program::Uncovered(why), _))) if why != Why::Static => {
+                self.allow_uncovered(start.path, why)?;
+            }
+            (Door::Gate { path: gate, first }, _) => {
+                let head = head.get(..seen.map_or(0, |(_, len)| len)).unwrap_or(&[]);
+                let found = gated::Found { dirfd, path, flags, head };
+                return self.through_gate((gate, first), start, &found, call);
+            }
+            _ => {}
+        }
+        let Door::Shim(shim) = door else {
+            // Uncovered, and the policy lets it go.
+            return call(&Start { dirfd, path, flags, ..*start });
+        };
         self.with_environment(shim, start.envp, &mut |envp| {
-            call(&Start { dirfd, path, argv: start.argv, envp, flags })
+            call(&Start { dirfd, path, envp, flags, ..*start })
         })
     }
 
@@ -100,7 +131,7 @@ impl Instance<'_> {
     #[expect(clippy::too_many_arguments, reason = "the state of one recursion")]
     fn script(
         &self,
-        shim: &[u8],
+        door: Door<'_>,
         start: &Start,
         (dirfd, path): (i32, *const u8),
         elsewhere: bool,
@@ -115,7 +146,11 @@ impl Instance<'_> {
         option.push(argument.unwrap_or(&[]))?;
         let mut probe = Scratch::new();
         let moved = self.host_path(AT_FDCWD, interpreter.as_ptr(), Want::LOOK, &mut probe)?.is_some();
-        if !elsewhere && !moved && start.dirfd == AT_FDCWD {
+        if let Door::Shim(shim) = door
+            && !elsewhere
+            && !moved
+            && start.dirfd == AT_FDCWD
+        {
             // The kernel starts it as well as we would; only see to the interpreter.
             let program = Start {
                 dirfd: AT_FDCWD,
@@ -123,11 +158,12 @@ impl Instance<'_> {
                 argv: start.argv,
                 envp: start.envp,
                 flags: 0,
+                script: core::ptr::null(),
             };
             let mut nothing = |_: &Start| Ok(0);
-            self.prepare(shim, &program, depth + 1, &mut nothing)?;
+            self.prepare(door, &program, depth + 1, &mut nothing)?;
             return self.with_environment(shim, start.envp, &mut |envp| {
-                call(&Start { dirfd, path, argv: start.argv, envp, flags: start.flags })
+                call(&Start { dirfd, path, envp, ..*start })
             });
         }
         let mut by_fd = Text::<{ 2 * crate::files::MAX_PATH }>::new();
@@ -149,13 +185,14 @@ impl Instance<'_> {
             argv: made.finish(),
             envp: start.envp,
             flags: 0,
+            script: if start.script.is_null() { script } else { start.script },
         };
-        self.prepare(shim, &program, depth + 1, call)
+        self.prepare(door, &program, depth + 1, call)
     }
 
     /// The name that the interpreter opens the script by: the app path, or
     /// one by descriptor where it was named so.
-    fn script_name(
+    pub(super) fn script_name(
         &self,
         start: &Start,
         text: &mut Text<{ 2 * crate::files::MAX_PATH }>,
@@ -167,8 +204,10 @@ impl Instance<'_> {
         }
         text.push(b"/dev/fd/")?;
         text.push_decimal(start.dirfd.unsigned_abs())?;
-        text.push(b"/")?;
-        text.push(path)?;
+        if !path.is_empty() {
+            text.push(b"/")?;
+            text.push(path)?;
+        }
         Ok(text.as_ptr())
     }
 
@@ -247,7 +286,7 @@ impl Instance<'_> {
 }
 
 /// How many strings an array holds.
-fn count(strings: Strings) -> Result<usize, Errno> {
+pub(super) fn count(strings: Strings) -> Result<usize, Errno> {
     let mut count = 0;
     // A null array is an empty one, as in the kernel.
     while !strings.is_null() {
@@ -265,14 +304,14 @@ fn count(strings: Strings) -> Result<usize, Errno> {
 }
 
 /// An array of strings in the making.
-struct Pointers {
+pub(super) struct Pointers {
     near: [*const u8; ON_STACK],
     far: Option<(usize, usize)>,
     len: usize,
 }
 
 impl Pointers {
-    fn new(capacity: usize) -> Result<Pointers, Errno> {
+    pub(super) fn new(capacity: usize) -> Result<Pointers, Errno> {
         let far = if capacity < ON_STACK {
             None
         } else {
@@ -282,7 +321,7 @@ impl Pointers {
         Ok(Pointers { near: [core::ptr::null(); ON_STACK], far, len: 0 })
     }
 
-    fn push(&mut self, entry: *const u8) {
+    pub(super) fn push(&mut self, entry: *const u8) {
         match self.far {
             // SAFETY: the mapping has room for all that `new` was told of.
             Some((address, _)) => unsafe { *(address as *mut *const u8).add(self.len) = entry },
@@ -296,7 +335,7 @@ impl Pointers {
     }
 
     /// The array: fresh memory is null, so it ends as it must.
-    fn finish(&self) -> Strings {
+    pub(super) fn finish(&self) -> Strings {
         self.far.map_or(self.near.as_ptr(), |(address, _)| address as Strings)
     }
 }

@@ -5,5 +5,23 @@
 //! kernel does; [`exec`] makes the arguments and the environment that start
 //! it, and refuses what no door would cover.
 
+pub mod elf;
 pub mod exec;
+pub mod gated;
 pub mod program;
+
+use core::sync::atomic::{AtomicI32, Ordering};
+
+/// The process whose memory this is; 0 where that is not watched.
+static OWNER: AtomicI32 = AtomicI32::new(0);
+
+/// Tells whose memory this is: at the start, and in the child after a fork.
+pub fn set_owner(pid: i32) {
+    OWNER.store(pid, Ordering::Relaxed);
+}
+
+/// Whether this process runs in another's memory, as a vfork child does.
+pub fn is_borrower() -> bool {
+    let owner = OWNER.load(Ordering::Relaxed);
+    owner != 0 && owner != crate::kernel::getpid()
+}

@@ -4,8 +4,9 @@ use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use anyhow::{Context, Result, anyhow};
-use elements::process::exec::Start;
+use elements::process::exec::{self, Start};
 use elements::{Errno, Instance};
+use policy::Door;
 
 use super::complain;
 use crate::cli::Run;
@@ -49,7 +50,10 @@ pub fn run(asked: &Run) -> Result<u8> {
     if asked.verbose {
         let Settings { name, mounts, .. } = &placed.settings;
         eprintln!("launcher: {name}: {mounts} mounts, view in {}", placed.dir.display());
-        eprintln!("launcher: door: shim ({})", placed.shim().display());
+        match placed.settings.door {
+            Door::Gate => eprintln!("launcher: door: gate ({})", placed.gate().display()),
+            _ => eprintln!("launcher: door: shim ({})", placed.shim().display()),
+        }
     }
     start(&placed, &asked.program)
 }
@@ -79,7 +83,11 @@ pub fn start(placed: &Placed, program: &[OsString]) -> Result<u8> {
     }
     let argv_pointers = pointers(&argv);
     let envp_pointers = pointers(&envp);
-    let shim = placed.shim();
+    let (shim, gate) = (placed.shim(), placed.gate());
+    let door = match settings.door {
+        Door::Gate => exec::Door::Gate { path: gate.as_os_str().as_bytes(), first: true },
+        _ => exec::Door::Shim(shim.as_os_str().as_bytes()),
+    };
     let path =
         variable(&envp, "PATH").unwrap_or_else(|| OsStr::new("/usr/local/bin:/usr/bin:/bin").to_owned());
     let mut attempts: Vec<CString> = Vec::new();
@@ -95,13 +103,14 @@ pub fn start(placed: &Placed, program: &[OsString]) -> Result<u8> {
     let mut worst = Errno::ENOENT;
     for attempt in &attempts {
         let errno = instance.execveat(
-            shim.as_os_str().as_bytes(),
+            door,
             &Start {
                 dirfd: elements::kernel::AT_FDCWD,
                 path: attempt.as_ptr().cast(),
                 argv: argv_pointers.as_ptr().cast(),
                 envp: envp_pointers.as_ptr().cast(),
                 flags: 0,
+                script: std::ptr::null(),
             },
         );
         match errno {

@@ -4,7 +4,7 @@ use core::ffi::{CStr, c_char, c_int};
 
 use elements::files::{Scratch, Text};
 use elements::kernel::AT_FDCWD;
-use elements::process::exec::Start;
+use elements::process::exec::{Door, Start};
 use elements::{Errno, user};
 
 use crate::answer::{returned, set_errno};
@@ -25,8 +25,15 @@ pub fn environment() -> Strings {
 }
 
 fn start(dirfd: c_int, path: *const c_char, argv: Strings, envp: Strings, flags: c_int) -> Errno {
-    let start = Start { dirfd, path: path.cast(), argv: argv.cast(), envp: envp.cast(), flags };
-    instance().execveat(next::own_path(), &start)
+    let start = Start {
+        dirfd,
+        path: path.cast(),
+        argv: argv.cast(),
+        envp: envp.cast(),
+        flags,
+        script: core::ptr::null(),
+    };
+    instance().execveat(Door::Shim(next::own_path()), &start)
 }
 
 pub unsafe fn execve(path: *const c_char, argv: Strings, envp: Strings) -> c_int {

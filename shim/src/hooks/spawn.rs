@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering;
 
 use elements::files::VFORKS;
 use elements::kernel::{self, AT_FDCWD, syscall};
-use elements::process::exec::Start;
+use elements::process::exec::{Door, Start};
 use elements::{Answer, Errno};
 use libc::pid_t;
 
@@ -249,9 +249,15 @@ fn become_program(child: &mut Child) -> Result<Never, Errno> {
     set_mask(&mask, None);
     let (argv, envp) = (child.argv, child.envp);
     let mut attempt = |path: *const c_char| {
-        let start =
-            Start { dirfd: AT_FDCWD, path: path.cast(), argv: argv.cast(), envp: envp.cast(), flags: 0 };
-        Err(instance().execveat(next::own_path(), &start))
+        let start = Start {
+            dirfd: AT_FDCWD,
+            path: path.cast(),
+            argv: argv.cast(),
+            envp: envp.cast(),
+            flags: 0,
+            script: core::ptr::null(),
+        };
+        Err(instance().execveat(Door::Shim(next::own_path()), &start))
     };
     let failed = if child.searches { search(child.path, &mut attempt) } else { attempt(child.path) };
     Err(failed.err().unwrap_or(Errno::ENOEXEC))

@@ -38,3 +38,6 @@ pub fn ticks() -> u64 {
     // SAFETY: rdtsc touches no memory.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
+
+/// The architecture as seccomp names it (`AUDIT_ARCH_X86_64`).
+pub const AUDIT: u32 = 0xc000_003e;

@@ -1,0 +1,129 @@
+//! Starting a program through the gate.
+//!
+//! The kernel starts the gate, so all that execve(2) would say of the program
+//! itself must be said before. The gate is told what to start by four
+//! arguments of its own before the program's: they are four so that the stack
+//! stays aligned when the gate takes them away.
+
+use super::elf;
+use super::exec::{Pointers, Start, count};
+use crate::files::{MAX_PATH, Text, Want};
+use crate::kernel::{self, AT_FDCWD, syscall};
+use crate::{Errno, Instance};
+
+/// How many arguments the gate takes for itself.
+pub const OWN_ARGUMENTS: usize = 4;
+/// The first of them.
+pub const MARK: &core::ffi::CStr = c"launcher-gate";
+
+/// execveat(2)'s flag to ask only (Linux 6.14).
+const AT_EXECVE_CHECK: i32 = 0x10000;
+
+/// The file that a path has led to.
+pub(super) struct Found<'a> {
+    pub dirfd: i32,
+    pub path: *const u8,
+    pub flags: i32,
+    /// Its first bytes.
+    pub head: &'a [u8],
+}
+
+impl Instance<'_> {
+    /// Makes what starts a program through the gate, and gives it to `call`.
+    pub(super) fn through_gate(
+        &self,
+        (gate, first): (&[u8], bool),
+        start: &Start,
+        found: &Found<'_>,
+        call: &mut dyn FnMut(&Start) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        may_execute(start, found)?;
+        self.may_load(found.head)?;
+        let mut spelled = Text::<{ 2 * MAX_PATH }>::new();
+        let asked =
+            if start.script.is_null() { self.script_name(start, &mut spelled)? } else { start.script };
+        let mut host = Text::<64>::new();
+        let opened = open_by_number(found)?;
+        let program = match opened {
+            None => found.path,
+            Some(file) => {
+                host.push(b"/proc/self/fd/")?;
+                host.push_decimal(file.unsigned_abs())?;
+                host.as_ptr()
+            }
+        };
+        let mut words = Text::<16>::new();
+        words.push(if first { b"f" } else { b"-" })?;
+        if let Some(file) = opened {
+            words.push_decimal(file.unsigned_abs())?;
+        }
+        let mut gate_path = Text::<MAX_PATH>::new();
+        gate_path.push(gate)?;
+        let given = count(start.argv)?;
+        let mut made = Pointers::new(OWN_ARGUMENTS + given.max(1))?;
+        made.push(MARK.as_ptr().cast());
+        made.push(words.as_ptr());
+        made.push(program);
+        made.push(asked);
+        for index in 0..given {
+            // SAFETY: the array has been counted.
+            made.push(unsafe { *start.argv.add(index) });
+        }
+        if given == 0 {
+            // As the kernel does since Linux 5.18.
+            made.push(c"".as_ptr().cast());
+        }
+        let failed = call(&Start {
+            dirfd: AT_FDCWD,
+            path: gate_path.as_ptr(),
+            argv: made.finish(),
+            envp: start.envp,
+            flags: 0,
+            script: core::ptr::null(),
+        });
+        if let Some(file) = opened {
+            kernel::close(file);
+        }
+        failed
+    }
+
+    /// Whether the gate can map a program with these first bytes, and its interpreter is there.
+    fn may_load(&self, head: &[u8]) -> Result<(), Errno> {
+        let image = elf::Header::read(head)?;
+        // Where the program headers lie further on, the gate reads them.
+        let Some(interpreter) = image.interpreter(head) else { return Ok(()) };
+        let mut path = Text::<MAX_PATH>::new();
+        path.push(interpreter)?;
+        let mut scratch = Text::new();
+        let host = self.host_path(AT_FDCWD, path.as_ptr(), Want::LOOK, &mut scratch)?;
+        let host = host.unwrap_or_else(|| path.as_ptr());
+        kernel::faccessat(AT_FDCWD, host, libc::X_OK)
+    }
+}
+
+/// Asks the kernel whether it would start the file.
+fn may_execute(start: &Start, found: &Found<'_>) -> Result<(), Errno> {
+    let flags = found.flags | AT_EXECVE_CHECK;
+    let args = [found.dirfd as usize, found.path as usize, start.argv as usize, start.envp as usize];
+    // SAFETY: the program's own strings; with this flag nothing is started.
+    let asked =
+        unsafe { syscall(libc::SYS_execveat, [args[0], args[1], args[2], args[3], flags as usize, 0]) };
+    match asked {
+        Ok(_) => Ok(()),
+        // A kernel that does not know the flag.
+        Err(Errno::EINVAL | Errno::ENOSYS) if found.flags & libc::AT_EMPTY_PATH != 0 => Ok(()),
+        Err(Errno::EINVAL | Errno::ENOSYS) => kernel::faccessat(found.dirfd, found.path, libc::X_OK),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// A descriptor for a program that has no path of its own, to stay open over execve(2).
+fn open_by_number(found: &Found<'_>) -> Result<Option<i32>, Errno> {
+    if found.flags & libc::AT_EMPTY_PATH != 0 {
+        return kernel::duplicate(found.dirfd).map(Some);
+    }
+    if found.dirfd == AT_FDCWD {
+        return Ok(None);
+    }
+    kernel::openat(found.dirfd, found.path, libc::O_PATH, 0).map(Some)
+}

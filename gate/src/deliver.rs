@@ -1,0 +1,207 @@
+//! Handing signals to the program's handlers.
+//!
+//! The kernel calls `gate_deliver` for each signal that the program has a
+//! handler for. Where the program itself was interrupted, it jumps on to that
+//! handler, and nothing tells that it was there. Where a call was under way
+//! in the gate, the program must not see that: the signal is kept in the slot
+//! with all others blocked, and sent again when the call is done, so that the
+//! handler finds the program just behind its system call.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use elements::kernel;
+
+use crate::entry::gate_unmasked;
+use crate::entry::{gate_check, gate_claimed, gate_entry, gate_fault, gate_freed, gate_inside, gate_left};
+use crate::place::{BASE, SIZE, SLOT_SIZE, Slot, is_inside, slot_of};
+use crate::signals::{ACTIONS, SIGNALS, SIGSYS_BIT};
+use crate::trap::{Action, Context, SA_RESTORER, rt_sigaction};
+
+core::arch::global_asm!(
+    ".globl gate_deliver",
+    "gate_deliver:",
+    "mov rax, [rdx + 168]",
+    "mov rcx, {base}",
+    "sub rax, rcx",
+    "cmp rax, {size}",
+    "jb 2f",
+    "3:",
+    "lea rax, [rip + {handlers}]",
+    "mov eax, edi",
+    "lea rcx, [rip + {handlers}]",
+    "mov rax, [rcx + 8*rax]",
+    "test rax, rax",
+    "jz 4f",
+    "jmp rax",
+    "2:",
+    "push rdi",
+    "push rsi",
+    "push rdx",
+    "call {inside}",
+    "pop rdx",
+    "pop rsi",
+    "pop rdi",
+    "test eax, eax",
+    "jz 3b",
+    "ret",
+    // The program has no handler: the signal is one that we listen to.
+    "4:",
+    "jmp {default}",
+    base = const BASE,
+    size = const SIZE,
+    handlers = sym HANDLERS,
+    inside = sym inside,
+    default = sym default,
+);
+
+unsafe extern "C" {
+    /// What the kernel calls for every signal that has a handler.
+    pub fn gate_deliver();
+}
+
+/// The program's handlers; 0 where it has none.
+pub static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
+
+type Info = [i32; 32];
+/// The kernel's number for a call that is to be made again.
+pub const ERESTARTSYS: i32 = 512;
+
+fn at(label: unsafe extern "C" fn()) -> u64 {
+    label as u64
+}
+
+/// A signal has come while the gate's code ran. Says whether it is kept for later.
+extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> bool {
+    // SAFETY: the kernel's own, for this handler.
+    let (about, context) = unsafe { (&*info, &mut *context) };
+    let rip = context.rip;
+    if (at(gate_claimed)..at(gate_inside)).contains(&rip) {
+        // SAFETY: r11 holds the slot from here on.
+        free(unsafe { &*(context.r8_to_r15[3] as *const Slot) });
+        context.rip = at(gate_entry);
+        return false;
+    }
+    if (at(gate_check)..=at(gate_freed)).contains(&rip) {
+        // SAFETY: r11 holds the slot there.
+        let slot = unsafe { &mut *(context.r8_to_r15[3] as *mut Slot) };
+        context.rip = at(gate_check);
+        keep(slot, signal, about, context);
+        return true;
+    }
+    if rip == at(gate_left) {
+        context.rip = context.rcx;
+        return false;
+    }
+    if rip == at(gate_unmasked) {
+        // SAFETY: r9 holds the slot there.
+        let slot = unsafe { &mut *(context.r8_to_r15[1] as *mut Slot) };
+        restore(slot, context);
+        return false;
+    }
+    // On the program's own stack: the entry has not begun, or a handler of
+    // ours was interrupted, which does not mind.
+    let Some(slot) = slot_of(context.rsp) else { return false };
+    if is_fault(signal, about) {
+        context.rip = gate_fault as unsafe extern "C" fn() as u64;
+        context.rsp = core::ptr::from_ref(slot) as u64 + SLOT_SIZE as u64 - 16;
+        return true;
+    }
+    // A call that the kernel would make again must return to us first.
+    // SAFETY: code of the gate.
+    let next = unsafe { (rip as *const [u8; 2]).read_unaligned() };
+    if next == [0x0f, 0x05] && is_inside(rip) {
+        context.rip += 2;
+        context.rax = (-i64::from(ERESTARTSYS)) as u64;
+    }
+    keep(slot, signal, about, context);
+    true
+}
+
+/// Whether a signal tells of a fault of the code that it interrupts.
+fn is_fault(signal: i32, about: &Info) -> bool {
+    matches!(signal, libc::SIGSEGV | libc::SIGBUS) && about[2] > 0
+}
+
+fn free(slot: &Slot) {
+    slot.busy.store(0, Ordering::Release);
+}
+
+/// Keeps a signal until the call is done, and all others away.
+fn keep(slot: &mut Slot, signal: i32, about: &Info, context: &mut Context) {
+    slot.signal = signal as u64;
+    // SAFETY: both are as large as a siginfo_t.
+    slot.info = unsafe { core::ptr::from_ref(about).cast::<[u64; 16]>().read_unaligned() };
+    slot.mask.store(context.mask, Ordering::Relaxed);
+    slot.pending.store(1, Ordering::Relaxed);
+    context.mask = !SIGSYS_BIT;
+    // A handler that was for one time only is needed once more.
+    if let Some(once) = ACTIONS.get(signal as usize).and_then(crate::signals::Kept::once) {
+        // SAFETY: the program's own action.
+        let _ = unsafe { rt_sigaction(signal as usize, &raw const once, core::ptr::null_mut()) };
+    }
+}
+
+/// Puts the program's registers into the context that a handler returns to.
+fn restore(slot: &mut Slot, context: &mut Context) {
+    let [rdi, rsi, rdx, r10, r8, r9] = slot.args;
+    context.rdi = rdi;
+    context.rsi = rsi;
+    context.rdx = rdx;
+    context.r8_to_r15[0] = r8;
+    context.r8_to_r15[1] = r9;
+    context.r8_to_r15[2] = r10;
+    context.rax = slot.rax;
+    context.rcx = slot.rcx;
+    context.rip = slot.rcx;
+    context.rsp = slot.rsp;
+    context.mask = slot.mask.load(Ordering::Relaxed);
+    free(slot);
+}
+
+/// Ends a call during which a signal has come: sends it again, to come as soon
+/// as the mask allows.
+pub extern "C" fn leave(slot: *mut Slot) {
+    // SAFETY: the entry gives the slot that it has claimed.
+    let kept = unsafe { &mut *slot };
+    kept.pending.store(0, Ordering::Relaxed);
+    if kept.rax as i64 == -i64::from(ERESTARTSYS) {
+        // The call is to be made again: back onto its instruction.
+        kept.rax = kept.number;
+        kept.rcx -= 2;
+    }
+    let (pid, tid) = (kernel::getpid(), kernel::gettid());
+    let args = [pid as usize, tid as usize, kept.signal as usize, kept.info.as_ptr() as usize, 0, 0];
+    // SAFETY: the kernel reads one siginfo_t.
+    if unsafe { kernel::syscall(libc::SYS_rt_tgsigqueueinfo, args) }.is_err() {
+        // SAFETY: numbers only.
+        let _ = unsafe { kernel::syscall(libc::SYS_tgkill, args) };
+    }
+}
+
+/// A signal that the program leaves to the kernel, and that only we listen to.
+extern "C" fn default(signal: i32, info: *const Info, _: *mut Context) {
+    let action = Action { handler: libc::SIG_DFL, flags: SA_RESTORER, restorer: 0, mask: 0 };
+    // SAFETY: the kernel's own action.
+    let _ = unsafe { rt_sigaction(signal as usize, &raw const action, core::ptr::null_mut()) };
+    // SAFETY: the kernel's own.
+    if !is_fault(signal, unsafe { &*info }) {
+        let args = [kernel::getpid() as usize, kernel::gettid() as usize, signal as usize, 0, 0, 0];
+        // SAFETY: numbers only.
+        let _ = unsafe { kernel::syscall(libc::SYS_tgkill, args) };
+    }
+    // A fault comes again by itself.
+}
+
+/// A SIGSYS that is the program's own matter.
+pub fn foreign(signal: i32, info: *mut Info, context: &mut Context) {
+    let handler = HANDLERS.get(libc::SIGSYS as usize).map_or(0, |entry| entry.load(Ordering::Acquire));
+    if handler == libc::SIG_IGN {
+        return;
+    }
+    if handler == libc::SIG_DFL {
+        return default(signal, info, context);
+    }
+    // SAFETY: what the program has given as its handler.
+    let handler: extern "C" fn(i32, *mut Info, *mut Context) = unsafe { core::mem::transmute(handler) };
+    handler(signal, info, context);
+}

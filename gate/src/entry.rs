@@ -1,0 +1,208 @@
+//! The way in and out of the gate, in assembly.
+//!
+//! `gate_entry` is reached with the program's registers as they were at its
+//! system call, but for rcx, which holds the address where the program goes
+//! on, and r11, which is free (the `syscall` instruction takes both). Nothing
+//! of the program's stack is touched. A slot is claimed with r11 alone; all
+//! registers are saved there, those of vectors too, since the kernel keeps
+//! them over a call.
+//!
+//! A signal may come at any instruction. `deliver.rs` tells by the labels
+//! where it came: before `gate_inside` the entry begins anew; from
+//! `gate_check` to `gate_freed` all is restored from the slot, as often as
+//! need be.
+
+use crate::place::{POOL, SLOT_SIZE, SLOTS, Slot};
+use core::mem::offset_of;
+
+core::arch::global_asm!(
+    ".globl gate_entry, gate_claimed, gate_inside, gate_check, gate_freed, gate_left",
+    "gate_entry:",
+    // Threads have stacks of their own, so each tends to a slot of its own.
+    "mov r11, rsp",
+    "shr r11, 14",
+    "and r11d, {last}",
+    "shl r11, {slot_bits}",
+    "add r11, [rip + gate_pool]",
+    "2:",
+    "lock bts dword ptr [r11], 0",
+    "jc 4f",
+    "gate_claimed:",
+    "mov [r11 + {rsp}], rsp",
+    "lea rsp, [r11 + {slot_size} - 16]",
+    "gate_inside:",
+    "mov [r11 + {rax}], rax",
+    "mov [r11 + {rcx}], rcx",
+    "mov [r11 + {args}], rdi",
+    "mov [r11 + {args} + 8], rsi",
+    "mov [r11 + {args} + 16], rdx",
+    "mov [r11 + {args} + 24], r10",
+    "mov [r11 + {args} + 32], r8",
+    "mov [r11 + {args} + 40], r9",
+    // The functions that are called keep these, but a fault ends them midway.
+    "mov [r11 + {kept}], rbx",
+    "mov [r11 + {kept} + 8], rbp",
+    "mov [r11 + {kept} + 16], r12",
+    "mov [r11 + {kept} + 24], r13",
+    "mov [r11 + {kept} + 32], r14",
+    "mov [r11 + {kept} + 40], r15",
+    "movaps [r11 + {xmm}], xmm0",
+    "movaps [r11 + {xmm} + 16], xmm1",
+    "movaps [r11 + {xmm} + 32], xmm2",
+    "movaps [r11 + {xmm} + 48], xmm3",
+    "movaps [r11 + {xmm} + 64], xmm4",
+    "movaps [r11 + {xmm} + 80], xmm5",
+    "movaps [r11 + {xmm} + 96], xmm6",
+    "movaps [r11 + {xmm} + 112], xmm7",
+    "movaps [r11 + {xmm} + 128], xmm8",
+    "movaps [r11 + {xmm} + 144], xmm9",
+    "movaps [r11 + {xmm} + 160], xmm10",
+    "movaps [r11 + {xmm} + 176], xmm11",
+    "movaps [r11 + {xmm} + 192], xmm12",
+    "movaps [r11 + {xmm} + 208], xmm13",
+    "movaps [r11 + {xmm} + 224], xmm14",
+    "movaps [r11 + {xmm} + 240], xmm15",
+    "mov [rsp], r11",
+    "cld",
+    "mov rdi, r11",
+    "call {answer}",
+    "mov r11, [rsp]",
+    "mov [r11 + {rax}], rax",
+    "gate_check:",
+    "cmp dword ptr [r11 + {pending}], 0",
+    "jne 5f",
+    "movaps xmm0, [r11 + {xmm}]",
+    "movaps xmm1, [r11 + {xmm} + 16]",
+    "movaps xmm2, [r11 + {xmm} + 32]",
+    "movaps xmm3, [r11 + {xmm} + 48]",
+    "movaps xmm4, [r11 + {xmm} + 64]",
+    "movaps xmm5, [r11 + {xmm} + 80]",
+    "movaps xmm6, [r11 + {xmm} + 96]",
+    "movaps xmm7, [r11 + {xmm} + 112]",
+    "movaps xmm8, [r11 + {xmm} + 128]",
+    "movaps xmm9, [r11 + {xmm} + 144]",
+    "movaps xmm10, [r11 + {xmm} + 160]",
+    "movaps xmm11, [r11 + {xmm} + 176]",
+    "movaps xmm12, [r11 + {xmm} + 192]",
+    "movaps xmm13, [r11 + {xmm} + 208]",
+    "movaps xmm14, [r11 + {xmm} + 224]",
+    "movaps xmm15, [r11 + {xmm} + 240]",
+    "mov rdi, [r11 + {args}]",
+    "mov rsi, [r11 + {args} + 8]",
+    "mov rdx, [r11 + {args} + 16]",
+    "mov r10, [r11 + {args} + 24]",
+    "mov r8, [r11 + {args} + 32]",
+    "mov r9, [r11 + {args} + 40]",
+    "mov rax, [r11 + {rax}]",
+    "mov rcx, [r11 + {rcx}]",
+    "mov rsp, [r11 + {rsp}]",
+    "gate_freed:",
+    "mov dword ptr [r11], 0",
+    "gate_left:",
+    "jmp rcx",
+    // The next slot, the first after the last.
+    "4:",
+    "add r11, {slot_size}",
+    "cmp r11, [rip + gate_pool_end]",
+    "jb 2b",
+    "pause",
+    "mov r11, [rip + gate_pool]",
+    "jmp 2b",
+    // A signal has come: on the slot's stack still, never to return here.
+    "5:",
+    "lea rsp, [r11 + {slot_size} - 16]",
+    "mov rdi, r11",
+    "call {leave}",
+    "mov rdi, [rsp]",
+    "jmp gate_unmask",
+    // A fault on the slot's stack: the program's pointer was bad.
+    ".globl gate_fault",
+    "gate_fault:",
+    "mov r11, [rsp]",
+    "mov qword ptr [r11 + {rax}], -14",
+    "mov rbx, [r11 + {kept}]",
+    "mov rbp, [r11 + {kept} + 8]",
+    "mov r12, [r11 + {kept} + 16]",
+    "mov r13, [r11 + {kept} + 24]",
+    "mov r14, [r11 + {kept} + 32]",
+    "mov r15, [r11 + {kept} + 40]",
+    "jmp gate_check",
+    // The last step of leaving with a signal: the program's stack, and a mask
+    // that lets the signal come. It comes at gate_unmasked.
+    ".globl gate_unmasked",
+    "gate_unmask:",
+    "movaps xmm0, [rdi + {xmm}]",
+    "movaps xmm1, [rdi + {xmm} + 16]",
+    "movaps xmm2, [rdi + {xmm} + 32]",
+    "movaps xmm3, [rdi + {xmm} + 48]",
+    "movaps xmm4, [rdi + {xmm} + 64]",
+    "movaps xmm5, [rdi + {xmm} + 80]",
+    "movaps xmm6, [rdi + {xmm} + 96]",
+    "movaps xmm7, [rdi + {xmm} + 112]",
+    "movaps xmm8, [rdi + {xmm} + 128]",
+    "movaps xmm9, [rdi + {xmm} + 144]",
+    "movaps xmm10, [rdi + {xmm} + 160]",
+    "movaps xmm11, [rdi + {xmm} + 176]",
+    "movaps xmm12, [rdi + {xmm} + 192]",
+    "movaps xmm13, [rdi + {xmm} + 208]",
+    "movaps xmm14, [rdi + {xmm} + 224]",
+    "movaps xmm15, [rdi + {xmm} + 240]",
+    "mov r9, rdi",
+    "lea rsi, [rdi + {mask}]",
+    "mov rsp, [rdi + {rsp}]",
+    "mov edi, 2",
+    "xor edx, edx",
+    "mov r10d, 8",
+    "mov eax, 14",
+    "syscall",
+    "gate_unmasked:",
+    // None came: another thread has taken it.
+    "mov r11, r9",
+    "jmp gate_check",
+    // From a signal handler back to what was interrupted.
+    ".globl gate_restorer",
+    "gate_restorer:",
+    "mov rax, 15",
+    "syscall",
+    ".pushsection .rodata",
+    ".balign 8",
+    "gate_pool: .quad {pool}",
+    "gate_pool_end: .quad {pool} + {slots} * {slot_size}",
+    ".popsection",
+    pool = const POOL,
+    slots = const SLOTS,
+    last = const SLOTS - 1,
+    slot_size = const SLOT_SIZE,
+    slot_bits = const SLOT_SIZE.trailing_zeros(),
+    pending = const offset_of!(Slot, pending),
+    rsp = const offset_of!(Slot, rsp),
+    rax = const offset_of!(Slot, rax),
+    rcx = const offset_of!(Slot, rcx),
+    args = const offset_of!(Slot, args),
+    kept = const offset_of!(Slot, kept),
+    xmm = const offset_of!(Slot, xmm),
+    mask = const offset_of!(Slot, mask),
+    answer = sym crate::calls::answer,
+    leave = sym crate::deliver::leave,
+);
+
+unsafe extern "C" {
+    /// Where a call begins its way.
+    pub fn gate_entry();
+    /// A slot is claimed; the stack is the program's.
+    pub fn gate_claimed();
+    /// The stack is the slot's.
+    pub fn gate_inside();
+    /// All that is left is to restore.
+    pub fn gate_check();
+    /// All is restored; the slot is still claimed.
+    pub fn gate_freed();
+    /// The slot is free.
+    pub fn gate_left();
+    /// Ends a call with `EFAULT`.
+    pub fn gate_fault();
+    /// Where a signal comes that was kept until its call was done.
+    pub fn gate_unmasked();
+    /// rt_sigreturn(2)
+    pub fn gate_restorer();
+}

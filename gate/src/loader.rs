@@ -1,0 +1,196 @@
+//! From the start of a process to the program's first instruction: what the
+//! kernel does in execve(2), done here for the program that was asked for.
+
+mod image;
+mod stack;
+
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use elements::instance::{self, AttachError};
+use elements::kernel::{self, AT_FDCWD};
+use elements::process::{self, elf, gated};
+
+use crate::place::{POOL, SLOT_SIZE, SLOTS};
+use crate::{die, filter, signals, trap};
+use image::Image;
+use stack::Stack;
+
+core::arch::global_asm!(
+    ".globl _start",
+    "_start:",
+    "xor ebp, ebp",
+    "mov rdi, rsp",
+    "and rsp, -16",
+    "call {start}",
+    "ud2",
+    // gate_jump(stack, entry): nothing of ours is left in the registers.
+    ".globl gate_jump",
+    "gate_jump:",
+    "mov rsp, rdi",
+    "push rsi",
+    "xor eax, eax",
+    "xor ebx, ebx",
+    "xor ecx, ecx",
+    "xor edx, edx",
+    "xor esi, esi",
+    "xor edi, edi",
+    "xor ebp, ebp",
+    "xor r8d, r8d",
+    "xor r9d, r9d",
+    "xor r10d, r10d",
+    "xor r11d, r11d",
+    "xor r12d, r12d",
+    "xor r13d, r13d",
+    "xor r14d, r14d",
+    "xor r15d, r15d",
+    "ret",
+    start = sym start,
+);
+
+unsafe extern "C" {
+    fn gate_jump(stack: usize, entry: u64) -> !;
+}
+
+/// The gate's host path: its address and length.
+static OWN_PATH: (AtomicUsize, AtomicUsize) = (AtomicUsize::new(0), AtomicUsize::new(0));
+
+/// The gate's host path.
+pub fn own_path() -> &'static [u8] {
+    let (address, len) = (OWN_PATH.0.load(Ordering::Relaxed), OWN_PATH.1.load(Ordering::Relaxed));
+    if address == 0 {
+        return &[];
+    }
+    // SAFETY: a string that the kernel has put above the stack; it stays.
+    unsafe { core::slice::from_raw_parts(address as *const u8, len) }
+}
+
+/// What the gate is told by its own arguments (elements::process::gated).
+struct Asked {
+    /// Whether the filter is to be installed.
+    first: bool,
+    /// A descriptor that has been opened for us.
+    opened: Option<i32>,
+    /// The program's host path.
+    program: &'static CStr,
+    /// The name that it was asked for by.
+    name: &'static CStr,
+}
+
+extern "C" fn start(stack: *mut usize) -> ! {
+    // SAFETY: the kernel has laid the stack out.
+    let mut stack = unsafe { Stack::new(stack) };
+    let Some(asked) = asked(&stack) else {
+        die(&[b"this is a part of `launcher`, which starts it by itself"]);
+    };
+    attach(&stack);
+    process::set_owner(kernel::getpid());
+    map_slots();
+    let action = trap::action();
+    // SAFETY: the gate's own handler.
+    if unsafe { trap::rt_sigaction(libc::SIGSYS as usize, &raw const action, core::ptr::null_mut()) }.is_err()
+    {
+        die(&[b"cannot handle SIGSYS"]);
+    }
+    signals::begin();
+    if asked.first && filter::install().is_err() {
+        die(&[b"the kernel takes no seccomp filter; set coverage.door = \"shim\""]);
+    }
+    let entry = load(&mut stack, &asked);
+    stack.take_own_arguments(gated::OWN_ARGUMENTS);
+    stack.tell_kernel();
+    name_process(asked.name);
+    // SAFETY: the program is mapped, and its stack is as the kernel makes one.
+    unsafe { gate_jump(stack.pointer(), entry) }
+}
+
+fn asked(stack: &Stack) -> Option<Asked> {
+    if stack.argument(0)? != gated::MARK {
+        return None;
+    }
+    let (first, number) = stack.argument(1)?.to_bytes().split_first()?;
+    let opened = number.iter().fold(None, |sum: Option<i32>, digit| {
+        Some(sum.unwrap_or(0).wrapping_mul(10).wrapping_add(i32::from(digit.wrapping_sub(b'0'))))
+    });
+    Some(Asked { first: *first == b'f', opened, program: stack.argument(2)?, name: stack.argument(3)? })
+}
+
+/// Attaches to the instance, in whose directory this program lies.
+fn attach(stack: &Stack) {
+    let path = stack.file_name();
+    let path: &'static [u8] = path.map_or(&[], CStr::to_bytes);
+    OWN_PATH.0.store(path.as_ptr() as usize, Ordering::Relaxed);
+    OWN_PATH.1.store(path.len(), Ordering::Relaxed);
+    let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    let dir = path.get(..end).unwrap_or(&[]);
+    match instance::attach(dir) {
+        Ok(()) => {}
+        Err(AttachError::File(name, _)) => {
+            die(&[b"the program is not started: cannot map ", dir, b"/", name.as_bytes()]);
+        }
+        Err(AttachError::Image(malformed)) => die(&[b"the view is damaged: ", malformed.0.as_bytes()]),
+    }
+}
+
+fn map_slots() {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    if image::map_fixed(POOL as u64, SLOTS * SLOT_SIZE, protection, flags, None).is_err() {
+        die(&[b"the gate's place in memory is taken"]);
+    }
+}
+
+/// Maps the program and its interpreter; gives where to begin.
+fn load(stack: &mut Stack, asked: &Asked) -> u64 {
+    let refuse = |what: &[u8]| -> ! { die(&[b"cannot start ", asked.name.to_bytes(), b": ", what]) };
+    let Ok(file) =
+        kernel::openat(AT_FDCWD, asked.program.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC, 0)
+    else {
+        refuse(b"it can no longer be opened")
+    };
+    let program = Image::map(file, false).unwrap_or_else(|_| refuse(b"it cannot be mapped"));
+    kernel::close(file);
+    if let Some(file) = asked.opened {
+        kernel::close(file);
+    }
+    if program.executable_stack {
+        stack.make_executable();
+    }
+    let mut entry = program.entry;
+    let mut base = 0;
+    if let Some(path) = program.interpreter() {
+        let file = open_interpreter(path).unwrap_or_else(|| refuse(b"its interpreter cannot be opened"));
+        let interpreter =
+            Image::map(file, true).unwrap_or_else(|_| refuse(b"its interpreter cannot be mapped"));
+        kernel::close(file);
+        entry = interpreter.entry;
+        base = interpreter.base;
+    }
+    stack.set(libc::AT_PHDR, program.headers);
+    stack.set(libc::AT_PHNUM, program.count as u64);
+    stack.set(libc::AT_PHENT, elf::PROGRAM_HEADER as u64);
+    stack.set(libc::AT_BASE, base);
+    stack.set(libc::AT_ENTRY, program.entry);
+    stack.set(libc::AT_EXECFN, asked.name.as_ptr() as u64);
+    stack.set_program(&program);
+    entry
+}
+
+/// Opens an interpreter by its app path.
+fn open_interpreter(path: &CStr) -> Option<i32> {
+    let instance = instance::attached()?;
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    match instance.openat(AT_FDCWD, path.as_ptr().cast(), flags, 0) {
+        elements::Answer::Done(done) => done.ok().map(|fd| fd as i32),
+        elements::Answer::Pass => kernel::openat(AT_FDCWD, path.as_ptr().cast(), flags, 0).ok(),
+    }
+}
+
+/// What ps(1) shows: the last component of the name.
+fn name_process(name: &CStr) {
+    let bytes = name.to_bytes_with_nul();
+    let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    let name = bytes.get(start..).map_or(0, |name| name.as_ptr() as usize);
+    // SAFETY: the kernel reads a string.
+    let _ = unsafe { kernel::syscall(libc::SYS_prctl, [libc::PR_SET_NAME as usize, name, 0, 0, 0, 0]) };
+}

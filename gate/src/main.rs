@@ -1,0 +1,52 @@
+//! The gate: door 2. A static program that every execve(2) of an instance
+//! runs instead of the program that was asked for.
+//!
+//! It maps the view, installs a handler for SIGSYS, maps the program and its
+//! interpreter as the kernel would, and jumps. From then on a seccomp filter
+//! (installed once, inherited for ever) answers each system call that an
+//! element replicates with SIGSYS, unless the call comes from the gate's own
+//! code. The handler only redirects the thread: the work is done outside of
+//! signal context, on a stack of the gate's own.
+//!
+//! - [`place`]: the addresses that are the gate's in every process.
+//! - [`loader`]: from the start of a process to the program's first instruction.
+//! - [`filter`]: which system calls trap.
+//! - [`trap`] and [`entry`]: from a trapped call to its answer.
+//! - [`calls`]: the table of calls, each a line that names its element.
+//! - [`signals`] and [`deliver`]: what keeps the program's signals its own.
+//!
+//! The rules for code in a stranger's process hold here as in the shim: no
+//! allocation, no lock, no panic, no thread-local storage. No libc either.
+
+#![no_std]
+#![no_main]
+
+mod calls;
+mod deliver;
+mod entry;
+mod filter;
+mod loader;
+mod memory;
+mod place;
+mod signals;
+mod trap;
+
+use elements::kernel;
+
+/// Nothing here panics by design; should it, the program must not go on
+/// uncovered.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    die(&[b"the gate met an impossible state"])
+}
+
+/// Ends the process as env(1) does when it cannot start a program.
+fn die(words: &[&[u8]]) -> ! {
+    // Where standard error is closed there is nobody to tell.
+    let _ = kernel::write(2, b"launcher: ");
+    for word in words {
+        let _ = kernel::write(2, word);
+    }
+    let _ = kernel::write(2, b"\n");
+    kernel::exit(126)
+}

@@ -1,0 +1,207 @@
+//! What a program may ask of its signals: SIGSYS stays ours.
+//!
+//! The kernel must never find SIGSYS blocked or ignored in a thread when a
+//! call traps: it would end the process. A program that blocks all signals
+//! does not mean that. So SIGSYS is taken out of every mask, and whether the
+//! program has it blocked is kept in the mask itself, where threads, forks and
+//! signal frames keep it with the rest: as SIGSTKFLT, which Linux never sends.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use elements::{Errno, kernel, user};
+
+use crate::deliver::{HANDLERS, gate_deliver};
+use crate::trap::{Action, Context, SA_RESTORER, rt_sigaction};
+
+/// One more than the highest signal.
+pub const SIGNALS: usize = 65;
+/// SIGSYS in a mask.
+pub const SIGSYS_BIT: u64 = 1 << (libc::SIGSYS - 1);
+/// SIGSTKFLT in a mask.
+const STAND_IN: u64 = 1 << (16 - 1);
+
+/// What the program has asked for with a handler, but for the handler itself.
+pub struct Kept {
+    flags: AtomicU64,
+    restorer: AtomicU64,
+    mask: AtomicU64,
+}
+
+/// For each signal that has a handler.
+pub static ACTIONS: [Kept; SIGNALS] = [const { Kept::new() }; SIGNALS];
+
+impl Kept {
+    const fn new() -> Kept {
+        Kept { flags: AtomicU64::new(0), restorer: AtomicU64::new(0), mask: AtomicU64::new(0) }
+    }
+
+    fn store(&self, action: &Action) {
+        self.flags.store(action.flags, Ordering::Relaxed);
+        self.restorer.store(action.restorer as u64, Ordering::Relaxed);
+        self.mask.store(action.mask, Ordering::Release);
+    }
+
+    fn load(&self, handler: usize) -> Action {
+        Action {
+            handler,
+            mask: self.mask.load(Ordering::Acquire),
+            flags: self.flags.load(Ordering::Relaxed),
+            restorer: self.restorer.load(Ordering::Relaxed) as usize,
+        }
+    }
+
+    /// The action as the kernel had it, if it was for one time only.
+    pub fn once(&self) -> Option<Action> {
+        let action = self.load(gate_deliver as unsafe extern "C" fn() as usize);
+        (action.flags & libc::SA_RESETHAND as u64 != 0).then_some(action)
+    }
+}
+
+/// A mask as the kernel may have it.
+pub fn inward(mask: u64) -> u64 {
+    if mask & SIGSYS_BIT == 0 { mask } else { mask & !SIGSYS_BIT | STAND_IN }
+}
+
+/// A mask as the program believes that it is.
+fn outward(mask: u64) -> u64 {
+    if mask & STAND_IN == 0 { mask } else { mask | SIGSYS_BIT }
+}
+
+/// Takes SIGSYS out of the mask that a handler is about to return to.
+///
+/// # Safety
+///
+/// `frame` is where the kernel will look for the context.
+pub unsafe fn sanitize_frame(frame: *mut Context) {
+    // SAFETY: the caller's promise. What cannot be read is a fault of the
+    // program's, as it would be without us.
+    unsafe { (*frame).mask = inward((*frame).mask) };
+}
+
+/// Reads a word of the program's.
+fn read<T: Copy>(from: usize) -> Result<T, Errno> {
+    if user::is_readable(from as *const u8, size_of::<T>()) {
+        // SAFETY: found readable.
+        Ok(unsafe { (from as *const T).read_unaligned() })
+    } else {
+        Err(Errno::EFAULT)
+    }
+}
+
+/// Writes a word to the program. A bad pointer ends the call with `EFAULT`.
+fn write<T>(to: usize, value: T) {
+    // SAFETY: a fault here is caught (`gate_fault`).
+    unsafe { (to as *mut T).write_unaligned(value) };
+}
+
+/// rt_sigprocmask(2)
+pub fn rt_sigprocmask(args: [usize; 6]) -> Result<usize, Errno> {
+    let [how, set, old, size, ..] = args;
+    if size != 8 {
+        return Err(Errno::EINVAL);
+    }
+    let mask = if set == 0 { None } else { Some(inward(read::<u64>(set)?)) };
+    let mut before = 0_u64;
+    let new = mask.as_ref().map_or(0, |mask| core::ptr::from_ref(mask) as usize);
+    // SAFETY: both words are ours.
+    unsafe { kernel::syscall(libc::SYS_rt_sigprocmask, [how, new, &raw mut before as usize, 8, 0, 0]) }?;
+    if old != 0 {
+        write(old, outward(before));
+    }
+    Ok(0)
+}
+
+/// Whether we listen to a signal even where the program does not: to faults,
+/// which may come from a bad pointer that a call was given.
+fn is_ours(signal: usize) -> bool {
+    matches!(signal as i32, libc::SIGSEGV | libc::SIGBUS)
+}
+
+/// What a new program's signals are to be: SIGSYS may come, and those do.
+pub fn begin() {
+    let mut mask = SIGSYS_BIT;
+    let unblock = libc::SIG_UNBLOCK as usize;
+    let (set, old) = (&raw const mask as usize, &raw mut mask as usize);
+    // SAFETY: the kernel reads the word before it writes it.
+    let _ = unsafe { kernel::syscall(libc::SYS_rt_sigprocmask, [unblock, set, old, 8, 0, 0]) };
+    if mask & SIGSYS_BIT != 0 {
+        let (stand_in, block) = (STAND_IN, libc::SIG_BLOCK as usize);
+        // SAFETY: the kernel reads a word.
+        let _ = unsafe {
+            kernel::syscall(libc::SYS_rt_sigprocmask, [block, &raw const stand_in as usize, 0, 8, 0, 0])
+        };
+    }
+    listen();
+}
+
+fn listen() {
+    let action = listening();
+    for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        // SAFETY: the gate's own handler.
+        let _ = unsafe { rt_sigaction(signal as usize, &raw const action, core::ptr::null_mut()) };
+    }
+}
+
+/// rt_sigaction(2)
+pub fn sigaction(args: [usize; 6]) -> Result<usize, Errno> {
+    let [signal, new, old, size, ..] = args;
+    if size != 8 {
+        return Err(Errno::EINVAL);
+    }
+    let asked = if new == 0 { None } else { Some(read::<Action>(new)?) };
+    let Some(entry) = HANDLERS.get(signal) else { return Err(Errno::EINVAL) };
+    let kept = &ACTIONS[signal % SIGNALS];
+    let handler = entry.load(Ordering::Acquire);
+    if signal as i32 == libc::SIGSYS {
+        let before = kept.load(handler);
+        if let Some(action) = asked {
+            kept.store(&action);
+            entry.store(action.handler, Ordering::Release);
+        }
+        if old != 0 {
+            write(old, before);
+        }
+        return Ok(0);
+    }
+    let mut placed = asked;
+    if let Some(action) = &mut placed {
+        action.mask = inward(action.mask);
+        if action.handler > libc::SIG_IGN {
+            entry.store(action.handler, Ordering::Release);
+            action.handler = gate_deliver as unsafe extern "C" fn() as usize;
+            kept.store(action);
+        } else if is_ours(signal) && action.handler == libc::SIG_DFL && !elements::process::is_borrower() {
+            entry.store(0, Ordering::Release);
+            *action = listening();
+        }
+    }
+    let new = placed.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+    let mut before = Action { handler: 0, flags: 0, restorer: 0, mask: 0 };
+    // SAFETY: the program's handlers, through ours.
+    let done = unsafe { rt_sigaction(signal, new, &raw mut before) };
+    if done.is_err() {
+        entry.store(handler, Ordering::Release);
+    }
+    done?;
+    if old != 0 {
+        if before.handler == gate_deliver as unsafe extern "C" fn() as usize {
+            before.handler = handler;
+            if handler == libc::SIG_DFL {
+                before = Action { handler, flags: 0, restorer: 0, mask: 0 };
+            }
+        }
+        before.mask = outward(before.mask);
+        write(old, before);
+    }
+    Ok(0)
+}
+
+fn listening() -> Action {
+    let flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
+    Action {
+        handler: gate_deliver as unsafe extern "C" fn() as usize,
+        flags: flags as u64 | SA_RESTORER,
+        restorer: crate::entry::gate_restorer as unsafe extern "C" fn() as usize,
+        mask: 0,
+    }
+}

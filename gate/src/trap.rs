@@ -1,0 +1,106 @@
+//! SIGSYS: a system call has been stopped by a filter.
+//!
+//! The handler does nothing but send the thread to the gate's entry, with its
+//! registers as they were, so that the call is answered outside of signal
+//! context. What is not ours (another filter's trap, a SIGSYS that somebody
+//! has sent) goes to the program's own handler, or ends the program as it
+//! would have.
+
+use elements::kernel;
+
+use crate::deliver;
+use crate::entry::{gate_entry, gate_restorer};
+use crate::filter::COOKIE;
+use crate::place::is_inside;
+
+/// The `code` of a SIGSYS that a filter has sent, see sigaction(2).
+const SYS_SECCOMP: i32 = 1;
+
+/// `struct sigaction` as the kernel has it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Action {
+    /// A function's address, or `SIG_DFL`, or `SIG_IGN`.
+    pub handler: usize,
+    /// `SA_*`
+    pub flags: u64,
+    /// What the handler returns to.
+    pub restorer: usize,
+    /// The signals that are blocked meanwhile.
+    pub mask: u64,
+}
+
+/// `SA_RESTORER`, which libc's headers do not have.
+pub const SA_RESTORER: u64 = 0x0400_0000;
+
+/// The part of a `ucontext_t` that we look at.
+#[repr(C)]
+pub struct Context {
+    flags: u64,
+    link: u64,
+    stack: [u64; 3],
+    /// Registers in the kernel's order, see `struct sigcontext`.
+    pub r8_to_r15: [u64; 8],
+    /// More registers.
+    pub rdi: u64,
+    pub rsi: u64,
+    pub rbp: u64,
+    pub rbx: u64,
+    pub rdx: u64,
+    pub rax: u64,
+    pub rcx: u64,
+    pub rsp: u64,
+    pub rip: u64,
+    pub eflags: u64,
+    rest: [u64; 14],
+    /// The mask that the thread had.
+    pub mask: u64,
+}
+
+const _: () =
+    assert!(core::mem::offset_of!(Context, rip) == 168 && core::mem::offset_of!(Context, mask) == 296);
+
+/// The action that the kernel has for SIGSYS, always.
+pub fn action() -> Action {
+    let flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_ONSTACK | libc::SA_RESTART;
+    Action {
+        handler: trapped as extern "C" fn(_, _, _) as usize,
+        flags: flags as u64 | SA_RESTORER,
+        restorer: gate_restorer as unsafe extern "C" fn() as usize,
+        mask: 0,
+    }
+}
+
+/// The handler of SIGSYS.
+extern "C" fn trapped(signal: i32, info: *mut [i32; 32], context: *mut Context) {
+    // SAFETY: the kernel gives a handler both, and they are its own.
+    let (about, context) = unsafe { (&*info, &mut *context) };
+    // si_signo, si_errno, si_code
+    if about[2] != SYS_SECCOMP || about[1] != i32::from(COOKIE) {
+        return deliver::foreign(signal, info, context);
+    }
+    if context.rax == libc::SYS_rt_sigreturn as u64 {
+        // The frame of the handler that returns begins with its context.
+        // SAFETY: it lies where the kernel looks for it itself.
+        unsafe { crate::signals::sanitize_frame(context.rsp as *mut Context) };
+        context.rip = gate_restorer as unsafe extern "C" fn() as u64;
+        return;
+    }
+    debug_assert!(!is_inside(context.rip));
+    context.rcx = context.rip;
+    context.rip = gate_entry as unsafe extern "C" fn() as u64;
+}
+
+/// rt_sigaction(2), as the kernel takes it.
+///
+/// # Safety
+///
+/// `new`'s handler must be fit to run in any of the process's threads.
+pub unsafe fn rt_sigaction(
+    signal: usize,
+    new: *const Action,
+    old: *mut Action,
+) -> Result<usize, elements::Errno> {
+    // SAFETY: the caller's promise; both structs are the caller's.
+    unsafe { kernel::syscall(libc::SYS_rt_sigaction, [signal, new as usize, old as usize, 8, 0, 0]) }
+}
