@@ -5,16 +5,16 @@
 //! elements to have a say (so that the kernel lets the rest through without a
 //! trap), and the element's function.
 
-use elements::files::{self, Want};
+use elements::files;
 use elements::instance::attached;
 use elements::kernel::{self, AT_FDCWD, OpenHow};
 use elements::process::exec::{Door, Start};
 use elements::{Answer, Errno, Instance, user};
 
 use crate::place::{Slot, free_others};
-use crate::signals;
+use crate::{signals, sockets};
 
-type Args = [usize; 6];
+pub type Args = [usize; 6];
 
 /// When a call traps.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,9 +109,18 @@ calls! {
     SYS_fcntl Is(1, DUPLICATES) => |_, args| duplicate(libc::SYS_fcntl, args);
     SYS_unshare Always => |_, _| { files::disable_base_cache(); Answer::Pass };
 
-    SYS_bind NotNull(1) => |i, [fd, address, len, ..]| to_address(i, libc::SYS_bind, [fd, address, len, 0, 0, 0], (1, 2), Want::CREATE);
-    SYS_connect NotNull(1) => |i, [fd, address, len, ..]| to_address(i, libc::SYS_connect, [fd, address, len, 0, 0, 0], (1, 2), Want::LOOK);
-    SYS_sendto NotNull(4) => |i, args| to_address(i, libc::SYS_sendto, args, (4, 5), Want::LOOK);
+    SYS_bind NotNull(1) => |i, [fd, address, len, ..]| i.bind(fd as i32, p(address), len as u32 as usize);
+    SYS_connect NotNull(1) => |i, [fd, address, len, ..]| i.connect(fd as i32, p(address), len as u32 as usize);
+    SYS_sendto NotNull(4) => |i, args| sockets::sendto(i, args);
+    SYS_sendmsg Always => |i, args| sockets::sendmsg(i, args);
+    SYS_sendmmsg Always => |i, args| sockets::sendmmsg(i, args);
+    SYS_getsockname Always => |i, args| sockets::gives_address(i, libc::SYS_getsockname, args, (1, 2));
+    SYS_getpeername Always => |i, args| sockets::gives_address(i, libc::SYS_getpeername, args, (1, 2));
+    SYS_recvfrom NotNull(4) => |i, args| sockets::gives_address(i, libc::SYS_recvfrom, args, (4, 5));
+    SYS_accept Always => |i, args| sockets::accept(i, libc::SYS_accept, args);
+    SYS_accept4 Always => |i, args| sockets::accept(i, libc::SYS_accept4, args);
+    SYS_recvmsg Always => |i, args| sockets::recvmsg(i, args);
+    SYS_recvmmsg Always => |i, args| sockets::recvmmsg(i, args);
 
     SYS_execve Always => |i, [path, argv, envp, ..]| execveat(i, [AT_FDCWD as usize, path, argv, envp, 0, 0]);
     SYS_execveat Always => |i, args| execveat(i, args);
@@ -160,9 +169,14 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
 }
 
 /// Makes a call as it was asked.
-fn pass(number: i64, args: Args) -> isize {
+pub fn pass(number: i64, args: Args) -> isize {
     // SAFETY: the program's own arguments, for the kernel to judge.
     value(unsafe { kernel::syscall(number, args) })
+}
+
+/// What a call returned, as an answer.
+pub fn answered(done: isize) -> Answer {
+    Answer::Done(Errno::result(done as usize))
 }
 
 fn value(done: Result<usize, Errno>) -> isize {
@@ -216,26 +230,6 @@ fn duplicate(number: i64, args: Args) -> Answer {
         files::note_duplicate(args[0] as i32, new as i32);
     }
     Answer::Done(done)
-}
-
-/// A call that takes an address, in the words with these numbers.
-fn to_address(
-    instance: &Instance<'_>,
-    number: i64,
-    mut args: Args,
-    (address, len): (usize, usize),
-    want: Want,
-) -> Answer {
-    match instance.unix_address(p(args[address]), args[len], want) {
-        Ok(None) => Answer::Pass,
-        Ok(Some(mut host)) => {
-            let (bytes, size) = host.as_parts();
-            (args[address], args[len]) = (bytes as usize, size);
-            // SAFETY: the program's own arguments, but for the address.
-            Answer::Done(unsafe { kernel::syscall(number, args) })
-        }
-        Err(errno) => Answer::fail(errno),
-    }
 }
 
 fn execveat(instance: &Instance<'_>, [dirfd, path, argv, envp, flags, _]: Args) -> Answer {

@@ -7,6 +7,7 @@ mod stack;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use elements::files::{MAX_PATH, Text};
 use elements::instance::{self, AttachError};
 use elements::kernel::{self, AT_FDCWD};
 use elements::process::{self, elf, gated};
@@ -148,6 +149,7 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
     else {
         refuse(b"it can no longer be opened")
     };
+    remember_program(file);
     let program = Image::map(file, false).unwrap_or_else(|_| refuse(b"it cannot be mapped"));
     kernel::close(file);
     if let Some(file) = asked.opened {
@@ -174,6 +176,19 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
     stack.set(libc::AT_EXECFN, asked.name.as_ptr() as u64);
     stack.set_program(&program);
     entry
+}
+
+/// Keeps the program's canonical host path, which the kernel knows of the descriptor.
+fn remember_program(file: i32) {
+    static mut PATH: Text<MAX_PATH> = Text::new();
+    let mut link = Text::<32>::new();
+    // A number fits.
+    let _ = link.push(b"/proc/self/fd/").and_then(|()| link.push_decimal(file.unsigned_abs()));
+    // SAFETY: there is one thread, and this is called once.
+    let path = unsafe { &mut *(&raw mut PATH) };
+    if path.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room)).is_ok() {
+        process::set_program(path.bytes());
+    }
 }
 
 /// Opens an interpreter by its app path.

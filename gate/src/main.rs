@@ -29,6 +29,7 @@ mod loader;
 mod memory;
 mod place;
 mod signals;
+mod sockets;
 mod trap;
 
 use elements::kernel;

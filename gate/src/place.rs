@@ -15,7 +15,7 @@ pub const SIZE: usize = 1 << 20;
 /// How many calls can be under way at once in one process.
 pub const SLOTS: usize = 256;
 /// The bytes of a slot: a power of two.
-pub const SLOT_SIZE: usize = 128 * 1024;
+pub const SLOT_SIZE: usize = 256 * 1024;
 /// Where the slots begin.
 pub const POOL: usize = BASE - SLOTS * SLOT_SIZE;
 

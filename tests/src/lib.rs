@@ -169,6 +169,12 @@ impl World {
     /// The policy's text.
     pub fn policy(&self) -> String {
         let mut text = self.head.clone() + "\n";
+        // Where a policy says nothing of its door, `DOOR` does.
+        if let Ok(door) = std::env::var("DOOR")
+            && !text.contains("coverage")
+        {
+            text = format!("coverage.door = \"{door}\"\n{text}");
+        }
         for mount in &self.mounts {
             let at = self.dir.join("app").join(mount.at);
             // Writing to a string does not fail.

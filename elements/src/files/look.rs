@@ -127,9 +127,12 @@ impl Instance<'_> {
         if let Err(errno) = host.fill(|room| kernel::readlinkat(dirfd, path, room)) {
             return Answer::fail(errno);
         }
+        // SAFETY: the kernel has just read the string.
+        let link = unsafe { core::ffi::CStr::from_ptr(path.cast()) }.to_bytes();
+        let corrected = self.correct_program(link, &mut host);
         let mut app = Text::<MAX_PATH>::new();
         if host.bytes().first() != Some(&b'/')
-            || !self.is_behind_mount(host.bytes())
+            || !(corrected || self.is_behind_mount(host.bytes()))
             || self.reverse(host.bytes(), &mut app).is_err()
         {
             return Answer::Pass;

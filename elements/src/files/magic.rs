@@ -62,6 +62,9 @@ impl Instance<'_> {
         text.push(link).ok()?;
         let mut app = Text::<MAX_PATH>::new();
         self.behind_magic(text.as_ptr(), &mut app)?;
+        if rest.is_empty() && self.names_program(link) {
+            return Some(Look::Walk);
+        }
         let mut cursor = self.locate(app.bytes());
         for name in scan::components(rest) {
             if !self.passes(cursor.node) {
@@ -91,6 +94,8 @@ impl Instance<'_> {
         if host.bytes().first() != Some(&b'/') || host.bytes().ends_with(b" (deleted)") {
             return None;
         }
+        // SAFETY: callers give strings that end in NUL.
+        self.correct_program(unsafe { core::ffi::CStr::from_ptr(link.cast()) }.to_bytes(), &mut host);
         if host.bytes() == b"/" {
             return Some(());
         }

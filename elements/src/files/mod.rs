@@ -15,6 +15,7 @@ mod lexical;
 mod list;
 mod look;
 mod magic;
+mod message;
 mod namei;
 mod open;
 mod place;

@@ -190,6 +190,14 @@ impl Walk {
         }
         self.cursor = instance.locate(app.bytes());
         self.app = app;
+        if instance.names_program(self.host.bytes()) {
+            let mut link = Text::<MAX_PATH>::new();
+            link.push(self.host.bytes())?;
+            let mut host = Text::<MAX_PATH>::new();
+            host.fill(|room| kernel::readlinkat(AT_FDCWD, self.host.as_ptr(), room))?;
+            instance.correct_program(link.bytes(), &mut host);
+            self.host = host;
+        }
         Ok(())
     }
 

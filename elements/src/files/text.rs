@@ -15,7 +15,7 @@ impl<const N: usize> Text<N> {
     /// Nothing yet.
     #[inline]
     #[expect(clippy::new_without_default, reason = "a default would promise cleared bytes")]
-    pub fn new() -> Text<N> {
+    pub const fn new() -> Text<N> {
         Text { bytes: [MaybeUninit::uninit(); N], len: 0 }
     }
 

@@ -7,8 +7,11 @@
 
 pub mod elf;
 pub mod exec;
+mod executable;
 pub mod gated;
 pub mod program;
+
+pub use executable::set_program;
 
 use core::sync::atomic::{AtomicI32, Ordering};
 

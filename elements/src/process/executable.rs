@@ -1,0 +1,131 @@
+//! Which program a process runs, where the kernel does not know.
+//!
+//! Through the gate the kernel has started the gate in each process, and so
+//! /proc/PID/exe names that. What it should name is known in the process
+//! itself; of another process the kernel tells where its program's headers lie
+//! in memory, and which file is mapped there.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::files::{MAX_PATH, Text};
+use crate::kernel::{self, AT_FDCWD};
+use crate::{Errno, Instance};
+
+static PROGRAM: (AtomicUsize, AtomicUsize) = (AtomicUsize::new(0), AtomicUsize::new(0));
+
+/// Tells the canonical host path of this process's program.
+pub fn set_program(path: &'static [u8]) {
+    PROGRAM.1.store(path.len(), Ordering::Relaxed);
+    PROGRAM.0.store(path.as_ptr() as usize, Ordering::Release);
+}
+
+fn program() -> Option<&'static [u8]> {
+    let (address, len) = (PROGRAM.0.load(Ordering::Acquire), PROGRAM.1.load(Ordering::Relaxed));
+    // SAFETY: both were taken from a static slice.
+    (address != 0).then(|| unsafe { core::slice::from_raw_parts(address as *const u8, len) })
+}
+
+/// The process that a path of /proc's `exe` belongs to.
+enum Process<'p> {
+    Own,
+    Other(&'p [u8]),
+}
+
+/// Whose program a path names, where it is /proc/PID/exe or one of its kin.
+fn process(link: &[u8]) -> Option<Process<'_>> {
+    let rest = link.strip_prefix(b"/proc/")?.strip_suffix(b"/exe")?;
+    let process = rest.split(|byte| *byte == b'/').next()?;
+    let mut own = Text::<16>::new();
+    own.push_decimal(kernel::getpid().unsigned_abs()).ok()?;
+    Some(if matches!(process, b"self" | b"thread-self") || process == own.bytes() {
+        Process::Own
+    } else {
+        Process::Other(process)
+    })
+}
+
+impl Instance<'_> {
+    /// Whether a path of /proc leads to a program that only we know.
+    pub(crate) fn names_program(&self, link: &[u8]) -> bool {
+        program().is_some() && process(link).is_some()
+    }
+
+    /// Puts the program in the place of the gate. `link` is the path in /proc
+    /// that has led to the host path `found`. Says whether that was the gate's;
+    /// of a process that is not ours to look at, it stays so.
+    pub(crate) fn correct_program(&self, link: &[u8], found: &mut Text<MAX_PATH>) -> bool {
+        let Some(own) = program() else { return false };
+        if found.bytes().strip_prefix(self.dir()) != Some(b"/gate") {
+            return false;
+        }
+        let done = match process(link) {
+            None => return false,
+            Some(Process::Own) => {
+                found.truncate(0);
+                found.push(own)
+            }
+            Some(Process::Other(process)) => program_of(process, found),
+        };
+        done.is_ok()
+    }
+}
+
+/// Finds the program of another process: the file that holds its program headers.
+fn program_of(process: &[u8], found: &mut Text<MAX_PATH>) -> Result<(), Errno> {
+    let mut vector = [0_u8; 1024];
+    let len = read(process, b"/auxv", &mut vector)?;
+    let words = |at: usize| vector.get(at..at + 8)?.try_into().ok().map(u64::from_ne_bytes);
+    let headers = (0..len / 16).find(|index| words(index * 16) == Some(libc::AT_PHDR));
+    let headers = headers.and_then(|index| words(index * 16 + 8)).ok_or(Errno::ESRCH)?;
+    let mut path = Text::<64>::new();
+    path.push(b"/proc/")?;
+    path.push(process)?;
+    path.push(b"/maps")?;
+    let file = kernel::openat(AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
+    let mut text = [0_u8; 2 * MAX_PATH];
+    let mut held = 0;
+    let answer = loop {
+        let room = text.get_mut(held..).unwrap_or(&mut []);
+        match kernel::read(file, room) {
+            Ok(0) => break Err(Errno::ESRCH),
+            Err(errno) => break Err(errno),
+            Ok(more) => held += more,
+        }
+        let lines = text.get(..held).unwrap_or(&[]);
+        let end = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let here = lines
+            .get(..end)
+            .unwrap_or(&[])
+            .split(|byte| *byte == b'\n')
+            .find_map(|line| file_at(line, headers));
+        if let Some(name) = here {
+            found.truncate(0);
+            break found.push(name);
+        }
+        text.copy_within(end..held, 0);
+        held -= end;
+    };
+    kernel::close(file);
+    answer
+}
+
+/// The file of a line of /proc/PID/maps, if the address lies in its range.
+fn file_at(line: &[u8], address: u64) -> Option<&[u8]> {
+    let dash = line.iter().position(|byte| *byte == b'-')?;
+    let space = line.iter().position(|byte| *byte == b' ')?;
+    let number = |digits: &[u8]| u64::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok();
+    let (start, end) = (number(line.get(..dash)?)?, number(line.get(dash + 1..space)?)?);
+    let name = line.iter().position(|byte| *byte == b'/')?;
+    (start..end).contains(&address).then(|| line.get(name..))?
+}
+
+fn read(process: &[u8], name: &[u8], into: &mut [u8]) -> Result<usize, Errno> {
+    let mut path = Text::<64>::new();
+    path.push(b"/proc/")?;
+    path.push(process)?;
+    path.push(name)?;
+    let file = kernel::openat(AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
+    let len = kernel::read(file, into);
+    kernel::close(file);
+    len
+}
