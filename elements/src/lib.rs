@@ -17,6 +17,7 @@
     reason = "a program's pointers may be anything, as for the kernel: they are checked before they are read"
 )]
 
+pub mod calls;
 pub mod errno;
 pub mod files;
 pub mod instance;

@@ -9,7 +9,9 @@
 use elements::kernel;
 use elements::{Errno, kernel::arch};
 
-use crate::calls::{TRAPPED, When};
+use elements::calls::When;
+
+use crate::calls::TRAPPED;
 use crate::place::{BASE, SIZE};
 
 /// Tells our traps from those of a program's own filter (`si_errno`).
@@ -151,7 +153,7 @@ impl Writer {
             self.push(RETURN, 0, 0, ERRNO | Errno::ENOSYS.0 as u32);
         }
         let mut calls: [(u32, When); CALLS] = [(0, When::Always); CALLS];
-        calls.copy_from_slice(TRAPPED);
+        calls.copy_from_slice(&TRAPPED);
         calls.sort_unstable_by_key(|(number, _)| *number);
         self.decide(&calls);
         for index in 0..self.tail_count {

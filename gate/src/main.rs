@@ -29,7 +29,6 @@ mod loader;
 mod memory;
 mod place;
 mod signals;
-mod sockets;
 mod trap;
 
 use elements::kernel;

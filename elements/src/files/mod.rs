@@ -19,6 +19,7 @@ mod message;
 mod namei;
 mod open;
 mod place;
+mod rare;
 mod rename;
 mod reverse;
 pub(crate) mod scan;

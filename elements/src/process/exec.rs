@@ -127,7 +127,9 @@ impl Instance<'_> {
         })
     }
 
-    /// A script: its interpreter is a program of the app's tree.
+    /// A script: its interpreter is a program of the app's tree. A frame of its
+    /// own, as the others: interpreters nest, and stacks are small.
+    #[inline(never)]
     #[expect(clippy::too_many_arguments, reason = "the state of one recursion")]
     fn script(
         &self,
@@ -212,6 +214,7 @@ impl Instance<'_> {
     }
 
     /// Refuses a program that no door covers, or lets it go and says so once.
+    #[inline(never)]
     fn allow_uncovered(&self, path: *const u8, why: Why) -> Result<(), Errno> {
         let required = self.view.flags() & view::flags::COVERAGE_REQUIRED != 0;
         if !required && !self.shared.is_none_or(crate::shared::Shared::first_uncovered) {
@@ -248,6 +251,7 @@ impl Instance<'_> {
 
     /// Gives `call` the environment with the shim in `LD_PRELOAD`: last, after
     /// the program's own, which are part of the application.
+    #[inline(never)]
     fn with_environment(
         &self,
         shim: &[u8],

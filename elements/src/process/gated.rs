@@ -30,6 +30,7 @@ pub(super) struct Found<'a> {
 
 impl Instance<'_> {
     /// Makes what starts a program through the gate, and gives it to `call`.
+    #[inline(never)]
     pub(super) fn through_gate(
         &self,
         (gate, first): (&[u8], bool),

@@ -263,14 +263,8 @@ pub unsafe fn inotify_add_watch(fd: c_int, path: *const c_char, mask: c_uint) ->
 }
 
 pub unsafe fn fanotify_mark(fd: c_int, flags: c_uint, mask: u64, dirfd: c_int, path: *const c_char) -> c_int {
-    let want = Want::LOOK.following(flags & libc::FAN_MARK_DONT_FOLLOW == 0);
-    let mut scratch = Scratch::new();
-    let (dirfd, path) = match instance().host_path(dirfd, path.cast(), want, &mut scratch) {
-        Ok(None) => (dirfd, path),
-        Ok(Some(host)) => (AT_FDCWD, host.cast()),
-        Err(errno) => return returned(Err(errno)) as c_int,
-    };
+    let answer = instance().fanotify_mark(fd, flags, mask, dirfd, path.cast());
     let args = [fd as usize, flags as usize, mask as usize, dirfd as usize, path as usize, 0];
-    // SAFETY: the program's own arguments, but for the path.
-    unsafe { finish_int(Answer::Pass, libc::SYS_fanotify_mark, args) }
+    // SAFETY: the program's own arguments.
+    unsafe { finish_int(answer, libc::SYS_fanotify_mark, args) }
 }

@@ -175,16 +175,11 @@ pub unsafe fn name_to_handle_at(
     mount: *mut c_int,
     flags: c_int,
 ) -> c_int {
-    let want = Want::LOOK.following(flags & libc::AT_SYMLINK_FOLLOW != 0);
-    let mut scratch = Scratch::new();
-    let (dirfd, path) = match instance().host_path(dirfd, path.cast(), want, &mut scratch) {
-        Ok(None) => (dirfd, path),
-        Ok(Some(host)) => (AT_FDCWD, host.cast()),
-        Err(errno) => return returned(Err(errno)) as c_int,
-    };
-    let args = [dirfd as usize, path as usize, handle as usize, mount as usize, flags as usize, 0];
-    // SAFETY: the program's own arguments, but for the path.
-    unsafe { finish_int(Answer::Pass, libc::SYS_name_to_handle_at, args) }
+    let words = [handle as usize, mount as usize];
+    let answer = instance().name_to_handle_at(dirfd, path.cast(), words, flags);
+    let args = [dirfd as usize, path as usize, words[0], words[1], flags as usize, 0];
+    // SAFETY: the program's own arguments.
+    unsafe { finish_int(answer, libc::SYS_name_to_handle_at, args) }
 }
 
 fn missing() -> c_int {

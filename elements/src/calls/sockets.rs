@@ -1,16 +1,15 @@
 //! Calls on sockets: each makes the call, between what the element does before
 //! and after.
 
-use elements::{Answer, Errno, Instance};
-
-use crate::calls::{Args, answered, pass};
+use super::{Args, answered, pass};
+use crate::{Answer, Errno, Instance};
 
 fn sent(done: Result<isize, Errno>) -> Answer {
     done.map_or_else(Answer::fail, answered)
 }
 
 /// sendto(2)
-pub fn sendto(instance: &Instance<'_>, args: Args) -> Answer {
+pub(super) fn sendto(instance: &Instance<'_>, args: Args) -> Answer {
     let [fd, data, size, flags, address, len] = args;
     sent(instance.send_to(address as *const _, len as u32 as usize, |address, len| {
         pass(libc::SYS_sendto, [fd, data, size, flags, address as usize, len])
@@ -18,14 +17,14 @@ pub fn sendto(instance: &Instance<'_>, args: Args) -> Answer {
 }
 
 /// sendmsg(2)
-pub fn sendmsg(instance: &Instance<'_>, [fd, message, flags, ..]: Args) -> Answer {
+pub(super) fn sendmsg(instance: &Instance<'_>, [fd, message, flags, ..]: Args) -> Answer {
     sent(instance.send_message(message as *const _, |message| {
         pass(libc::SYS_sendmsg, [fd, message as usize, flags, 0, 0, 0])
     }))
 }
 
 /// sendmmsg(2)
-pub fn sendmmsg(instance: &Instance<'_>, args: Args) -> Answer {
+pub(super) fn sendmmsg(instance: &Instance<'_>, args: Args) -> Answer {
     let [fd, messages, count, flags, ..] = args;
     let all = || pass(libc::SYS_sendmmsg, args);
     let one = |message| pass(libc::SYS_sendmsg, [fd, message as usize, flags, 0, 0, 0]);
@@ -33,7 +32,7 @@ pub fn sendmmsg(instance: &Instance<'_>, args: Args) -> Answer {
 }
 
 /// A call that gives an address and its length, in the words with these numbers.
-pub fn gives_address(
+pub(super) fn gives_address(
     instance: &Instance<'_>,
     number: i64,
     args: Args,
@@ -44,18 +43,18 @@ pub fn gives_address(
 }
 
 /// accept(2), accept4(2)
-pub fn accept(instance: &Instance<'_>, number: i64, args: Args) -> Answer {
+pub(super) fn accept(instance: &Instance<'_>, number: i64, args: Args) -> Answer {
     let given = (args[1] as *mut _, args[2] as *mut _);
     answered(instance.accepts(given, || pass(number, args)))
 }
 
 /// recvmsg(2)
-pub fn recvmsg(instance: &Instance<'_>, args: Args) -> Answer {
+pub(super) fn recvmsg(instance: &Instance<'_>, args: Args) -> Answer {
     answered(instance.receive_message(args[1] as *mut _, || pass(libc::SYS_recvmsg, args)))
 }
 
 /// recvmmsg(2)
-pub fn recvmmsg(instance: &Instance<'_>, args: Args) -> Answer {
+pub(super) fn recvmmsg(instance: &Instance<'_>, args: Args) -> Answer {
     let messages = (args[1] as *mut _, args[2] as u32 as usize);
     answered(instance.receive_messages(messages, || pass(libc::SYS_recvmmsg, args)))
 }

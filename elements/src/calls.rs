@@ -1,0 +1,241 @@
+//! The system calls that the elements answer.
+//!
+//! One table gives the gate's filter its numbers, and both doors their answers:
+//! the gate for every call, the shim for those that go through syscall(2). A
+//! line names the call, when the elements have a say in it (so that the gate's
+//! filter lets the rest through), and the element's function. A new call of an
+//! element is one more line.
+
+use crate::files;
+use crate::kernel::{self, AT_FDCWD, OpenHow};
+use crate::process::exec::{Door, Start};
+use crate::{Answer, Errno, Instance, user};
+
+mod sockets;
+
+/// A call's arguments.
+pub type Args = [usize; 6];
+
+/// When the elements have a say in a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum When {
+    /// Always.
+    Always,
+    /// Where the argument with this number is not null.
+    NotNull(u32),
+    /// Where the lower half of the argument with this number is one of these.
+    Is(u32, &'static [u32]),
+    /// Where the argument with this number has none of these bits.
+    Without(u32, u32),
+}
+
+use When::{Always, Is, NotNull};
+
+impl When {
+    /// Whether the elements have a say in a call with these arguments.
+    #[inline]
+    fn holds(self, args: &Args) -> bool {
+        let word = |index: u32| args.get(index as usize).copied().unwrap_or(0);
+        match self {
+            Always => true,
+            NotNull(index) => word(index) != 0,
+            Is(index, values) => values.contains(&(word(index) as u32)),
+            When::Without(index, bits) => word(index) as u32 & bits == 0,
+        }
+    }
+}
+
+macro_rules! calls {
+    ($($number:ident $when:expr => $answer:expr;)*) => {
+        /// The calls' numbers, and when the elements have a say.
+        pub const CALLS: &[(u32, When)] = &[$((libc::$number as u32, $when)),*];
+
+        impl Instance<'_> {
+            /// Answers a call that has come in by a door, whatever it is.
+            pub fn call(&self, door: Door<'_>, number: i64, args: Args) -> Answer {
+                match number {
+                    $(libc::$number if $when.holds(&args) => {
+                        let answer: fn(&Instance<'_>, Door<'_>, Args) -> Answer = $answer;
+                        answer(self, door, args)
+                    })*
+                    _ => Answer::Pass,
+                }
+            }
+        }
+    };
+}
+
+calls! {
+    SYS_open Always => |i, _, [path, flags, mode, ..]| open(i, AT_FDCWD, path, flags, mode);
+    SYS_openat Always => |i, _, [dir, path, flags, mode, ..]| open(i, dir as i32, path, flags, mode);
+    SYS_creat Always => |i, _, [path, mode, ..]| open(i, AT_FDCWD, path, CREAT as usize, mode);
+    SYS_openat2 Always => |i, _, [dir, path, how, size, ..]| openat2(i, dir as i32, path, how, size);
+    SYS_stat Always => |i, _, [path, buf, ..]| i.fstatat(AT_FDCWD, p(path), buf as *mut _, 0);
+    SYS_lstat Always => |i, _, [path, buf, ..]| i.fstatat(AT_FDCWD, p(path), buf as *mut _, libc::AT_SYMLINK_NOFOLLOW);
+    SYS_newfstatat Always => |i, _, [dir, path, buf, flags, ..]| i.fstatat(dir as i32, p(path), buf as *mut _, flags as i32);
+    SYS_statx Always => |i, _, [dir, path, flags, mask, buf, _]| i.statx(dir as i32, p(path), flags as i32, mask as u32, buf as *mut _);
+    SYS_access Always => |i, _, [path, mode, ..]| i.faccessat(AT_FDCWD, p(path), mode as i32, 0);
+    SYS_faccessat Always => |i, _, [dir, path, mode, ..]| i.faccessat(dir as i32, p(path), mode as i32, 0);
+    SYS_faccessat2 Always => |i, _, [dir, path, mode, flags, ..]| i.faccessat(dir as i32, p(path), mode as i32, flags as i32);
+    SYS_readlink Always => |i, _, [path, buf, size, ..]| i.readlinkat(AT_FDCWD, p(path), buf as *mut u8, int(size));
+    SYS_readlinkat Always => |i, _, [dir, path, buf, size, ..]| i.readlinkat(dir as i32, p(path), buf as *mut u8, int(size));
+    SYS_statfs Always => |i, _, [path, buf, ..]| i.look(libc::SYS_statfs, p(path), true, [buf, 0, 0]);
+    SYS_getxattr Always => |i, _, [path, a, b, c, ..]| i.look(libc::SYS_getxattr, p(path), true, [a, b, c]);
+    SYS_lgetxattr Always => |i, _, [path, a, b, c, ..]| i.look(libc::SYS_lgetxattr, p(path), false, [a, b, c]);
+    SYS_listxattr Always => |i, _, [path, a, b, ..]| i.look(libc::SYS_listxattr, p(path), true, [a, b, 0]);
+    SYS_llistxattr Always => |i, _, [path, a, b, ..]| i.look(libc::SYS_llistxattr, p(path), false, [a, b, 0]);
+    SYS_inotify_add_watch Always => |i, _, [fd, path, mask, ..]| i.inotify_add_watch(fd as i32, p(path), mask as u32);
+    SYS_name_to_handle_at Always => |i, _, [dir, path, handle, id, flags, _]| i.name_to_handle_at(dir as i32, p(path), [handle, id], flags as i32);
+    SYS_fanotify_mark NotNull(4) => |i, _, [fd, flags, mask, dir, path, _]| i.fanotify_mark(fd as i32, flags as u32, mask as u64, dir as i32, p(path));
+
+    SYS_mkdir Always => |i, _, [path, mode, ..]| i.mkdirat(AT_FDCWD, p(path), mode as u32);
+    SYS_mkdirat Always => |i, _, [dir, path, mode, ..]| i.mkdirat(dir as i32, p(path), mode as u32);
+    SYS_mknod Always => |i, _, [path, mode, dev, ..]| i.mknodat(AT_FDCWD, p(path), mode as u32, dev as u64);
+    SYS_mknodat Always => |i, _, [dir, path, mode, dev, ..]| i.mknodat(dir as i32, p(path), mode as u32, dev as u64);
+    SYS_symlink Always => |i, _, [target, path, ..]| i.symlinkat(p(target), AT_FDCWD, p(path));
+    SYS_symlinkat Always => |i, _, [target, dir, path, ..]| i.symlinkat(p(target), dir as i32, p(path));
+    SYS_link Always => |i, _, [old, new, ..]| i.linkat((AT_FDCWD, p(old)), (AT_FDCWD, p(new)), 0);
+    SYS_linkat Always => |i, _, [a, old, b, new, flags, _]| i.linkat((a as i32, p(old)), (b as i32, p(new)), flags as i32);
+    SYS_unlink Always => |i, _, [path, ..]| i.unlinkat(AT_FDCWD, p(path), 0);
+    SYS_unlinkat Always => |i, _, [dir, path, flags, ..]| i.unlinkat(dir as i32, p(path), flags as i32);
+    SYS_rmdir Always => |i, _, [path, ..]| i.unlinkat(AT_FDCWD, p(path), libc::AT_REMOVEDIR);
+    SYS_rename Always => |i, _, [old, new, ..]| i.renameat2((AT_FDCWD, p(old)), (AT_FDCWD, p(new)), 0);
+    SYS_renameat Always => |i, _, [a, old, b, new, ..]| i.renameat2((a as i32, p(old)), (b as i32, p(new)), 0);
+    SYS_renameat2 Always => |i, _, [a, old, b, new, flags, _]| i.renameat2((a as i32, p(old)), (b as i32, p(new)), flags as u32);
+    SYS_chmod Always => |i, _, [path, mode, ..]| i.fchmodat(AT_FDCWD, p(path), mode as u32, 0);
+    SYS_fchmodat Always => |i, _, [dir, path, mode, ..]| i.fchmodat(dir as i32, p(path), mode as u32, 0);
+    SYS_fchmodat2 Always => |i, _, [dir, path, mode, flags, ..]| i.fchmodat(dir as i32, p(path), mode as u32, flags as i32);
+    SYS_chown Always => |i, _, [path, uid, gid, ..]| i.fchownat(AT_FDCWD, p(path), uid as u32, gid as u32, 0);
+    SYS_lchown Always => |i, _, [path, uid, gid, ..]| i.fchownat(AT_FDCWD, p(path), uid as u32, gid as u32, libc::AT_SYMLINK_NOFOLLOW);
+    SYS_fchownat Always => |i, _, [dir, path, uid, gid, flags, _]| i.fchownat(dir as i32, p(path), uid as u32, gid as u32, flags as i32);
+    SYS_utimes Always => |i, _, [path, times, ..]| i.futimesat(AT_FDCWD, p(path), times as *const _);
+    SYS_futimesat Always => |i, _, [dir, path, times, ..]| i.futimesat(dir as i32, p(path), times as *const _);
+    SYS_utimensat NotNull(1) => |i, _, [dir, path, times, flags, ..]| i.utimensat(dir as i32, p(path), times as *const _, flags as i32);
+    SYS_utime Always => |i, _, [path, times, ..]| utime(i, path, times);
+    SYS_truncate Always => |i, _, [path, len, ..]| i.alter(libc::SYS_truncate, p(path), true, [len, 0, 0, 0]);
+    SYS_setxattr Always => |i, _, [path, a, b, c, d, _]| i.alter(libc::SYS_setxattr, p(path), true, [a, b, c, d]);
+    SYS_lsetxattr Always => |i, _, [path, a, b, c, d, _]| i.alter(libc::SYS_lsetxattr, p(path), false, [a, b, c, d]);
+    SYS_removexattr Always => |i, _, [path, a, ..]| i.alter(libc::SYS_removexattr, p(path), true, [a, 0, 0, 0]);
+    SYS_lremovexattr Always => |i, _, [path, a, ..]| i.alter(libc::SYS_lremovexattr, p(path), false, [a, 0, 0, 0]);
+
+    SYS_chdir Always => |i, _, [path, ..]| i.chdir(p(path));
+    SYS_fchdir Always => |i, _, [fd, ..]| i.fchdir(fd as i32);
+    SYS_getcwd Always => |i, _, [buf, size, ..]| i.getcwd(buf as *mut u8, size);
+    SYS_getdents64 Always => |i, _, [fd, buf, size, ..]| i.getdents64(fd as i32, buf as *mut u8, size);
+    SYS_dup Always => |_, _, args| duplicate(libc::SYS_dup, args);
+    SYS_dup2 Always => |_, _, args| duplicate(libc::SYS_dup2, args);
+    SYS_dup3 Always => |_, _, args| duplicate(libc::SYS_dup3, args);
+    SYS_fcntl Is(1, DUPLICATES) => |_, _, args| duplicate(libc::SYS_fcntl, args);
+    SYS_unshare Always => |_, _, [flags, ..]| unshare(flags);
+
+    SYS_bind NotNull(1) => |i, _, [fd, address, len, ..]| i.bind(fd as i32, p(address), len as u32 as usize);
+    SYS_connect NotNull(1) => |i, _, [fd, address, len, ..]| i.connect(fd as i32, p(address), len as u32 as usize);
+    SYS_sendto NotNull(4) => |i, _, args| sockets::sendto(i, args);
+    SYS_sendmsg Always => |i, _, args| sockets::sendmsg(i, args);
+    SYS_sendmmsg Always => |i, _, args| sockets::sendmmsg(i, args);
+    SYS_getsockname Always => |i, _, args| sockets::gives_address(i, libc::SYS_getsockname, args, (1, 2));
+    SYS_getpeername Always => |i, _, args| sockets::gives_address(i, libc::SYS_getpeername, args, (1, 2));
+    SYS_recvfrom NotNull(4) => |i, _, args| sockets::gives_address(i, libc::SYS_recvfrom, args, (4, 5));
+    SYS_accept Always => |i, _, args| sockets::accept(i, libc::SYS_accept, args);
+    SYS_accept4 Always => |i, _, args| sockets::accept(i, libc::SYS_accept4, args);
+    SYS_recvmsg Always => |i, _, args| sockets::recvmsg(i, args);
+    SYS_recvmmsg Always => |i, _, args| sockets::recvmmsg(i, args);
+
+    SYS_execve Always => |i, d, [path, argv, envp, ..]| execveat(i, d, [AT_FDCWD as usize, path, argv, envp, 0, 0]);
+    SYS_execveat Always => |i, d, args| execveat(i, d, args);
+}
+
+const CREAT: i32 = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
+const DUPLICATES: &[u32] = &[libc::F_DUPFD as u32, libc::F_DUPFD_CLOEXEC as u32];
+
+fn p(path: usize) -> *const u8 {
+    path as *const u8
+}
+
+/// A size that the kernel takes for an int.
+fn int(size: usize) -> usize {
+    size.min(i32::MAX as usize)
+}
+
+fn open(instance: &Instance<'_>, dirfd: i32, path: usize, flags: usize, mode: usize) -> Answer {
+    let (path, flags) = (p(path), flags as i32);
+    match instance.openat(dirfd, path, flags, mode as u32) {
+        Answer::Pass => {
+            let opened = kernel::openat(dirfd, path, flags, mode as u32);
+            if let Ok(fd) = opened {
+                instance.opened(dirfd, path, flags, fd);
+            }
+            Answer::Done(opened.map(|fd| fd as usize))
+        }
+        done => done,
+    }
+}
+
+fn openat2(instance: &Instance<'_>, dirfd: i32, path: usize, how: usize, size: usize) -> Answer {
+    if size != size_of::<OpenHow>() || !user::is_readable(how as *const u8, size) {
+        return Answer::Pass;
+    }
+    // SAFETY: the struct can be read.
+    let how = unsafe { (how as *const OpenHow).read_unaligned() };
+    instance.openat2(dirfd, p(path), &how)
+}
+
+fn utime(instance: &Instance<'_>, path: usize, times: usize) -> Answer {
+    if times == 0 {
+        return instance.utimensat(AT_FDCWD, p(path), core::ptr::null(), 0);
+    }
+    if !user::is_readable(times as *const u8, size_of::<libc::utimbuf>()) {
+        return Answer::fail(Errno::EFAULT);
+    }
+    // SAFETY: the struct can be read.
+    let times = unsafe { (times as *const libc::utimbuf).read_unaligned() };
+    let spec = |seconds| libc::timespec { tv_sec: seconds, tv_nsec: 0 };
+    let times = [spec(times.actime), spec(times.modtime)];
+    instance.utimensat(AT_FDCWD, p(path), times.as_ptr(), 0)
+}
+
+/// unshare(2)
+fn unshare(flags: usize) -> Answer {
+    const SEPARATE: i32 = libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_NEWNS | libc::CLONE_NEWUSER;
+    // SAFETY: numbers only.
+    let done = unsafe { kernel::syscall(libc::SYS_unshare, [flags, 0, 0, 0, 0, 0]) };
+    if done.is_ok() && flags as i32 & SEPARATE != 0 {
+        files::disable_base_cache();
+    }
+    Answer::Done(done)
+}
+
+fn duplicate(number: i64, args: Args) -> Answer {
+    // SAFETY: numbers only.
+    let done = unsafe { kernel::syscall(number, args) };
+    if let Ok(new) = done {
+        files::note_duplicate(args[0] as i32, new as i32);
+    }
+    Answer::Done(done)
+}
+
+fn execveat(instance: &Instance<'_>, door: Door<'_>, [dirfd, path, argv, envp, flags, _]: Args) -> Answer {
+    let start = Start {
+        dirfd: dirfd as i32,
+        path: p(path),
+        argv: argv as *const *const u8,
+        envp: envp as *const *const u8,
+        flags: flags as i32,
+        script: core::ptr::null(),
+    };
+    Answer::fail(instance.execveat(door, &start))
+}
+
+/// Makes a call as it was asked: negative where it fails.
+fn pass(number: i64, args: Args) -> isize {
+    // SAFETY: the program's own arguments, for the kernel to judge.
+    match unsafe { kernel::syscall(number, args) } {
+        Ok(value) => value as isize,
+        Err(errno) => -(errno.0 as isize),
+    }
+}
+
+/// What a call returned, as an answer.
+fn answered(done: isize) -> Answer {
+    Answer::Done(Errno::result(done as usize))
+}
