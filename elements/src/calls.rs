@@ -229,7 +229,7 @@ fn execveat(instance: &Instance<'_>, door: Door<'_>, [dirfd, path, argv, envp, f
 /// Makes a call as it was asked: negative where it fails.
 fn pass(number: i64, args: Args) -> isize {
     // SAFETY: the program's own arguments, for the kernel to judge.
-    match unsafe { kernel::syscall(number, args) } {
+    match unsafe { kernel::waiting_syscall(number, args) } {
         Ok(value) => value as isize,
         Err(errno) => -(errno.0 as isize),
     }

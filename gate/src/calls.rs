@@ -11,6 +11,7 @@ use elements::process::{self, exec::Door};
 use elements::{Answer, Errno};
 
 use crate::loader::own_path;
+use crate::native::{self, Mask};
 use crate::place::{Slot, free_others};
 use crate::signals;
 
@@ -18,6 +19,11 @@ use crate::signals;
 const OWN: &[(u32, When)] = &[
     (libc::SYS_rt_sigaction as u32, When::Always),
     (libc::SYS_rt_sigprocmask as u32, When::Always),
+    (libc::SYS_rt_sigsuspend as u32, When::Always),
+    (libc::SYS_ppoll as u32, When::NotNull(3)),
+    (libc::SYS_pselect6 as u32, When::NotNull(5)),
+    (libc::SYS_epoll_pwait as u32, When::NotNull(4)),
+    (libc::SYS_epoll_pwait2 as u32, When::NotNull(4)),
     // The handler of SIGSYS answers it.
     (libc::SYS_rt_sigreturn as u32, When::Always),
     // What shares memory with its parent begins on a stack of its own, and
@@ -47,21 +53,56 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
     let answer = match number {
         libc::SYS_rt_sigaction => Answer::Done(signals::sigaction(args)),
         libc::SYS_rt_sigprocmask => Answer::Done(signals::rt_sigprocmask(args)),
+        libc::SYS_rt_sigsuspend => native::prepare(slot, Mask::Argument(0)),
+        libc::SYS_ppoll => native::prepare(slot, Mask::Argument(3)),
+        libc::SYS_pselect6 => native::prepare(slot, Mask::Pair(5)),
+        libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => native::prepare(slot, Mask::Argument(4)),
+        libc::SYS_execve | libc::SYS_execveat => exec(slot, number, args),
         libc::SYS_fork | libc::SYS_clone => fork(slot, number, args),
-        _ => match attached() {
-            Some(instance) => instance.call(Door::Gate { path: own_path(), first: false }, number, args),
-            None => Answer::Pass,
-        },
+        _ => element(number, args),
     };
     let done = match answer {
         Answer::Done(done) => done,
         // SAFETY: the program's own arguments, for the kernel to judge.
-        Answer::Pass => unsafe { kernel::syscall(number, args) },
+        Answer::Pass => unsafe { kernel::waiting_syscall(number, args) },
     };
     match done {
         Ok(value) => value as isize,
         Err(Errno(number)) => -(number as isize),
     }
+}
+
+fn element(number: i64, args: Args) -> Answer {
+    match attached() {
+        Some(instance) => instance.call(Door::Gate { path: own_path(), first: false }, number, args),
+        None => Answer::Pass,
+    }
+}
+
+/// execve(2) and execveat(2). A vfork child leaves its parent's memory here,
+/// and with it the slot, which the kernel frees for us: it clears the word that
+/// set_tid_address(2) names.
+fn exec(slot: &Slot, number: i64, args: Args) -> Answer {
+    if !process::is_borrower() {
+        return element(number, args);
+    }
+    const PR_GET_TID_ADDRESS: usize = 40;
+    let mut before = 0_usize;
+    // SAFETY: the kernel writes one word.
+    let known = unsafe {
+        kernel::syscall(libc::SYS_prctl, [PR_GET_TID_ADDRESS, &raw mut before as usize, 0, 0, 0, 0])
+    };
+    if known.is_err() {
+        return element(number, args);
+    }
+    let set = |address: usize| {
+        // SAFETY: a word of the slot, or what the thread had.
+        let _ = unsafe { kernel::syscall(libc::SYS_set_tid_address, [address, 0, 0, 0, 0, 0]) };
+    };
+    set(core::ptr::from_ref(&slot.busy) as usize);
+    let failed = element(number, args);
+    set(before);
+    failed
 }
 
 /// fork(2), and clone(2) where it does not share memory. The child has one

@@ -11,8 +11,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use elements::kernel;
 
-use crate::entry::gate_unmasked;
 use crate::entry::{gate_check, gate_claimed, gate_entry, gate_fault, gate_freed, gate_inside, gate_left};
+use crate::entry::{gate_interrupted, gate_look, gate_unmasked, gate_waits};
 use crate::place::{BASE, SIZE, SLOT_SIZE, Slot, is_inside, slot_of};
 use crate::signals::{ACTIONS, SIGNALS, SIGSYS_BIT};
 use crate::trap::{Action, Context, SA_RESTORER, rt_sigaction};
@@ -104,6 +104,12 @@ extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> b
     if is_fault(signal, about) {
         context.rip = gate_fault as unsafe extern "C" fn() as u64;
         context.rsp = core::ptr::from_ref(slot) as u64 + SLOT_SIZE as u64 - 16;
+        return true;
+    }
+    // A call that waits must not begin now.
+    if (at(gate_look)..=at(gate_waits)).contains(&rip) && context.rax as i64 >= 0 {
+        context.rip = at(gate_interrupted);
+        keep(slot, signal, about, context);
         return true;
     }
     // A call that the kernel would make again must return to us first.

@@ -159,6 +159,42 @@ core::arch::global_asm!(
     // None came: another thread has taken it.
     "mov r11, r9",
     "jmp gate_check",
+    // gate_waiting(nr, args): a call that may wait, unless a signal has come.
+    // One that comes from the look at the slot to the call itself goes to
+    // gate_interrupted.
+    ".globl gate_waiting, gate_look, gate_waits, gate_interrupted",
+    "gate_waiting:",
+    "mov rax, rdi",
+    "mov rcx, rsi",
+    "mov rdi, [rcx]",
+    "mov rsi, [rcx + 8]",
+    "mov rdx, [rcx + 16]",
+    "mov r10, [rcx + 24]",
+    "mov r8, [rcx + 32]",
+    "mov r9, [rcx + 40]",
+    "mov r11, rsp",
+    "and r11, -{slot_size}",
+    "gate_look:",
+    "cmp dword ptr [r11 + {pending}], 0",
+    "jne gate_interrupted",
+    "gate_waits:",
+    "syscall",
+    "ret",
+    "gate_interrupted:",
+    "mov rax, -512",
+    "ret",
+    // A call that the program is to make itself, from here: its stack holds
+    // what is to be put back (`Native`).
+    ".globl gate_native",
+    "gate_native:",
+    "syscall",
+    "mov rcx, [rsp]",
+    "mov rdi, [rsp + 8]",
+    "mov r10, [rsp + 16]",
+    "mov r8, [rsp + 24]",
+    "mov r9, [rsp + 32]",
+    "mov rsp, [rsp + 40]",
+    "jmp rcx",
     // From a signal handler back to what was interrupted.
     ".globl gate_restorer",
     "gate_restorer:",
@@ -205,4 +241,14 @@ unsafe extern "C" {
     pub fn gate_unmasked();
     /// rt_sigreturn(2)
     pub fn gate_restorer();
+    /// Makes a call that may wait (elements::kernel::waiting_syscall). Only on a slot.
+    pub fn gate_waiting(nr: usize, args: *const [usize; 6]) -> usize;
+    /// Whether a signal has come is looked at here.
+    pub fn gate_look();
+    /// The call itself.
+    pub fn gate_waits();
+    /// Ends the call that has not been made.
+    pub fn gate_interrupted();
+    /// The call that the program makes from here.
+    pub fn gate_native();
 }

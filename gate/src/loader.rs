@@ -98,11 +98,18 @@ extern "C" fn start(stack: *mut usize) -> ! {
         die(&[b"the kernel takes no seccomp filter; set coverage.door = \"shim\""]);
     }
     let entry = load(&mut stack, &asked);
+    // From here on calls come on slots.
+    kernel::set_waiting(waiting);
     stack.take_own_arguments(gated::OWN_ARGUMENTS);
     stack.tell_kernel();
     name_process(asked.name);
     // SAFETY: the program is mapped, and its stack is as the kernel makes one.
     unsafe { gate_jump(stack.pointer(), entry) }
+}
+
+extern "C" fn waiting(nr: usize, args: &[usize; 6]) -> usize {
+    // SAFETY: the caller of `waiting_syscall` answers for the arguments, and is on a slot.
+    unsafe { crate::entry::gate_waiting(nr, args) }
 }
 
 fn asked(stack: &Stack) -> Option<Asked> {

@@ -13,7 +13,7 @@
 //! - [`filter`]: which system calls trap.
 //! - [`trap`] and [`entry`]: from a trapped call to its answer.
 //! - [`calls`]: the table of calls, each a line that names its element.
-//! - [`signals`] and [`deliver`]: what keeps the program's signals its own.
+//! - [`signals`], [`deliver`] and [`native`]: what keeps the program's signals its own.
 //!
 //! The rules for code in a stranger's process hold here as in the shim: no
 //! allocation, no lock, no panic, no thread-local storage. No libc either.
@@ -27,6 +27,7 @@ mod entry;
 mod filter;
 mod loader;
 mod memory;
+mod native;
 mod place;
 mod signals;
 mod trap;

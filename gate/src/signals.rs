@@ -79,7 +79,7 @@ pub unsafe fn sanitize_frame(frame: *mut Context) {
 }
 
 /// Reads a word of the program's.
-fn read<T: Copy>(from: usize) -> Result<T, Errno> {
+pub fn read<T: Copy>(from: usize) -> Result<T, Errno> {
     if user::is_readable(from as *const u8, size_of::<T>()) {
         // SAFETY: found readable.
         Ok(unsafe { (from as *const T).read_unaligned() })

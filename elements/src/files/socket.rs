@@ -10,7 +10,7 @@ use super::place::{Change, Scratch, Want};
 use super::text::Text;
 use super::{MAX_PATH, scan};
 
-use crate::kernel::{self, AT_FDCWD, syscall};
+use crate::kernel::{self, AT_FDCWD, syscall, waiting_syscall};
 use crate::shared::path_hash;
 use crate::{Answer, Errno, Instance};
 
@@ -52,7 +52,7 @@ impl Instance<'_> {
             Ok(Some(mut host)) => {
                 let (address, len) = host.as_parts();
                 // SAFETY: the kernel only reads the address.
-                let done = unsafe { syscall(nr, [socket as usize, address as usize, len, 0, 0, 0]) };
+                let done = unsafe { waiting_syscall(nr, [socket as usize, address as usize, len, 0, 0, 0]) };
                 Answer::Done(match (done, host.made_as.as_mut()) {
                     // SAFETY: the address is a string after its family.
                     (Ok(_), Some(name)) => unsafe { rename_bound(address.add(FAMILY), name) },

@@ -2,7 +2,7 @@
 //! that ends in NUL; the kernel checks it and answers `EFAULT` where it does
 //! not, so these functions are safe to call with any pointer to read from.
 
-use super::syscall;
+use super::{syscall, waiting_syscall};
 use crate::errno::Errno;
 
 /// `struct open_how`, see openat2(2).
@@ -25,18 +25,18 @@ const fn fd(fd: i32) -> usize {
 
 /// openat(2)
 pub fn openat(dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Result<i32, Errno> {
+    let args = [fd(dirfd), path as usize, flags as usize, mode as usize, 0, 0];
     // SAFETY: the kernel only reads the string.
-    let ret =
-        unsafe { syscall(libc::SYS_openat, [fd(dirfd), path as usize, flags as usize, mode as usize, 0, 0]) };
+    let ret = unsafe { waiting_syscall(libc::SYS_openat, args) };
     ret.map(|fd| fd as i32)
 }
 
 /// openat2(2)
 pub fn openat2(dirfd: i32, path: *const u8, how: &OpenHow) -> Result<i32, Errno> {
     let how = core::ptr::from_ref(how) as usize;
+    let args = [fd(dirfd), path as usize, how, size_of::<OpenHow>(), 0, 0];
     // SAFETY: the kernel only reads the string and the struct.
-    let ret =
-        unsafe { syscall(libc::SYS_openat2, [fd(dirfd), path as usize, how, size_of::<OpenHow>(), 0, 0]) };
+    let ret = unsafe { waiting_syscall(libc::SYS_openat2, args) };
     ret.map(|fd| fd as i32)
 }
 

@@ -12,6 +12,8 @@ mod process;
 pub use fs::*;
 pub use process::*;
 
+use core::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::errno::Errno;
 
 /// The descriptor that stands for the working directory, see openat(2).
@@ -27,4 +29,34 @@ pub const AT_FDCWD: i32 = libc::AT_FDCWD;
 pub unsafe fn syscall(nr: i64, args: [usize; 6]) -> Result<usize, Errno> {
     // SAFETY: the caller answers for the arguments.
     Errno::result(unsafe { arch::syscall(nr as usize, args) })
+}
+
+/// A door's own way to make a call that may wait, see [`set_waiting`].
+pub type Waiting = extern "C" fn(nr: usize, args: &[usize; 6]) -> usize;
+
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Tells of a way to make calls that may wait. A door that keeps signals back
+/// while a call is under way must not begin to wait once one has come.
+pub fn set_waiting(make: Waiting) {
+    WAITING.store(make as usize, Ordering::Relaxed);
+}
+
+/// [`syscall`] for a call that may wait for somebody else: a FIFO's other end,
+/// a peer.
+///
+/// # Safety
+///
+/// As for [`syscall`].
+#[inline]
+pub unsafe fn waiting_syscall(nr: i64, args: [usize; 6]) -> Result<usize, Errno> {
+    match WAITING.load(Ordering::Relaxed) {
+        // SAFETY: the caller answers for the arguments.
+        0 => unsafe { syscall(nr, args) },
+        make => {
+            // SAFETY: what `set_waiting` was given.
+            let make: Waiting = unsafe { core::mem::transmute(make) };
+            Errno::result(make(nr as usize, &args))
+        }
+    }
 }

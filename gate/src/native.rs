@@ -1,0 +1,74 @@
+//! Calls that take a signal mask and wait: ppoll, pselect6, epoll_pwait,
+//! rt_sigsuspend.
+//!
+//! A signal that the mask lets through must reach its handler in the middle of
+//! the call, so the call cannot be made from a slot. The program makes it
+//! itself, from the gate's code: its arguments, with a mask that is fit to be
+//! used, and what is to be put back afterwards, lie on its own stack, where the
+//! signal's frame would lie as well.
+
+use elements::{Answer, Errno};
+
+use crate::entry::gate_native;
+use crate::place::Slot;
+use crate::signals::{inward, read};
+
+/// What lies on the program's stack meanwhile; `gate_native` knows the order.
+#[repr(C)]
+struct Native {
+    back: u64,
+    rdi: u64,
+    r10: u64,
+    r8: u64,
+    r9: u64,
+    rsp: u64,
+    mask: u64,
+    /// What pselect6(2) takes in the place of a mask.
+    pair: (u64, u64),
+}
+
+/// Where a call has its mask.
+#[derive(Clone, Copy)]
+pub enum Mask {
+    /// Behind the argument with this number.
+    Argument(usize),
+    /// Behind a pair of words behind the argument with this number, as pselect6(2) has it.
+    Pair(usize),
+}
+
+/// The bytes below its stack pointer that a function may use (the red zone).
+const RED_ZONE: u64 = 128;
+
+/// Prepares the call, so that it is made as the slot is left.
+pub fn prepare(slot: &mut Slot, mask: Mask) -> Answer {
+    match place(slot, mask) {
+        // The number goes where the result would: it is what the call needs there.
+        Ok(()) => Answer::Done(Ok(slot.number as usize)),
+        Err(errno) => Answer::fail(errno),
+    }
+}
+
+fn place(slot: &mut Slot, mask: Mask) -> Result<(), Errno> {
+    let (index, pointer) = match mask {
+        Mask::Argument(index) => (index, slot.args[index] as usize),
+        Mask::Pair(index) => (index, read::<[u64; 2]>(slot.args[index] as usize)?[0] as usize),
+    };
+    let [rdi, _, _, r10, r8, r9] = slot.args;
+    let start = (slot.rsp - RED_ZONE - size_of::<Native>() as u64) & !15;
+    let mut native = Native { back: slot.rcx, rdi, r10, r8, r9, rsp: slot.rsp, mask: 0, pair: (0, 8) };
+    if pointer != 0 {
+        native.mask = inward(read::<u64>(pointer)?);
+        let placed = start + core::mem::offset_of!(Native, mask) as u64;
+        native.pair.0 = placed;
+        slot.args[index] = match mask {
+            Mask::Argument(_) => placed,
+            Mask::Pair(_) => start + core::mem::offset_of!(Native, pair) as u64,
+        };
+    }
+    // SAFETY: below the program's stack pointer and its red zone nothing is in
+    // use; where there is no stack, that is a fault which ends the call.
+    unsafe { (start as *mut Native).write(native) };
+    slot.rsp = start;
+    slot.rcx = gate_native as unsafe extern "C" fn() as u64;
+    Ok(())
+}

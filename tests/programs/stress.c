@@ -1,0 +1,154 @@
+// Threads that open, fork, spawn and exec while signals come every
+// millisecond.
+//
+//     stress SECONDS THREADS PATH TEXT
+//
+// PATH must always hold TEXT. Ends with 0 and the counts on standard error if
+// nothing was ever wrong.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+static const char *path, *text;
+static double end;
+static atomic_long opens, forks, spawns, vforks, polls, signals, wrong;
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+static void complain(const char *what) {
+    fprintf(stderr, "%s: %s\n", what, strerror(errno));
+    wrong++;
+}
+
+// A handler that makes trapped calls itself.
+static void on_signal(int signal) {
+    int saved = errno;
+    struct stat about;
+    if (stat(path, &about)) wrong++;
+    signals++;
+    errno = saved;
+    (void)signal;
+}
+
+static void look(void) {
+    char read_back[64];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return complain("open");
+    ssize_t size = read(fd, read_back, sizeof read_back - 1);
+    close(fd);
+    read_back[size < 0 ? 0 : size] = 0;
+    if (strcmp(read_back, text)) complain("read");
+    opens++;
+}
+
+static void wait_for(pid_t child, const char *what) {
+    int status;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR) return complain(what);
+    if (status) {
+        fprintf(stderr, "%s: status %#x\n", what, status);
+        wrong++;
+    }
+}
+
+static void fork_one(void) {
+    pid_t child = fork();
+    if (child < 0) return complain("fork");
+    if (child == 0) {
+        look();
+        _exit(wrong != 0);
+    }
+    wait_for(child, "fork");
+    forks++;
+}
+
+static void spawn_one(void) {
+    char *words[] = {"true", NULL};
+    pid_t child;
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, path, O_RDONLY, 0);
+    errno = posix_spawn(&child, "/bin/true", &actions, NULL, words, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (errno) return complain("posix_spawn");
+    wait_for(child, "posix_spawn");
+    spawns++;
+}
+
+static void vfork_one(void) {
+    char *words[] = {"cat", (char *)path, NULL};
+    pid_t child = vfork();
+    if (child < 0) return complain("vfork");
+    if (child == 0) {
+        int fd = open("/dev/null", O_WRONLY);
+        dup2(fd, 1);
+        execve("/none/cat", words, environ);
+        execve("/bin/cat", words, environ);
+        _exit(3);
+    }
+    wait_for(child, "vfork");
+    vforks++;
+}
+
+static void poll_one(void) {
+    sigset_t all;
+    sigfillset(&all);
+    struct timespec soon = {0, 200000};
+    if (ppoll(NULL, 0, &soon, &all) < 0 && errno != EINTR) return complain("ppoll");
+    sigset_t before, after;
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_sigmask(SIG_SETMASK, &before, &after);
+    if (!sigismember(&after, SIGSYS) || sigismember(&before, SIGSYS)) complain("mask");
+    polls++;
+}
+
+static void *work(void *number) {
+    for (unsigned turn = (unsigned long)number; now() < end; turn++) {
+        for (int i = 0; i < 50; i++) look();
+        switch (turn % 8) {
+        case 0: fork_one(); break;
+        case 1: spawn_one(); break;
+        case 2: vfork_one(); break;
+        default: poll_one();
+        }
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 5) return 2;
+    end = now() + atof(argv[1]);
+    int count = atoi(argv[2]);
+    path = argv[3], text = argv[4];
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigfillset(&action.sa_mask);
+    sigaction(SIGALRM, &action, NULL);
+    struct itimerval often = {{0, 1000}, {0, 1000}};
+    setitimer(ITIMER_REAL, &often, NULL);
+    pthread_t threads[count];
+    for (long i = 0; i < count; i++) pthread_create(&threads[i], NULL, work, (void *)i);
+    for (int i = 0; i < count; i++) pthread_join(threads[i], NULL);
+    setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+    fprintf(stderr, "opens %ld forks %ld spawns %ld vforks %ld polls %ld signals %ld wrong %ld\n", opens, forks, spawns,
+            vforks, polls, signals, wrong);
+    return wrong != 0;
+}
