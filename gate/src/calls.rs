@@ -13,7 +13,7 @@ use elements::{Answer, Errno};
 use crate::loader::own_path;
 use crate::native::{self, Mask};
 use crate::place::{Slot, free_others};
-use crate::signals;
+use crate::{patch, signals};
 
 /// The gate's own calls, in the manner of [`CALLS`].
 const OWN: &[(u32, When)] = &[
@@ -48,6 +48,7 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
     // SAFETY: the entry gives the slot that it has claimed.
     let slot = unsafe { &mut *slot };
     slot.number = slot.rax;
+    let back = slot.rcx;
     let number = slot.rax as i64;
     let args = slot.args.map(|word| word as usize);
     let answer = match number {
@@ -66,6 +67,7 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
         // SAFETY: the program's own arguments, for the kernel to judge.
         Answer::Pass => unsafe { kernel::waiting_syscall(number, args) },
     };
+    patch::consider(slot, back);
     match done {
         Ok(value) => value as isize,
         Err(Errno(number)) => -(number as isize),
@@ -108,8 +110,10 @@ fn exec(slot: &Slot, number: i64, args: Args) -> Answer {
 /// fork(2), and clone(2) where it does not share memory. The child has one
 /// thread, and memory of its own.
 fn fork(slot: &Slot, number: i64, args: Args) -> Answer {
+    patch::hold();
     // SAFETY: the program's own arguments; the child goes on as we do.
-    let done = unsafe { kernel::syscall(number, args) };
+    let done = unsafe { kernel::waiting_syscall(number, args) };
+    patch::let_go();
     if done == Ok(0) {
         free_others(slot);
         process::set_owner(kernel::getpid());

@@ -13,6 +13,7 @@
 //! - [`filter`]: which system calls trap.
 //! - [`trap`] and [`entry`]: from a trapped call to its answer.
 //! - [`calls`]: the table of calls, each a line that names its element.
+//! - [`patch`]: call sites that trap often come by a jump instead.
 //! - [`signals`], [`deliver`] and [`native`]: what keeps the program's signals its own.
 //!
 //! The rules for code in a stranger's process hold here as in the shim: no
@@ -28,6 +29,7 @@ mod filter;
 mod loader;
 mod memory;
 mod native;
+mod patch;
 mod place;
 mod signals;
 mod trap;

@@ -5,6 +5,7 @@
 //! programs with fixed addresses use. The filter lets through what comes from
 //! the [`SIZE`] bytes there. Below it lie the [`Slot`]s.
 
+use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Where the gate's image begins.
@@ -71,13 +72,15 @@ pub fn slot_of(address: u64) -> Option<&'static mut Slot> {
 pub fn free_others(own: &Slot) {
     for index in 0..SLOTS {
         let slot = (POOL + index * SLOT_SIZE) as *const Slot;
-        if !core::ptr::eq(slot, own) {
-            // SAFETY: mapped by the loader; only the atomic is touched.
-            let busy = unsafe { &(*slot).busy };
-            // Reading leaves the page shared with the parent.
-            if busy.load(core::sync::atomic::Ordering::Relaxed) != 0 {
-                busy.store(0, core::sync::atomic::Ordering::Relaxed);
-            }
+        if core::ptr::eq(slot, own) {
+            continue;
+        }
+        // SAFETY: mapped by the loader; only atomics are touched.
+        let (busy, pending) = unsafe { (&(*slot).busy, &(*slot).pending) };
+        // Only reading leaves a page shared with the parent.
+        if busy.load(Relaxed) != 0 {
+            pending.store(0, Relaxed);
+            busy.store(0, Relaxed);
         }
     }
 }

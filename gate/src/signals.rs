@@ -103,8 +103,9 @@ pub fn rt_sigprocmask(args: [usize; 6]) -> Result<usize, Errno> {
     let mask = if set == 0 { None } else { Some(inward(read::<u64>(set)?)) };
     let mut before = 0_u64;
     let new = mask.as_ref().map_or(0, |mask| core::ptr::from_ref(mask) as usize);
-    // SAFETY: both words are ours.
-    unsafe { kernel::syscall(libc::SYS_rt_sigprocmask, [how, new, &raw mut before as usize, 8, 0, 0]) }?;
+    let args = [how, new, &raw mut before as usize, 8, 0, 0];
+    // Not while a signal is kept, when all are blocked. SAFETY: both words are ours.
+    unsafe { kernel::waiting_syscall(libc::SYS_rt_sigprocmask, args) }?;
     if old != 0 {
         write(old, outward(before));
     }

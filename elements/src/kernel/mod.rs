@@ -42,8 +42,8 @@ pub fn set_waiting(make: Waiting) {
     WAITING.store(make as usize, Ordering::Relaxed);
 }
 
-/// [`syscall`] for a call that may wait for somebody else: a FIFO's other end,
-/// a peer.
+/// [`syscall`] for a call that may wait for somebody else (a FIFO's other end,
+/// a peer), or that hands on what signals are blocked.
 ///
 /// # Safety
 ///

@@ -12,7 +12,7 @@
 use super::gated;
 use super::program::{HEAD, Program, Why, interpreter, look};
 use crate::files::{Scratch, Text, Want};
-use crate::kernel::{self, AT_FDCWD, syscall};
+use crate::kernel::{self, AT_FDCWD, waiting_syscall};
 use crate::{Errno, Instance, user};
 
 /// How many interpreters a script may lead through, as in the kernel.
@@ -63,9 +63,9 @@ impl Instance<'_> {
             // SAFETY: the program's own strings, and ours.
             unsafe {
                 if start.flags == 0 && start.dirfd == AT_FDCWD {
-                    syscall(libc::SYS_execve, [path, argv, envp, 0, 0, 0])
+                    waiting_syscall(libc::SYS_execve, [path, argv, envp, 0, 0, 0])
                 } else {
-                    syscall(libc::SYS_execveat, [dirfd, path, argv, envp, flags, 0])
+                    waiting_syscall(libc::SYS_execveat, [dirfd, path, argv, envp, flags, 0])
                 }
             }
         });

@@ -7,6 +7,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use super::maps;
 use crate::files::{MAX_PATH, Text};
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Errno, Instance};
@@ -81,42 +82,10 @@ fn program_of(process: &[u8], found: &mut Text<MAX_PATH>) -> Result<(), Errno> {
     path.push(b"/proc/")?;
     path.push(process)?;
     path.push(b"/maps")?;
-    let file = kernel::openat(AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
-    let mut text = [0_u8; 2 * MAX_PATH];
-    let mut held = 0;
-    let answer = loop {
-        let room = text.get_mut(held..).unwrap_or(&mut []);
-        match kernel::read(file, room) {
-            Ok(0) => break Err(Errno::ESRCH),
-            Err(errno) => break Err(errno),
-            Ok(more) => held += more,
-        }
-        let lines = text.get(..held).unwrap_or(&[]);
-        let end = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let here = lines
-            .get(..end)
-            .unwrap_or(&[])
-            .split(|byte| *byte == b'\n')
-            .find_map(|line| file_at(line, headers));
-        if let Some(name) = here {
-            found.truncate(0);
-            break found.push(name);
-        }
-        text.copy_within(end..held, 0);
-        held -= end;
-    };
-    kernel::close(file);
-    answer
-}
-
-/// The file of a line of /proc/PID/maps, if the address lies in its range.
-fn file_at(line: &[u8], address: u64) -> Option<&[u8]> {
-    let dash = line.iter().position(|byte| *byte == b'-')?;
-    let space = line.iter().position(|byte| *byte == b' ')?;
-    let number = |digits: &[u8]| u64::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok();
-    let (start, end) = (number(line.get(..dash)?)?, number(line.get(dash + 1..space)?)?);
-    let name = line.iter().position(|byte| *byte == b'/')?;
-    (start..end).contains(&address).then(|| line.get(name..))?
+    maps::find(path.as_ptr(), headers, |mapping| {
+        found.truncate(0);
+        found.push(mapping.file)
+    })
 }
 
 fn read(process: &[u8], name: &[u8], into: &mut [u8]) -> Result<usize, Errno> {

@@ -9,6 +9,7 @@ pub mod elf;
 pub mod exec;
 mod executable;
 pub mod gated;
+pub mod maps;
 pub mod program;
 
 pub use executable::set_program;

@@ -1,0 +1,88 @@
+//! Reading /proc/PID/maps, see proc_pid_maps(5).
+
+use crate::Errno;
+use crate::files::MAX_PATH;
+use crate::kernel::{self, AT_FDCWD};
+
+/// A line: one mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapping<'m> {
+    /// Its first byte.
+    pub start: u64,
+    /// The byte after its last.
+    pub end: u64,
+    /// `rwxp`, each a dash where it is not so.
+    pub rights: &'m [u8],
+    /// The file's path; empty where it is anonymous.
+    pub file: &'m [u8],
+}
+
+impl Mapping<'_> {
+    /// Whether an address lies in it.
+    pub fn holds(&self, address: u64) -> bool {
+        (self.start..self.end).contains(&address)
+    }
+}
+
+/// Reads a line.
+pub fn parse(line: &[u8]) -> Option<Mapping<'_>> {
+    let number = |digits: &[u8]| u64::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok();
+    let mut words = line.splitn(3, |byte| *byte == b' ');
+    let range = words.next()?;
+    let rights = words.next()?;
+    let dash = range.iter().position(|byte| *byte == b'-')?;
+    let name = line.iter().position(|byte| *byte == b'/').unwrap_or(line.len());
+    Some(Mapping {
+        start: number(range.get(..dash)?)?,
+        end: number(range.get(dash + 1..)?)?,
+        rights,
+        file: line.get(name..)?,
+    })
+}
+
+/// Finds the mapping that an address lies in. `path` is that of a `maps` file.
+///
+/// # Errors
+///
+/// Those of reading it; `ESRCH` where there is no such mapping, and what `found` says.
+pub fn find<T>(
+    path: *const u8,
+    address: u64,
+    found: impl FnOnce(Mapping<'_>) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let file = kernel::openat(AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
+    let mut text = [0_u8; 2 * MAX_PATH];
+    let mut held = 0;
+    let answer = loop {
+        match kernel::read(file, text.get_mut(held..).unwrap_or(&mut [])) {
+            Ok(0) => break Err(Errno::ESRCH),
+            Err(errno) => break Err(errno),
+            Ok(more) => held += more,
+        }
+        let lines = text.get(..held).unwrap_or(&[]);
+        let end = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let mut whole = lines.get(..end).unwrap_or(&[]).split(|byte| *byte == b'\n').filter_map(parse);
+        if let Some(mapping) = whole.find(|mapping| mapping.holds(address)) {
+            break found(mapping);
+        }
+        text.copy_within(end..held, 0);
+        held -= end;
+    };
+    kernel::close(file);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_gives_its_range_its_rights_and_its_file() {
+        let line = b"7f00-7f10 r-xp 00001000 fe:00 99                 /usr/lib/a b.so";
+        let mapping = Mapping { start: 0x7f00, end: 0x7f10, rights: b"r-xp", file: b"/usr/lib/a b.so" };
+        assert_eq!(parse(line), Some(mapping));
+        assert!(mapping.holds(0x7f0f) && !mapping.holds(0x7f10));
+        assert_eq!(parse(b"1-2 rw-p 0 0:0 0").map(|m| m.file), Some(&b""[..]));
+        assert_eq!(parse(b"no line"), None);
+    }
+}
