@@ -8,6 +8,7 @@
 
 mod cli;
 mod commands;
+mod door;
 mod environment;
 mod instance;
 mod remembered;

@@ -225,7 +225,9 @@ impl Instance<'_> {
         let path = unsafe { core::ffi::CStr::from_ptr(path.cast()) }.to_bytes();
         let verdict: &[u8] =
             if required { b": not started: it is " } else { b": runs outside the view: it is " };
-        let remedy: &[u8] = if required {
+        let remedy: &[u8] = if required && why == Why::Static {
+            b"; set coverage.door = \"gate\", which covers such programs\n"
+        } else if required {
             b"; set coverage = \"best-effort\" to let such programs run outside the view\n"
         } else {
             b"; further ones are not reported\n"

@@ -17,10 +17,10 @@ use serde_json::json;
 
 use self::imports::imports;
 use super::{load, print, refuse, run::words};
-use crate::FAILED;
 use crate::cli::Doctor;
 use crate::environment::variables;
 use crate::instance::{base, place, view};
+use crate::{FAILED, door};
 
 /// How grave a finding is. The gravest one is the exit status.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,7 +164,6 @@ fn host(findings: &mut Findings) {
             "not available (before Linux 5.6, or filtered): paths under mounts are walked step by step, which is slower",
         ),
     }
-    let read = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
     match rustix::thread::no_new_privs() {
         Ok(true) => findings.add(
             Verdict::Pass,
@@ -173,13 +172,13 @@ fn host(findings: &mut Findings) {
         ),
         _ => findings.add(Verdict::Pass, "no_new_privs", "can be set"),
     }
-    match read("/proc/sys/kernel/seccomp/actions_avail") {
-        Some(actions) if actions.split(' ').any(|action| action == "trap") => {
-            findings.add(Verdict::Pass, "seccomp", "filters can trap");
+    findings.add(Verdict::Pass, "shim", "covers dynamic programs, by libc's symbols");
+    match door::gate_is_open(true) {
+        Ok(()) => findings.add(Verdict::Pass, "gate", "covers every program, by system calls"),
+        Err(reason) => {
+            findings.add(Verdict::Warn, "gate", format!("{reason}: only dynamic programs can be covered"))
         }
-        _ => findings.add(Verdict::Warn, "seccomp", "no filters: only dynamic programs can be covered"),
     }
-    findings.add(Verdict::Pass, "door", "shim: a library loaded into each dynamic program");
 }
 
 /// What a program is, and whether it can be covered.
@@ -237,6 +236,9 @@ fn examine(
             }
         }
         Program::Dynamic => dynamic(app, &bytes, view, findings),
+        Program::Uncovered(Why::Static) if door::gate_is_open(true).is_ok() => {
+            findings.add(Verdict::Pass, "program", format!("{shown}: 64-bit, static: the gate covers it"));
+        }
         Program::Uncovered(why) => {
             let reason = String::from_utf8_lossy(why.words()).into_owned();
             let remedy = match why {

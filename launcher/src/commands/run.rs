@@ -12,7 +12,7 @@ use super::complain;
 use crate::cli::Run;
 use crate::instance::{self, Placed, Settings, view};
 use crate::remembered::Memory;
-use crate::{CANNOT_RUN, FAILED, NOT_FOUND, environment};
+use crate::{CANNOT_RUN, FAILED, NOT_FOUND, door, environment};
 
 /// Runs a program. Returns only where that fails.
 pub fn run(asked: &Run) -> Result<u8> {
@@ -50,16 +50,12 @@ pub fn run(asked: &Run) -> Result<u8> {
     if asked.verbose {
         let Settings { name, mounts, .. } = &placed.settings;
         eprintln!("launcher: {name}: {mounts} mounts, view in {}", placed.dir.display());
-        match placed.settings.door {
-            Door::Gate => eprintln!("launcher: door: gate ({})", placed.gate().display()),
-            _ => eprintln!("launcher: door: shim ({})", placed.shim().display()),
-        }
     }
-    start(&placed, &asked.program)
+    start(&placed, &asked.program, asked.verbose)
 }
 
 /// Becomes a program under a placed view.
-pub fn start(placed: &Placed, program: &[OsString]) -> Result<u8> {
+pub fn start(placed: &Placed, program: &[OsString], verbose: bool) -> Result<u8> {
     let settings = &placed.settings;
     let instance = Instance::new(view(&placed.image)?, None);
     if instance.view.flags() & ::view::flags::COVERAGE_REQUIRED == 0 {
@@ -83,11 +79,6 @@ pub fn start(placed: &Placed, program: &[OsString]) -> Result<u8> {
     }
     let argv_pointers = pointers(&argv);
     let envp_pointers = pointers(&envp);
-    let (shim, gate) = (placed.shim(), placed.gate());
-    let door = match settings.door {
-        Door::Gate => exec::Door::Gate { path: gate.as_os_str().as_bytes(), first: true },
-        _ => exec::Door::Shim(shim.as_os_str().as_bytes()),
-    };
     let path =
         variable(&envp, "PATH").unwrap_or_else(|| OsStr::new("/usr/local/bin:/usr/bin:/bin").to_owned());
     let mut attempts: Vec<CString> = Vec::new();
@@ -99,6 +90,18 @@ pub fn start(placed: &Placed, program: &[OsString]) -> Result<u8> {
             attempts
                 .push(CString::new([directory, b"/", name.to_bytes()].concat()).context("PATH holds NUL")?);
         }
+    }
+    let (shim, gate) = (placed.shim(), placed.gate());
+    let chosen = match door::choose(settings.door, settings.no_new_privs, &instance, &attempts) {
+        Ok(door) => door,
+        Err(reason) => return Ok(refuse_gate(&instance, reason)),
+    };
+    let (name_of_door, file, door) = match chosen {
+        Door::Gate => ("gate", &gate, exec::Door::Gate { path: gate.as_os_str().as_bytes(), first: true }),
+        _ => ("shim", &shim, exec::Door::Shim(shim.as_os_str().as_bytes())),
+    };
+    if verbose {
+        eprintln!("launcher: door: {name_of_door} ({})", file.display());
     }
     let mut worst = Errno::ENOENT;
     for attempt in &attempts {
@@ -125,6 +128,17 @@ pub fn start(placed: &Placed, program: &[OsString]) -> Result<u8> {
         }
     }
     Ok(explain_failure(&instance, name, &attempts, worst))
+}
+
+/// The policy asks for the gate, and it cannot be had.
+fn refuse_gate(instance: &Instance<'_>, reason: &str) -> u8 {
+    let file = String::from_utf8_lossy(instance.view.policy_file()).into_owned();
+    let line = instance.view.coverage_line();
+    eprintln!("launcher: the gate is closed: {reason}");
+    eprintln!(
+        "  {file}:{line} asks for it (coverage.door = \"gate\"); \"auto\" takes the shim where it is closed"
+    );
+    FAILED
 }
 
 /// Whether the program may be run, so that it was our own refusal that said
