@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use zerocopy::IntoBytes;
 
 use crate::layout::{
-    AFTER_STRING, Access, Edge, Header, Kind, MAGIC, NO_NODE, Node, RawMount, Slot, Span, Str, node,
+    AFTER_STRING, Access, Edge, Header, Kind, LABEL, MAGIC, NO_NODE, NO_WAY, Node, RawMount, Slot, Span, Str,
+    Way, flags, node,
 };
 use crate::tree::{bit, hash};
 
@@ -116,26 +117,64 @@ fn table(children: &BTreeMap<Vec<u8>, u32>, slots: &mut Vec<Slot>) -> (u32, u32,
 /// More children than this are found by hash.
 const MANY: usize = 4;
 
-/// The edges that leave a node: each goes on for as long as there is one way.
-fn edges(drafts: &[Draft], draft: &Draft, pool: &mut Pool, edges: &mut Vec<Edge>) -> (u32, u32) {
-    if draft.children.len() > MANY {
-        return (0, 0);
+/// From a child on, for as long as there is one way: the names on it, and where it leads.
+fn label(drafts: &[Draft], name: &[u8], child: u32) -> (Vec<u8>, u32) {
+    let (mut label, mut node) = (name.to_vec(), child);
+    loop {
+        let here = &drafts[node as usize];
+        let mut below = here.children.iter();
+        let (Some((name, child)), None, None) = (below.next(), below.next(), here.mount) else {
+            return (label, node);
+        };
+        label.push(b'/');
+        label.extend_from_slice(name);
+        node = *child;
     }
-    let first = edges.len();
+}
+
+/// The edges that leave a node: each goes on for as long as there is one way.
+fn edges(drafts: &[Draft], draft: &Draft, pool: &mut Pool, edges: &mut Vec<Edge>) {
     for (name, child) in &draft.children {
-        let mut label = name.clone();
-        let mut node = *child;
-        loop {
-            let here = &drafts[node as usize];
-            let mut below = here.children.iter();
-            let (Some((name, child)), None, None) = (below.next(), below.next(), here.mount) else { break };
-            label.push(b'/');
-            label.extend_from_slice(name);
-            node = *child;
-        }
+        let (label, node) = label(drafts, name, *child);
         edges.push(Edge { label: pool.add(&label), node, first: u32::from(label[0]) });
     }
-    (first as u32, draft.children.len() as u32)
+}
+
+/// Stands in the header for a byte that several ways begin with, or none that will do.
+const UNSURE: u8 = u8::MAX;
+/// Follows a label: no path's end, and no slash.
+const LABEL_END: u8 = 0xff;
+
+/// The ways for a reader in haste, to mounts and to where the kernel's own
+/// links are, and which of them a path's first byte tells.
+fn ways(drafts: &[Draft], rows: &[Row]) -> (Vec<Way>, [u8; 256]) {
+    let mut ways = Vec::new();
+    let mut first = [NO_WAY; 256];
+    for byte in [0, b'.', b'/'] {
+        first[usize::from(byte)] = UNSURE;
+    }
+    let magic = [&b"proc"[..], b"dev"].map(|label| (label.to_vec(), NO_NODE));
+    let edges = drafts[0].children.iter().map(|(name, child)| label(drafts, name, *child));
+    for (label, node) in edges.chain(magic) {
+        let mount = drafts.get(node as usize).and_then(|draft| draft.mount);
+        let is_link = mount.is_some_and(|mount| rows[mount as usize].kind == Kind::Link);
+        let number = &mut first[usize::from(label[0])];
+        if *number != NO_WAY || ways.len() + 1 == usize::from(UNSURE) {
+            *number = UNSURE;
+            continue;
+        }
+        let mut way = Way {
+            label: [LABEL_END; LABEL],
+            len: label.len() as u32,
+            node: if is_link { NO_NODE } else { node },
+            reserved: [0; 2],
+        };
+        let len = label.len().min(LABEL);
+        way.label[..len].copy_from_slice(&label[..len]);
+        ways.push(way);
+        *number = ways.len() as u8;
+    }
+    (ways, first)
 }
 
 /// Writes the image. `rows[0]` must be the row of `/`.
@@ -166,11 +205,23 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
     let mut slots = Vec::new();
     let mut all_edges = Vec::new();
     let mut nodes: Vec<Node> = Vec::with_capacity(drafts.len());
+    let (ways, first) = match (rows[0].kind, facts.flags & flags::TRACE) {
+        (Kind::Pass, 0) => ways(&drafts, rows),
+        // All paths are of interest.
+        _ => (Vec::new(), [UNSURE; 256]),
+    };
     for (id, draft) in drafts.iter().enumerate() {
         let (first_slot, slot_count, starts) = table(&draft.children, &mut slots);
         // A parent comes before its children, so its region is known by now.
         let inherited = nodes.get(draft.parent as usize).map_or(0, |parent: &Node| parent.region);
-        let (first_edge, edge_count) = edges(&drafts, draft, &mut pool, &mut all_edges);
+        let (first_edge, edge_count) = match draft.children.len() {
+            count if count > MANY => (0, 0),
+            count => {
+                let first = all_edges.len() as u32;
+                edges(&drafts, draft, &mut pool, &mut all_edges);
+                (first, count as u32)
+            }
+        };
         let region = draft.mount.unwrap_or(if draft.parent as usize == id { 0 } else { inherited });
         let kind = rows[region as usize].kind;
         let mut flags = 0;
@@ -235,6 +286,8 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         policy_file,
         coverage_line: facts.coverage_line,
         reserved: 0,
+        ways: place(size_of_val(&ways[..]), ways.len()),
+        first,
     };
     let len = u32::try_from(at).expect("a view image is smaller than 4 GiB");
     let header = Header { len, ..header };
@@ -245,6 +298,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         (header.nodes.off, nodes.as_bytes()),
         (header.slots.off, slots.as_bytes()),
         (header.edges.off, all_edges.as_bytes()),
+        (header.ways.off, ways.as_bytes()),
         (header.mounts.off, mounts.as_bytes()),
         (header.strings.off, &pool.bytes),
     ] {

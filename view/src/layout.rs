@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
-pub const MAGIC: [u8; 8] = *b"lnchvw\0\x02";
+pub const MAGIC: [u8; 8] = *b"lnchvw\0\x03";
 
 /// Bits of [`View::flags`].
 pub mod flags {
@@ -50,7 +50,32 @@ pub(crate) struct Header {
     pub policy_file: Str,
     pub coverage_line: u32,
     pub reserved: u32,
+    pub ways: Span,
+    /// For each first byte of an absolute path's first name: the way that the
+    /// path may go, plus one, or [`NO_WAY`]. More than there are ways: it takes
+    /// a closer look.
+    pub first: [u8; 256],
 }
+
+/// How many bytes of a label a [`Way`] holds.
+pub const LABEL: usize = 112;
+
+/// An edge from the app tree's root, for a reader in haste.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Way {
+    /// The components on the way, with a slash between each two; after them
+    /// bytes that end no path. A longer label is cut off.
+    pub label: [u8; LABEL],
+    /// How long the label is; more than [`LABEL`] where it is cut off.
+    pub len: u32,
+    /// Where it leads; [`NodeId::NONE`] where that takes a closer look.
+    pub node: u32,
+    pub(crate) reserved: [u32; 2],
+}
+
+/// What [`Header::first`] holds where the path has nothing to do with the view.
+pub(crate) const NO_WAY: u8 = 0;
 
 /// A path that is a mount point or lies above one.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -214,6 +239,7 @@ pub struct View<'a> {
     pub(crate) nodes: &'a [Node],
     pub(crate) slots: &'a [Slot],
     pub(crate) edges: &'a [Edge],
+    pub(crate) ways: &'a [Way],
     mounts: &'a [RawMount],
     strings: &'a [u8],
 }
@@ -257,6 +283,7 @@ impl<'a> View<'a> {
             nodes: span(bytes, header.nodes)?,
             slots: span(bytes, header.slots)?,
             edges: span(bytes, header.edges)?,
+            ways: span(bytes, header.ways)?,
             mounts: span(bytes, header.mounts)?,
             strings: span(bytes, header.strings)?,
         })

@@ -20,5 +20,5 @@ pub mod build;
 mod layout;
 mod tree;
 
-pub use layout::{Access, Kind, Malformed, Mount, Node, View, flags};
-pub use tree::{NodeId, Reach, Stop, bit, hash};
+pub use layout::{Access, Kind, LABEL, Malformed, Mount, Node, View, Way, flags};
+pub use tree::{First, NodeId, Reach, Stop, bit, hash};

@@ -4,7 +4,7 @@
 //! mount point may still lie ahead; once a component has no node, whatever
 //! follows belongs to the region of the last node that did.
 
-use crate::layout::{Edge, NO_NODE, Node, Slot, View, node};
+use crate::layout::{Edge, NO_NODE, NO_WAY, Node, Slot, View, Way, node};
 
 /// A position in one of the path tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,6 +12,11 @@ pub struct NodeId(
     /// Index into the image's nodes.
     pub u32,
 );
+
+impl NodeId {
+    /// No node's.
+    pub const NONE: NodeId = NodeId(NO_NODE);
+}
 
 /// How far the nodes of a tree reach on a path, by its letters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,8 +43,19 @@ pub enum Stop {
     Link,
 }
 
+/// What the first byte of an absolute path's first name tells.
+#[derive(Clone, Copy)]
+pub enum First<'a> {
+    /// The path has nothing to do with the view, unless it climbs.
+    Nothing,
+    /// So it is with every path but those that go this way.
+    Way(&'a Way),
+    /// That takes a closer look.
+    Unsure,
+}
+
 /// What [`View::edge`] finds.
-enum Way {
+enum Step {
     /// To this node, which ends after so many bytes; no mount lies before it.
     To(NodeId, usize),
     /// Where no node is.
@@ -118,9 +134,13 @@ impl<'a> View<'a> {
         self.nodes.get(id.0 as usize)
     }
 
-    /// The first bytes of the children's names, as a set of [`bit`]s.
-    pub fn begins(&self, id: NodeId) -> u64 {
-        self.node(id).map_or(0, |node| node.starts)
+    /// Where absolute paths go whose first name begins with this byte.
+    #[inline(always)]
+    pub fn first(&self, byte: u8) -> First<'a> {
+        match self.header.first[usize::from(byte)] {
+            NO_WAY => First::Nothing,
+            number => self.ways.get(usize::from(number) - 1).map_or(First::Unsure, First::Way),
+        }
     }
 
     /// Whether a child of `id` may have a name that begins with `first`. False is certain.
@@ -173,17 +193,17 @@ impl<'a> View<'a> {
             if node.starts & bit(*first) == 0 && *first != b'.' {
                 return reach;
             }
-            let way = match self.edge(node, ahead) {
-                Way::Unsure => self.component(node, ahead),
-                way => way,
+            let step = match self.edge(node, ahead) {
+                Step::Unsure => self.component(node, ahead),
+                step => step,
             };
-            let (child, len) = match way {
-                Way::To(child, len) => (child, len),
-                Way::Here => {
+            let (child, len) = match step {
+                Step::To(child, len) => (child, len),
+                Step::Here => {
                     ahead = ahead.get(1..).unwrap_or(&[]);
                     continue;
                 }
-                Way::Apart | Way::Unsure => return reach,
+                Step::Apart | Step::Unsure => return reach,
             };
             ahead = ahead.get(len..).unwrap_or(&[]);
             let Some(below) = self.node(child) else { return reach };
@@ -202,17 +222,17 @@ impl<'a> View<'a> {
 
     /// Which edge a path goes along from a node. `path` begins with a component.
     #[inline]
-    fn edge(&self, node: &Node, path: &[u8]) -> Way {
+    fn edge(&self, node: &Node, path: &[u8]) -> Step {
         let first = node.first_edge as usize;
         let edges: &[Edge] = self.edges.get(first..first + node.edge_count as usize).unwrap_or(&[]);
         let begins = path.first().map_or(0, |byte| u32::from(*byte));
-        let mut way = if edges.is_empty() || begins == u32::from(b'.') { Way::Unsure } else { Way::Apart };
+        let mut step = if edges.is_empty() || begins == u32::from(b'.') { Step::Unsure } else { Step::Apart };
         for edge in edges.iter().filter(|edge| edge.first == begins) {
             let label = self.string(edge.label);
             match path.split_at_checked(label.len()) {
                 Some((head, tail)) if is_same(head, label) => {
                     if let [] | [b'/', ..] = tail {
-                        return Way::To(NodeId(edge.node), label.len());
+                        return Step::To(NodeId(edge.node), label.len());
                     }
                 }
                 // The path, or a component that may be spelled in another
@@ -220,17 +240,17 @@ impl<'a> View<'a> {
                 _ => {
                     let same = common_prefix(label, path);
                     if let None | Some(b'/' | b'.') = path.get(same) {
-                        way = Way::Unsure;
+                        step = Step::Unsure;
                     }
                 }
             }
         }
-        way
+        step
     }
 
     /// Where the first component of a path leads.
     #[inline(never)]
-    fn component(&self, node: &Node, path: &[u8]) -> Way {
+    fn component(&self, node: &Node, path: &[u8]) -> Step {
         let mut len = 0;
         let mut hash = HASH_START;
         for byte in path {
@@ -242,11 +262,11 @@ impl<'a> View<'a> {
         }
         let name = path.get(..len).unwrap_or(&[]);
         if name == b"." {
-            return Way::Here;
+            return Step::Here;
         }
         match self.probe(node, name, hash) {
-            Some(child) => Way::To(child, len),
-            None => Way::Apart,
+            Some(child) => Step::To(child, len),
+            None => Step::Apart,
         }
     }
 

@@ -107,9 +107,14 @@ pub fn disable_base_cache() {
 }
 
 /// `fd` is new and we do not know what it is.
-#[inline]
+#[inline(always)]
 pub fn note_open(fd: i32) {
-    remember(fd, None);
+    // A negative one is beyond the table.
+    if let Some(entry) = DIRECTORIES.get(fd as u32 as usize)
+        && entry.load(Ordering::Relaxed) != UNKNOWN
+    {
+        entry.store(UNKNOWN, Ordering::Relaxed);
+    }
 }
 
 /// `new` is now what `old` is.

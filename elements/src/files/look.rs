@@ -1,5 +1,6 @@
 //! Calls that look at a file: stat, access, readlink, statfs, getxattr.
 
+use super::glance::{Glance, Start};
 use super::lexical::Look;
 use super::magic::is_magic;
 use super::place::{Place, Scratch, Want};
@@ -18,18 +19,30 @@ impl Instance<'_> {
     /// The link itself is looked at first; only if it is one is there more to do.
     #[inline]
     pub fn fstatat(&self, dirfd: i32, path: *const u8, stat: *mut libc::stat, flags: i32) -> Answer {
+        match self.glance(path) {
+            Glance::Elsewhere => Answer::Pass,
+            Glance::Closer(start) => self.fstatat_from(start, dirfd, path, stat, flags),
+        }
+    }
+
+    /// The same, after the first look.
+    pub fn fstatat_from(
+        &self,
+        start: Start,
+        dirfd: i32,
+        path: *const u8,
+        stat: *mut libc::stat,
+        flags: i32,
+    ) -> Answer {
         let call = |place: &Place| {
             let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize, 0, 0];
             // SAFETY: the program's pointer, for the kernel to judge.
             unsafe { syscall(libc::SYS_newfstatat, args) }
         };
         if !follows(flags) {
-            return self.at(libc::SYS_newfstatat, dirfd, path, Want::LOOK_AT_LINK, call);
+            return self.at_closer(libc::SYS_newfstatat, (dirfd, path), start, Want::LOOK_AT_LINK, call);
         }
-        if self.is_elsewhere(path) {
-            return Answer::Pass;
-        }
-        let look = self.look_closer(dirfd, path, Want::LOOK);
+        let look = self.look_closer(dirfd, path, start, Want::LOOK);
         if matches!(look, Look::Untouched) && !self.traces() {
             return Answer::Pass;
         }
@@ -61,8 +74,18 @@ impl Instance<'_> {
     }
 
     /// faccessat2(2). Asking to write on a read-only mount answers `EROFS`.
+    #[inline]
     pub fn faccessat(&self, dirfd: i32, path: *const u8, mode: i32, flags: i32) -> Answer {
-        self.at(libc::SYS_faccessat2, dirfd, path, Want::LOOK.following(follows(flags)), |place| {
+        match self.glance(path) {
+            Glance::Elsewhere => Answer::Pass,
+            Glance::Closer(start) => self.faccessat_from(start, dirfd, path, mode, flags),
+        }
+    }
+
+    /// The same, after the first look.
+    pub fn faccessat_from(&self, start: Start, dirfd: i32, path: *const u8, mode: i32, flags: i32) -> Answer {
+        let want = Want::LOOK.following(follows(flags));
+        self.at_closer(libc::SYS_faccessat2, (dirfd, path), start, want, |place| {
             let args = [place.dirfd as usize, place.path as usize, mode as usize, flags as usize, 0, 0];
             let nr = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
             // SAFETY: the kernel only reads the string.
@@ -80,11 +103,24 @@ impl Instance<'_> {
 
     /// readlink(2), readlinkat(2). The links of /proc that name the program's
     /// own files give app paths.
+    #[inline]
     pub fn readlinkat(&self, dirfd: i32, path: *const u8, buf: *mut u8, size: usize) -> Answer {
-        if self.is_elsewhere(path) {
-            return Answer::Pass;
+        match self.glance(path) {
+            Glance::Elsewhere => Answer::Pass,
+            Glance::Closer(start) => self.readlinkat_from(start, dirfd, path, buf, size),
         }
-        let look = self.look_closer(dirfd, path, Want::LOOK_AT_LINK);
+    }
+
+    /// The same, after the first look.
+    pub fn readlinkat_from(
+        &self,
+        start: Start,
+        dirfd: i32,
+        path: *const u8,
+        buf: *mut u8,
+        size: usize,
+    ) -> Answer {
+        let look = self.look_closer(dirfd, path, start, Want::LOOK_AT_LINK);
         if matches!(look, Look::Untouched) {
             if self.may_be_magic(dirfd, path) {
                 return self.read_magic(dirfd, path, buf, size);
@@ -104,7 +140,7 @@ impl Instance<'_> {
     /// link that a descriptor of one stands for.
     #[inline]
     fn may_be_magic(&self, dirfd: i32, path: *const u8) -> bool {
-        let Some(survey) = scan::survey(path) else { return false };
+        let Some(survey) = scan::survey(path, 0) else { return false };
         // SAFETY: just read.
         let path = unsafe { core::slice::from_raw_parts(path, survey.len) };
         match path {

@@ -1,7 +1,7 @@
 //! The files element: which file a path means.
 //!
-//! The way of a path: [`lexical`] reads it against the view's tree and ends
-//! most calls at once, because no mount is touched. Where one is, [`place`]
+//! The way of a path: [`glance`] ends most calls at once, because no mount is
+//! touched; [`lexical`] reads the path against the view's tree. Where one is, [`place`]
 //! makes the host path and has the kernel confirm that no symbolic link lies
 //! on the way. Where one does, or where `..` climbs about among mounts,
 //! [`namei`] walks component by component in the app's tree. The other
@@ -11,6 +11,7 @@ mod base;
 mod change;
 mod cwd;
 mod explain;
+mod glance;
 mod lexical;
 mod list;
 mod look;
@@ -26,12 +27,15 @@ mod text;
 
 pub use base::{VFORKS, disable_base_cache, note_directory, note_duplicate, note_open};
 pub use explain::Explanation;
-pub use open::OPEN_FLAGS;
+pub use glance::{Glance, Start};
+pub use open::{OPEN_FLAGS, is_worth_knowing};
 pub use place::{Change, Place, Scratch, Want};
 pub use socket::SUN_PATH_LEN;
 pub use text::Text;
 
 use crate::{Answer, Errno, Instance};
+
+use lexical::Look;
 
 /// The longest path that the kernel takes, with its NUL (`PATH_MAX`).
 pub const MAX_PATH: usize = libc::PATH_MAX as usize;
@@ -51,21 +55,33 @@ impl Instance<'_> {
         want: Want,
         call: impl FnOnce(&Place) -> Result<usize, Errno>,
     ) -> Answer {
-        if self.is_elsewhere(path) {
-            return Answer::Pass;
-        }
-        match self.look_closer(dirfd, path, want) {
-            lexical::Look::Untouched if !self.traces() => Answer::Pass,
-            look => self.at_place(number, (dirfd, path), look, want, call),
+        match self.glance(path) {
+            Glance::Elsewhere => Answer::Pass,
+            Glance::Closer(start) => self.at_closer(number, (dirfd, path), start, want, call),
         }
     }
 
     #[inline(never)]
+    fn at_closer(
+        &self,
+        number: i64,
+        (dirfd, path): (i32, *const u8),
+        start: Start,
+        want: Want,
+        call: impl FnOnce(&Place) -> Result<usize, Errno>,
+    ) -> Answer {
+        match self.look_closer(dirfd, path, start, want) {
+            Look::Untouched if !self.traces() => Answer::Pass,
+            look => self.at_place(number, (dirfd, path), look, want, call),
+        }
+    }
+
+    #[inline]
     fn at_place(
         &self,
         number: i64,
         (dirfd, path): (i32, *const u8),
-        look: lexical::Look,
+        look: Look,
         want: Want,
         call: impl FnOnce(&Place) -> Result<usize, Errno>,
     ) -> Answer {
@@ -91,9 +107,9 @@ impl Instance<'_> {
     }
 
     /// The mount that a path's letters lead to, where they tell.
-    fn mount_of(&self, look: &lexical::Look) -> Option<u32> {
+    fn mount_of(&self, look: &Look) -> Option<u32> {
         match look {
-            lexical::Look::Mapped { node, .. } => Some(self.view.region(*node)),
+            Look::Mapped { node, .. } => Some(self.view.region(*node)),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@
 use view::Access;
 
 use super::base::Cursor;
+use super::glance::{Glance, Start};
 use super::lexical::{Look, Rest};
 use super::place::{self, Place, Scratch, Want};
 use super::{note_directory, note_open, scan};
@@ -40,17 +41,21 @@ impl Instance<'_> {
     /// openat(2)
     #[inline]
     pub fn openat(&self, dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Answer {
-        if self.is_elsewhere(path) {
-            return Answer::Pass;
+        match self.glance(path) {
+            Glance::Elsewhere => Answer::Pass,
+            Glance::Closer(start) => self.openat_from(start, dirfd, path, flags, mode),
         }
+    }
+
+    /// The same, after the first look.
+    pub fn openat_from(&self, start: Start, dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Answer {
         let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
-        match self.look_closer(dirfd, path, want) {
+        match self.look_closer(dirfd, path, start, want) {
             Look::Untouched if !self.traces() => Answer::Pass,
             look => self.open_place(dirfd, path, look, flags, mode),
         }
     }
 
-    #[inline(never)]
     fn open_place(&self, dirfd: i32, path: *const u8, look: Look, flags: i32, mode: u32) -> Answer {
         let mut scratch = Scratch::new();
         let opened = match look {
@@ -164,10 +169,10 @@ impl Instance<'_> {
     /// since paths may be relative to it.
     #[inline]
     pub fn opened(&self, dirfd: i32, path: *const u8, flags: i32, fd: i32) {
-        if flags & libc::O_DIRECTORY == 0 { note_open(fd) } else { self.opened_directory(dirfd, path, fd) }
+        if is_worth_knowing(flags) { self.opened_directory(dirfd, path, fd) } else { note_open(fd) }
     }
 
-    /// The same, where it is known to be a directory.
+    /// The same, where it is, or may be, a directory.
     #[inline(never)]
     pub fn opened_directory(&self, dirfd: i32, path: *const u8, fd: i32) {
         // SAFETY: the open succeeded, so the string is one.
@@ -187,6 +192,13 @@ impl Instance<'_> {
         let certain = cursor.filter(|cursor| cursor.below > 0 && self.passes(cursor.node));
         note_directory(fd, certain);
     }
+}
+
+/// Whether what is opened with these flags may become the start of other
+/// paths: a directory, or what a walk through a tree has come to.
+#[inline(always)]
+pub fn is_worth_knowing(flags: i32) -> bool {
+    flags & (libc::O_DIRECTORY | libc::O_NOFOLLOW) != 0
 }
 
 /// Whether the flags ask for more than reading.

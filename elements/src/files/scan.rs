@@ -19,53 +19,49 @@ pub struct Survey {
     pub climbs: bool,
 }
 
-/// Whether a string ends in the page that it begins in, and has no two dots in
-/// a row, or next to none: what is not plain is for [`survey`]. Most calls end
-/// with this answer, so it is as short as can be.
+/// Whether the rest of a string ends before `limit` and has no two dots in a
+/// row: what is not plain is for [`survey`].
 ///
 /// # Safety
 ///
-/// The page can be read.
-#[inline]
-pub unsafe fn is_plain(start: *const u8) -> bool {
-    let end = (start as usize | (PAGE - 1)).wrapping_add(1);
-    let lead = start as usize % chunk::SIZE;
-    let mut at = start.wrapping_sub(lead);
-    let mut skip = !0_u32 << lead;
-    loop {
-        // SAFETY: the chunk lies in the page.
-        let (either, chunk) = unsafe { chunk::ends_or_dots(at) };
-        let either = either & skip;
-        if either != 0 {
-            let (ends, dots) = chunk::split(chunk);
-            let (ends, dots) = (ends & skip, dots & skip);
-            let before_end = ends.wrapping_sub(1) & !ends;
-            let dots = dots & before_end;
-            if dots & (dots << 1) != 0 || dots >> (chunk::SIZE - 1) != 0 {
-                return false;
+/// A chunk and one byte more can be read from each address below `limit` on
+/// that the string reaches.
+#[inline(always)]
+pub unsafe fn is_plain(start: *const u8, limit: *const u8) -> bool {
+    let mut at = start;
+    while at < limit {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let found = chunk::ends_or_dots(at);
+            if found == 0 {
+                at = at.add(chunk::SIZE);
+                continue;
             }
-            if ends != 0 {
+            let here = at.add(found.trailing_zeros() as usize);
+            if *here == 0 {
                 return true;
             }
+            at = here.add(1);
+            if *at == b'.' {
+                return false;
+            }
         }
-        at = at.wrapping_add(chunk::SIZE);
-        if at as usize == end {
-            return false;
-        }
-        skip = !0;
     }
+    false
 }
 
-/// Reads a path from end to end. None: it cannot be read.
+/// Reads a path to its end. The first `known` bytes have been read already,
+/// and hold no dots. None: it cannot be read.
 #[inline]
-pub fn survey(start: *const u8) -> Option<Survey> {
-    if !user::is_page(start as usize / PAGE) {
+pub fn survey(start: *const u8, known: usize) -> Option<Survey> {
+    let unread = start.wrapping_add(known);
+    if !user::is_page(unread as usize / PAGE) {
         return None;
     }
-    let lead = start as usize % chunk::SIZE;
-    let mut at = start.wrapping_sub(lead);
+    let lead = unread as usize % chunk::SIZE;
+    let mut at = unread.wrapping_sub(lead);
     // SAFETY: the chunk lies in the page that has been found readable.
-    let (mut ends, mut dots) = chunk::split(unsafe { chunk::ends_or_dots(at).1 });
+    let (mut ends, mut dots) = chunk::split(unsafe { chunk::load(at) });
     ends &= !0 << lead;
     dots &= !0 << lead;
     let mut last_is_dot = 0;
@@ -76,7 +72,7 @@ pub fn survey(start: *const u8) -> Option<Survey> {
         if ends != 0 {
             let len = (at as usize + ends.trailing_zeros() as usize).wrapping_sub(start as usize);
             // SAFETY: just read up to its NUL.
-            return Some(Survey { len, climbs: pairs != 0 && unsafe { climbs(start) } });
+            return Some(Survey { len, climbs: pairs != 0 && unsafe { climbs(unread) } });
         }
         last_is_dot = dots >> (chunk::SIZE - 1);
         at = at.wrapping_add(chunk::SIZE);
@@ -87,16 +83,16 @@ pub fn survey(start: *const u8) -> Option<Survey> {
             return Some(Survey { len: MAX_PATH, climbs: false });
         }
         // SAFETY: as above.
-        (ends, dots) = chunk::split(unsafe { chunk::ends_or_dots(at).1 });
+        (ends, dots) = chunk::split(unsafe { chunk::load(at) });
     }
 }
 
 /// Sixteen bytes at a time.
 #[cfg(target_feature = "sse2")]
-mod chunk {
+pub(super) mod chunk {
     use core::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
-        _mm_setzero_si128,
+        __m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set1_epi8, _mm_setzero_si128,
     };
 
     pub const SIZE: usize = 16;
@@ -104,20 +100,45 @@ mod chunk {
     /// What [`split`] takes apart.
     pub type Chunk = __m128i;
 
-    /// Which bytes are NUL or dots, a bit for each, and the bytes.
+    /// Which bytes are NUL or dots, a bit for each.
+    ///
+    /// # Safety
+    ///
+    /// The chunk can be read.
+    #[inline(always)]
+    pub unsafe fn ends_or_dots(at: *const u8) -> u32 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let bytes = _mm_loadu_si128(at.cast::<__m128i>());
+            let ends = _mm_cmpeq_epi8(bytes, _mm_setzero_si128());
+            let dots = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'.' as i8));
+            _mm_movemask_epi8(_mm_or_si128(ends, dots)) as u32
+        }
+    }
+
+    /// Which bytes of two chunks differ, a bit for each.
+    ///
+    /// # Safety
+    ///
+    /// Both can be read.
+    #[inline(always)]
+    pub unsafe fn differ(a: *const u8, b: *const u8) -> u32 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (a, b) = (_mm_loadu_si128(a.cast::<__m128i>()), _mm_loadu_si128(b.cast::<__m128i>()));
+            _mm_movemask_epi8(_mm_cmpeq_epi8(a, b)) as u32 ^ 0xffff
+        }
+    }
+
+    /// The bytes of a chunk.
     ///
     /// # Safety
     ///
     /// `at` is aligned, and one of the bytes is the program's to read.
-    #[inline]
-    pub unsafe fn ends_or_dots(at: *const u8) -> (u32, Chunk) {
+    #[inline(always)]
+    pub unsafe fn load(at: *const u8) -> Chunk {
         // SAFETY: an aligned load stays in the page of the byte that is readable.
-        unsafe {
-            let bytes = _mm_load_si128(at.cast::<__m128i>());
-            let ends = _mm_cmpeq_epi8(bytes, _mm_setzero_si128());
-            let dots = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'.' as i8));
-            (_mm_movemask_epi8(_mm_or_si128(ends, dots)) as u32, bytes)
-        }
+        unsafe { _mm_load_si128(at.cast::<__m128i>()) }
     }
 
     /// Which bytes are NUL, and which are dots.
@@ -133,7 +154,7 @@ mod chunk {
 
 /// Eight bytes at a time, where there are no vectors.
 #[cfg(not(target_feature = "sse2"))]
-mod chunk {
+pub(super) mod chunk {
     pub const SIZE: usize = 8;
 
     /// What [`split`] takes apart.
@@ -143,27 +164,50 @@ mod chunk {
     ///
     /// # Safety
     ///
+    /// The chunk can be read.
+    #[inline]
+    pub unsafe fn ends_or_dots(at: *const u8) -> u32 {
+        // SAFETY: the caller's promise.
+        let (ends, dots) = split(unsafe { at.cast::<u64>().read_unaligned() });
+        ends | dots
+    }
+
+    /// As with vectors.
+    ///
+    /// # Safety
+    ///
+    /// Both can be read.
+    #[inline]
+    pub unsafe fn differ(a: *const u8, b: *const u8) -> u32 {
+        // SAFETY: the caller's promise.
+        let (a, b) = unsafe { (a.cast::<u64>().read_unaligned(), b.cast::<u64>().read_unaligned()) };
+        equal(a ^ b, 0) ^ 0xff
+    }
+
+    /// As with vectors.
+    ///
+    /// # Safety
+    ///
     /// `at` is aligned, and one of the bytes is the program's to read.
     #[inline]
-    pub unsafe fn ends_or_dots(at: *const u8) -> (u32, Chunk) {
+    pub unsafe fn load(at: *const u8) -> Chunk {
         // SAFETY: the caller's promise.
-        let bytes = unsafe { super::word(at) };
-        let (ends, dots) = split(bytes);
-        (ends | dots, bytes)
+        unsafe { super::word(at) }
     }
 
     /// As with vectors.
     #[inline]
     pub fn split(bytes: Chunk) -> (u32, u32) {
+        (equal(bytes, 0), equal(bytes, b'.'))
+    }
+
+    /// Which bytes are this one. Exact for each, as a carry never leaves one.
+    fn equal(bytes: u64, byte: u8) -> u32 {
         const LOW7: u64 = 0x7f7f_7f7f_7f7f_7f7f;
         const GATHER: u64 = 0x0102_0408_1020_4080;
-        // Exact for each byte, as a carry never leaves one.
-        let which = |byte: u8| {
-            let differ = bytes ^ super::LOW * u64::from(byte);
-            let equal = !(((differ & LOW7) + LOW7) | differ | LOW7);
-            ((equal >> 7).wrapping_mul(GATHER) >> 56) as u32
-        };
-        (which(0), which(b'.'))
+        let differ = bytes ^ super::LOW * u64::from(byte);
+        let equal = !(((differ & LOW7) + LOW7) | differ | LOW7);
+        ((equal >> 7).wrapping_mul(GATHER) >> 56) as u32
     }
 }
 
