@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 
 use zerocopy::IntoBytes;
 
+use crate::key::Key;
 use crate::layout::{
-    AFTER_STRING, Access, Edge, Header, Kind, LABEL, MAGIC, NO_NODE, NO_WAY, Node, RawMount, Slot, Span, Str,
-    Way, flags, node,
+    AFTER_STRING, Access, Header, Kind, LABEL, MAGIC, NO_NODE, NO_WAY, Node, RawMount, Slot, Span, Str, Way,
+    flags, node,
 };
-use crate::tree::{bit, hash};
+use crate::tree::bit;
 
 /// A row to be written. The fields mean what they mean in [`crate::Mount`].
 #[derive(Clone, Debug)]
@@ -100,22 +101,20 @@ fn table(children: &BTreeMap<Vec<u8>, u32>, slots: &mut Vec<Slot>) -> (u32, u32,
     }
     let size = (children.len() * 2).next_power_of_two();
     let first = slots.len();
-    slots.resize(first + size, Slot { hash: 0, node: NO_NODE });
-    let mut starts = 0;
+    slots.resize(first + size, Slot { key: Key::of(b""), node: NO_NODE, reserved: 0 });
+    // A slash or the path's end is for a reader to see.
+    let mut starts = bit(b'/') | bit(0);
     for (name, node) in children {
         starts |= bit(name[0]);
-        let wanted = hash(name);
-        let mut at = wanted as usize & (size - 1);
+        let key = Key::of(name);
+        let mut at = key.hash() as usize & (size - 1);
         while slots[first + at].node != NO_NODE {
             at = (at + 1) & (size - 1);
         }
-        slots[first + at] = Slot { hash: wanted, node: *node };
+        slots[first + at] = Slot { key, node: *node, reserved: 0 };
     }
     (first as u32, size as u32, starts)
 }
-
-/// More children than this are found by hash.
-const MANY: usize = 4;
 
 /// From a child on, for as long as there is one way: the names on it, and where it leads.
 fn label(drafts: &[Draft], name: &[u8], child: u32) -> (Vec<u8>, u32) {
@@ -129,14 +128,6 @@ fn label(drafts: &[Draft], name: &[u8], child: u32) -> (Vec<u8>, u32) {
         label.push(b'/');
         label.extend_from_slice(name);
         node = *child;
-    }
-}
-
-/// The edges that leave a node: each goes on for as long as there is one way.
-fn edges(drafts: &[Draft], draft: &Draft, pool: &mut Pool, edges: &mut Vec<Edge>) {
-    for (name, child) in &draft.children {
-        let (label, node) = label(drafts, name, *child);
-        edges.push(Edge { label: pool.add(&label), node, first: u32::from(label[0]) });
     }
 }
 
@@ -165,9 +156,15 @@ fn ways(drafts: &[Draft], rows: &[Row]) -> (Vec<Way>, [u8; 256]) {
         }
         let mut way = Way {
             label: [LABEL_END; LABEL],
-            len: label.len() as u32,
+            after: label.len() as u32 + 1,
             node: if is_link { NO_NODE } else { node },
-            reserved: [0; 2],
+            starts: match drafts.get(node as usize) {
+                Some(Draft { mount: None, children, .. }) => {
+                    let names = children.keys().map(|name| name[0]);
+                    names.chain([0, b'.', b'/']).fold(0, |bits, byte| bits | bit(byte))
+                }
+                _ => u64::MAX,
+            },
         };
         let len = label.len().min(LABEL);
         way.label[..len].copy_from_slice(&label[..len]);
@@ -202,8 +199,8 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
     }
 
     let mut pool = Pool::default();
+    let sources: Vec<Str> = rows.iter().map(|row| pool.add(&row.source)).collect();
     let mut slots = Vec::new();
-    let mut all_edges = Vec::new();
     let mut nodes: Vec<Node> = Vec::with_capacity(drafts.len());
     let (ways, first) = match (rows[0].kind, facts.flags & flags::TRACE) {
         (Kind::Pass, 0) => ways(&drafts, rows),
@@ -214,14 +211,6 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         let (first_slot, slot_count, starts) = table(&draft.children, &mut slots);
         // A parent comes before its children, so its region is known by now.
         let inherited = nodes.get(draft.parent as usize).map_or(0, |parent: &Node| parent.region);
-        let (first_edge, edge_count) = match draft.children.len() {
-            count if count > MANY => (0, 0),
-            count => {
-                let first = all_edges.len() as u32;
-                edges(&drafts, draft, &mut pool, &mut all_edges);
-                (first, count as u32)
-            }
-        };
         let region = draft.mount.unwrap_or(if draft.parent as usize == id { 0 } else { inherited });
         let kind = rows[region as usize].kind;
         let mut flags = 0;
@@ -240,17 +229,17 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
             region,
             name: pool.add(&draft.name),
             flags,
-            first_edge,
-            edge_count,
-            reserved: 0,
+            source: if kind.has_source() { sources[region as usize] } else { Str::default() },
+            reserved: [0; 5],
         });
     }
     let mounts: Vec<RawMount> = rows
         .iter()
         .zip(&points)
-        .map(|(row, node)| RawMount {
+        .zip(&sources)
+        .map(|((row, node), source)| RawMount {
             at: pool.add(&row.at),
-            source: pool.add(&row.source),
+            source: *source,
             line: row.line,
             node: *node,
             kind: row.kind as u8,
@@ -275,7 +264,6 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         magic: MAGIC,
         nodes: place(size_of_val(&nodes[..]), nodes.len()),
         slots: place(size_of_val(&slots[..]), slots.len()),
-        edges: place(size_of_val(&all_edges[..]), all_edges.len()),
         mounts: place(size_of_val(&mounts[..]), mounts.len()),
         strings: place(pool.bytes.len(), pool.bytes.len()),
         len: 0,
@@ -297,7 +285,6 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         (0, header.as_bytes()),
         (header.nodes.off, nodes.as_bytes()),
         (header.slots.off, slots.as_bytes()),
-        (header.edges.off, all_edges.as_bytes()),
         (header.ways.off, ways.as_bytes()),
         (header.mounts.off, mounts.as_bytes()),
         (header.strings.off, &pool.bytes),

@@ -2,6 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::key::Key;
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
@@ -43,7 +44,6 @@ pub(crate) struct Header {
     pub host_root: u32,
     pub nodes: Span,
     pub slots: Span,
-    pub edges: Span,
     pub mounts: Span,
     pub strings: Span,
     pub name: Str,
@@ -60,18 +60,20 @@ pub(crate) struct Header {
 /// How many bytes of a label a [`Way`] holds.
 pub const LABEL: usize = 112;
 
-/// An edge from the app tree's root, for a reader in haste.
+/// A way from the app tree's root that meets no other, for a reader in haste.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Way {
     /// The components on the way, with a slash between each two; after them
     /// bytes that end no path. A longer label is cut off.
     pub label: [u8; LABEL],
-    /// How long the label is; more than [`LABEL`] where it is cut off.
-    pub len: u32,
+    /// How long the label is, with the slash before it.
+    pub after: u32,
     /// Where it leads; [`NodeId::NONE`] where that takes a closer look.
     pub node: u32,
-    pub(crate) reserved: [u32; 2],
+    /// One [`crate::bit`] for each byte that may follow there, after a slash,
+    /// in a path that has to do with the view.
+    pub starts: u64,
 }
 
 /// What [`Header::first`] holds where the path has nothing to do with the view.
@@ -92,11 +94,9 @@ pub struct Node {
     pub(crate) name: Str,
     /// Bits of [`node`].
     pub(crate) flags: u32,
-    /// First of the edges that leave the node, and how many; 0 where there
-    /// are so many that the hash table is faster.
-    pub(crate) first_edge: u32,
-    pub(crate) edge_count: u32,
-    pub(crate) reserved: u32,
+    /// The host path behind the region; empty where nothing stands behind it.
+    pub(crate) source: Str,
+    pub(crate) reserved: [u32; 5],
 }
 
 /// Bits of [`Node::flags`].
@@ -109,25 +109,13 @@ pub(crate) mod node {
     pub const PASSES: u32 = 1 << 2;
 }
 
-/// A way down that meets no other: to the next node that is a mount point,
-/// has several children or none.
-#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
-pub(crate) struct Edge {
-    /// The components on the way, with a slash between each two.
-    pub label: Str,
-    /// Where it leads.
-    pub node: u32,
-    /// The label's first byte.
-    pub first: u32,
-}
-
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub(crate) struct Slot {
-    pub hash: u32,
+    pub key: Key,
     /// The child, or [`NO_NODE`] where the slot is free.
     pub node: u32,
+    pub reserved: u32,
 }
 
 pub(crate) const NO_NODE: u32 = u32::MAX;
@@ -238,7 +226,6 @@ pub struct View<'a> {
     pub(crate) header: &'a Header,
     pub(crate) nodes: &'a [Node],
     pub(crate) slots: &'a [Slot],
-    pub(crate) edges: &'a [Edge],
     pub(crate) ways: &'a [Way],
     mounts: &'a [RawMount],
     strings: &'a [u8],
@@ -282,7 +269,6 @@ impl<'a> View<'a> {
             header,
             nodes: span(bytes, header.nodes)?,
             slots: span(bytes, header.slots)?,
-            edges: span(bytes, header.edges)?,
             ways: span(bytes, header.ways)?,
             mounts: span(bytes, header.mounts)?,
             strings: span(bytes, header.strings)?,
@@ -307,6 +293,7 @@ impl<'a> View<'a> {
         }
         for (id, node) in self.nodes.iter().enumerate() {
             string(node.name)?;
+            string(node.source)?;
             // A parent comes before its children, so that every walk upwards ends.
             let is_root = [self.header.app_root, self.header.host_root].contains(&(id as u32));
             if !(is_root && node.parent as usize == id) && node.parent as usize >= id {
@@ -352,8 +339,13 @@ impl<'a> View<'a> {
 
     #[inline]
     pub(crate) fn string(&self, s: Str) -> &'a [u8] {
+        self.try_string(s).unwrap_or(&[])
+    }
+
+    #[inline]
+    pub(crate) fn try_string(&self, s: Str) -> Option<&'a [u8]> {
         let off = s.off as usize;
-        self.strings.get(off..off + s.len as usize).unwrap_or(&[])
+        self.strings.get(off..off + s.len as usize)
     }
 
     /// The bits of [`flags`].

@@ -7,13 +7,14 @@
 
 use view::{First, LABEL, NodeId, Way};
 
+use super::base::Cursor;
 use super::scan::{self, chunk};
 use crate::{Instance, user};
 
 const PAGE: usize = 4096;
 
 /// How much of a path is looked at; a longer one takes a closer look.
-const REACH: usize = 256;
+pub(super) const REACH: usize = 256;
 
 /// How much of memory is read for that, at the most.
 const READ: usize = REACH + 2 * chunk::SIZE;
@@ -61,15 +62,68 @@ impl Instance<'_> {
                 First::Nothing => {}
                 First::Unsure => return UNSURE,
                 First::Way(way) => {
-                    let Some(same) = common(at, &way.label) else { return UNSURE };
-                    at = at.add(same);
-                    if *at <= b'/' {
-                        return go_on(*at, same, way);
+                    at = match common(at, &way.label) {
+                        Some(end) => end,
+                        None => return UNSURE,
+                    };
+                    let after = (at as usize - path as usize) as u32;
+                    if *at == b'/' && after == way.after {
+                        if way.starts & view::bit(*at.add(1)) != 0 {
+                            return Glance::Closer(Start { node: NodeId(way.node), after });
+                        }
+                    } else if *at <= b'/' {
+                        // Perhaps the same in another spelling.
+                        return UNSURE;
                     }
                 }
             }
             if scan::is_plain(at, path.add(REACH)) { Glance::Elsewhere } else { UNSURE }
         }
+    }
+
+    /// Where the directory stands that a path leads to, if a glance tells.
+    pub(super) fn cursor_elsewhere(&self, path: *const u8) -> Option<Cursor> {
+        let Glance::Elsewhere = self.glance(path) else { return None };
+        // SAFETY: as for the glance, which has found what is read here.
+        unsafe {
+            let name = path.add(1);
+            let (node, at) = match self.view.first(*name) {
+                First::Way(way) => {
+                    let same = common(name, &way.label)? as usize - name as usize;
+                    self.part_from(way, same, path)?
+                }
+                _ => (self.view.app_root(), path),
+            };
+            let end = scan::tail(at, path.add(REACH))?.end;
+            Some(Cursor { node, below: scan::count_names(at, end) })
+        }
+    }
+
+    /// The node at which a path parts from a way, and where in the path that is,
+    /// when so many bytes of the label are the same.
+    fn part_from(&self, way: &Way, same: usize, path: *const u8) -> Option<(NodeId, *const u8)> {
+        let label = way.label.get(..way.after as usize - 1)?;
+        let (matched, other) = label.split_at_checked(same)?;
+        let mut node = NodeId(way.node);
+        if node == NodeId::NONE {
+            return None;
+        }
+        if other.is_empty() && !self.view.passes(node) {
+            return None;
+        }
+        // SAFETY: as much of the path has been read.
+        let at_label_end = unsafe { *path.add(1 + same) } == b'/' && other.is_empty();
+        if at_label_end {
+            return Some((node, path.wrapping_add(1 + same)));
+        }
+        // Each name of the label that is not the path's is a node too far.
+        for byte in other.iter().chain(b"/") {
+            if *byte == b'/' {
+                node = self.view.parent(node);
+            }
+        }
+        let slash = matched.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        Some((node, path.wrapping_add(slash)))
     }
 
     /// Sees to it that the next glance at a path here goes by what is known of
@@ -82,35 +136,27 @@ impl Instance<'_> {
     }
 }
 
-/// Where to go on after so many bytes that are the same as a way's.
-#[inline(always)]
-fn go_on(next: u8, same: usize, way: &Way) -> Glance {
-    if next == b'/' && same == way.len as usize {
-        return Glance::Closer(Start { node: NodeId(way.node), after: same as u32 + 1 });
-    }
-    // Perhaps the same in another spelling.
-    Glance::Closer(Start::ANEW)
-}
-
 /// Whether a glance may read beyond the page of a path's first byte.
 #[inline(always)]
 fn is_near_end(path: *const u8) -> bool {
     path as usize % PAGE > PAGE - READ
 }
 
-/// How many bytes of a label a path begins with; none where it has them all.
+/// Where a path stops to be as a label is; none where it is so for all of it.
 ///
 /// # Safety
 ///
 /// As many bytes as a label may have can be read at `path`.
 #[inline(always)]
-unsafe fn common(path: *const u8, label: &[u8; LABEL]) -> Option<usize> {
+unsafe fn common(path: *const u8, label: &[u8; LABEL]) -> Option<*const u8> {
     let mut same = 0;
     while same < LABEL {
         // SAFETY: the caller's promise, and chunks divide the label.
-        let differ = unsafe { chunk::differ(path.add(same), label.as_ptr().add(same)) };
-        if differ != 0 {
-            return Some(same + differ.trailing_zeros() as usize);
+        unsafe {
+            let differ = chunk::differ(path.add(same), label.as_ptr().add(same));
+            if differ != 0 {
+                return Some(path.add(same).add(differ.trailing_zeros() as usize));
+            }
         }
         same += chunk::SIZE;
     }

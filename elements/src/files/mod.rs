@@ -19,6 +19,7 @@ mod magic;
 mod namei;
 mod open;
 mod place;
+mod plain;
 mod rename;
 mod reverse;
 pub(crate) mod scan;
@@ -30,8 +31,11 @@ pub use explain::Explanation;
 pub use glance::{Glance, Start};
 pub use open::{OPEN_FLAGS, is_worth_knowing};
 pub use place::{Change, Place, Scratch, Want};
+pub use plain::PlainScratch;
 pub use socket::SUN_PATH_LEN;
 pub use text::Text;
+
+use view::Access;
 
 use crate::{Answer, Errno, Instance};
 
@@ -70,13 +74,26 @@ impl Instance<'_> {
         want: Want,
         call: impl FnOnce(&Place) -> Result<usize, Errno>,
     ) -> Answer {
-        match self.look_closer(dirfd, path, start, want) {
-            Look::Untouched if !self.traces() => Answer::Pass,
-            look => self.at_place(number, (dirfd, path), look, want, call),
-        }
+        let mut scratch = PlainScratch::new();
+        let look = match self.plain_place(path, start, true, &mut scratch) {
+            Some(place) if want.change == Change::None || self.takes_changes(&place) => {
+                if !want.follow || !place::is_link(&place) {
+                    return Answer::Done(call(&place));
+                }
+                Look::Walk
+            }
+            _ => self.look_closer(dirfd, path, start, want),
+        };
+        self.at_place(number, (dirfd, path), look, want, call)
     }
 
-    #[inline]
+    /// Whether changes at a plain place need no look at what is there: it is no
+    /// mount point, and the mount is not read-only.
+    fn takes_changes(&self, place: &Place) -> bool {
+        self.view.mount(place.mount).access == Access::ReadWrite && !place.ends_in_slash()
+    }
+
+    #[inline(never)]
     fn at_place(
         &self,
         number: i64,

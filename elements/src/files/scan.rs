@@ -5,6 +5,8 @@
 //! that it comes to. The scans go by aligned words and chunks: such a one never
 //! crosses into a page that the string does not touch.
 
+use view::Key;
+
 use super::MAX_PATH;
 use crate::user;
 
@@ -50,6 +52,88 @@ pub unsafe fn is_plain(start: *const u8, limit: *const u8) -> bool {
     false
 }
 
+/// The end of a path.
+pub struct Tail {
+    /// Where it ends.
+    pub end: *const u8,
+    /// Its last slash.
+    pub slash: *const u8,
+}
+
+/// Reads the end of a path, which begins with a slash. None where it has a
+/// component that is dots, or that ends in one, or does not end before `limit`.
+///
+/// # Safety
+///
+/// As for [`is_plain`].
+#[inline(always)]
+pub unsafe fn tail(start: *const u8, limit: *const u8) -> Option<Tail> {
+    let mut at = start;
+    let mut slash = start;
+    loop {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let found = chunk::ends_or_dots(at);
+            let up_to_found = found ^ found.wrapping_sub(1);
+            let slashes = chunk::slashes(at) & up_to_found;
+            if slashes != 0 {
+                slash = at.add(31 - slashes.leading_zeros() as usize);
+            }
+            if found == 0 {
+                at = at.add(chunk::SIZE);
+                if at >= limit {
+                    return None;
+                }
+                continue;
+            }
+            let here = at.add(found.trailing_zeros() as usize);
+            if *here == 0 {
+                return Some(Tail { end: here, slash });
+            }
+            at = here.add(1);
+            if is_end(*at) || *at == b'.' || at >= limit {
+                return None;
+            }
+        }
+    }
+}
+
+/// How long a path's first name is. None where it does not end near `limit`.
+///
+/// # Safety
+///
+/// `name` points to a string; a chunk can be read from each of its addresses
+/// below `limit` on.
+#[inline(always)]
+pub unsafe fn name_length(name: *const u8, limit: *const u8) -> Option<usize> {
+    let mut at = name;
+    while at < limit {
+        // SAFETY: the caller's promise.
+        let ends = unsafe { chunk::slashes_or_ends(at) };
+        if ends != 0 {
+            return Some(at as usize - name as usize + ends.trailing_zeros() as usize);
+        }
+        at = at.wrapping_add(chunk::SIZE);
+    }
+    None
+}
+
+/// The key of a name, as [`Key::of`] gives it.
+///
+/// # Safety
+///
+/// A word more than the name can be read.
+#[inline(always)]
+pub unsafe fn key(name: &[u8]) -> Key {
+    let (len, start) = (name.len(), name.as_ptr());
+    // SAFETY: the caller's promise.
+    let word = |at: usize| unsafe { u64::from_le(start.add(at).cast::<u64>().read_unaligned()) };
+    match len {
+        0..8 => Key::new(word(0).wrapping_shl(64 - 8 * len as u32), 0, len),
+        _ => Key::new(word(0), word(len - 8), len),
+    }
+}
+
 /// Reads a path to its end. The first `known` bytes have been read already,
 /// and hold no dots. None: it cannot be read.
 #[inline]
@@ -92,7 +176,7 @@ pub fn survey(start: *const u8, known: usize) -> Option<Survey> {
 pub(super) mod chunk {
     use core::arch::x86_64::{
         __m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128,
-        _mm_set1_epi8, _mm_setzero_si128,
+        _mm_set1_epi8, _mm_setzero_si128, _mm_storeu_si128,
     };
 
     pub const SIZE: usize = 16;
@@ -113,6 +197,59 @@ pub(super) mod chunk {
             let ends = _mm_cmpeq_epi8(bytes, _mm_setzero_si128());
             let dots = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'.' as i8));
             _mm_movemask_epi8(_mm_or_si128(ends, dots)) as u32
+        }
+    }
+
+    /// Which bytes are slashes, a bit for each.
+    ///
+    /// # Safety
+    ///
+    /// The chunk can be read.
+    #[inline(always)]
+    pub unsafe fn slashes(at: *const u8) -> u32 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let bytes = _mm_loadu_si128(at.cast::<__m128i>());
+            _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'/' as i8))) as u32
+        }
+    }
+
+    /// Which bytes are slashes or NUL, a bit for each.
+    ///
+    /// # Safety
+    ///
+    /// The chunk can be read.
+    #[inline(always)]
+    pub unsafe fn slashes_or_ends(at: *const u8) -> u32 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let bytes = _mm_loadu_si128(at.cast::<__m128i>());
+            let ends = _mm_cmpeq_epi8(bytes, _mm_setzero_si128());
+            let slashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'/' as i8));
+            _mm_movemask_epi8(_mm_or_si128(ends, slashes)) as u32
+        }
+    }
+
+    /// Copies bytes, in whole chunks.
+    ///
+    /// # Safety
+    ///
+    /// A chunk more than `len` can be read and written, and the two do not overlap.
+    #[inline(always)]
+    pub unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+        let mut done = 0;
+        loop {
+            // SAFETY: the caller's promise. The empty assembly keeps the
+            // compiler from making a call of memcpy of the loop.
+            unsafe {
+                let bytes = _mm_loadu_si128(from.add(done).cast::<__m128i>());
+                _mm_storeu_si128(to.add(done).cast::<__m128i>(), bytes);
+                core::arch::asm!("/* {0} */", inout(reg) done, options(nomem, nostack, preserves_flags));
+            }
+            done += SIZE;
+            if done >= len {
+                return;
+            }
         }
     }
 
@@ -170,6 +307,47 @@ pub(super) mod chunk {
         // SAFETY: the caller's promise.
         let (ends, dots) = split(unsafe { at.cast::<u64>().read_unaligned() });
         ends | dots
+    }
+
+    /// As with vectors.
+    ///
+    /// # Safety
+    ///
+    /// The chunk can be read.
+    #[inline]
+    pub unsafe fn slashes(at: *const u8) -> u32 {
+        // SAFETY: the caller's promise.
+        equal(unsafe { at.cast::<u64>().read_unaligned() }, b'/')
+    }
+
+    /// As with vectors.
+    ///
+    /// # Safety
+    ///
+    /// The chunk can be read.
+    #[inline]
+    pub unsafe fn slashes_or_ends(at: *const u8) -> u32 {
+        // SAFETY: the caller's promise.
+        let bytes = unsafe { at.cast::<u64>().read_unaligned() };
+        equal(bytes, b'/') | equal(bytes, 0)
+    }
+
+    /// As with vectors.
+    ///
+    /// # Safety
+    ///
+    /// A chunk more than `len` can be read and written, and the two do not overlap.
+    #[inline]
+    pub unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+        let mut done = 0;
+        while done < len {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let bytes = from.add(done).cast::<u64>().read_unaligned();
+                to.add(done).cast::<u64>().write_unaligned(bytes);
+            }
+            done += SIZE;
+        }
     }
 
     /// As with vectors.
@@ -305,6 +483,30 @@ unsafe fn climbs_at(start: *const u8, at: *const u8, mut dots: u64) -> bool {
         dots &= dots - 1;
     }
     false
+}
+
+/// How many components the end of a path has, which begins with a slash. None
+/// of them is `.`.
+///
+/// # Safety
+///
+/// A chunk more than the string can be read.
+pub unsafe fn count_names(start: *const u8, end: *const u8) -> u32 {
+    let mut names = 0;
+    let mut at = start;
+    while at < end {
+        // SAFETY: the caller's promise; what comes after a slash is at most the NUL.
+        unsafe {
+            let mut slashes = chunk::slashes(at);
+            while slashes != 0 {
+                let slash = at.add(slashes.trailing_zeros() as usize);
+                names += u32::from(slash < end && !is_end(*slash.add(1)));
+                slashes &= slashes - 1;
+            }
+        }
+        at = at.wrapping_add(chunk::SIZE);
+    }
+    names
 }
 
 /// Whether a byte ends a component.

@@ -8,13 +8,14 @@
 use core::ffi::{c_char, c_int, c_long, c_void};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use elements::files::{Glance, PlainScratch, Start};
 use elements::kernel::{self, AT_FDCWD};
 use elements::{Answer, Errno};
 use libc::{dirent64, off_t, size_t, ssize_t};
 
 use crate::answer::{finish, returned};
 use crate::real;
-use crate::start::instance;
+use crate::start::{glance, instance};
 
 /// How many streams of ours can be open at once; more answer `EMFILE`.
 const STREAMS: usize = 256;
@@ -124,18 +125,16 @@ fn failed(errno: Errno) -> *mut c_void {
 }
 
 pub unsafe fn opendir(path: *const c_char) -> *mut c_void {
-    if !instance().is_touched(AT_FDCWD, path.cast()) {
-        let Some(next) = real!(opendir as fn(*const c_char) -> *mut c_void) else {
-            return failed(Errno::ENOSYS);
-        };
-        // SAFETY: the program's own argument.
-        let dir = unsafe { next(path) };
-        if !dir.is_null() {
-            // SAFETY: a stream that libc has just given.
-            let fd = unsafe { dirfd(dir) };
-            instance().opened_directory(AT_FDCWD, path.cast(), fd);
-        }
-        return dir;
+    let (untouched, start) = match glance(path) {
+        Glance::Elsewhere => (true, Start::ANEW),
+        Glance::Closer(start) => (false, start),
+    };
+    let mut scratch = PlainScratch::new();
+    if let Some(host) = instance().plain_directory(path.cast(), start, &mut scratch) {
+        return open_next(host.cast(), elements::files::note_open);
+    }
+    if untouched || !instance().is_touched(AT_FDCWD, path.cast()) {
+        return open_next(path, |fd| instance().opened_directory(AT_FDCWD, path.cast(), fd));
     }
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_DIRECTORY | libc::O_CLOEXEC;
     // SAFETY: the caller's contract.
@@ -147,6 +146,20 @@ pub unsafe fn opendir(path: *const c_char) -> *mut c_void {
     let dir = unsafe { fdopendir(fd) };
     if dir.is_null() {
         kernel::close(fd);
+    }
+    dir
+}
+
+/// Opens a directory in which no mount points lie, by libc.
+fn open_next(path: *const c_char, note: impl FnOnce(c_int)) -> *mut c_void {
+    let Some(next) = real!(opendir as fn(*const c_char) -> *mut c_void) else {
+        return failed(Errno::ENOSYS);
+    };
+    // SAFETY: the program's own argument, or a path.
+    let dir = unsafe { next(path) };
+    if !dir.is_null() {
+        // SAFETY: a stream that libc has just given.
+        note(unsafe { dirfd(dir) });
     }
     dir
 }

@@ -19,16 +19,16 @@ pub unsafe fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
         Glance::Elsewhere if !is_worth_knowing(flags) => match next_open::known() {
             // SAFETY: the program's own arguments.
             Some(next) => opened_file(unsafe { next(path, flags, mode) }),
-            None => open_from(Start::ANEW, path, flags, mode),
+            None => open_from(path, flags, mode, Start::ANEW),
         },
-        Glance::Elsewhere => open_from(Start::ANEW, path, flags, mode),
-        Glance::Closer(start) => open_from(start, path, flags, mode),
+        Glance::Elsewhere => open_from(path, flags, mode, Start::ANEW),
+        Glance::Closer(start) => open_from(path, flags, mode, start),
     }
 }
 
 #[inline(never)]
-fn open_from(start: Start, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
-    match instance().openat_from(start, AT_FDCWD, path.cast(), flags, mode) {
+fn open_from(path: *const c_char, flags: c_int, mode: mode_t, start: Start) -> c_int {
+    match instance().openat_from(AT_FDCWD, path.cast(), flags, mode, start) {
         Answer::Done(result) => returned(result) as c_int,
         Answer::Pass => {
             let fd = match next_open::look() {
@@ -51,16 +51,16 @@ pub unsafe fn openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode
         Glance::Elsewhere if !is_worth_knowing(flags) => match next_openat::known() {
             // SAFETY: the program's own arguments.
             Some(next) => opened_file(unsafe { next(dirfd, path, flags, mode) }),
-            None => openat_from(Start::ANEW, dirfd, path, flags, mode),
+            None => openat_from(dirfd, path, flags, mode, Start::ANEW),
         },
-        Glance::Elsewhere => openat_from(Start::ANEW, dirfd, path, flags, mode),
-        Glance::Closer(start) => openat_from(start, dirfd, path, flags, mode),
+        Glance::Elsewhere => openat_from(dirfd, path, flags, mode, Start::ANEW),
+        Glance::Closer(start) => openat_from(dirfd, path, flags, mode, start),
     }
 }
 
 #[inline(never)]
-fn openat_from(start: Start, dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
-    match instance().openat_from(start, dirfd, path.cast(), flags, mode) {
+fn openat_from(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t, start: Start) -> c_int {
+    match instance().openat_from(dirfd, path.cast(), flags, mode, start) {
         Answer::Done(result) => returned(result) as c_int,
         Answer::Pass => {
             let fd = match next_openat::look() {

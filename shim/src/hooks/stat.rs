@@ -16,19 +16,19 @@ pub unsafe fn fstatat(dirfd: c_int, path: *const c_char, buf: *mut libc::stat, f
     match glance(path) {
         // SAFETY: the program's own arguments.
         Glance::Elsewhere => unsafe { finish_int(Answer::Pass, libc::SYS_newfstatat, args) },
-        Glance::Closer(start) => fstatat_from(start, dirfd, path, buf, flags),
+        Glance::Closer(start) => fstatat_from(dirfd, path, buf, flags, start),
     }
 }
 
 #[inline(never)]
 fn fstatat_from(
-    start: Start,
     dirfd: c_int,
     path: *const c_char,
     buf: *mut libc::stat,
     flags: c_int,
+    start: Start,
 ) -> c_int {
-    let answer = instance().fstatat_from(start, dirfd, path.cast(), buf, flags);
+    let answer = instance().fstatat_from(dirfd, path.cast(), buf, flags, start);
     let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
     // SAFETY: the program's own arguments.
     unsafe { finish_int(answer, libc::SYS_newfstatat, args) }
@@ -89,13 +89,13 @@ pub unsafe fn access(path: *const c_char, mode: c_int) -> c_int {
 pub unsafe fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
     match glance(path) {
         Glance::Elsewhere => finish_access(Answer::Pass, dirfd, path, mode, flags),
-        Glance::Closer(start) => faccessat_from(start, dirfd, path, mode, flags),
+        Glance::Closer(start) => faccessat_from(dirfd, path, mode, flags, start),
     }
 }
 
 #[inline(never)]
-fn faccessat_from(start: Start, dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
-    let answer = instance().faccessat_from(start, dirfd, path.cast(), mode, flags);
+fn faccessat_from(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int, start: Start) -> c_int {
+    let answer = instance().faccessat_from(dirfd, path.cast(), mode, flags, start);
     finish_access(answer, dirfd, path, mode, flags)
 }
 
@@ -118,19 +118,19 @@ pub unsafe fn readlinkat(dirfd: c_int, path: *const c_char, buf: *mut c_char, si
     match glance(path) {
         // SAFETY: the program's own arguments.
         Glance::Elsewhere => unsafe { finish(Answer::Pass, libc::SYS_readlinkat, args) },
-        Glance::Closer(start) => readlinkat_from(start, dirfd, path, buf, size),
+        Glance::Closer(start) => readlinkat_from(dirfd, path, buf, size, start),
     }
 }
 
 #[inline(never)]
 fn readlinkat_from(
-    start: Start,
     dirfd: c_int,
     path: *const c_char,
     buf: *mut c_char,
     size: size_t,
+    start: Start,
 ) -> ssize_t {
-    let answer = instance().readlinkat_from(start, dirfd, path.cast(), buf.cast(), size);
+    let answer = instance().readlinkat_from(dirfd, path.cast(), buf.cast(), size, start);
     let args = [dirfd as usize, path as usize, buf as usize, size, 0, 0];
     // SAFETY: the program's own arguments.
     unsafe { finish(answer, libc::SYS_readlinkat, args) }
