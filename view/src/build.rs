@@ -138,14 +138,14 @@ const LABEL_END: u8 = 0xff;
 
 /// The ways for a reader in haste, to mounts and to where the kernel's own
 /// links are, and which of them a path's first byte tells.
-fn ways(drafts: &[Draft], rows: &[Row]) -> (Vec<Way>, [u8; 256]) {
+fn ways(drafts: &[Draft], root: u32, rows: &[Row]) -> (Vec<Way>, [u8; 256]) {
     let mut ways = Vec::new();
     let mut first = [NO_WAY; 256];
     for byte in [0, b'.', b'/'] {
         first[usize::from(byte)] = UNSURE;
     }
     let magic = [&b"proc"[..], b"dev"].map(|label| (label.to_vec(), NO_NODE));
-    let edges = drafts[0].children.iter().map(|(name, child)| label(drafts, name, *child));
+    let edges = drafts[root as usize].children.iter().map(|(name, child)| label(drafts, name, *child));
     for (label, node) in edges.chain(magic) {
         let mount = drafts.get(node as usize).and_then(|draft| draft.mount);
         let is_link = mount.is_some_and(|mount| rows[mount as usize].kind == Kind::Link);
@@ -174,6 +174,37 @@ fn ways(drafts: &[Draft], rows: &[Row]) -> (Vec<Way>, [u8; 256]) {
     (ways, first)
 }
 
+/// Tables of more children than this are kept apart from the others.
+const SMALL: usize = 32;
+/// How many slots take as much room as a node.
+const SLOTS_OF_NODE: usize = size_of::<Node>() / size_of::<Slot>();
+
+const _: () = assert!(size_of::<Node>().is_multiple_of(size_of::<Slot>()));
+
+/// Puts the nodes that have children before all others, so that what most
+/// look-ups read lies in few pages. Gives where each node has come to.
+fn inner_first(drafts: &mut Vec<Draft>) -> Vec<u32> {
+    let (inner, leaves): (Vec<usize>, Vec<usize>) =
+        (0..drafts.len()).partition(|id| !drafts[*id].children.is_empty());
+    let mut order = vec![0; drafts.len()];
+    for (new, old) in inner.iter().chain(&leaves).enumerate() {
+        order[*old] = new as u32;
+    }
+    let mut places: Vec<usize> = (0..drafts.len()).collect();
+    places.sort_by_key(|old| order[*old]);
+    let mut old: Vec<Option<Draft>> = drafts.drain(..).map(Some).collect();
+    for place in places {
+        drafts.extend(old[place].take());
+    }
+    for draft in drafts {
+        draft.parent = order[draft.parent as usize];
+        for child in draft.children.values_mut() {
+            *child = order[*child as usize];
+        }
+    }
+    order
+}
+
 /// Writes the image. `rows[0]` must be the row of `/`.
 ///
 /// # Panics
@@ -198,17 +229,24 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         }
     }
 
+    let order = inner_first(&mut drafts);
+    let at = |node: u32| order[node as usize];
+    let (app_root, host_root) = (at(app_root), at(host_root));
+    let points: Vec<u32> = points.into_iter().map(at).collect();
+
     let mut pool = Pool::default();
     let sources: Vec<Str> = rows.iter().map(|row| pool.add(&row.source)).collect();
-    let mut slots = Vec::new();
+    let (mut slots, mut more_slots) = (Vec::new(), Vec::new());
     let mut nodes: Vec<Node> = Vec::with_capacity(drafts.len());
     let (ways, first) = match (rows[0].kind, facts.flags & flags::TRACE) {
-        (Kind::Pass, 0) => ways(&drafts, rows),
+        (Kind::Pass, 0) => ways(&drafts, app_root, rows),
         // All paths are of interest.
         _ => (Vec::new(), [UNSURE; 256]),
     };
     for (id, draft) in drafts.iter().enumerate() {
-        let (first_slot, slot_count, starts) = table(&draft.children, &mut slots);
+        let is_small = draft.children.len() <= SMALL;
+        let to = if is_small { &mut slots } else { &mut more_slots };
+        let (first_slot, slot_count, starts) = table(&draft.children, to);
         // A parent comes before its children, so its region is known by now.
         let inherited = nodes.get(draft.parent as usize).map_or(0, |parent: &Node| parent.region);
         let region = draft.mount.unwrap_or(if draft.parent as usize == id { 0 } else { inherited });
@@ -232,6 +270,11 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
             source: if kind.has_source() { sources[region as usize] } else { Str::default() },
             reserved: [0; 5],
         });
+    }
+    // The large tables come after the nodes, the small ones before them.
+    let hole = slots.len() + nodes.len() * SLOTS_OF_NODE;
+    for (node, _) in nodes.iter_mut().zip(&drafts).filter(|(_, draft)| draft.children.len() > SMALL) {
+        node.first_slot += hole as u32;
     }
     let mounts: Vec<RawMount> = rows
         .iter()
@@ -260,10 +303,15 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         at = (at + bytes).next_multiple_of(8);
         span
     };
+    let ways_span = place(size_of_val(&ways[..]), ways.len());
+    let small = place(size_of_val(&slots[..]), slots.len());
+    let nodes_span = place(size_of_val(&nodes[..]), nodes.len());
+    let large = place(size_of_val(&more_slots[..]), more_slots.len());
     let header = Header {
         magic: MAGIC,
-        nodes: place(size_of_val(&nodes[..]), nodes.len()),
-        slots: place(size_of_val(&slots[..]), slots.len()),
+        nodes: nodes_span,
+        // All of it, with the nodes as a hole in it.
+        slots: Span { off: small.off, count: (hole + more_slots.len()) as u32 },
         mounts: place(size_of_val(&mounts[..]), mounts.len()),
         strings: place(pool.bytes.len(), pool.bytes.len()),
         len: 0,
@@ -274,7 +322,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         policy_file,
         coverage_line: facts.coverage_line,
         reserved: 0,
-        ways: place(size_of_val(&ways[..]), ways.len()),
+        ways: ways_span,
         first,
     };
     let len = u32::try_from(at).expect("a view image is smaller than 4 GiB");
@@ -284,7 +332,8 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
     for (off, bytes) in [
         (0, header.as_bytes()),
         (header.nodes.off, nodes.as_bytes()),
-        (header.slots.off, slots.as_bytes()),
+        (small.off, slots.as_bytes()),
+        (large.off, more_slots.as_bytes()),
         (header.ways.off, ways.as_bytes()),
         (header.mounts.off, mounts.as_bytes()),
         (header.strings.off, &pool.bytes),

@@ -8,7 +8,7 @@
 use view::{First, LABEL, NodeId, Way};
 
 use super::base::Cursor;
-use super::scan::{self, chunk};
+use super::{chunk, scan};
 use crate::{Instance, user};
 
 const PAGE: usize = 4096;

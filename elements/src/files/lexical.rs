@@ -1,8 +1,7 @@
 //! Reading a path against the view's tree, without asking the kernel.
 //!
-//! Most calls end here: the first component has no node, the rest holds no
-//! `..`, and the region is the host's own tree. That takes a few dozen
-//! instructions and decides for [`Look::Untouched`].
+//! What comes here is what a glance has not settled: relative paths, paths
+//! with dots, or near to mounts, or in the kernel's own directories.
 //!
 //! `..` is read by its letters here, so a path of the host's own tree that
 //! climbs out of a symbolic link into a mount is missed: docs/limitations.md.

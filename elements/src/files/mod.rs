@@ -1,14 +1,15 @@
 //! The files element: which file a path means.
 //!
 //! The way of a path: [`glance`] ends most calls at once, because no mount is
-//! touched; [`lexical`] reads the path against the view's tree. Where one is, [`place`]
-//! makes the host path and has the kernel confirm that no symbolic link lies
-//! on the way. Where one does, or where `..` climbs about among mounts,
+//! touched, and [`plain`] most of the others, where the path is plain. Any other
+//! path [`lexical`] reads against the view's tree; [`place`] makes the host path
+//! and has the kernel confirm that no symbolic link lies on the way. Where one does, or where `..` climbs about among mounts,
 //! [`namei`] walks component by component in the app's tree. The other
 //! modules are the system calls, each a few lines over [`Instance::at`].
 
 mod base;
 mod change;
+mod chunk;
 mod cwd;
 mod explain;
 mod glance;

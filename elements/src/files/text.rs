@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use super::scan::chunk;
+use super::chunk;
 use crate::errno::Errno;
 
 /// Up to `N - 1` bytes and the NUL that the kernel wants after them. Nothing

@@ -125,16 +125,25 @@ fn failed(errno: Errno) -> *mut c_void {
 }
 
 pub unsafe fn opendir(path: *const c_char) -> *mut c_void {
-    let (untouched, start) = match glance(path) {
-        Glance::Elsewhere => (true, Start::ANEW),
-        Glance::Closer(start) => (false, start),
-    };
+    match glance(path) {
+        Glance::Elsewhere => open_elsewhere(path),
+        // SAFETY: the caller's contract.
+        Glance::Closer(start) => unsafe { opendir_from(path, start) },
+    }
+}
+
+fn open_elsewhere(path: *const c_char) -> *mut c_void {
+    open_next(path, |fd| instance().opened_directory(AT_FDCWD, path.cast(), fd))
+}
+
+#[inline(never)]
+unsafe fn opendir_from(path: *const c_char, start: Start) -> *mut c_void {
     let mut scratch = PlainScratch::new();
     if let Some(host) = instance().plain_directory(path.cast(), start, &mut scratch) {
         return open_next(host.cast(), elements::files::note_open);
     }
-    if untouched || !instance().is_touched(AT_FDCWD, path.cast()) {
-        return open_next(path, |fd| instance().opened_directory(AT_FDCWD, path.cast(), fd));
+    if !instance().is_touched(AT_FDCWD, path.cast()) {
+        return open_elsewhere(path);
     }
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_DIRECTORY | libc::O_CLOEXEC;
     // SAFETY: the caller's contract.
@@ -176,14 +185,19 @@ pub unsafe fn fdopendir(fd: c_int) -> *mut c_void {
 }
 
 pub unsafe fn readdir(dir: *mut c_void) -> *mut c_void {
-    let Some(stream) = ours(dir) else {
-        return match real!(readdir as fn(*mut c_void) -> *mut c_void) {
+    match slot(dir) {
+        None => match real!(readdir as fn(*mut c_void) -> *mut c_void) {
             // SAFETY: the program's own argument.
             Some(next) => unsafe { next(dir) },
             None => failed(Errno::ENOSYS),
-        };
-    };
-    match stream.next() {
+        },
+        Some(_) => read_ours(dir),
+    }
+}
+
+#[inline(never)]
+fn read_ours(dir: *mut c_void) -> *mut c_void {
+    match ours(dir).map_or(Ok(None), Stream::next) {
         Ok(entry) => entry.map_or(core::ptr::null_mut(), |entry| core::ptr::from_mut(entry).cast()),
         Err(errno) => failed(errno),
     }
