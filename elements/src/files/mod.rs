@@ -7,6 +7,8 @@
 //! [`namei`] walks component by component in the app's tree. The other
 //! modules are the system calls, each a few lines over [`Instance::at`].
 
+#[cfg(test)]
+mod agreement;
 mod base;
 mod change;
 mod chunk;
