@@ -230,7 +230,7 @@ impl Instance<'_> {
     /// The source of its mount is known to hold none. Errors of the kernel do
     /// not count: the call itself will meet them.
     pub(super) fn is_plain(&self, path: &[u8], mount: u32) -> bool {
-        let Some(end) = parent_end(path) else { return true };
+        let Some(end) = end_without_links(path) else { return true };
         let parent = path.get(..end).unwrap_or(&[]);
         let Some(below) = parent.get(self.view.mount(mount).source.len()..) else { return true };
         if below.is_empty() || self.is_known_plain(mount, below) {
@@ -254,7 +254,7 @@ impl Instance<'_> {
     fn is_relative_plain(&self, dirfd: i32, path: *const u8) -> bool {
         // SAFETY: a string that has been read up to its NUL.
         let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
-        match parent_end(path) {
+        match end_without_links(path) {
             None => true,
             Some(end) => is_no_link(confirm(dirfd, path.get(..end).unwrap_or(&[]))),
         }
@@ -336,6 +336,13 @@ pub(super) fn parent_exists(place: &Place) -> Result<(), Errno> {
 fn parent_end(path: &[u8]) -> Option<usize> {
     let last = path.iter().rposition(|byte| *byte != b'/')?;
     path.get(..last)?.iter().rposition(|byte| *byte == b'/')
+}
+
+/// Where the part of a path ends in which the kernel would follow a link: above
+/// the last component, or with it, as a slash at the end leads through a link.
+fn end_without_links(path: &[u8]) -> Option<usize> {
+    let last = path.iter().rposition(|byte| *byte != b'/')?;
+    if last + 1 < path.len() { Some(last + 1) } else { parent_end(path) }
 }
 
 /// Asks the kernel to resolve a path and to meet no symbolic link.
