@@ -26,9 +26,6 @@ pub struct Instance<'v> {
     /// Where calls are told of, if they are.
     pub ring: Option<&'v Ring>,
     dir: &'v [u8],
-    /// One bit for each byte (modulo 64) that may follow the slash of a path
-    /// that is not the kernel's alone.
-    begins: u64,
 }
 
 /// Why a process could not attach to its instance.
@@ -43,24 +40,12 @@ pub enum AttachError {
 impl<'v> Instance<'v> {
     /// An instance of a view that the caller holds, without a directory.
     pub fn new(view: View<'v>, shared: Option<&'v Shared>) -> Instance<'v> {
-        let begins = if view.flags() & view::flags::TRACE != 0 {
-            u64::MAX
-        } else {
-            // Also /proc and /dev, and what takes a closer look: `//` and `/.`.
-            b"pd/.\0".iter().fold(view.begins(view.app_root()), |bits, byte| bits | view::bit(*byte))
-        };
-        Instance { view, shared, ring: None, dir: &[], begins }
+        Instance { view, shared, ring: None, dir: &[] }
     }
 
     /// The instance's directory on the host.
     pub fn dir(&self) -> &[u8] {
         self.dir
-    }
-
-    /// Whether an absolute path with this second byte may be of any interest.
-    #[inline]
-    pub(crate) fn may_begin(&self, second: u8) -> bool {
-        self.begins & view::bit(second) != 0
     }
 
     /// Whether every decision is to be reported.

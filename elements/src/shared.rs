@@ -7,7 +7,7 @@
 //!
 //! The table of directories answers "did somebody look already, and was
 //! there no symbolic link on the way?" for the host directories behind
-//! mounts. An entry is the hash of a directory's path, mixed with the epoch.
+//! mounts. An entry is a directory's hash, mixed with the epoch.
 //! When a directory goes away the epoch moves on, and with it all entries
 //! lose their meaning at once. A program on the host that is not of the
 //! instance can replace a directory unseen: docs/limitations.md says so.
@@ -76,8 +76,15 @@ impl Shared {
     }
 }
 
-/// The hash of a host path, as [`Shared::is_plain`] wants it: a word at a
-/// time, since it is made on every call below a mount.
+/// The hash of a directory, as [`Shared::is_plain`] wants it: of a mount, and
+/// the path that leads there from the mount's source.
+#[inline]
+pub fn directory_hash(mount: u32, below: &[u8]) -> u64 {
+    path_hash(below) ^ u64::from(mount).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// The hash of a path: a word at a time, since it is made on every call below
+/// a mount.
 pub fn path_hash(path: &[u8]) -> u64 {
     let mut hash = path.len() as u64;
     let mut words = path.chunks_exact(8);

@@ -65,7 +65,7 @@ fn is_seen_page(page: usize) -> bool {
 /// Whether a string that begins at `start` can be read up to its NUL, or for
 /// as long as a path may be.
 pub fn is_string(start: *const u8) -> bool {
-    crate::files::scan::survey(start).is_some()
+    crate::files::scan::survey(start, 0).is_some()
 }
 
 /// Whether `len` bytes at `start` can be read. They are less than a page's.
@@ -100,6 +100,16 @@ fn ask(page: usize) -> bool {
         entry.store(page + 1, Ordering::Relaxed);
     }
     readable
+}
+
+/// Lets [`is_seen`] know of a page, if it is one that needs no asking.
+pub(crate) fn note_known(address: *const u8) {
+    let page = address as usize / PAGE;
+    if is_known(page * PAGE)
+        && let Some(entry) = seen(page)
+    {
+        entry.store(page + 1, Ordering::Relaxed);
+    }
 }
 
 fn is_known(address: usize) -> bool {

@@ -26,11 +26,16 @@ pub fn errno() -> c_int {
 pub fn returned(result: Result<usize, Errno>) -> isize {
     match result {
         Ok(value) => value as isize,
-        Err(errno) => {
-            set_errno(errno);
-            -1
-        }
+        Err(errno) => failed(errno),
     }
+}
+
+/// Apart from the rest, so that functions that succeed need no room on the stack.
+#[cold]
+#[inline(never)]
+fn failed(errno: Errno) -> isize {
+    set_errno(errno);
+    -1
 }
 
 /// Hands an answer out. A call that passes is made as it was asked.

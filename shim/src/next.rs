@@ -134,6 +134,13 @@ impl Next {
         }
     }
 
+    /// The same, where it has been found already.
+    #[inline(always)]
+    pub fn known(&self) -> Option<usize> {
+        let address = self.address.load(Ordering::Relaxed);
+        (address > MISSING).then_some(address)
+    }
+
     #[cold]
     fn look(&self, name: &'static str) -> Option<usize> {
         crate::start::instance();
@@ -141,6 +148,29 @@ impl Next {
         self.address.store(found.unwrap_or(MISSING), Ordering::Relaxed);
         found
     }
+}
+
+/// Two functions that give the next definition of another: the first looks for
+/// it, the second (for a hook in haste) gives it where it has been found.
+#[macro_export]
+macro_rules! next_functions {
+    ($look:ident, $known:ident: $name:ident as fn($($ty:ty),*) -> $ret:ty) => {
+        $crate::next_functions!(@all $look, $known, $name, unsafe extern "C" fn($($ty),*) -> $ret);
+    };
+    (@all $look:ident, $known:ident, $name:ident, $type:ty) => {
+        static NEXT: $crate::next::Next = $crate::next::Next::new();
+
+        pub fn $look() -> Option<$type> {
+            // SAFETY: the symbol is libc's, which has had this type for ever.
+            NEXT.address(stringify!($name)).map(|address| unsafe { core::mem::transmute(address) })
+        }
+
+        #[inline(always)]
+        pub fn $known() -> Option<$type> {
+            // SAFETY: as above.
+            NEXT.known().map(|address| unsafe { core::mem::transmute(address) })
+        }
+    };
 }
 
 /// The next definition of a function, as an optional function pointer:

@@ -9,6 +9,7 @@
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::AtomicUsize;
 
+use elements::files::{Glance, Start};
 use elements::{Instance, instance, kernel, user};
 
 use crate::next;
@@ -19,6 +20,15 @@ pub fn instance() -> &'static Instance<'static> {
     match instance::attached() {
         Some(instance) => instance,
         None => attach(),
+    }
+}
+
+/// Takes the first look at an absolute path.
+#[inline(always)]
+pub fn glance(path: *const c_char) -> Glance {
+    match instance::attached() {
+        Some(instance) => instance.glance(path.cast()),
+        None => Glance::Closer(Start::ANEW),
     }
 }
 

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 
 use zerocopy::IntoBytes;
 
+use crate::key::Key;
 use crate::layout::{
-    AFTER_STRING, Access, Edge, Header, Kind, MAGIC, NO_NODE, Node, RawMount, Slot, Span, Str, node,
+    AFTER_STRING, Access, Header, Kind, LABEL, MAGIC, NO_NODE, NO_WAY, Node, RawMount, Slot, Span, Str, Way,
+    flags, node,
 };
-use crate::tree::{bit, hash};
+use crate::tree::bit;
 
 /// A row to be written. The fields mean what they mean in [`crate::Mount`].
 #[derive(Clone, Debug)]
@@ -99,43 +101,108 @@ fn table(children: &BTreeMap<Vec<u8>, u32>, slots: &mut Vec<Slot>) -> (u32, u32,
     }
     let size = (children.len() * 2).next_power_of_two();
     let first = slots.len();
-    slots.resize(first + size, Slot { hash: 0, node: NO_NODE });
-    let mut starts = 0;
+    slots.resize(first + size, Slot { key: Key::of(b""), node: NO_NODE, reserved: 0 });
+    // A slash or the path's end is for a reader to see.
+    let mut starts = bit(b'/') | bit(0);
     for (name, node) in children {
         starts |= bit(name[0]);
-        let wanted = hash(name);
-        let mut at = wanted as usize & (size - 1);
+        let key = Key::of(name);
+        let mut at = key.hash() as usize & (size - 1);
         while slots[first + at].node != NO_NODE {
             at = (at + 1) & (size - 1);
         }
-        slots[first + at] = Slot { hash: wanted, node: *node };
+        slots[first + at] = Slot { key, node: *node, reserved: 0 };
     }
     (first as u32, size as u32, starts)
 }
 
-/// More children than this are found by hash.
-const MANY: usize = 4;
+/// From a child on, for as long as there is one way: the names on it, and where it leads.
+fn label(drafts: &[Draft], name: &[u8], child: u32) -> (Vec<u8>, u32) {
+    let (mut label, mut node) = (name.to_vec(), child);
+    loop {
+        let here = &drafts[node as usize];
+        let mut below = here.children.iter();
+        let (Some((name, child)), None, None) = (below.next(), below.next(), here.mount) else {
+            return (label, node);
+        };
+        label.push(b'/');
+        label.extend_from_slice(name);
+        node = *child;
+    }
+}
 
-/// The edges that leave a node: each goes on for as long as there is one way.
-fn edges(drafts: &[Draft], draft: &Draft, pool: &mut Pool, edges: &mut Vec<Edge>) -> (u32, u32) {
-    if draft.children.len() > MANY {
-        return (0, 0);
+/// Stands in the header for a byte that several ways begin with, or none that will do.
+const UNSURE: u8 = u8::MAX;
+/// Follows a label: no path's end, and no slash.
+const LABEL_END: u8 = 0xff;
+
+/// The ways for a reader in haste, to mounts and to where the kernel's own
+/// links are, and which of them a path's first byte tells.
+fn ways(drafts: &[Draft], root: u32, rows: &[Row]) -> (Vec<Way>, [u8; 256]) {
+    let mut ways = Vec::new();
+    let mut first = [NO_WAY; 256];
+    for byte in [0, b'.', b'/'] {
+        first[usize::from(byte)] = UNSURE;
     }
-    let first = edges.len();
-    for (name, child) in &draft.children {
-        let mut label = name.clone();
-        let mut node = *child;
-        loop {
-            let here = &drafts[node as usize];
-            let mut below = here.children.iter();
-            let (Some((name, child)), None, None) = (below.next(), below.next(), here.mount) else { break };
-            label.push(b'/');
-            label.extend_from_slice(name);
-            node = *child;
+    let magic = [&b"proc"[..], b"dev"].map(|label| (label.to_vec(), NO_NODE));
+    let edges = drafts[root as usize].children.iter().map(|(name, child)| label(drafts, name, *child));
+    for (label, node) in edges.chain(magic) {
+        let mount = drafts.get(node as usize).and_then(|draft| draft.mount);
+        let is_link = mount.is_some_and(|mount| rows[mount as usize].kind == Kind::Link);
+        let number = &mut first[usize::from(label[0])];
+        if *number != NO_WAY || ways.len() + 1 == usize::from(UNSURE) {
+            *number = UNSURE;
+            continue;
         }
-        edges.push(Edge { label: pool.add(&label), node, first: u32::from(label[0]) });
+        let mut way = Way {
+            label: [LABEL_END; LABEL],
+            after: label.len() as u32 + 1,
+            node: if is_link { NO_NODE } else { node },
+            starts: match drafts.get(node as usize) {
+                Some(Draft { mount: None, children, .. }) => {
+                    let names = children.keys().map(|name| name[0]);
+                    names.chain([0, b'.', b'/']).fold(0, |bits, byte| bits | bit(byte))
+                }
+                _ => u64::MAX,
+            },
+        };
+        let len = label.len().min(LABEL);
+        way.label[..len].copy_from_slice(&label[..len]);
+        ways.push(way);
+        *number = ways.len() as u8;
     }
-    (first as u32, draft.children.len() as u32)
+    (ways, first)
+}
+
+/// Tables of more children than this are kept apart from the others.
+const SMALL: usize = 32;
+/// How many slots take as much room as a node.
+const SLOTS_OF_NODE: usize = size_of::<Node>() / size_of::<Slot>();
+
+const _: () = assert!(size_of::<Node>().is_multiple_of(size_of::<Slot>()));
+
+/// Puts the nodes that have children before all others, so that what most
+/// look-ups read lies in few pages. Gives where each node has come to.
+fn inner_first(drafts: &mut Vec<Draft>) -> Vec<u32> {
+    let (inner, leaves): (Vec<usize>, Vec<usize>) =
+        (0..drafts.len()).partition(|id| !drafts[*id].children.is_empty());
+    let mut order = vec![0; drafts.len()];
+    for (new, old) in inner.iter().chain(&leaves).enumerate() {
+        order[*old] = new as u32;
+    }
+    let mut places: Vec<usize> = (0..drafts.len()).collect();
+    places.sort_by_key(|old| order[*old]);
+    let mut old: Vec<Option<Draft>> = drafts.drain(..).map(Some).collect();
+    for place in places {
+        drafts.extend(old[place].take());
+    }
+    for draft in drafts {
+        draft.parent = order[draft.parent as usize];
+        for child in draft.children.values_mut() {
+            *child = order[*child as usize];
+        }
+    }
+    order
 }
 
 /// Writes the image. `rows[0]` must be the row of `/`.
@@ -162,15 +229,26 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         }
     }
 
+    let order = inner_first(&mut drafts);
+    let at = |node: u32| order[node as usize];
+    let (app_root, host_root) = (at(app_root), at(host_root));
+    let points: Vec<u32> = points.into_iter().map(at).collect();
+
     let mut pool = Pool::default();
-    let mut slots = Vec::new();
-    let mut all_edges = Vec::new();
+    let sources: Vec<Str> = rows.iter().map(|row| pool.add(&row.source)).collect();
+    let (mut slots, mut more_slots) = (Vec::new(), Vec::new());
     let mut nodes: Vec<Node> = Vec::with_capacity(drafts.len());
+    let (ways, first) = match (rows[0].kind, facts.flags & flags::TRACE) {
+        (Kind::Pass, 0) => ways(&drafts, app_root, rows),
+        // All paths are of interest.
+        _ => (Vec::new(), [UNSURE; 256]),
+    };
     for (id, draft) in drafts.iter().enumerate() {
-        let (first_slot, slot_count, starts) = table(&draft.children, &mut slots);
+        let is_small = draft.children.len() <= SMALL;
+        let to = if is_small { &mut slots } else { &mut more_slots };
+        let (first_slot, slot_count, starts) = table(&draft.children, to);
         // A parent comes before its children, so its region is known by now.
         let inherited = nodes.get(draft.parent as usize).map_or(0, |parent: &Node| parent.region);
-        let (first_edge, edge_count) = edges(&drafts, draft, &mut pool, &mut all_edges);
         let region = draft.mount.unwrap_or(if draft.parent as usize == id { 0 } else { inherited });
         let kind = rows[region as usize].kind;
         let mut flags = 0;
@@ -189,17 +267,22 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
             region,
             name: pool.add(&draft.name),
             flags,
-            first_edge,
-            edge_count,
-            reserved: 0,
+            source: if kind.has_source() { sources[region as usize] } else { Str::default() },
+            reserved: [0; 5],
         });
+    }
+    // The large tables come after the nodes, the small ones before them.
+    let hole = slots.len() + nodes.len() * SLOTS_OF_NODE;
+    for (node, _) in nodes.iter_mut().zip(&drafts).filter(|(_, draft)| draft.children.len() > SMALL) {
+        node.first_slot += hole as u32;
     }
     let mounts: Vec<RawMount> = rows
         .iter()
         .zip(&points)
-        .map(|(row, node)| RawMount {
+        .zip(&sources)
+        .map(|((row, node), source)| RawMount {
             at: pool.add(&row.at),
-            source: pool.add(&row.source),
+            source: *source,
             line: row.line,
             node: *node,
             kind: row.kind as u8,
@@ -220,11 +303,15 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         at = (at + bytes).next_multiple_of(8);
         span
     };
+    let ways_span = place(size_of_val(&ways[..]), ways.len());
+    let small = place(size_of_val(&slots[..]), slots.len());
+    let nodes_span = place(size_of_val(&nodes[..]), nodes.len());
+    let large = place(size_of_val(&more_slots[..]), more_slots.len());
     let header = Header {
         magic: MAGIC,
-        nodes: place(size_of_val(&nodes[..]), nodes.len()),
-        slots: place(size_of_val(&slots[..]), slots.len()),
-        edges: place(size_of_val(&all_edges[..]), all_edges.len()),
+        nodes: nodes_span,
+        // All of it, with the nodes as a hole in it.
+        slots: Span { off: small.off, count: (hole + more_slots.len()) as u32 },
         mounts: place(size_of_val(&mounts[..]), mounts.len()),
         strings: place(pool.bytes.len(), pool.bytes.len()),
         len: 0,
@@ -235,6 +322,8 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         policy_file,
         coverage_line: facts.coverage_line,
         reserved: 0,
+        ways: ways_span,
+        first,
     };
     let len = u32::try_from(at).expect("a view image is smaller than 4 GiB");
     let header = Header { len, ..header };
@@ -243,8 +332,9 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
     for (off, bytes) in [
         (0, header.as_bytes()),
         (header.nodes.off, nodes.as_bytes()),
-        (header.slots.off, slots.as_bytes()),
-        (header.edges.off, all_edges.as_bytes()),
+        (small.off, slots.as_bytes()),
+        (large.off, more_slots.as_bytes()),
+        (header.ways.off, ways.as_bytes()),
         (header.mounts.off, mounts.as_bytes()),
         (header.strings.off, &pool.bytes),
     ] {

@@ -2,10 +2,11 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::key::Key;
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
-pub const MAGIC: [u8; 8] = *b"lnchvw\0\x02";
+pub const MAGIC: [u8; 8] = *b"lnchvw\0\x03";
 
 /// Bits of [`View::flags`].
 pub mod flags {
@@ -43,14 +44,40 @@ pub(crate) struct Header {
     pub host_root: u32,
     pub nodes: Span,
     pub slots: Span,
-    pub edges: Span,
     pub mounts: Span,
     pub strings: Span,
     pub name: Str,
     pub policy_file: Str,
     pub coverage_line: u32,
     pub reserved: u32,
+    pub ways: Span,
+    /// For each first byte of an absolute path's first name: the way that the
+    /// path may go, plus one, or [`NO_WAY`]. More than there are ways: it takes
+    /// a closer look.
+    pub first: [u8; 256],
 }
+
+/// How many bytes of a label a [`Way`] holds.
+pub const LABEL: usize = 112;
+
+/// A way from the app tree's root that meets no other, for a reader in haste.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Way {
+    /// The components on the way, with a slash between each two; after them
+    /// bytes that end no path. A longer label is cut off.
+    pub label: [u8; LABEL],
+    /// How long the label is, with the slash before it.
+    pub after: u32,
+    /// Where it leads; [`NodeId::NONE`] where that takes a closer look.
+    pub node: u32,
+    /// One [`crate::bit`] for each byte that may follow there, after a slash,
+    /// in a path that has to do with the view.
+    pub starts: u64,
+}
+
+/// What [`Header::first`] holds where the path has nothing to do with the view.
+pub(crate) const NO_WAY: u8 = 0;
 
 /// A path that is a mount point or lies above one.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -67,11 +94,9 @@ pub struct Node {
     pub(crate) name: Str,
     /// Bits of [`node`].
     pub(crate) flags: u32,
-    /// First of the edges that leave the node, and how many; 0 where there
-    /// are so many that the hash table is faster.
-    pub(crate) first_edge: u32,
-    pub(crate) edge_count: u32,
-    pub(crate) reserved: u32,
+    /// The host path behind the region; empty where nothing stands behind it.
+    pub(crate) source: Str,
+    pub(crate) reserved: [u32; 5],
 }
 
 /// Bits of [`Node::flags`].
@@ -84,25 +109,13 @@ pub(crate) mod node {
     pub const PASSES: u32 = 1 << 2;
 }
 
-/// A way down that meets no other: to the next node that is a mount point,
-/// has several children or none.
-#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
-pub(crate) struct Edge {
-    /// The components on the way, with a slash between each two.
-    pub label: Str,
-    /// Where it leads.
-    pub node: u32,
-    /// The label's first byte.
-    pub first: u32,
-}
-
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub(crate) struct Slot {
-    pub hash: u32,
+    pub key: Key,
     /// The child, or [`NO_NODE`] where the slot is free.
     pub node: u32,
+    pub reserved: u32,
 }
 
 pub(crate) const NO_NODE: u32 = u32::MAX;
@@ -213,7 +226,7 @@ pub struct View<'a> {
     pub(crate) header: &'a Header,
     pub(crate) nodes: &'a [Node],
     pub(crate) slots: &'a [Slot],
-    pub(crate) edges: &'a [Edge],
+    pub(crate) ways: &'a [Way],
     mounts: &'a [RawMount],
     strings: &'a [u8],
 }
@@ -256,7 +269,7 @@ impl<'a> View<'a> {
             header,
             nodes: span(bytes, header.nodes)?,
             slots: span(bytes, header.slots)?,
-            edges: span(bytes, header.edges)?,
+            ways: span(bytes, header.ways)?,
             mounts: span(bytes, header.mounts)?,
             strings: span(bytes, header.strings)?,
         })
@@ -280,6 +293,7 @@ impl<'a> View<'a> {
         }
         for (id, node) in self.nodes.iter().enumerate() {
             string(node.name)?;
+            string(node.source)?;
             // A parent comes before its children, so that every walk upwards ends.
             let is_root = [self.header.app_root, self.header.host_root].contains(&(id as u32));
             if !(is_root && node.parent as usize == id) && node.parent as usize >= id {
@@ -325,8 +339,13 @@ impl<'a> View<'a> {
 
     #[inline]
     pub(crate) fn string(&self, s: Str) -> &'a [u8] {
+        self.try_string(s).unwrap_or(&[])
+    }
+
+    #[inline]
+    pub(crate) fn try_string(&self, s: Str) -> Option<&'a [u8]> {
         let off = s.off as usize;
-        self.strings.get(off..off + s.len as usize).unwrap_or(&[])
+        self.strings.get(off..off + s.len as usize)
     }
 
     /// The bits of [`flags`].

@@ -17,8 +17,10 @@
 
 #[cfg(feature = "build")]
 pub mod build;
+mod key;
 mod layout;
 mod tree;
 
-pub use layout::{Access, Kind, Malformed, Mount, Node, View, flags};
-pub use tree::{NodeId, Reach, Stop, bit, hash};
+pub use key::Key;
+pub use layout::{Access, Kind, LABEL, Malformed, Mount, Node, View, Way, flags};
+pub use tree::{First, NodeId, Reach, Stop, bit};

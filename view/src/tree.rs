@@ -4,7 +4,8 @@
 //! mount point may still lie ahead; once a component has no node, whatever
 //! follows belongs to the region of the last node that did.
 
-use crate::layout::{Edge, NO_NODE, Node, Slot, View, node};
+use crate::key::Key;
+use crate::layout::{NO_NODE, NO_WAY, Node, View, Way, node};
 
 /// A position in one of the path tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,6 +13,11 @@ pub struct NodeId(
     /// Index into the image's nodes.
     pub u32,
 );
+
+impl NodeId {
+    /// No node's.
+    pub const NONE: NodeId = NodeId(NO_NODE);
+}
 
 /// How far the nodes of a tree reach on a path, by its letters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,69 +44,62 @@ pub enum Stop {
     Link,
 }
 
-/// What [`View::edge`] finds.
-enum Way {
-    /// To this node, which ends after so many bytes; no mount lies before it.
-    To(NodeId, usize),
-    /// Where no node is.
-    Apart,
-    /// A `.`: nowhere.
-    Here,
-    /// That takes a look at the component.
+/// What the first byte of an absolute path's first name tells.
+#[derive(Clone, Copy)]
+pub enum First<'a> {
+    /// The path has nothing to do with the view, unless it climbs.
+    Nothing,
+    /// So it is with every path but those that go this way.
+    Way(&'a Way),
+    /// That takes a closer look.
     Unsure,
-}
-
-/// How many bytes two strings have in common at their beginnings.
-#[inline]
-fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    let mut same = 0;
-    for (a, b) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0) {
-        let differ = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
-        if differ != 0 {
-            return same + differ.trailing_zeros() as usize / 8;
-        }
-        same += 8;
-    }
-    let end = a.len().min(b.len());
-    while same < end && a.get(same) == b.get(same) {
-        same += 1;
-    }
-    same
-}
-
-/// Whether two strings are the same. They are short, so no function is called.
-#[inline]
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    // Words, the last of which may overlap the one before.
-    if let (Some(a_end), Some(b_end)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) {
-        let same = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0).all(|(a, b)| a == b);
-        return same && a_end == b_end;
-    }
-    if let (Some(a_end), Some(b_end)) = (a.last_chunk::<4>(), b.last_chunk::<4>()) {
-        return a_end == b_end && a.first_chunk::<4>() == b.first_chunk::<4>();
-    }
-    a.iter().zip(b).all(|(a, b)| a == b)
-}
-
-/// The hash of a component's name (FNV-1a, 32 bits).
-pub fn hash(name: &[u8]) -> u32 {
-    name.iter().fold(HASH_START, |hash, byte| hash_on(hash, *byte))
-}
-
-const HASH_START: u32 = 0x811c_9dc5;
-
-#[inline]
-fn hash_on(hash: u32, byte: u8) -> u32 {
-    (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
 }
 
 /// The bit of a byte in a set of 64.
 #[inline]
 pub fn bit(byte: u8) -> u64 {
     1 << (byte & 63)
+}
+
+/// A path from its first name on, which is no `.`.
+#[inline]
+fn name_ahead(path: &[u8]) -> &[u8] {
+    let mut ahead = path;
+    loop {
+        ahead = match ahead {
+            [b'/', rest @ ..] => rest,
+            [b'.'] => &[],
+            [b'.', b'/', rest @ ..] => rest,
+            _ => return ahead,
+        }
+    }
+}
+
+impl Node {
+    /// Whether a child may have a name that begins with `first`. False is
+    /// certain, and never said of a slash or NUL where there are children.
+    #[inline]
+    pub fn may_have_child(&self, first: u8) -> bool {
+        self.starts & bit(first) != 0
+    }
+
+    /// Whether a mount stands here.
+    #[inline]
+    pub fn is_mount_point(&self) -> bool {
+        self.flags & node::MOUNT_POINT != 0
+    }
+
+    /// Whether the mount that stands here is a symbolic link.
+    #[inline]
+    pub fn is_link(&self) -> bool {
+        self.flags & node::LINK != 0
+    }
+
+    /// The mount that governs what is below and has no node.
+    #[inline]
+    pub fn region(&self) -> u32 {
+        self.region
+    }
 }
 
 impl<'a> View<'a> {
@@ -114,42 +113,52 @@ impl<'a> View<'a> {
         NodeId(self.header.host_root)
     }
 
-    fn node(&self, id: NodeId) -> Option<&'a Node> {
+    /// The node at a position.
+    #[inline]
+    pub fn node(&self, id: NodeId) -> Option<&'a Node> {
         self.nodes.get(id.0 as usize)
     }
 
-    /// The first bytes of the children's names, as a set of [`bit`]s.
-    pub fn begins(&self, id: NodeId) -> u64 {
-        self.node(id).map_or(0, |node| node.starts)
-    }
-
-    /// Whether a child of `id` may have a name that begins with `first`. False is certain.
-    #[inline]
-    pub fn may_have_child(&self, id: NodeId, first: u8) -> bool {
-        self.node(id).is_some_and(|node| node.starts & bit(first) != 0)
+    /// Where absolute paths go whose first name begins with this byte.
+    #[inline(always)]
+    pub fn first(&self, byte: u8) -> First<'a> {
+        match self.header.first[usize::from(byte)] {
+            NO_WAY => First::Nothing,
+            number => self.ways.get(usize::from(number) - 1).map_or(First::Unsure, First::Way),
+        }
     }
 
     /// The child of `id` called `name`.
     #[inline]
     pub fn child(&self, id: NodeId, name: &[u8]) -> Option<NodeId> {
+        let node = self.node(id)?;
         let first = *name.first()?;
-        if !self.may_have_child(id, first) {
-            return None;
-        }
-        self.probe(self.node(id)?, name, hash(name))
+        if node.may_have_child(first) { self.child_by_key(node, Key::of(name), name) } else { None }
     }
 
-    #[inline]
-    fn probe(&self, node: &Node, name: &[u8], wanted: u32) -> Option<NodeId> {
+    /// The child of a node by its name and the name's key.
+    #[inline(always)]
+    pub fn child_by_key(&self, node: &Node, key: Key, name: &[u8]) -> Option<NodeId> {
+        let mask = node.slot_count.wrapping_sub(1);
+        let index = node.first_slot.wrapping_add(key.hash() & mask);
+        let slot = self.slots.get(index as usize)?;
+        if slot.key == key && key.is_whole() { Some(NodeId(slot.node)) } else { self.probe(node, name) }
+    }
+
+    /// The same, at more than the first slot and for long names.
+    #[cold]
+    #[inline(never)]
+    fn probe(&self, node: &Node, name: &[u8]) -> Option<NodeId> {
+        let key = Key::of(name);
         let mask = node.slot_count.checked_sub(1)?;
         // At most one turn: a full table without the name must not hold us.
         for step in 0..node.slot_count {
-            let index = node.first_slot + (wanted.wrapping_add(step) & mask);
-            let slot: &Slot = self.slots.get(index as usize)?;
+            let index = node.first_slot + (key.hash().wrapping_add(step) & mask);
+            let slot = self.slots.get(index as usize)?;
             if slot.node == NO_NODE {
                 return None;
             }
-            if slot.hash == wanted && is_same(self.name_of(NodeId(slot.node)), name) {
+            if slot.key == key && (key.is_whole() || self.name_of(NodeId(slot.node)) == name) {
                 return Some(NodeId(slot.node));
             }
         }
@@ -163,90 +172,29 @@ impl<'a> View<'a> {
         let mut ahead = path;
         let Some(mut node) = self.node(start) else { return reach };
         loop {
-            while let [b'/', rest @ ..] = ahead {
-                ahead = rest;
-            }
+            ahead = name_ahead(ahead);
             let [first, ..] = ahead else {
                 reach.stop = Stop::End;
                 return reach;
             };
-            if node.starts & bit(*first) == 0 && *first != b'.' {
+            if !node.may_have_child(*first) {
                 return reach;
             }
-            let way = match self.edge(node, ahead) {
-                Way::Unsure => self.component(node, ahead),
-                way => way,
-            };
-            let (child, len) = match way {
-                Way::To(child, len) => (child, len),
-                Way::Here => {
-                    ahead = ahead.get(1..).unwrap_or(&[]);
-                    continue;
-                }
-                Way::Apart | Way::Unsure => return reach,
-            };
-            ahead = ahead.get(len..).unwrap_or(&[]);
+            let len = ahead.iter().position(|byte| *byte == b'/').unwrap_or(ahead.len());
+            let (name, rest) = ahead.split_at(len);
+            let Some(child) = self.child_by_key(node, Key::of(name), name) else { return reach };
             let Some(below) = self.node(child) else { return reach };
             node = below;
+            ahead = rest;
             reach.node = child;
             reach.left = ahead.len();
-            if node.flags & (node::MOUNT_POINT | node::LINK) != 0 {
-                if node.flags & node::LINK != 0 {
-                    reach.stop = Stop::Link;
-                    return reach;
-                }
+            if node.is_link() {
+                reach.stop = Stop::Link;
+                return reach;
+            }
+            if node.is_mount_point() {
                 reach.point = Some(ahead.len());
             }
-        }
-    }
-
-    /// Which edge a path goes along from a node. `path` begins with a component.
-    #[inline]
-    fn edge(&self, node: &Node, path: &[u8]) -> Way {
-        let first = node.first_edge as usize;
-        let edges: &[Edge] = self.edges.get(first..first + node.edge_count as usize).unwrap_or(&[]);
-        let begins = path.first().map_or(0, |byte| u32::from(*byte));
-        let mut way = if edges.is_empty() || begins == u32::from(b'.') { Way::Unsure } else { Way::Apart };
-        for edge in edges.iter().filter(|edge| edge.first == begins) {
-            let label = self.string(edge.label);
-            match path.split_at_checked(label.len()) {
-                Some((head, tail)) if is_same(head, label) => {
-                    if let [] | [b'/', ..] = tail {
-                        return Way::To(NodeId(edge.node), label.len());
-                    }
-                }
-                // The path, or a component that may be spelled in another
-                // way, ends in the middle of the edge.
-                _ => {
-                    let same = common_prefix(label, path);
-                    if let None | Some(b'/' | b'.') = path.get(same) {
-                        way = Way::Unsure;
-                    }
-                }
-            }
-        }
-        way
-    }
-
-    /// Where the first component of a path leads.
-    #[inline(never)]
-    fn component(&self, node: &Node, path: &[u8]) -> Way {
-        let mut len = 0;
-        let mut hash = HASH_START;
-        for byte in path {
-            if *byte == b'/' {
-                break;
-            }
-            len += 1;
-            hash = hash_on(hash, *byte);
-        }
-        let name = path.get(..len).unwrap_or(&[]);
-        if name == b"." {
-            return Way::Here;
-        }
-        match self.probe(node, name, hash) {
-            Some(child) => Way::To(child, len),
-            None => Way::Apart,
         }
     }
 
@@ -267,10 +215,17 @@ impl<'a> View<'a> {
         self.node(id).map_or(0, |node| node.region)
     }
 
+    /// The host path behind a node's region; none where nothing stands behind it.
+    #[inline]
+    pub fn source_of(&self, node: &Node) -> Option<&'a [u8]> {
+        let source = self.try_string(node.source)?;
+        if source.is_empty() { None } else { Some(source) }
+    }
+
     /// Whether a mount stands at this very node.
     #[inline]
     pub fn is_mount_point(&self, id: NodeId) -> bool {
-        self.node(id).is_some_and(|node| node.flags & node::MOUNT_POINT != 0)
+        self.node(id).is_some_and(Node::is_mount_point)
     }
 
     /// Whether the node's region is the host's own tree under its own names.
@@ -288,7 +243,7 @@ impl<'a> View<'a> {
     /// The nodes directly below, in no particular order.
     pub fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> + use<'a> {
         let (first, count) = self.node(id).map_or((0, 0), |n| (n.first_slot as usize, n.slot_count as usize));
-        let slots: &'a [Slot] = self.slots.get(first..first + count).unwrap_or(&[]);
+        let slots = self.slots.get(first..first + count).unwrap_or(&[]);
         slots.iter().filter(|slot| slot.node != NO_NODE).map(|slot| NodeId(slot.node))
     }
 }

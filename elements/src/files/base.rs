@@ -12,7 +12,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use view::{NodeId, View};
+use view::{NodeId, Stop, View};
 
 use super::text::Text;
 use super::{MAX_PATH, scan};
@@ -46,6 +46,27 @@ impl Cursor {
             return Cursor::at(child);
         }
         Cursor { node: self.node, below: (self.below + 1).min(Cursor::DEEP) }
+    }
+
+    /// Along a path, by its letters; none where the count has been lost, or a
+    /// link of the policy's is on the way.
+    pub fn along(self, view: &View<'_>, path: &[u8]) -> Option<Cursor> {
+        if path.contains(&b'.') {
+            return scan::components(path).try_fold(self, |cursor, name| {
+                if name == b".." { cursor.up(view) } else { Some(cursor.down(view, name)) }
+            });
+        }
+        let (node, left) = if self.below > 0 {
+            (self.node, path.len())
+        } else {
+            let reach = view.reach(self.node, path);
+            if reach.stop == Stop::Link {
+                return None;
+            }
+            (reach.node, reach.left)
+        };
+        let names = scan::components(path.get(path.len() - left..).unwrap_or(&[])).count() as u32;
+        Some(Cursor { node, below: (self.below + names).min(Cursor::DEEP) })
     }
 
     /// One component up; none where the count has been lost.
@@ -107,9 +128,14 @@ pub fn disable_base_cache() {
 }
 
 /// `fd` is new and we do not know what it is.
-#[inline]
+#[inline(always)]
 pub fn note_open(fd: i32) {
-    remember(fd, None);
+    // A negative one is beyond the table.
+    if let Some(entry) = DIRECTORIES.get(fd as u32 as usize)
+        && entry.load(Ordering::Relaxed) != UNKNOWN
+    {
+        entry.store(UNKNOWN, Ordering::Relaxed);
+    }
 }
 
 /// `new` is now what `old` is.

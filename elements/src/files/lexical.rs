@@ -1,8 +1,7 @@
 //! Reading a path against the view's tree, without asking the kernel.
 //!
-//! Most calls end here: the first component has no node, the rest holds no
-//! `..`, and the region is the host's own tree. That takes a few dozen
-//! instructions and decides for [`Look::Untouched`].
+//! What comes here is what a glance has not settled: relative paths, paths
+//! with dots, or near to mounts, or in the kernel's own directories.
 //!
 //! `..` is read by its letters here, so a path of the host's own tree that
 //! climbs out of a symbolic link into a mount is missed: docs/limitations.md.
@@ -12,6 +11,7 @@ use view::{Kind, NodeId, Stop};
 
 use super::Want;
 use super::base::Cursor;
+use super::glance::{Glance, Start};
 use super::scan;
 use crate::Instance;
 
@@ -69,26 +69,22 @@ impl Instance<'_> {
     /// Reads the path. A pointer that cannot be read is the kernel's to refuse.
     #[inline]
     pub(super) fn look_up(&self, dirfd: i32, path: *const u8, want: Want) -> Look {
-        if self.is_elsewhere(path) { Look::Untouched } else { self.look_closer(dirfd, path, want) }
+        match self.glance(path) {
+            Glance::Elsewhere => Look::Untouched,
+            Glance::Closer(start) => self.look_closer(dirfd, path, start, want),
+        }
     }
 
-    /// Whether an absolute path plainly has nothing to do with the view. Made
-    /// to be short: most calls of most programs end here.
-    #[inline(always)]
-    pub(super) fn is_elsewhere(&self, path: *const u8) -> bool {
-        let next = path.wrapping_add(1);
-        // SAFETY: read only where the page is known.
-        crate::user::is_seen(next)
-            && !self.may_begin(unsafe { *next })
-            && !(next as usize).is_multiple_of(4096)
-            && unsafe { *path == b'/' && scan::is_plain(next) }
-    }
-
+    /// Reads on where a glance has ended.
     #[inline(never)]
-    pub(super) fn look_closer(&self, dirfd: i32, path: *const u8, want: Want) -> Look {
-        let Some(survey) = scan::survey(path) else { return Look::Untouched };
+    pub(super) fn look_closer(&self, dirfd: i32, path: *const u8, from: Start, want: Want) -> Look {
+        Self::prepare_glance(path);
+        let Some(survey) = scan::survey(path, from.after as usize) else { return Look::Untouched };
         // SAFETY: just read.
         let bytes = unsafe { core::slice::from_raw_parts(path, survey.len) };
+        if from.node != NodeId::NONE && !survey.climbs {
+            return self.lex(Cursor::at(from.node), bytes, from.after as usize, want);
+        }
         let start = match bytes {
             [b'/', ..] => {
                 if is_system(bytes)
@@ -105,16 +101,17 @@ impl Instance<'_> {
         match start {
             None => Look::Untouched,
             Some(start) if survey.climbs => self.climb(start, bytes),
-            Some(start) => self.lex(start, bytes, want),
+            Some(start) => self.lex(start, bytes, 0, want),
         }
     }
 
-    /// Reads a path without `..`.
-    fn lex(&self, start: Cursor, path: &[u8], want: Want) -> Look {
+    /// Reads a path without `..`, the first bytes of which lead to the start.
+    #[inline(always)]
+    fn lex(&self, start: Cursor, path: &[u8], after: usize, want: Want) -> Look {
         let view = &self.view;
         let mut node = start.node;
-        let mut point = None;
-        let mut ahead = path;
+        let mut ahead = path.get(after..).unwrap_or(&[]);
+        let mut point = (after > 0 && view.is_mount_point(node)).then_some(ahead.len());
         loop {
             if start.below > 0 {
                 break;

@@ -1,8 +1,12 @@
 //! Calls that look at a file: stat, access, readlink, statfs, getxattr.
 
+use core::hint::cold_path;
+
+use super::glance::{Glance, Start};
 use super::lexical::Look;
 use super::magic::is_magic;
-use super::place::{Place, Scratch, Want};
+use super::place::{Place, Scratch, Want, is_link};
+use super::plain::PlainScratch;
 use super::text::Text;
 use super::{MAX_PATH, scan};
 use crate::kernel::{self, AT_FDCWD, syscall};
@@ -18,35 +22,50 @@ impl Instance<'_> {
     /// The link itself is looked at first; only if it is one is there more to do.
     #[inline]
     pub fn fstatat(&self, dirfd: i32, path: *const u8, stat: *mut libc::stat, flags: i32) -> Answer {
-        let call = |place: &Place| {
+        match self.glance(path) {
+            Glance::Elsewhere => Answer::Pass,
+            Glance::Closer(start) => self.fstatat_from(dirfd, path, stat, flags, start),
+        }
+    }
+
+    /// The same, after the first look.
+    pub fn fstatat_from(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        stat: *mut libc::stat,
+        flags: i32,
+        start: Start,
+    ) -> Answer {
+        const NR: i64 = libc::SYS_newfstatat;
+        let look = |place: &Place, flags: i32| {
             let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize, 0, 0];
             // SAFETY: the program's pointer, for the kernel to judge.
-            unsafe { syscall(libc::SYS_newfstatat, args) }
+            unsafe { syscall(NR, args) }
         };
-        if !follows(flags) {
-            return self.at(libc::SYS_newfstatat, dirfd, path, Want::LOOK_AT_LINK, call);
-        }
-        if self.is_elsewhere(path) {
-            return Answer::Pass;
-        }
-        let look = self.look_closer(dirfd, path, Want::LOOK);
-        if matches!(look, Look::Untouched) && !self.traces() {
-            return Answer::Pass;
-        }
-        let mut is_link = false;
-        let given = (dirfd, path);
-        let first = self.at_place(libc::SYS_newfstatat, given, look, Want::LOOK_AT_LINK, |place| {
-            let flags = flags | libc::AT_SYMLINK_NOFOLLOW;
-            let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize, 0, 0];
-            // SAFETY: the program's pointer, for the kernel to judge; it has
-            // been filled where the call succeeds.
-            unsafe {
-                let done = syscall(libc::SYS_newfstatat, args)?;
-                is_link = (*stat).st_mode & libc::S_IFMT == libc::S_IFLNK;
-                Ok(done)
+        // Links are looked at themselves first.
+        let flags_first = flags | libc::AT_SYMLINK_NOFOLLOW;
+        // SAFETY: a call that succeeds has filled the struct.
+        let leads_on = || unsafe { (*stat).st_mode & libc::S_IFMT == libc::S_IFLNK };
+        let want = Want::LOOK.following(follows(flags));
+        let mut scratch = PlainScratch::new();
+        if let Some(place) = self.plain_place(path, start, true, &mut scratch) {
+            let done = look(&place, flags_first);
+            if !want.follow || done.is_err() || !leads_on() {
+                return Answer::Done(done);
             }
+            cold_path();
+            return self.at_place(NR, (dirfd, path), Look::Walk, want, |place| look(place, flags));
+        }
+        cold_path();
+        let found = self.look_closer(dirfd, path, start, want);
+        let mut is_link = false;
+        let first = self.at_place(NR, (dirfd, path), found, Want::LOOK_AT_LINK, |place| {
+            let done = look(place, flags_first);
+            is_link = done.is_ok() && want.follow && leads_on();
+            done
         });
-        if is_link { self.at(libc::SYS_newfstatat, dirfd, path, Want::LOOK, call) } else { first }
+        if is_link { self.at(NR, dirfd, path, want, |place| look(place, flags)) } else { first }
     }
 
     /// statx(2)
@@ -61,8 +80,17 @@ impl Instance<'_> {
     }
 
     /// faccessat2(2). Asking to write on a read-only mount answers `EROFS`.
+    #[inline]
     pub fn faccessat(&self, dirfd: i32, path: *const u8, mode: i32, flags: i32) -> Answer {
-        self.at(libc::SYS_faccessat2, dirfd, path, Want::LOOK.following(follows(flags)), |place| {
+        match self.glance(path) {
+            Glance::Elsewhere => Answer::Pass,
+            Glance::Closer(start) => self.faccessat_from(dirfd, path, mode, flags, start),
+        }
+    }
+
+    /// The same, after the first look.
+    pub fn faccessat_from(&self, dirfd: i32, path: *const u8, mode: i32, flags: i32, start: Start) -> Answer {
+        let access = |place: &Place| {
             let args = [place.dirfd as usize, place.path as usize, mode as usize, flags as usize, 0, 0];
             let nr = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
             // SAFETY: the kernel only reads the string.
@@ -71,7 +99,16 @@ impl Instance<'_> {
                 return Err(Errno::EROFS);
             }
             Ok(done)
-        })
+        };
+        let want = Want::LOOK.following(follows(flags));
+        let mut scratch = PlainScratch::new();
+        let look = match self.plain_place(path, start, true, &mut scratch) {
+            Some(place) if !want.follow || !is_link(&place) => return Answer::Done(access(&place)),
+            Some(_) => Look::Walk,
+            None => self.look_closer(dirfd, path, start, want),
+        };
+        cold_path();
+        self.at_place(libc::SYS_faccessat2, (dirfd, path), look, want, access)
     }
 
     fn is_read_only(&self, place: &Place) -> bool {
@@ -80,11 +117,34 @@ impl Instance<'_> {
 
     /// readlink(2), readlinkat(2). The links of /proc that name the program's
     /// own files give app paths.
+    #[inline]
     pub fn readlinkat(&self, dirfd: i32, path: *const u8, buf: *mut u8, size: usize) -> Answer {
-        if self.is_elsewhere(path) {
-            return Answer::Pass;
+        match self.glance(path) {
+            Glance::Elsewhere => Answer::Pass,
+            Glance::Closer(start) => self.readlinkat_from(dirfd, path, buf, size, start),
         }
-        let look = self.look_closer(dirfd, path, Want::LOOK_AT_LINK);
+    }
+
+    /// The same, after the first look.
+    pub fn readlinkat_from(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        buf: *mut u8,
+        size: usize,
+        start: Start,
+    ) -> Answer {
+        let read = |place: &Place| {
+            let args = [place.dirfd as usize, place.path as usize, buf as usize, size, 0, 0];
+            // SAFETY: the program's buffer, for the kernel to judge.
+            unsafe { syscall(libc::SYS_readlinkat, args) }
+        };
+        let mut scratch = PlainScratch::new();
+        if let Some(place) = self.plain_place(path, start, true, &mut scratch) {
+            return Answer::Done(read(&place));
+        }
+        cold_path();
+        let look = self.look_closer(dirfd, path, start, Want::LOOK_AT_LINK);
         if matches!(look, Look::Untouched) {
             if self.may_be_magic(dirfd, path) {
                 return self.read_magic(dirfd, path, buf, size);
@@ -93,18 +153,14 @@ impl Instance<'_> {
                 return Answer::Pass;
             }
         }
-        self.at_place(libc::SYS_readlinkat, (dirfd, path), look, Want::LOOK_AT_LINK, |place| {
-            let args = [place.dirfd as usize, place.path as usize, buf as usize, size, 0, 0];
-            // SAFETY: the program's buffer, for the kernel to judge.
-            unsafe { syscall(libc::SYS_readlinkat, args) }
-        })
+        self.at_place(libc::SYS_readlinkat, (dirfd, path), look, Want::LOOK_AT_LINK, read)
     }
 
     /// Whether the path may name one of /proc's links, or (being empty) the
     /// link that a descriptor of one stands for.
     #[inline]
     fn may_be_magic(&self, dirfd: i32, path: *const u8) -> bool {
-        let Some(survey) = scan::survey(path) else { return false };
+        let Some(survey) = scan::survey(path, 0) else { return false };
         // SAFETY: just read.
         let path = unsafe { core::slice::from_raw_parts(path, survey.len) };
         match path {

@@ -1,16 +1,20 @@
 //! The files element: which file a path means.
 //!
-//! The way of a path: [`lexical`] reads it against the view's tree and ends
-//! most calls at once, because no mount is touched. Where one is, [`place`]
-//! makes the host path and has the kernel confirm that no symbolic link lies
-//! on the way. Where one does, or where `..` climbs about among mounts,
+//! The way of a path: [`glance`] ends most calls at once, because no mount is
+//! touched, and [`plain`] most of the others, where the path is plain. Any other
+//! path [`lexical`] reads against the view's tree; [`place`] makes the host path
+//! and has the kernel confirm that no symbolic link lies on the way. Where one does, or where `..` climbs about among mounts,
 //! [`namei`] walks component by component in the app's tree. The other
 //! modules are the system calls, each a few lines over [`Instance::at`].
 
+#[cfg(test)]
+mod agreement;
 mod base;
 mod change;
+mod chunk;
 mod cwd;
 mod explain;
+mod glance;
 mod lexical;
 mod list;
 mod look;
@@ -19,6 +23,7 @@ mod message;
 mod namei;
 mod open;
 mod place;
+mod plain;
 mod rare;
 mod rename;
 mod reverse;
@@ -28,12 +33,18 @@ mod text;
 
 pub use base::{VFORKS, disable_base_cache, note_directory, note_duplicate, note_open};
 pub use explain::Explanation;
-pub use open::OPEN_FLAGS;
+pub use glance::{Glance, Start};
+pub use open::{OPEN_FLAGS, is_worth_knowing};
 pub use place::{Change, Place, Scratch, Want};
+pub use plain::PlainScratch;
 pub use socket::SUN_PATH_LEN;
 pub use text::Text;
 
+use view::Access;
+
 use crate::{Answer, Errno, Instance};
+
+use lexical::Look;
 
 /// The longest path that the kernel takes, with its NUL (`PATH_MAX`).
 pub const MAX_PATH: usize = libc::PATH_MAX as usize;
@@ -53,13 +64,38 @@ impl Instance<'_> {
         want: Want,
         call: impl FnOnce(&Place) -> Result<usize, Errno>,
     ) -> Answer {
-        if self.is_elsewhere(path) {
-            return Answer::Pass;
+        match self.glance(path) {
+            Glance::Elsewhere => Answer::Pass,
+            Glance::Closer(start) => self.at_closer(number, (dirfd, path), start, want, call),
         }
-        match self.look_closer(dirfd, path, want) {
-            lexical::Look::Untouched if !self.traces() => Answer::Pass,
-            look => self.at_place(number, (dirfd, path), look, want, call),
-        }
+    }
+
+    #[inline(never)]
+    fn at_closer(
+        &self,
+        number: i64,
+        (dirfd, path): (i32, *const u8),
+        start: Start,
+        want: Want,
+        call: impl FnOnce(&Place) -> Result<usize, Errno>,
+    ) -> Answer {
+        let mut scratch = PlainScratch::new();
+        let look = match self.plain_place(path, start, true, &mut scratch) {
+            Some(place) if want.change == Change::None || self.takes_changes(&place) => {
+                if !want.follow || !place::is_link(&place) {
+                    return Answer::Done(call(&place));
+                }
+                Look::Walk
+            }
+            _ => self.look_closer(dirfd, path, start, want),
+        };
+        self.at_place(number, (dirfd, path), look, want, call)
+    }
+
+    /// Whether changes at a plain place need no look at what is there: it is no
+    /// mount point, and the mount is not read-only.
+    fn takes_changes(&self, place: &Place) -> bool {
+        self.view.mount(place.mount).access == Access::ReadWrite && !place.ends_in_slash()
     }
 
     #[inline(never)]
@@ -67,7 +103,7 @@ impl Instance<'_> {
         &self,
         number: i64,
         (dirfd, path): (i32, *const u8),
-        look: lexical::Look,
+        look: Look,
         want: Want,
         call: impl FnOnce(&Place) -> Result<usize, Errno>,
     ) -> Answer {
@@ -93,9 +129,9 @@ impl Instance<'_> {
     }
 
     /// The mount that a path's letters lead to, where they tell.
-    fn mount_of(&self, look: &lexical::Look) -> Option<u32> {
+    fn mount_of(&self, look: &Look) -> Option<u32> {
         match look {
-            lexical::Look::Mapped { node, .. } => Some(self.view.region(*node)),
+            Look::Mapped { node, .. } => Some(self.view.region(*node)),
             _ => None,
         }
     }

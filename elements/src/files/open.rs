@@ -3,11 +3,15 @@
 //! Under a mount the call itself asks for `RESOLVE_NO_SYMLINKS`, so that the
 //! common case costs no call more than natively.
 
+use core::hint::cold_path;
+
 use view::Access;
 
 use super::base::Cursor;
+use super::glance::{Glance, Start};
 use super::lexical::{Look, Rest};
 use super::place::{self, Place, Scratch, Want};
+use super::plain::PlainScratch;
 use super::{note_directory, note_open, scan};
 use crate::kernel::{self, OpenHow, RESOLVE_NO_SYMLINKS};
 use crate::{Answer, Errno, Instance};
@@ -40,14 +44,54 @@ impl Instance<'_> {
     /// openat(2)
     #[inline]
     pub fn openat(&self, dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Answer {
-        if self.is_elsewhere(path) {
-            return Answer::Pass;
+        match self.glance(path) {
+            Glance::Elsewhere => Answer::Pass,
+            Glance::Closer(start) => self.openat_from(dirfd, path, flags, mode, start),
         }
+    }
+
+    /// The same, after the first look.
+    #[inline(always)]
+    pub fn openat_from(&self, dirfd: i32, path: *const u8, flags: i32, mode: u32, start: Start) -> Answer {
+        let look = match self.open_plain(start, path, flags, mode) {
+            Some(Err(errno)) if may_be_link(errno) => Some(Look::Walk),
+            Some(opened) => return Answer::Done(opened.map(|fd| fd as usize)),
+            None => None,
+        };
+        cold_path();
+        self.openat_beyond_plain(dirfd, path, flags, mode, (start, look))
+    }
+
+    /// The same, where the path is not plain or leads through a link.
+    #[inline(never)]
+    fn openat_beyond_plain(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        flags: i32,
+        mode: u32,
+        (start, look): (Start, Option<Look>),
+    ) -> Answer {
         let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
-        match self.look_closer(dirfd, path, want) {
+        match look.unwrap_or_else(|| self.look_closer(dirfd, path, start, want)) {
             Look::Untouched if !self.traces() => Answer::Pass,
             look => self.open_place(dirfd, path, look, flags, mode),
         }
+    }
+
+    /// Opens what has a plain path. None: it has none, or is not to be written to.
+    #[inline]
+    fn open_plain(&self, start: Start, path: *const u8, flags: i32, mode: u32) -> Option<Result<i32, Errno>> {
+        let mut scratch = PlainScratch::new();
+        let place = self.plain_place(path, start, false, &mut scratch)?;
+        if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly {
+            return None;
+        }
+        let opened = kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
+        if let Ok(fd) = opened {
+            note_open(fd);
+        }
+        Some(opened)
     }
 
     #[inline(never)]
@@ -91,8 +135,7 @@ impl Instance<'_> {
             return self.open_walked(dirfd, path, flags, mode, scratch);
         }
         match kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS)) {
-            // A link on the way; or a kernel, or a filter, without openat2.
-            Err(Errno::ELOOP | Errno::ENOSYS | Errno::EPERM) => {
+            Err(errno) if may_be_link(errno) => {
                 drop(place);
                 self.open_walked(dirfd, path, flags, mode, scratch)
             }
@@ -164,29 +207,35 @@ impl Instance<'_> {
     /// since paths may be relative to it.
     #[inline]
     pub fn opened(&self, dirfd: i32, path: *const u8, flags: i32, fd: i32) {
-        if flags & libc::O_DIRECTORY == 0 { note_open(fd) } else { self.opened_directory(dirfd, path, fd) }
+        if is_worth_knowing(flags) { self.opened_directory(dirfd, path, fd) } else { note_open(fd) }
     }
 
-    /// The same, where it is known to be a directory.
+    /// The same, where it is, or may be, a directory.
     #[inline(never)]
     pub fn opened_directory(&self, dirfd: i32, path: *const u8, fd: i32) {
-        // SAFETY: the open succeeded, so the string is one.
-        let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
-        let start = if path.first() == Some(&b'/') {
-            Some(Cursor::at(self.view.app_root()))
-        } else {
-            self.base(dirfd)
-        };
-        let mut names = scan::components(path);
-        let cursor = start.and_then(|start| {
-            names.try_fold(start, |cursor, name| {
-                if name == b".." { cursor.up(&self.view) } else { Some(cursor.down(&self.view, name)) }
-            })
+        let cursor = self.cursor_elsewhere(path).or_else(|| {
+            // SAFETY: the open succeeded, so the string is one.
+            let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
+            let absolute = path.first() == Some(&b'/');
+            let start = if absolute { Some(Cursor::at(self.view.app_root())) } else { self.base(dirfd) };
+            start.and_then(|start| start.along(&self.view, path))
         });
         // Where a link of the host may have led elsewhere in the tree, ask when it matters.
         let certain = cursor.filter(|cursor| cursor.below > 0 && self.passes(cursor.node));
         note_directory(fd, certain);
     }
+}
+
+/// Whether what is opened with these flags may become the start of other
+/// paths: a directory, or what a walk through a tree has come to.
+#[inline(always)]
+pub fn is_worth_knowing(flags: i32) -> bool {
+    flags & (libc::O_DIRECTORY | libc::O_NOFOLLOW) != 0
+}
+
+/// Whether openat2(2) may have met a link, or is not there: on an old kernel, or behind a filter.
+fn may_be_link(errno: Errno) -> bool {
+    matches!(errno, Errno::ELOOP | Errno::ENOSYS | Errno::EPERM)
 }
 
 /// Whether the flags ask for more than reading.

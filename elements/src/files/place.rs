@@ -12,7 +12,7 @@ use super::lexical::{Look, Rest};
 use super::text::Text;
 use super::{MAX_PATH, scan};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
-use crate::shared::path_hash;
+use crate::shared::directory_hash;
 use crate::{Errno, Instance};
 
 /// Room for one host path.
@@ -162,7 +162,7 @@ impl Instance<'_> {
         let plain = match rest {
             None => self.is_relative_plain(dirfd, path),
             Some(_) if place.opened.is_some() => false,
-            Some(_) => self.is_plain(scratch.bytes(), self.view.mount(place.mount).source.len()),
+            Some(_) => self.is_plain(scratch.bytes(), place.mount),
         };
         Ok(plain.then_some(place))
     }
@@ -227,30 +227,34 @@ impl Instance<'_> {
     }
 
     /// Whether no symbolic link lies above the last component of a host path.
-    /// The first `trusted` bytes are known to hold none. Errors of the kernel
-    /// do not count: the call itself will meet them.
-    fn is_plain(&self, path: &[u8], trusted: usize) -> bool {
-        let Some(end) = parent_end(path) else { return true };
-        if end <= trusted {
-            return true;
-        }
+    /// The source of its mount is known to hold none. Errors of the kernel do
+    /// not count: the call itself will meet them.
+    pub(super) fn is_plain(&self, path: &[u8], mount: u32) -> bool {
+        let Some(end) = end_without_links(path) else { return true };
         let parent = path.get(..end).unwrap_or(&[]);
-        let hash = path_hash(parent);
-        if self.shared.is_some_and(|shared| shared.is_plain(hash)) {
+        let Some(below) = parent.get(self.view.mount(mount).source.len()..) else { return true };
+        if below.is_empty() || self.is_known_plain(mount, below) {
             return true;
         }
         let confirmed = confirm(AT_FDCWD, parent);
         if let (Some(shared), Ok(())) = (self.shared, confirmed) {
-            shared.set_plain(hash);
+            shared.set_plain(directory_hash(mount, below));
         }
         is_no_link(confirmed)
+    }
+
+    /// Whether the table of directories knows the one that this path leads to
+    /// from a mount's source.
+    #[inline]
+    pub(super) fn is_known_plain(&self, mount: u32, below: &[u8]) -> bool {
+        self.shared.is_some_and(|shared| shared.is_plain(directory_hash(mount, below)))
     }
 
     /// The same for a path relative to a descriptor in a mount.
     fn is_relative_plain(&self, dirfd: i32, path: *const u8) -> bool {
         // SAFETY: a string that has been read up to its NUL.
         let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
-        match parent_end(path) {
+        match end_without_links(path) {
             None => true,
             Some(end) => is_no_link(confirm(dirfd, path.get(..end).unwrap_or(&[]))),
         }
@@ -334,6 +338,13 @@ fn parent_end(path: &[u8]) -> Option<usize> {
     path.get(..last)?.iter().rposition(|byte| *byte == b'/')
 }
 
+/// Where the part of a path ends in which the kernel would follow a link: above
+/// the last component, or with it, as a slash at the end leads through a link.
+fn end_without_links(path: &[u8]) -> Option<usize> {
+    let last = path.iter().rposition(|byte| *byte != b'/')?;
+    if last + 1 < path.len() { Some(last + 1) } else { parent_end(path) }
+}
+
 /// Asks the kernel to resolve a path and to meet no symbolic link.
 fn confirm(dirfd: i32, path: &[u8]) -> Result<(), Errno> {
     let mut text = Scratch::new();
@@ -350,7 +361,7 @@ fn is_no_link(confirmed: Result<(), Errno>) -> bool {
 }
 
 /// Whether the last component is a symbolic link.
-fn is_link(place: &Place) -> bool {
+pub(super) fn is_link(place: &Place) -> bool {
     let mut target = [0];
     kernel::readlinkat(place.dirfd, place.path, &mut target).is_ok()
 }

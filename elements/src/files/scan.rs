@@ -5,7 +5,9 @@
 //! that it comes to. The scans go by aligned words and chunks: such a one never
 //! crosses into a page that the string does not touch.
 
-use super::MAX_PATH;
+use view::Key;
+
+use super::{MAX_PATH, chunk};
 use crate::user;
 
 const PAGE: usize = 4096;
@@ -19,53 +21,131 @@ pub struct Survey {
     pub climbs: bool,
 }
 
-/// Whether a string ends in the page that it begins in, and has no two dots in
-/// a row, or next to none: what is not plain is for [`survey`]. Most calls end
-/// with this answer, so it is as short as can be.
+/// Whether the rest of a string ends before `limit` and has no two dots in a
+/// row: what is not plain is for [`survey`].
 ///
 /// # Safety
 ///
-/// The page can be read.
-#[inline]
-pub unsafe fn is_plain(start: *const u8) -> bool {
-    let end = (start as usize | (PAGE - 1)).wrapping_add(1);
-    let lead = start as usize % chunk::SIZE;
-    let mut at = start.wrapping_sub(lead);
-    let mut skip = !0_u32 << lead;
-    loop {
-        // SAFETY: the chunk lies in the page.
-        let (either, chunk) = unsafe { chunk::ends_or_dots(at) };
-        let either = either & skip;
-        if either != 0 {
-            let (ends, dots) = chunk::split(chunk);
-            let (ends, dots) = (ends & skip, dots & skip);
-            let before_end = ends.wrapping_sub(1) & !ends;
-            let dots = dots & before_end;
-            if dots & (dots << 1) != 0 || dots >> (chunk::SIZE - 1) != 0 {
-                return false;
+/// A chunk and one byte more can be read from each address below `limit` on
+/// that the string reaches.
+#[inline(always)]
+pub unsafe fn is_plain(start: *const u8, limit: *const u8) -> bool {
+    let mut at = start;
+    while at < limit {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let found = chunk::ends_or_dots(at);
+            if found == 0 {
+                at = at.add(chunk::SIZE);
+                continue;
             }
-            if ends != 0 {
+            let here = at.add(found.trailing_zeros() as usize);
+            if *here == 0 {
                 return true;
             }
+            at = here.add(1);
+            if *at == b'.' {
+                return false;
+            }
         }
-        at = at.wrapping_add(chunk::SIZE);
-        if at as usize == end {
-            return false;
+    }
+    false
+}
+
+/// The end of a path.
+pub struct Tail {
+    /// Where it ends.
+    pub end: *const u8,
+    /// Its last slash.
+    pub slash: *const u8,
+}
+
+/// Reads the end of a path, which begins with a slash. None where it has a
+/// component that is dots, or that ends in one, or does not end before `limit`.
+///
+/// # Safety
+///
+/// As for [`is_plain`].
+#[inline(always)]
+pub unsafe fn tail(start: *const u8, limit: *const u8) -> Option<Tail> {
+    let mut at = start;
+    let mut slash = start;
+    loop {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let found = chunk::ends_or_dots(at);
+            let up_to_found = found ^ found.wrapping_sub(1);
+            let slashes = chunk::slashes(at) & up_to_found;
+            if slashes != 0 {
+                slash = at.add(31 - slashes.leading_zeros() as usize);
+            }
+            if found == 0 {
+                at = at.add(chunk::SIZE);
+                if at >= limit {
+                    return None;
+                }
+                continue;
+            }
+            let here = at.add(found.trailing_zeros() as usize);
+            if *here == 0 {
+                return Some(Tail { end: here, slash });
+            }
+            at = here.add(1);
+            if is_end(*at) || *at == b'.' || at >= limit {
+                return None;
+            }
         }
-        skip = !0;
     }
 }
 
-/// Reads a path from end to end. None: it cannot be read.
+/// How long a path's first name is. None where it does not end near `limit`.
+///
+/// # Safety
+///
+/// `name` points to a string; a chunk can be read from each of its addresses
+/// below `limit` on.
+#[inline(always)]
+pub unsafe fn name_length(name: *const u8, limit: *const u8) -> Option<usize> {
+    let mut at = name;
+    while at < limit {
+        // SAFETY: the caller's promise.
+        let ends = unsafe { chunk::slashes_or_ends(at) };
+        if ends != 0 {
+            return Some(at as usize - name as usize + ends.trailing_zeros() as usize);
+        }
+        at = at.wrapping_add(chunk::SIZE);
+    }
+    None
+}
+
+/// The key of a name, as [`Key::of`] gives it.
+///
+/// # Safety
+///
+/// A word more than the name can be read.
+#[inline(always)]
+pub unsafe fn key(name: &[u8]) -> Key {
+    let (len, start) = (name.len(), name.as_ptr());
+    // SAFETY: the caller's promise.
+    let word = |at: usize| unsafe { u64::from_le(start.add(at).cast::<u64>().read_unaligned()) };
+    match len {
+        0..8 => Key::new(word(0).wrapping_shl(64 - 8 * len as u32), 0, len),
+        _ => Key::new(word(0), word(len - 8), len),
+    }
+}
+
+/// Reads a path to its end. The first `known` bytes have been read already,
+/// and hold no dots. None: it cannot be read.
 #[inline]
-pub fn survey(start: *const u8) -> Option<Survey> {
-    if !user::is_page(start as usize / PAGE) {
+pub fn survey(start: *const u8, known: usize) -> Option<Survey> {
+    let unread = start.wrapping_add(known);
+    if !user::is_page(unread as usize / PAGE) {
         return None;
     }
-    let lead = start as usize % chunk::SIZE;
-    let mut at = start.wrapping_sub(lead);
+    let lead = unread as usize % chunk::SIZE;
+    let mut at = unread.wrapping_sub(lead);
     // SAFETY: the chunk lies in the page that has been found readable.
-    let (mut ends, mut dots) = chunk::split(unsafe { chunk::ends_or_dots(at).1 });
+    let (mut ends, mut dots) = chunk::split(unsafe { chunk::load(at) });
     ends &= !0 << lead;
     dots &= !0 << lead;
     let mut last_is_dot = 0;
@@ -76,7 +156,7 @@ pub fn survey(start: *const u8) -> Option<Survey> {
         if ends != 0 {
             let len = (at as usize + ends.trailing_zeros() as usize).wrapping_sub(start as usize);
             // SAFETY: just read up to its NUL.
-            return Some(Survey { len, climbs: pairs != 0 && unsafe { climbs(start) } });
+            return Some(Survey { len, climbs: pairs != 0 && unsafe { climbs(unread) } });
         }
         last_is_dot = dots >> (chunk::SIZE - 1);
         at = at.wrapping_add(chunk::SIZE);
@@ -87,83 +167,7 @@ pub fn survey(start: *const u8) -> Option<Survey> {
             return Some(Survey { len: MAX_PATH, climbs: false });
         }
         // SAFETY: as above.
-        (ends, dots) = chunk::split(unsafe { chunk::ends_or_dots(at).1 });
-    }
-}
-
-/// Sixteen bytes at a time.
-#[cfg(target_feature = "sse2")]
-mod chunk {
-    use core::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
-        _mm_setzero_si128,
-    };
-
-    pub const SIZE: usize = 16;
-
-    /// What [`split`] takes apart.
-    pub type Chunk = __m128i;
-
-    /// Which bytes are NUL or dots, a bit for each, and the bytes.
-    ///
-    /// # Safety
-    ///
-    /// `at` is aligned, and one of the bytes is the program's to read.
-    #[inline]
-    pub unsafe fn ends_or_dots(at: *const u8) -> (u32, Chunk) {
-        // SAFETY: an aligned load stays in the page of the byte that is readable.
-        unsafe {
-            let bytes = _mm_load_si128(at.cast::<__m128i>());
-            let ends = _mm_cmpeq_epi8(bytes, _mm_setzero_si128());
-            let dots = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'.' as i8));
-            (_mm_movemask_epi8(_mm_or_si128(ends, dots)) as u32, bytes)
-        }
-    }
-
-    /// Which bytes are NUL, and which are dots.
-    #[inline]
-    pub fn split(bytes: Chunk) -> (u32, u32) {
-        // SAFETY: the target has these instructions.
-        unsafe {
-            let which = |byte: u8| _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8))) as u32;
-            (which(0), which(b'.'))
-        }
-    }
-}
-
-/// Eight bytes at a time, where there are no vectors.
-#[cfg(not(target_feature = "sse2"))]
-mod chunk {
-    pub const SIZE: usize = 8;
-
-    /// What [`split`] takes apart.
-    pub type Chunk = u64;
-
-    /// As with vectors.
-    ///
-    /// # Safety
-    ///
-    /// `at` is aligned, and one of the bytes is the program's to read.
-    #[inline]
-    pub unsafe fn ends_or_dots(at: *const u8) -> (u32, Chunk) {
-        // SAFETY: the caller's promise.
-        let bytes = unsafe { super::word(at) };
-        let (ends, dots) = split(bytes);
-        (ends | dots, bytes)
-    }
-
-    /// As with vectors.
-    #[inline]
-    pub fn split(bytes: Chunk) -> (u32, u32) {
-        const LOW7: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-        const GATHER: u64 = 0x0102_0408_1020_4080;
-        // Exact for each byte, as a carry never leaves one.
-        let which = |byte: u8| {
-            let differ = bytes ^ super::LOW * u64::from(byte);
-            let equal = !(((differ & LOW7) + LOW7) | differ | LOW7);
-            ((equal >> 7).wrapping_mul(GATHER) >> 56) as u32
-        };
-        (which(0), which(b'.'))
+        (ends, dots) = chunk::split(unsafe { chunk::load(at) });
     }
 }
 
@@ -261,6 +265,30 @@ unsafe fn climbs_at(start: *const u8, at: *const u8, mut dots: u64) -> bool {
         dots &= dots - 1;
     }
     false
+}
+
+/// How many components the end of a path has, which begins with a slash. None
+/// of them is `.`.
+///
+/// # Safety
+///
+/// A chunk more than the string can be read.
+pub unsafe fn count_names(start: *const u8, end: *const u8) -> u32 {
+    let mut names = 0;
+    let mut at = start;
+    while at < end {
+        // SAFETY: the caller's promise; what comes after a slash is at most the NUL.
+        unsafe {
+            let mut slashes = chunk::slashes(at);
+            while slashes != 0 {
+                let slash = at.add(slashes.trailing_zeros() as usize);
+                names += u32::from(slash < end && !is_end(*slash.add(1)));
+                slashes &= slashes - 1;
+            }
+        }
+        at = at.wrapping_add(chunk::SIZE);
+    }
+    names
 }
 
 /// Whether a byte ends a component.

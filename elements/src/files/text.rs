@@ -2,6 +2,7 @@
 
 use core::mem::MaybeUninit;
 
+use super::chunk;
 use crate::errno::Errno;
 
 /// Up to `N - 1` bytes and the NUL that the kernel wants after them. Nothing
@@ -55,6 +56,29 @@ impl<const N: usize> Text<N> {
         }
         self.len = end;
         Ok(())
+    }
+
+    /// Becomes two runs of bytes, one after the other, and gives what the kernel
+    /// takes. None where they do not fit with room to spare.
+    ///
+    /// # Safety
+    ///
+    /// After each run a chunk more can be read.
+    #[inline(always)]
+    pub(super) unsafe fn set_padded(&mut self, first: &[u8], second: &[u8]) -> Option<*const u8> {
+        let len = first.len() + second.len();
+        if len + 2 * chunk::SIZE > N {
+            return None;
+        }
+        let to = self.bytes.as_mut_ptr().cast::<u8>();
+        // SAFETY: all lies within the array, which neither run can overlap.
+        unsafe {
+            chunk::copy(first.as_ptr(), to, first.len());
+            chunk::copy(second.as_ptr(), to.add(first.len()), second.len());
+            to.add(len).write(0);
+        }
+        self.len = len;
+        Some(to)
     }
 
     /// Adds a number, in decimal.

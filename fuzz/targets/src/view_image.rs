@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use elements::Instance;
 use view::build::{Facts, Row, image};
-use view::{Access, Kind, NodeId, View};
+use view::{Access, First, Kind, NodeId, View};
 
 use crate::guarded::Guarded;
 
@@ -20,6 +20,11 @@ pub fn target(data: &[u8]) {
     let mut seen = 0;
     for root in [view.app_root(), view.host_root()] {
         seen += descend(&view, root);
+    }
+    for byte in 0..=u8::MAX {
+        if let First::Way(way) = view.first(byte) {
+            let _ = (way.after, way.starts, view.region(NodeId(way.node)));
+        }
     }
     for mount in view.mounts() {
         assert!(mount.id < view.mount_count());

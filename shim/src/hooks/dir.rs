@@ -8,13 +8,14 @@
 use core::ffi::{c_char, c_int, c_long, c_void};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use elements::files::{Glance, PlainScratch, Start};
 use elements::kernel::{self, AT_FDCWD};
 use elements::{Answer, Errno};
 use libc::{dirent64, off_t, size_t, ssize_t};
 
 use crate::answer::{finish, returned};
 use crate::real;
-use crate::start::instance;
+use crate::start::{glance, instance};
 
 /// How many streams of ours can be open at once; more answer `EMFILE`.
 const STREAMS: usize = 256;
@@ -124,18 +125,25 @@ fn failed(errno: Errno) -> *mut c_void {
 }
 
 pub unsafe fn opendir(path: *const c_char) -> *mut c_void {
+    match glance(path) {
+        Glance::Elsewhere => open_elsewhere(path),
+        // SAFETY: the caller's contract.
+        Glance::Closer(start) => unsafe { opendir_from(path, start) },
+    }
+}
+
+fn open_elsewhere(path: *const c_char) -> *mut c_void {
+    open_next(path, |fd| instance().opened_directory(AT_FDCWD, path.cast(), fd))
+}
+
+#[inline(never)]
+unsafe fn opendir_from(path: *const c_char, start: Start) -> *mut c_void {
+    let mut scratch = PlainScratch::new();
+    if let Some(host) = instance().plain_directory(path.cast(), start, &mut scratch) {
+        return open_next(host.cast(), elements::files::note_open);
+    }
     if !instance().is_touched(AT_FDCWD, path.cast()) {
-        let Some(next) = real!(opendir as fn(*const c_char) -> *mut c_void) else {
-            return failed(Errno::ENOSYS);
-        };
-        // SAFETY: the program's own argument.
-        let dir = unsafe { next(path) };
-        if !dir.is_null() {
-            // SAFETY: a stream that libc has just given.
-            let fd = unsafe { dirfd(dir) };
-            instance().opened_directory(AT_FDCWD, path.cast(), fd);
-        }
-        return dir;
+        return open_elsewhere(path);
     }
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_DIRECTORY | libc::O_CLOEXEC;
     // SAFETY: the caller's contract.
@@ -147,6 +155,20 @@ pub unsafe fn opendir(path: *const c_char) -> *mut c_void {
     let dir = unsafe { fdopendir(fd) };
     if dir.is_null() {
         kernel::close(fd);
+    }
+    dir
+}
+
+/// Opens a directory in which no mount points lie, by libc.
+fn open_next(path: *const c_char, note: impl FnOnce(c_int)) -> *mut c_void {
+    let Some(next) = real!(opendir as fn(*const c_char) -> *mut c_void) else {
+        return failed(Errno::ENOSYS);
+    };
+    // SAFETY: the program's own argument, or a path.
+    let dir = unsafe { next(path) };
+    if !dir.is_null() {
+        // SAFETY: a stream that libc has just given.
+        note(unsafe { dirfd(dir) });
     }
     dir
 }
@@ -163,14 +185,19 @@ pub unsafe fn fdopendir(fd: c_int) -> *mut c_void {
 }
 
 pub unsafe fn readdir(dir: *mut c_void) -> *mut c_void {
-    let Some(stream) = ours(dir) else {
-        return match real!(readdir as fn(*mut c_void) -> *mut c_void) {
+    match slot(dir) {
+        None => match real!(readdir as fn(*mut c_void) -> *mut c_void) {
             // SAFETY: the program's own argument.
             Some(next) => unsafe { next(dir) },
             None => failed(Errno::ENOSYS),
-        };
-    };
-    match stream.next() {
+        },
+        Some(_) => read_ours(dir),
+    }
+}
+
+#[inline(never)]
+fn read_ours(dir: *mut c_void) -> *mut c_void {
+    match ours(dir).map_or(Ok(None), Stream::next) {
         Ok(entry) => entry.map_or(core::ptr::null_mut(), |entry| core::ptr::from_mut(entry).cast()),
         Err(errno) => failed(errno),
     }

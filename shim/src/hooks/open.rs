@@ -5,19 +5,33 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
+use elements::files::{Glance, Start, is_worth_knowing};
 use elements::kernel::{AT_FDCWD, OpenHow};
 use elements::{Answer, user};
 use libc::{mode_t, size_t};
 
 use crate::answer::{finish_int, returned};
 use crate::real;
-use crate::start::{die, instance};
+use crate::start::{die, glance, instance};
 
 pub unsafe fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
-    match instance().openat(AT_FDCWD, path.cast(), flags, mode) {
+    match glance(path) {
+        Glance::Elsewhere if !is_worth_knowing(flags) => match next_open::known() {
+            // SAFETY: the program's own arguments.
+            Some(next) => opened_file(unsafe { next(path, flags, mode) }),
+            None => open_from(path, flags, mode, Start::ANEW),
+        },
+        Glance::Elsewhere => open_from(path, flags, mode, Start::ANEW),
+        Glance::Closer(start) => open_from(path, flags, mode, start),
+    }
+}
+
+#[inline(never)]
+fn open_from(path: *const c_char, flags: c_int, mode: mode_t, start: Start) -> c_int {
+    match instance().openat_from(AT_FDCWD, path.cast(), flags, mode, start) {
         Answer::Done(result) => returned(result) as c_int,
         Answer::Pass => {
-            let fd = match real!(open as fn(*const c_char, c_int, mode_t) -> c_int) {
+            let fd = match next_open::look() {
                 // SAFETY: the program's own arguments.
                 Some(next) => unsafe { next(path, flags, mode) },
                 None => raw_openat(AT_FDCWD, path, flags, mode),
@@ -27,11 +41,29 @@ pub unsafe fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
     }
 }
 
+mod next_open {
+    use super::{c_char, c_int, mode_t};
+    crate::next_functions!(look, known: open as fn(*const c_char, c_int, mode_t) -> c_int);
+}
+
 pub unsafe fn openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
-    match instance().openat(dirfd, path.cast(), flags, mode) {
+    match glance(path) {
+        Glance::Elsewhere if !is_worth_knowing(flags) => match next_openat::known() {
+            // SAFETY: the program's own arguments.
+            Some(next) => opened_file(unsafe { next(dirfd, path, flags, mode) }),
+            None => openat_from(dirfd, path, flags, mode, Start::ANEW),
+        },
+        Glance::Elsewhere => openat_from(dirfd, path, flags, mode, Start::ANEW),
+        Glance::Closer(start) => openat_from(dirfd, path, flags, mode, start),
+    }
+}
+
+#[inline(never)]
+fn openat_from(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t, start: Start) -> c_int {
+    match instance().openat_from(dirfd, path.cast(), flags, mode, start) {
         Answer::Done(result) => returned(result) as c_int,
         Answer::Pass => {
-            let fd = match real!(openat as fn(c_int, *const c_char, c_int, mode_t) -> c_int) {
+            let fd = match next_openat::look() {
                 // SAFETY: the program's own arguments.
                 Some(next) => unsafe { next(dirfd, path, flags, mode) },
                 None => raw_openat(dirfd, path, flags, mode),
@@ -39,6 +71,18 @@ pub unsafe fn openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode
             noted(dirfd, path, flags, fd)
         }
     }
+}
+
+mod next_openat {
+    use super::{c_char, c_int, mode_t};
+    crate::next_functions!(look, known: openat as fn(c_int, *const c_char, c_int, mode_t) -> c_int);
+}
+
+/// Notes a descriptor of which no more is to be known.
+#[inline(always)]
+fn opened_file(fd: c_int) -> c_int {
+    elements::files::note_open(fd);
+    fd
 }
 
 fn raw_openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {

@@ -3,16 +3,32 @@
 use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 
 use elements::Answer;
-use elements::files::{Scratch, Want};
+use elements::files::{Glance, Scratch, Start, Want};
 use elements::kernel::AT_FDCWD;
 use libc::{key_t, size_t, ssize_t, statfs as Statfs, statvfs as Statvfs, statx as Statx};
 
 use crate::answer::{finish, finish_int, returned};
 use crate::real;
-use crate::start::instance;
+use crate::start::{glance, instance};
 
 pub unsafe fn fstatat(dirfd: c_int, path: *const c_char, buf: *mut libc::stat, flags: c_int) -> c_int {
-    let answer = instance().fstatat(dirfd, path.cast(), buf, flags);
+    let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
+    match glance(path) {
+        // SAFETY: the program's own arguments.
+        Glance::Elsewhere => unsafe { finish_int(Answer::Pass, libc::SYS_newfstatat, args) },
+        Glance::Closer(start) => fstatat_from(dirfd, path, buf, flags, start),
+    }
+}
+
+#[inline(never)]
+fn fstatat_from(
+    dirfd: c_int,
+    path: *const c_char,
+    buf: *mut libc::stat,
+    flags: c_int,
+    start: Start,
+) -> c_int {
+    let answer = instance().fstatat_from(dirfd, path.cast(), buf, flags, start);
     let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
     // SAFETY: the program's own arguments.
     unsafe { finish_int(answer, libc::SYS_newfstatat, args) }
@@ -71,7 +87,20 @@ pub unsafe fn access(path: *const c_char, mode: c_int) -> c_int {
 }
 
 pub unsafe fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
-    let answer = instance().faccessat(dirfd, path.cast(), mode, flags);
+    match glance(path) {
+        Glance::Elsewhere => finish_access(Answer::Pass, dirfd, path, mode, flags),
+        Glance::Closer(start) => faccessat_from(dirfd, path, mode, flags, start),
+    }
+}
+
+#[inline(never)]
+fn faccessat_from(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int, start: Start) -> c_int {
+    let answer = instance().faccessat_from(dirfd, path.cast(), mode, flags, start);
+    finish_access(answer, dirfd, path, mode, flags)
+}
+
+#[inline]
+fn finish_access(answer: Answer, dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
     let nr = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
     // SAFETY: the program's own arguments.
     unsafe { finish_int(answer, nr, [dirfd as usize, path as usize, mode as usize, flags as usize, 0, 0]) }
@@ -85,9 +114,26 @@ pub unsafe fn euidaccess(path: *const c_char, mode: c_int) -> c_int {
 pub unsafe fn readlinkat(dirfd: c_int, path: *const c_char, buf: *mut c_char, size: size_t) -> ssize_t {
     // The kernel takes the size for an int, so does everybody above it.
     let size = size.min(c_int::MAX as usize);
-    let answer = instance().readlinkat(dirfd, path.cast(), buf.cast(), size);
+    let args = [dirfd as usize, path as usize, buf as usize, size, 0, 0];
+    match glance(path) {
+        // SAFETY: the program's own arguments.
+        Glance::Elsewhere => unsafe { finish(Answer::Pass, libc::SYS_readlinkat, args) },
+        Glance::Closer(start) => readlinkat_from(dirfd, path, buf, size, start),
+    }
+}
+
+#[inline(never)]
+fn readlinkat_from(
+    dirfd: c_int,
+    path: *const c_char,
+    buf: *mut c_char,
+    size: size_t,
+    start: Start,
+) -> ssize_t {
+    let answer = instance().readlinkat_from(dirfd, path.cast(), buf.cast(), size, start);
+    let args = [dirfd as usize, path as usize, buf as usize, size, 0, 0];
     // SAFETY: the program's own arguments.
-    unsafe { finish(answer, libc::SYS_readlinkat, [dirfd as usize, path as usize, buf as usize, size, 0, 0]) }
+    unsafe { finish(answer, libc::SYS_readlinkat, args) }
 }
 
 pub unsafe fn readlink(path: *const c_char, buf: *mut c_char, size: size_t) -> ssize_t {

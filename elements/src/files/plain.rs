@@ -1,0 +1,118 @@
+//! The plain case of a path under a mount: plain names only, below a mount
+//! that has something behind it, in a directory that the table knows to hold
+//! no symbolic link on the way. One pass over the path and one copy tell the
+//! host path. Whatever is different is for [`super::lexical`] and
+//! [`super::place`], which give the same answer for this case too.
+
+use core::{ptr, slice};
+
+use view::{Node, NodeId};
+
+use super::glance::{REACH, Start};
+use super::place::{Place, is_link};
+use super::scan;
+use super::text::Text;
+use crate::Instance;
+use crate::kernel::AT_FDCWD;
+
+/// Room for the host path of a plain place: less than for any, to be easy on the stack.
+pub type PlainScratch = Text<512>;
+
+/// How far nodes reach on a path.
+struct Descent<'v> {
+    /// The last one.
+    node: &'v Node,
+    /// Where the path of the last mount point ends; null where there is none.
+    point: *const u8,
+    /// Where its own path ends.
+    at: *const u8,
+}
+
+impl Instance<'_> {
+    /// The place of a path that a glance has ended at. Above its last component
+    /// there is no link, if `confirmed`; else the kernel is to rule that out.
+    #[inline(always)]
+    pub(super) fn plain_place(
+        &self,
+        path: *const u8,
+        start: Start,
+        confirmed: bool,
+        scratch: &mut PlainScratch,
+    ) -> Option<Place> {
+        let limit = path.wrapping_add(REACH);
+        // SAFETY: the glance has seen to it that as much can be read, and a
+        // slash comes after what it has read.
+        unsafe {
+            let ahead = path.add(start.after as usize);
+            let Descent { node, point, at } = self.descend(start.node, ahead, limit)?;
+            if point.is_null() {
+                return None;
+            }
+            let tail = scan::tail(at, limit)?;
+            let between = |end: *const u8| slice::from_raw_parts(point, end as usize - point as usize);
+            let above = between(tail.slash);
+            if confirmed && !above.is_empty() && !self.is_known_plain(node.region(), above) {
+                return None;
+            }
+            let host = scratch.set_padded(self.view.source_of(node)?, between(tail.end))?;
+            Some(Place::new(AT_FDCWD, host, node.region(), None))
+        }
+    }
+
+    /// The host path of a directory with a plain path, for a function of libc
+    /// that wants one. No mount points lie in it, and it is no link.
+    pub fn plain_directory(
+        &self,
+        path: *const u8,
+        start: Start,
+        scratch: &mut PlainScratch,
+    ) -> Option<*const u8> {
+        let place = self.plain_place(path, start, false, scratch)?;
+        // A slash at the end leads through a link.
+        let plain = !scratch.bytes().ends_with(b"/")
+            && self.is_plain(scratch.bytes(), place.mount)
+            && !is_link(&place);
+        plain.then_some(place.path)
+    }
+
+    /// Goes down from a node by plain names for as long as there are nodes. None
+    /// where the path ends at a node that has some below it, or slashes are
+    /// doubled there, or a link of the policy's is on the way.
+    ///
+    /// # Safety
+    ///
+    /// `path` points to the rest of a path, which begins with a slash; two chunks
+    /// from each address below `limit` on can be read.
+    #[inline(always)]
+    unsafe fn descend(&self, from: NodeId, path: *const u8, limit: *const u8) -> Option<Descent<'_>> {
+        let mut node = self.view.node(from)?;
+        let mut point = ptr::null();
+        let mut at = path;
+        loop {
+            if node.is_mount_point() {
+                if node.is_link() {
+                    return None;
+                }
+                point = at;
+            }
+            // SAFETY: what comes after a slash is at most the string's end.
+            unsafe {
+                let first = at.add(1);
+                if !node.may_have_child(*first) {
+                    break;
+                }
+                let name = slice::from_raw_parts(first, scan::name_length(first, limit)?);
+                if name.is_empty() {
+                    return None;
+                }
+                let Some(child) = self.view.child_by_key(node, scan::key(name), name) else { break };
+                at = first.add(name.len());
+                if *at == 0 {
+                    return None;
+                }
+                node = self.view.node(child)?;
+            }
+        }
+        Some(Descent { node, point, at })
+    }
+}
