@@ -110,6 +110,17 @@ fn spawning_and_vforking_keep_the_view() {
 }
 
 #[test]
+fn a_child_that_a_filter_keeps_from_writing_stays_in_the_view() {
+    world("filtered").same_session(
+        "/bin/bash",
+        r#"
+        cd "$APP/work"; run "$APP/ro/children" filtered /bin/cat "$APP/ro/file" ../ro/file "$APP/ro/missing" file
+        run "$APP/ro/children" filtered /bin/sh -c "cat $APP/ro/file; $APP/ro/show file; echo x > $APP/work/made"; run ls
+        "#,
+    );
+}
+
+#[test]
 fn a_daemon_that_closes_everything_stays_in_the_view() {
     world("daemon").same_session(
         "/bin/bash",
