@@ -87,6 +87,20 @@ fn a_wrong_command_line_is_told_what_to_do() {
 }
 
 #[test]
+fn a_relative_source_begins_beside_the_policy_however_that_is_named() {
+    let (world, _) = world("beside");
+    let policy = format!("[[mount]]\nat = \"{}/x\"\nsource = \"host\"\n", world.dir.join("app").display());
+    fs::write(world.dir.join("beside.toml"), policy).expect("the world is writable");
+    for (directory, file) in [("", "beside.toml"), ("", "./beside.toml"), ("app", "../beside.toml")] {
+        let directory = world.dir.join(directory);
+        let answer = said_in(&directory, &["check", "--policy", file]);
+        assert_eq!(answer, (format!("{file}: right, 1 mount\n"), String::new(), 0));
+        let file_in_it = world.dir.join("app/x/tree/file").display().to_string();
+        assert_eq!(said_in(&directory, &["--policy", file, "cat", &file_in_it]).0, "file\n");
+    }
+}
+
+#[test]
 fn the_manual_pages_are_clean() {
     let dir = std::env::temp_dir().join("launcher-test-man");
     let _ = fs::remove_dir_all(&dir);
