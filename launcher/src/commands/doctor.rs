@@ -16,7 +16,7 @@ use object::read::elf::{ElfFile64, FileHeader as _};
 use serde_json::json;
 
 use self::imports::imports;
-use super::{load, print, refuse, run::words};
+use super::{counted, load, print, refuse, run::words};
 use crate::FAILED;
 use crate::cli::Doctor;
 use crate::environment::variables;
@@ -72,7 +72,7 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
             findings.add(
                 Verdict::Pass,
                 "policy",
-                format!("{} mounts, instance in {}", plan.mount_count(), placed.dir.display()),
+                format!("{}, instance in {}", counted(plan.mount_count()), placed.dir.display()),
             );
             let instance = Instance::new(view(&placed.image)?, None);
             if let Some(program) = program {

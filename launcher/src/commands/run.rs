@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use elements::process::exec::Start;
 use elements::{Errno, Instance};
 
-use super::complain;
+use super::{complain, counted};
 use crate::cli::Run;
 use crate::instance::{self, Placed, Settings, view};
 use crate::remembered::Memory;
@@ -48,7 +48,7 @@ pub fn run(asked: &Run) -> Result<u8> {
     };
     if asked.verbose {
         let Settings { name, mounts, .. } = &placed.settings;
-        eprintln!("launcher: {name}: {mounts} mounts, view in {}", placed.dir.display());
+        eprintln!("launcher: {name}: {}, view in {}", counted(*mounts), placed.dir.display());
         eprintln!("launcher: door: shim ({})", placed.shim().display());
     }
     start(&placed, &asked.program)
