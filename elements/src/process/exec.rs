@@ -8,7 +8,7 @@
 //! All memory is on the stack, or mapped for the occasion: a vfork child must
 //! leave nothing in its parent's.
 
-use super::program::{HEAD, Program, Why, interpreter, look};
+use super::program::{HEAD, Program, Why, interpreter, look, shut_out};
 use crate::files::{Scratch, Text, Want};
 use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::{Errno, Instance, user};
@@ -84,7 +84,12 @@ impl Instance<'_> {
         {
             return self.script(shim, start, (dirfd, path), host.is_some(), (name, argument), depth, call);
         }
-        if let Some((Program::Uncovered(why), _)) = seen {
+        let uncovered = match seen {
+            Some((Program::Uncovered(why), _)) => Some(why),
+            Some((Program::Dynamic, _)) => shut_out(shim)?,
+            _ => None,
+        };
+        if let Some(why) = uncovered {
             self.allow_uncovered(start.path, why)?;
         }
         let mut flags = start.flags;

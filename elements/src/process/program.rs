@@ -37,6 +37,11 @@ pub enum Why {
     Capabilities,
     /// May be run but not read.
     Unreadable,
+    /// Started by a process whose effective user or group is not its real one:
+    /// ld.so takes that for a setuid program.
+    TwoUsers,
+    /// Started by a user who may not read the shim.
+    ShimUnreadable,
 }
 
 impl Why {
@@ -49,6 +54,8 @@ impl Why {
             Why::Setuid => b"setuid or setgid, so ld.so would ignore the shim",
             Why::Capabilities => b"a program with file capabilities, so ld.so would ignore the shim",
             Why::Unreadable => b"not readable, so it cannot be told whether the shim can be loaded",
+            Why::TwoUsers => b"started with an effective user or group that is not the real one, so ld.so would ignore the shim",
+            Why::ShimUnreadable => b"started by a user who may not read the instance's directory, so ld.so cannot load the shim",
         }
     }
 }
@@ -110,6 +117,18 @@ fn trim(bytes: &[u8]) -> &[u8] {
     let start = bytes.iter().position(|byte| !blank(byte)).unwrap_or(bytes.len());
     let end = bytes.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
     bytes.get(start..end).unwrap_or(&[])
+}
+
+/// Why ld.so would not load the shim into any program that is started by this
+/// process as it is now.
+pub fn shut_out(shim: &[u8]) -> Result<Option<Why>, Errno> {
+    if kernel::getuid() != kernel::geteuid() || kernel::getgid() != kernel::getegid() {
+        return Ok(Some(Why::TwoUsers));
+    }
+    let mut path = files::Scratch::new();
+    path.push(shim)?;
+    let readable = kernel::faccessat(kernel::AT_FDCWD, path.as_ptr(), libc::R_OK);
+    Ok(if readable == Err(Errno::EACCES) { Some(Why::ShimUnreadable) } else { None })
 }
 
 /// Opens a program to look at it. What is not a regular file, or may not be
