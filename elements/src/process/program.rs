@@ -40,7 +40,7 @@ pub enum Why {
     /// Started by a process whose effective user or group is not its real one:
     /// ld.so takes that for a setuid program.
     TwoUsers,
-    /// Started by a user who may not read the shim.
+    /// Started by a user who may not read the shim, or after it is gone.
     ShimUnreadable,
 }
 
@@ -55,7 +55,7 @@ impl Why {
             Why::Capabilities => b"a program with file capabilities, so ld.so would ignore the shim",
             Why::Unreadable => b"not readable, so it cannot be told whether the shim can be loaded",
             Why::TwoUsers => b"started with an effective user or group that is not the real one, so ld.so would ignore the shim",
-            Why::ShimUnreadable => b"started by a user who may not read the instance's directory, so ld.so cannot load the shim",
+            Why::ShimUnreadable => b"started where the shim cannot be read: the instance's directory is gone, or closed to this user",
         }
     }
 }
@@ -127,8 +127,8 @@ pub fn shut_out(shim: &[u8]) -> Result<Option<Why>, Errno> {
     }
     let mut path = files::Scratch::new();
     path.push(shim)?;
-    let readable = kernel::faccessat(kernel::AT_FDCWD, path.as_ptr(), libc::R_OK);
-    Ok(if readable == Err(Errno::EACCES) { Some(Why::ShimUnreadable) } else { None })
+    let readable = kernel::faccessat(kernel::AT_FDCWD, path.as_ptr(), libc::R_OK).is_ok();
+    Ok((!readable).then_some(Why::ShimUnreadable))
 }
 
 /// Opens a program to look at it. What is not a regular file, or may not be
