@@ -7,6 +7,8 @@ use tests::{Mount, World, compiled, program, read_only, read_write, write};
 
 const MOUNTS: &[Mount] = &[read_write("work", "data"), read_only("ro", "fixed")];
 
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
 fn script(path: impl AsRef<Path>, text: &str) {
     write(&path, text);
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -31,6 +33,11 @@ fn fill(dir: &Path) {
     script(host.join("data/env-s"), "#!/usr/bin/env -S sh -e\ncat ../ro/file; false; echo not here\n");
     fs::copy(program("children"), host.join("fixed/children")).expect("a fresh tree");
     fs::copy("/bin/cat", host.join("fixed/cat")).expect("a fresh tree");
+    fs::copy(LOADER, host.join("fixed/ld.so")).expect("a fresh tree");
+    let wrapped = format!(
+        "#!/bin/sh\nexec {app}/ro/ld.so --library-path {app}/lib:/lib/x86_64-linux-gnu {app}/ro/cat \"$@\"\n"
+    );
+    script(host.join("fixed/wrapped"), &wrapped);
     fs::create_dir_all(dir.join("home")).expect("a fresh tree");
 }
 
@@ -72,6 +79,23 @@ fn scripts_find_their_interpreters_in_the_view() {
         run env -i ./bare; run sh -c ./bare; run dash -c "$APP/ro/outer c"
         run find . -name env -exec {} \;
         run python3 -c 'import subprocess; print(subprocess.run(["../ro/outer", "p"]), subprocess.run("./env", env={"PATH": "/bin"}))'
+        "#,
+    );
+}
+
+#[test]
+fn a_program_that_is_started_by_its_loader_is_in_the_view() {
+    world("loader").same_session(
+        "/bin/bash",
+        r#"
+        cd "$APP/work"; loader=/lib64/ld-linux-x86-64.so.2
+        run $loader ../ro/cat ../ro/file "$APP/ro/file"; run "$APP/ro/ld.so" "$APP/ro/cat" file
+        run $loader --inhibit-cache --argv0 cat "$APP/ro/cat" file ../ro/missing; run "$APP/ro/wrapped" "$APP/ro/file"
+        run $loader /bin/sh -c 'cat "$APP/ro/file"; "$APP/ro/show" file'; run env -i $loader "$APP/ro/cat" "$APP/ro/file"
+        run $loader --verify ../ro/cat; run $loader --verify file; run $loader; run $loader --version > /dev/null
+        listed() { "$@" 2>&1 | sed 's/ (0x.*//'; }
+        listed ldd ../ro/cat "$APP/ro/cat"; listed ldd file; listed $loader --list ../ro/cat; listed env -i /bin/ldd "$APP/ro/cat"
+        cp ../ro/cat plain; chmod 644 plain; run ./plain file; run $loader ./plain file
         "#,
     );
 }

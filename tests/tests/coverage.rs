@@ -36,6 +36,8 @@ fn fill(dir: &Path) {
     fs::create_dir_all(dir.join("home")).expect("a fresh tree");
 }
 
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
 fn world(name: &str) -> World {
     World::new(name, MOUNTS, fill)
 }
@@ -61,6 +63,14 @@ fn a_static_program_is_refused_with_one_clear_line() {
         assert!(said.contains("exit status: 126"), "{said}");
         assert_eq!(said.matches("launcher:").count(), 1, "{said}");
     }
+}
+
+#[test]
+fn a_loader_runs_no_static_program_either() {
+    let said =
+        world("loader-static").view_says(LOADER, &["--argv0", "x", "@/ro/static", "null", "/bin/true"]);
+    assert!(said.contains("/ro/static: not started: it is statically linked"), "{said}");
+    assert!(said.contains("exit status: 126"), "{said}");
 }
 
 #[test]

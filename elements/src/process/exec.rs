@@ -84,6 +84,9 @@ impl Instance<'_> {
         {
             return self.script(shim, start, (dirfd, path), host.is_some(), (name, argument), depth, call);
         }
+        if let Some((Program::Loader, _)) = seen {
+            return self.by_loader(shim, start, (dirfd, path), call);
+        }
         let uncovered = match seen {
             Some((Program::Uncovered(why), _)) => Some(why),
             Some((Program::Dynamic, _)) => shut_out(shim)?,
@@ -178,7 +181,7 @@ impl Instance<'_> {
     }
 
     /// Refuses a program that no door covers, or lets it go and says so once.
-    fn allow_uncovered(&self, path: *const u8, why: Why) -> Result<(), Errno> {
+    pub(super) fn allow_uncovered(&self, path: *const u8, why: Why) -> Result<(), Errno> {
         let required = self.view.flags() & view::flags::COVERAGE_REQUIRED != 0;
         if !required && !self.shared.is_none_or(crate::shared::Shared::first_uncovered) {
             return Ok(());
@@ -214,7 +217,7 @@ impl Instance<'_> {
 
     /// Gives `call` the environment with the shim in `LD_PRELOAD`: last, after
     /// the program's own, which are part of the application.
-    fn with_environment(
+    pub(super) fn with_environment(
         &self,
         shim: &[u8],
         envp: Strings,
@@ -228,12 +231,7 @@ impl Instance<'_> {
         for index in 0..count {
             // SAFETY: the array has been counted.
             let entry = unsafe { *envp.add(index) };
-            if !user::is_string(entry) {
-                return Err(Errno::EFAULT);
-            }
-            // SAFETY: found readable.
-            let text = unsafe { core::ffi::CStr::from_ptr(entry.cast()) }.to_bytes();
-            match text.strip_prefix(NAME) {
+            match text(entry)?.strip_prefix(NAME) {
                 // The first of several is the one that counts.
                 Some(theirs) if preload.len() == NAME.len() => {
                     preload.push(theirs)?;
@@ -251,8 +249,17 @@ impl Instance<'_> {
     }
 }
 
+/// A string of the program's.
+pub(super) fn text<'s>(string: *const u8) -> Result<&'s [u8], Errno> {
+    if !user::is_string(string) {
+        return Err(Errno::EFAULT);
+    }
+    // SAFETY: found readable; it stays for as long as the call that gave it.
+    Ok(unsafe { core::ffi::CStr::from_ptr(string.cast()) }.to_bytes())
+}
+
 /// How many strings an array holds.
-fn count(strings: Strings) -> Result<usize, Errno> {
+pub(super) fn count(strings: Strings) -> Result<usize, Errno> {
     let mut count = 0;
     // A null array is an empty one, as in the kernel.
     while !strings.is_null() {
@@ -270,14 +277,14 @@ fn count(strings: Strings) -> Result<usize, Errno> {
 }
 
 /// An array of strings in the making.
-struct Pointers {
+pub(super) struct Pointers {
     near: [*const u8; ON_STACK],
     far: Option<(usize, usize)>,
     len: usize,
 }
 
 impl Pointers {
-    fn new(capacity: usize) -> Result<Pointers, Errno> {
+    pub(super) fn new(capacity: usize) -> Result<Pointers, Errno> {
         let far = if capacity < ON_STACK {
             None
         } else {
@@ -287,7 +294,7 @@ impl Pointers {
         Ok(Pointers { near: [core::ptr::null(); ON_STACK], far, len: 0 })
     }
 
-    fn push(&mut self, entry: *const u8) {
+    pub(super) fn push(&mut self, entry: *const u8) {
         match self.far {
             // SAFETY: the mapping has room for all that `new` was told of.
             Some((address, _)) => unsafe { *(address as *mut *const u8).add(self.len) = entry },
@@ -301,7 +308,7 @@ impl Pointers {
     }
 
     /// The array: fresh memory is null, so it ends as it must.
-    fn finish(&self) -> Strings {
+    pub(super) fn finish(&self) -> Strings {
         self.far.map_or(self.near.as_ptr(), |(address, _)| address as Strings)
     }
 }

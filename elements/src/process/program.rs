@@ -2,6 +2,7 @@
 //!
 //! The question is always the same: will ld.so load the shim into it?
 
+use super::loader::is_loader;
 use crate::kernel::{self, arch};
 use crate::{Errno, files};
 
@@ -15,6 +16,8 @@ pub enum Program {
     Dynamic,
     /// A script; the interpreter's line is in the head.
     Script,
+    /// ld.so: it will load the shim into the program that it is told to run.
+    Loader,
     /// Nothing that the kernel knows by itself: it will say so, or hand it to
     /// an interpreter that an administrator has set (binfmt_misc).
     Unknown,
@@ -60,7 +63,7 @@ impl Why {
     }
 }
 
-fn word<const N: usize>(head: &[u8], at: usize) -> Option<[u8; N]> {
+pub(super) fn word<const N: usize>(head: &[u8], at: usize) -> Option<[u8; N]> {
     head.get(at..at.checked_add(N)?)?.try_into().ok()
 }
 
@@ -179,7 +182,11 @@ fn seen(file: i32, raises: bool, head: &mut [u8; HEAD]) -> Result<Option<(Progra
         return Ok(None);
     }
     let len = kernel::pread(file, head, 0)?;
-    let kind = classify(head.get(..len).unwrap_or(&[]));
+    let mut kind = classify(head.get(..len).unwrap_or(&[]));
+    let mut read = |buf: &mut [u8], offset| kernel::pread(file, buf, offset).ok();
+    if kind == Program::Uncovered(Why::Static) && is_loader(head, &mut read) {
+        kind = Program::Loader;
+    }
     if raises && kind == Program::Dynamic {
         let uid = stat.st_mode & libc::S_ISUID != 0 && stat.st_uid != kernel::geteuid();
         let both = libc::S_ISGID | libc::S_IXGRP;

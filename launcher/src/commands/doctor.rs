@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use elements::Instance;
+use elements::process::loader;
 use elements::process::program::{Program, Why, classify, interpreter};
 use object::read::elf::{ElfFile64, FileHeader as _};
 use serde_json::json;
@@ -224,7 +225,11 @@ fn examine(
             format!("{shown} is setuid or setgid: under no_new_privs it runs without those rights"),
         );
     }
-    match classify(bytes.get(..bytes.len().min(4096)).unwrap_or(&[])) {
+    let kind = match classify(bytes.get(..bytes.len().min(4096)).unwrap_or(&[])) {
+        Program::Uncovered(Why::Static) if is_loader(&bytes) => Program::Loader,
+        kind => kind,
+    };
+    match kind {
         Program::Script => {
             let head = bytes.get(..bytes.len().min(256)).unwrap_or(&[]);
             match interpreter(head) {
@@ -237,6 +242,10 @@ fn examine(
             }
         }
         Program::Dynamic => dynamic(app, &bytes, view, findings),
+        Program::Loader => {
+            let text = format!("{shown} is ld.so: it loads the shim into the program that it is told to run");
+            findings.add(Verdict::Pass, "program", text);
+        }
         Program::Uncovered(why) => {
             let reason = String::from_utf8_lossy(why.words()).into_owned();
             let remedy = match why {
@@ -251,6 +260,16 @@ fn examine(
             format!("{shown} is neither an ELF program nor a script"),
         ),
     }
+}
+
+fn is_loader(bytes: &[u8]) -> bool {
+    let mut read = |buf: &mut [u8], offset: u64| {
+        let from = bytes.get(usize::try_from(offset).ok()?..)?;
+        let len = from.len().min(buf.len());
+        buf.get_mut(..len)?.copy_from_slice(from.get(..len)?);
+        Some(len)
+    };
+    loader::is_loader(bytes, &mut read)
 }
 
 /// A dynamic program: its loader, its libc, and what it imports.
