@@ -78,10 +78,18 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
             let instance = Instance::new(view(&placed.image)?, None);
             if let Some(program) = program {
                 let on_host = |app: &Path| on_host(&instance, app);
-                let path = variables(&policy.env).iter().find_map(|entry| {
-                    Some(OsStr::from_bytes(entry.to_bytes().strip_prefix(b"PATH=")?).to_owned())
-                });
-                examine(&in_path(program, path, &on_host), &on_host, 0, Some(&instance), &mut findings);
+                let variables = variables(&policy.env);
+                let variable = |name: &str| {
+                    let value = |entry: &CString| {
+                        let value = entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+                        Some(OsStr::from_bytes(value).to_owned())
+                    };
+                    variables.iter().find_map(value)
+                };
+                let program = in_path(program, variable("PATH"), &on_host);
+                let libraries = variable("LD_LIBRARY_PATH");
+                let sight = Sight { on_host: &on_host, view: Some(&instance), libraries };
+                examine(&program, &sight, 0, &mut findings);
             }
             if plan.is_private() {
                 // Nobody runs in it.
@@ -91,7 +99,9 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
         (None, Some(program)) => {
             let on_host = |app: &Path| Ok(app.to_owned());
             let program = in_path(program, std::env::var_os("PATH"), &on_host);
-            examine(&program, &on_host, 0, None, &mut findings);
+            let libraries = std::env::var_os("LD_LIBRARY_PATH");
+            let sight = Sight { on_host: &on_host, view: None, libraries };
+            examine(&program, &sight, 0, &mut findings);
         }
         (None, None) => {}
     }
@@ -116,6 +126,14 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
 
 /// Where an app path leads on the host, or why it leads nowhere.
 type OnHost<'a> = &'a dyn Fn(&Path) -> Result<PathBuf, String>;
+
+/// What a program is looked at with.
+struct Sight<'a> {
+    on_host: OnHost<'a>,
+    view: Option<&'a Instance<'a>>,
+    /// The application's `LD_LIBRARY_PATH`.
+    libraries: Option<OsString>,
+}
 
 /// The host path of a program that is named as the application names it.
 fn on_host(instance: &Instance<'_>, app: &Path) -> Result<PathBuf, String> {
@@ -184,15 +202,9 @@ fn host(findings: &mut Findings) {
 }
 
 /// What a program is, and whether it can be covered.
-fn examine(
-    app: &Path,
-    on_host: OnHost<'_>,
-    depth: u32,
-    view: Option<&Instance<'_>>,
-    findings: &mut Findings,
-) {
+fn examine(app: &Path, sight: &Sight<'_>, depth: u32, findings: &mut Findings) {
     let shown = app.display();
-    let path = match on_host(app) {
+    let path = match (sight.on_host)(app) {
         Ok(path) => path,
         Err(reason) => {
             findings.add(Verdict::Blocked, "program", format!("{shown}: {reason}"));
@@ -236,12 +248,12 @@ fn examine(
                 Some((name, _)) if depth < 5 => {
                     let name = Path::new(OsStr::from_bytes(name));
                     findings.add(Verdict::Pass, "script", format!("{shown} is run by {}", name.display()));
-                    examine(name, on_host, depth + 1, view, findings);
+                    examine(name, sight, depth + 1, findings);
                 }
                 _ => findings.add(Verdict::Blocked, "script", format!("{shown} names no interpreter")),
             }
         }
-        Program::Dynamic => dynamic(app, &bytes, view, findings),
+        Program::Dynamic => dynamic(app, path, &bytes, sight, findings),
         Program::Loader => {
             let text = format!("{shown} is ld.so: it loads the shim into the program that it is told to run");
             findings.add(Verdict::Pass, "program", text);
@@ -273,8 +285,8 @@ fn is_loader(bytes: &[u8]) -> bool {
 }
 
 /// A dynamic program: its loader, its libc, and what it imports.
-fn dynamic(path: &Path, bytes: &[u8], view: Option<&Instance<'_>>, findings: &mut Findings) {
-    let shown = path.display();
+fn dynamic(app: &Path, host: &Path, bytes: &[u8], sight: &Sight<'_>, findings: &mut Findings) {
+    let shown = app.display();
     let Ok(elf) = ElfFile64::<object::Endianness>::parse(bytes) else {
         findings.add(Verdict::Blocked, "program", format!("{shown} is a damaged ELF file"));
         return;
@@ -292,7 +304,17 @@ fn dynamic(path: &Path, bytes: &[u8], view: Option<&Instance<'_>>, findings: &mu
     if loader.exists() {
         findings.add(Verdict::Pass, "loader", loader.display().to_string());
     } else {
-        findings.add(Verdict::Blocked, "loader", format!("{} does not exist on this host", loader.display()));
+        let remedy = match (sight.on_host)(&loader).ok().filter(|host| host.exists()) {
+            Some(_) => {
+                format!(
+                    "; the view has it, but the kernel opens the host's: run {} {shown}",
+                    loader.display()
+                )
+            }
+            None => String::new(),
+        };
+        let text = format!("{} does not exist on this host{remedy}", loader.display());
+        findings.add(Verdict::Blocked, "loader", text);
     }
-    imports(path, bytes, view, findings);
+    imports(host, bytes, sight, findings);
 }
