@@ -395,6 +395,38 @@ fn the_working_directory_is_an_app_path() {
 }
 
 #[test]
+fn a_working_directory_that_is_gone_still_has_a_way_out() {
+    let lines = |top: &str, first: &str| {
+        format!(
+            "chdir {top}
+            mkdir gone
+            chdir gone
+            {first}
+            rmdir {top}/gone
+            getcwd
+            open ../file RDONLY
+            open file RDONLY
+            open made WRONLY|CREAT
+            stat .
+            stat ..
+            realpath ..
+            mkdir ../made
+            chdir ..
+            getcwd
+            open file RDONLY
+            opendir .
+        "
+        )
+    };
+    world("gone").same_calls(
+        &(lines("@/rw", "getcwd")
+            + &lines("@/plain", "")
+            + &lines("@/rw/sub", "stat .")
+            + &lines("@/plain", "stat .")),
+    );
+}
+
+#[test]
 fn listings_show_mount_points_and_no_hidden_names() {
     world("list").same_calls(
         "opendir @/etc

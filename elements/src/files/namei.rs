@@ -42,7 +42,10 @@ impl Instance<'_> {
         scratch: &mut Scratch,
     ) -> Result<Place, Errno> {
         let mut walk = Walk::new();
-        let slash = self.walk_path(&mut walk, dirfd, path, follow)?;
+        let slash = match self.walk_path(&mut walk, dirfd, path, follow) {
+            Err(Errno::ENOENT) if dirfd == AT_FDCWD => self.walk_out(&mut walk, path, follow)?,
+            done => done?,
+        };
         scratch.truncate(0);
         scratch.push(if walk.host.is_empty() { b"/" } else { walk.host.bytes() })?;
         if slash {
@@ -50,6 +53,28 @@ impl Instance<'_> {
         }
         let node = (walk.cursor.below == 0).then_some(walk.cursor.node);
         Ok(Place::new(AT_FDCWD, scratch.as_ptr(), self.view.region(walk.cursor.node), node))
+    }
+
+    /// Walks a path that leads out of a working directory that has been removed.
+    /// That has no path to walk from, but the kernel still knows what is above it.
+    #[cold]
+    fn walk_out(&self, walk: &mut Walk, path: *const u8, follow: bool) -> Result<bool, Errno> {
+        // SAFETY: callers give strings that end in NUL.
+        let path = unsafe { core::slice::from_raw_parts(path, super::scan::length(path)) };
+        let rest = path.strip_prefix(b"..").filter(|rest| matches!(rest, [] | [b'/', ..]));
+        let rest = rest.ok_or(Errno::ENOENT)?;
+        if kernel::fstatat(AT_FDCWD, c".".as_ptr().cast(), 0)?.st_nlink > 0 {
+            return Err(Errno::ENOENT);
+        }
+        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+        let above = kernel::openat(AT_FDCWD, c"..".as_ptr().cast(), flags, 0)?;
+        let mut base = Text::new();
+        let found = self.base_path(above, &mut base);
+        kernel::close(above);
+        found?;
+        *walk = Walk::new();
+        walk.start(self, base.bytes())?;
+        self.walk_on(walk, rest, follow)
     }
 
     /// Walks, and says whether the path ended in a slash. The last component
@@ -73,6 +98,11 @@ impl Instance<'_> {
             self.base_path(dirfd, &mut base)?;
             walk.start(self, base.bytes())?;
         }
+        self.walk_on(walk, path, follow)
+    }
+
+    /// Walks on from where the walk stands.
+    fn walk_on(&self, walk: &mut Walk, path: &[u8], follow: bool) -> Result<bool, Errno> {
         let slash = path.last() == Some(&b'/');
         walk.queue(path)?;
         while let Some(last) = walk.step(self)? {
