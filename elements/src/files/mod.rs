@@ -18,6 +18,7 @@ mod magic;
 mod namei;
 mod open;
 mod place;
+mod protect;
 mod rename;
 mod reverse;
 pub(crate) mod scan;

@@ -60,7 +60,7 @@ pub unsafe fn unshare(flags: c_int) -> c_int {
 
 /// syscall(2): the hook of the call's own name, where there is one.
 pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
-    use super::{change, cwd, exec, open, socket, stat, xattr};
+    use super::{change, cwd, exec, open, protect, socket, stat, xattr};
     let int = |word: usize| word as c_int;
     // SAFETY: the arguments of the call that the program names.
     unsafe {
@@ -111,6 +111,11 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
             libc::SYS_utimes => change::utimes(a as _, b as _).into(),
             libc::SYS_futimesat => change::futimesat(int(a), b as _, c as _).into(),
             libc::SYS_utimensat if b != 0 => change::utimensat(int(a), b as _, c as _, int(d)).into(),
+            libc::SYS_utimensat if d == 0 => protect::futimens(int(a), c as _).into(),
+            libc::SYS_fchmod => protect::fchmod(int(a), b as _).into(),
+            libc::SYS_fchown => protect::fchown(int(a), b as _, c as _).into(),
+            libc::SYS_fsetxattr => protect::fsetxattr(int(a), b as _, c as _, d, int(e)).into(),
+            libc::SYS_fremovexattr => protect::fremovexattr(int(a), b as _).into(),
             libc::SYS_truncate => change::truncate(a as _, b as _).into(),
             libc::SYS_inotify_add_watch => change::inotify_add_watch(int(a), b as _, c as _).into(),
             libc::SYS_fanotify_mark => change::fanotify_mark(int(a), b as _, c as _, int(d), e as _).into(),
