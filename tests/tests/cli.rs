@@ -73,6 +73,8 @@ fn a_wrong_command_line_is_told_what_to_do() {
     for (words, parts) in [
         (&["./app", "-x"][..], &["no policy is named", "launcher --policy FILE ./app"][..]),
         (&["chek"], &["did you mean `launcher check`?"]),
+        (&["--polciy", "x", "ls"], &["no option is called `--polciy`", "--policy FILE"]),
+        (&["--verbose", "ls"], &["--policy <FILE>"]),
         (&["explain"], &["--policy <FILE>", "<PATH>..."]),
         (&["check", "--polcy", "x"], &["'--policy'"]),
         (&["completions", "bsh"], &["bash, elvish, fish, powershell, zsh"]),
@@ -84,6 +86,13 @@ fn a_wrong_command_line_is_told_what_to_do() {
             assert!(complaint.contains(part), "{part} is not in {complaint}");
         }
     }
+}
+
+#[test]
+fn a_command_after_the_policy_is_told_its_place() {
+    let (_world, policy) = world("misplaced");
+    let (_, complaint, status) = said(&["--policy", &policy, "check"]);
+    assert!(status == 127 && complaint.contains("launcher check --policy FILE"), "{complaint}");
 }
 
 #[test]

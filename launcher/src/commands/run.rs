@@ -8,7 +8,7 @@ use elements::process::exec::Start;
 use elements::{Errno, Instance};
 
 use super::{complain, counted};
-use crate::cli::Run;
+use crate::cli::{Run, is_verb};
 use crate::instance::{self, Placed, Settings, view};
 use crate::remembered::Memory;
 use crate::{CANNOT_RUN, FAILED, NOT_FOUND, environment};
@@ -143,6 +143,9 @@ fn explain_failure(instance: &Instance<'_>, name: &CStr, attempts: &[CString], e
         }
     } else {
         eprintln!("  it is in no directory of PATH, as the application sees them");
+        if is_verb(&shown) {
+            eprintln!("  for the command, put it first: launcher {shown} --policy FILE");
+        }
     }
     if matches!(errno, Errno::ENOENT | Errno::ENOTDIR) { NOT_FOUND } else { CANNOT_RUN }
 }
