@@ -29,11 +29,12 @@ pub(super) struct Walk {
     /// What is still to be walked, back to front: the next component is last.
     pending: Text<{ 2 * MAX_PATH }>,
     links: u32,
+    /// Whether a link before a slash at the end is followed.
+    slash_follows: bool,
 }
 
 impl Instance<'_> {
     /// Resolves a path and writes the host path into `scratch`.
-    #[inline(never)]
     pub(super) fn walk(
         &self,
         dirfd: i32,
@@ -41,7 +42,29 @@ impl Instance<'_> {
         follow: bool,
         scratch: &mut Scratch,
     ) -> Result<Place, Errno> {
-        let mut walk = Walk::new();
+        self.walk_from(Walk::new(), dirfd, path, follow, scratch)
+    }
+
+    /// The same for a call that makes a name or takes it away: a slash after
+    /// the name does not lead it through a link.
+    pub(super) fn walk_to_name(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        scratch: &mut Scratch,
+    ) -> Result<Place, Errno> {
+        self.walk_from(Walk { slash_follows: false, ..Walk::new() }, dirfd, path, false, scratch)
+    }
+
+    #[inline(never)]
+    fn walk_from(
+        &self,
+        mut walk: Walk,
+        dirfd: i32,
+        path: *const u8,
+        follow: bool,
+        scratch: &mut Scratch,
+    ) -> Result<Place, Errno> {
         let slash = match self.walk_path(&mut walk, dirfd, path, follow) {
             Err(Errno::ENOENT) if dirfd == AT_FDCWD => self.walk_out(&mut walk, path, follow)?,
             done => done?,
@@ -72,7 +95,7 @@ impl Instance<'_> {
         let found = self.base_path(above, &mut base);
         kernel::close(above);
         found?;
-        *walk = Walk::new();
+        *walk = Walk { slash_follows: walk.slash_follows, ..Walk::new() };
         walk.start(self, base.bytes())?;
         self.walk_on(walk, rest, follow)
     }
@@ -106,7 +129,7 @@ impl Instance<'_> {
         let slash = path.last() == Some(&b'/');
         walk.queue(path)?;
         while let Some(last) = walk.step(self)? {
-            self.meet(walk, last, follow || slash)?;
+            self.meet(walk, last, follow || slash && walk.slash_follows)?;
         }
         Ok(slash)
     }
@@ -157,7 +180,14 @@ impl Instance<'_> {
 impl Walk {
     pub(super) fn new() -> Walk {
         let cursor = Cursor { node: view::NodeId(0), below: 0 };
-        Walk { app: Text::new(), host: Text::new(), cursor, pending: Text::new(), links: 0 }
+        Walk {
+            app: Text::new(),
+            host: Text::new(),
+            cursor,
+            pending: Text::new(),
+            links: 0,
+            slash_follows: true,
+        }
     }
 
     /// Stands at a canonical app path.
