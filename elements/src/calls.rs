@@ -109,8 +109,12 @@ calls! {
     SYS_lchown Always => |i, _, [path, uid, gid, ..]| i.fchownat(AT_FDCWD, p(path), uid as u32, gid as u32, libc::AT_SYMLINK_NOFOLLOW);
     SYS_fchownat Always => |i, _, [dir, path, uid, gid, flags, _]| i.fchownat(dir as i32, p(path), uid as u32, gid as u32, flags as i32);
     SYS_utimes Always => |i, _, [path, times, ..]| i.futimesat(AT_FDCWD, p(path), times as *const _);
-    SYS_futimesat Always => |i, _, [dir, path, times, ..]| i.futimesat(dir as i32, p(path), times as *const _);
-    SYS_utimensat NotNull(1) => |i, _, [dir, path, times, flags, ..]| i.utimensat(dir as i32, p(path), times as *const _, flags as i32);
+    SYS_futimesat Always => |i, _, [dir, path, times, ..]| if path == 0 { i.change_by_descriptor(dir as i32) } else { i.futimesat(dir as i32, p(path), times as *const _) };
+    SYS_utimensat Always => |i, _, [dir, path, times, flags, ..]| if path == 0 { i.change_by_descriptor(dir as i32) } else { i.utimensat(dir as i32, p(path), times as *const _, flags as i32) };
+    SYS_fchmod Always => |i, _, [fd, ..]| i.change_by_descriptor(fd as i32);
+    SYS_fchown Always => |i, _, [fd, ..]| i.change_by_descriptor(fd as i32);
+    SYS_fsetxattr Always => |i, _, [fd, ..]| i.change_by_descriptor(fd as i32);
+    SYS_fremovexattr Always => |i, _, [fd, ..]| i.change_by_descriptor(fd as i32);
     SYS_utime Always => |i, _, [path, times, ..]| utime(i, path, times);
     SYS_truncate Always => |i, _, [path, len, ..]| i.alter(libc::SYS_truncate, p(path), true, [len, 0, 0, 0]);
     SYS_setxattr Always => |i, _, [path, a, b, c, d, _]| i.alter(libc::SYS_setxattr, p(path), true, [a, b, c, d]);

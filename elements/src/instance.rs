@@ -117,12 +117,12 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     let file = |errno| AttachError::File(VIEW, errno);
     let (address, len, writable) = match map(dir, VIEW, libc::O_RDWR) {
         Ok((address, len)) => (address, len, true),
-        // Another user's process has no part in what is shared.
-        Err(Errno::EACCES) => {
+        // Another user's process has no part in what is shared, nor has one
+        // that a filter keeps from writing, with an errno of the filter's own.
+        Err(_) => {
             let (address, len) = map(dir, VIEW, libc::O_RDONLY).map_err(file)?;
             (address, len, false)
         }
-        Err(errno) => return Err(file(errno)),
     };
     if len < shared::LEN {
         return Err(AttachError::Image(view::Malformed("the file is too short")));

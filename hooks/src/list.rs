@@ -76,6 +76,13 @@ macro_rules! for_each_hook {
             change "inotify_add_watch(2)" fn inotify_add_watch [] (fd: c_int, path: *const c_char, mask: c_uint) -> c_int;
             change "fanotify_mark(2)" fn fanotify_mark [] (fd: c_int, flags: c_uint, mask: u64, dirfd: c_int, path: *const c_char) -> c_int;
 
+            protect "chmod(2)" fn fchmod [] (fd: c_int, mode: mode_t) -> c_int;
+            protect "chown(2)" fn fchown [] (fd: c_int, uid: uid_t, gid: gid_t) -> c_int;
+            protect "futimens(3)" fn futimens [] (fd: c_int, times: *const timespec) -> c_int;
+            protect "futimes(3)" fn futimes [] (fd: c_int, times: *const timeval) -> c_int;
+            protect "setxattr(2)" fn fsetxattr [] (fd: c_int, name: *const c_char, value: *const c_void, size: size_t, flags: c_int) -> c_int;
+            protect "removexattr(2)" fn fremovexattr [] (fd: c_int, name: *const c_char) -> c_int;
+
             cwd "chdir(2)" fn chdir [] (path: *const c_char) -> c_int;
             cwd "chdir(2)" fn fchdir [] (fd: c_int) -> c_int;
             cwd "daemon(3)" fn daemon [] (keeps_directory: c_int, keeps_streams: c_int) -> c_int;

@@ -35,6 +35,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("glob", "written out over the hooked functions"),
     ("load", "the path is resolved, and libc goes on with the host's"),
     ("open", "the path is resolved"),
+    ("protect", "a descriptor of a read-only mount is refused"),
     ("shell", "the shell is started covered, by its app path"),
     ("shm", "the name is a file below /dev/shm, which is resolved"),
     ("socket", "the address of a Unix socket is resolved, and what comes back is the app's"),

@@ -173,10 +173,25 @@ fn plain(arguments: &[OsString]) -> Option<Run> {
     Some(Run { policy: policy.into(), verbose: false, program })
 }
 
+/// Whether a word is a command of the launcher's.
+pub fn is_verb(word: &str) -> bool {
+    Cli::command().find_subcommand(word).is_some()
+}
+
 /// What to say where a program, or a verb that is none, stands before any policy.
 fn without_policy(word: &str, error: clap::Error) -> clap::Error {
     let mut command = Cli::command();
-    if word.starts_with('-') || command.find_subcommand(word).is_some() {
+    if let Some(option) = word.strip_prefix("--").filter(|option| !option.is_empty()) {
+        let name = option.split('=').next();
+        if command.get_arguments().any(|known| known.get_long() == name) {
+            return error;
+        }
+        let message = format!(
+            "no option is called `{word}`\n\n  before the program stand --policy FILE and, if wanted, --verbose"
+        );
+        return command.error(ErrorKind::UnknownArgument, message);
+    }
+    if word.starts_with('-') || is_verb(word) {
         return error;
     }
     let near = command

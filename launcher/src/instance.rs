@@ -166,6 +166,10 @@ fn usable(dir: &Path, uid: u32) -> Result<PathBuf> {
     if !dir.exists() {
         let mut parents = DirBuilder::new();
         parents.recursive(true).mode(0o755).create(dir).context("cannot be created")?;
+        if uid == 0 {
+            // Whatever the umask.
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).context("cannot set permissions")?;
+        }
     }
     let dir = dir.canonicalize().context("cannot be entered")?;
     let about = fs::symlink_metadata(&dir).context("cannot be looked at")?;
@@ -174,6 +178,11 @@ fn usable(dir: &Path, uid: u32) -> Result<PathBuf> {
     }
     if about.mode() & 0o022 != 0 {
         bail!("others may write there");
+    }
+    // A program that gives up root's rights goes on in its view.
+    let may_enter = |dir: &Path| fs::metadata(dir).is_ok_and(|about| about.mode() & 0o001 != 0);
+    if uid == 0 && !dir.ancestors().all(may_enter) {
+        bail!("other users may not enter it, and root's programs may become theirs");
     }
     // ld.so splits LD_PRELOAD at these, and expands `$`.
     if dir.as_os_str().as_bytes().iter().any(|byte| matches!(byte, b' ' | b':' | b'$' | b'\n' | b'\t')) {

@@ -24,7 +24,9 @@ use crate::report::Report;
 /// right; what is wrong is added to the report.
 pub fn check(file: &Path, text: &str, raw: &Raw, variables: Variables<'_>, report: &mut Report) -> Policy {
     let mut checker = Checker {
-        base: file.parent().map_or_else(PathBuf::new, Path::to_owned),
+        // Of a file that is named by its name alone, the parent is empty, and
+        // the empty path is no directory.
+        base: file.parent().filter(|dir| *dir != Path::new("")).unwrap_or(Path::new(".")).to_owned(),
         report,
         variables,
         host: Host::default(),

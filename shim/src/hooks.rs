@@ -12,6 +12,7 @@ pub mod fts;
 pub mod glob;
 pub mod load;
 pub mod open;
+pub mod protect;
 pub mod shell;
 pub mod shm;
 pub mod socket;

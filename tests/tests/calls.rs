@@ -395,6 +395,64 @@ fn the_working_directory_is_an_app_path() {
 }
 
 #[test]
+fn a_working_directory_that_is_gone_still_has_a_way_out() {
+    let lines = |top: &str, first: &str| {
+        format!(
+            "chdir {top}
+            mkdir gone
+            chdir gone
+            {first}
+            rmdir {top}/gone
+            getcwd
+            open ../file RDONLY
+            open file RDONLY
+            open made WRONLY|CREAT
+            stat .
+            stat ..
+            realpath ..
+            mkdir ../made
+            chdir ..
+            getcwd
+            open file RDONLY
+            opendir .
+        "
+        )
+    };
+    world("gone").same_calls(
+        &(lines("@/rw", "getcwd")
+            + &lines("@/plain", "")
+            + &lines("@/rw/sub", "stat .")
+            + &lines("@/plain", "stat .")),
+    );
+}
+
+#[test]
+fn a_slash_after_a_link_follows_it_in_the_view() {
+    let calls = ["stat", "lstat", "access", "statfs", "opendir", "chmod", "utimes", "realpath"];
+    let mut lines = String::from("symlink @/ro @/rw/to-ro\nsymlink ../ro @/rw/sub/up-ro\nchdir @/rw\n");
+    for call in calls {
+        let rest = match call {
+            "access" => "R",
+            "chmod" => "0700",
+            "utimes" => "5",
+            _ => "",
+        };
+        for path in
+            ["@/rw/to-ro/", "to-ro/", "to-ro//", "@/rw/subdir/", "@/ro/absdir/", "abs/", "dangling/", "loop/"]
+        {
+            lines += &format!("{call} {path} {rest}\n");
+        }
+    }
+    for call in ["rmdir", "unlink", "mkdir"] {
+        for path in ["@/rw/to-ro/", "subdir/", "dangling/"] {
+            lines += &format!("{call} {path}\n");
+        }
+    }
+    lines += "mkdir empty\nsymlink empty to-empty\nrmdir @/rw/../rw/to-empty/\nstat empty\n";
+    world("slash").same_calls(&lines);
+}
+
+#[test]
 fn listings_show_mount_points_and_no_hidden_names() {
     world("list").same_calls(
         "opendir @/etc

@@ -7,6 +7,8 @@ use tests::{Mount, World, compiled, program, read_only, read_write, write};
 
 const MOUNTS: &[Mount] = &[read_write("work", "data"), read_only("ro", "fixed")];
 
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
 fn script(path: impl AsRef<Path>, text: &str) {
     write(&path, text);
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -31,6 +33,11 @@ fn fill(dir: &Path) {
     script(host.join("data/env-s"), "#!/usr/bin/env -S sh -e\ncat ../ro/file; false; echo not here\n");
     fs::copy(program("children"), host.join("fixed/children")).expect("a fresh tree");
     fs::copy("/bin/cat", host.join("fixed/cat")).expect("a fresh tree");
+    fs::copy(LOADER, host.join("fixed/ld.so")).expect("a fresh tree");
+    let wrapped = format!(
+        "#!/bin/sh\nexec {app}/ro/ld.so --library-path {app}/lib:/lib/x86_64-linux-gnu {app}/ro/cat \"$@\"\n"
+    );
+    script(host.join("fixed/wrapped"), &wrapped);
     fs::create_dir_all(dir.join("home")).expect("a fresh tree");
 }
 
@@ -77,6 +84,23 @@ fn scripts_find_their_interpreters_in_the_view() {
 }
 
 #[test]
+fn a_program_that_is_started_by_its_loader_is_in_the_view() {
+    world("loader").same_session(
+        "/bin/bash",
+        r#"
+        cd "$APP/work"; loader=/lib64/ld-linux-x86-64.so.2
+        run $loader ../ro/cat ../ro/file "$APP/ro/file"; run "$APP/ro/ld.so" "$APP/ro/cat" file
+        run $loader --inhibit-cache --argv0 cat "$APP/ro/cat" file ../ro/missing; run "$APP/ro/wrapped" "$APP/ro/file"
+        run $loader /bin/sh -c 'cat "$APP/ro/file"; "$APP/ro/show" file'; run env -i $loader "$APP/ro/cat" "$APP/ro/file"
+        run $loader --verify ../ro/cat; run $loader --verify file; run $loader; run $loader --version > /dev/null
+        listed() { "$@" 2>&1 | sed 's/ (0x.*//'; }
+        listed ldd ../ro/cat "$APP/ro/cat"; listed ldd file; listed $loader --list ../ro/cat; listed env -i /bin/ldd "$APP/ro/cat"
+        cp ../ro/cat plain; chmod 644 plain; run ./plain file; run $loader ./plain file
+        "#,
+    );
+}
+
+#[test]
 fn a_program_may_do_as_it_likes_with_its_environment() {
     world("environ").same_session(
         "/bin/bash",
@@ -105,6 +129,17 @@ fn spawning_and_vforking_keep_the_view() {
         run "$APP/ro/children" vfork "$APP/ro/show" "$APP/ro/file"
         run "$APP/ro/children" vfork "$APP/ro/missing" "$APP/ro/file"
         run "$APP/ro/children" threads /bin/cat "$APP/ro/file" > /dev/null
+        "#,
+    );
+}
+
+#[test]
+fn a_child_that_a_filter_keeps_from_writing_stays_in_the_view() {
+    world("filtered").same_session(
+        "/bin/bash",
+        r#"
+        cd "$APP/work"; run "$APP/ro/children" filtered /bin/cat "$APP/ro/file" ../ro/file "$APP/ro/missing" file
+        run "$APP/ro/children" filtered /bin/sh -c "cat $APP/ro/file; $APP/ro/show file; echo x > $APP/work/made"; run ls
         "#,
     );
 }

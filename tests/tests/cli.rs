@@ -73,6 +73,8 @@ fn a_wrong_command_line_is_told_what_to_do() {
     for (words, parts) in [
         (&["./app", "-x"][..], &["no policy is named", "launcher --policy FILE ./app"][..]),
         (&["chek"], &["did you mean `launcher check`?"]),
+        (&["--polciy", "x", "ls"], &["no option is called `--polciy`", "--policy FILE"]),
+        (&["--verbose", "ls"], &["--policy <FILE>"]),
         (&["explain"], &["--policy <FILE>", "<PATH>..."]),
         (&["check", "--polcy", "x"], &["'--policy'"]),
         (&["completions", "bsh"], &["bash, elvish, fish, powershell, zsh"]),
@@ -83,6 +85,27 @@ fn a_wrong_command_line_is_told_what_to_do() {
         for part in parts {
             assert!(complaint.contains(part), "{part} is not in {complaint}");
         }
+    }
+}
+
+#[test]
+fn a_command_after_the_policy_is_told_its_place() {
+    let (_world, policy) = world("misplaced");
+    let (_, complaint, status) = said(&["--policy", &policy, "check"]);
+    assert!(status == 127 && complaint.contains("launcher check --policy FILE"), "{complaint}");
+}
+
+#[test]
+fn a_relative_source_begins_beside_the_policy_however_that_is_named() {
+    let (world, _) = world("beside");
+    let policy = format!("[[mount]]\nat = \"{}/x\"\nsource = \"host\"\n", world.dir.join("app").display());
+    fs::write(world.dir.join("beside.toml"), policy).expect("the world is writable");
+    for (directory, file) in [("", "beside.toml"), ("", "./beside.toml"), ("app", "../beside.toml")] {
+        let directory = world.dir.join(directory);
+        let answer = said_in(&directory, &["check", "--policy", file]);
+        assert_eq!(answer, (format!("{file}: right, 1 mount\n"), String::new(), 0));
+        let file_in_it = world.dir.join("app/x/tree/file").display().to_string();
+        assert_eq!(said_in(&directory, &["--policy", file, "cat", &file_in_it]).0, "file\n");
     }
 }
 

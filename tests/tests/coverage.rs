@@ -36,6 +36,8 @@ fn fill(dir: &Path) {
     fs::create_dir_all(dir.join("home")).expect("a fresh tree");
 }
 
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
 fn world(name: &str) -> World {
     World::new(name, MOUNTS, fill)
 }
@@ -61,6 +63,14 @@ fn a_static_program_is_refused_with_one_clear_line() {
         assert!(said.contains("exit status: 126"), "{said}");
         assert_eq!(said.matches("launcher:").count(), 1, "{said}");
     }
+}
+
+#[test]
+fn a_loader_runs_no_static_program_either() {
+    let said =
+        world("loader-static").view_says(LOADER, &["--argv0", "x", "@/ro/static", "null", "/bin/true"]);
+    assert!(said.contains("/ro/static: not started: it is statically linked"), "{said}");
+    assert!(said.contains("exit status: 126"), "{said}");
 }
 
 #[test]
@@ -105,6 +115,48 @@ fn a_setuid_program_runs_covered_and_without_its_rights() {
     assert!(said.starts_with("fixed\n"), "{said}");
     let said = world.view_says("/bin/grep", &["NoNewPrivs", "/proc/self/status"]);
     assert!(said.starts_with("NoNewPrivs:\t1\n"), "{said}");
+}
+
+#[test]
+fn a_program_that_gives_up_roots_rights_stays_in_the_view() {
+    let world = world("drops");
+    let private = world.dir.join("private");
+    fs::create_dir_all(&private).expect("the world is writable");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(&private, mode).expect("our own directory");
+    let script = "umask 077; setpriv --reuid 65534 --clear-groups cat $APP/ro/file; \
+                  setpriv --reuid 65534 --clear-groups sh -c 'cat $APP/ro/file'";
+    let mut command = world.in_view(Path::new("/bin/sh"));
+    command.args(["-c", script]).env("APP", world.dir.join("app")).env("XDG_RUNTIME_DIR", &private);
+    let said = tests::transcript(&tests::feed(&mut command, b""));
+    assert!(said.starts_with("fixed\nfixed\n--- standard error\n---"), "{said}");
+}
+
+#[test]
+fn a_process_of_two_users_starts_nothing_that_would_escape() {
+    let world = world("two-users");
+    for call in ["os.seteuid(65534)", "os.setegid(65534)"] {
+        let python = format!(
+            "import os\n{call}\nprint(os.stat('@/ro/file').st_size)\nprint(os.system('cat @/ro/file'))"
+        );
+        let said = world.view_says("/usr/bin/python3.11", &["-c", &python]);
+        assert!(said.starts_with("6\n32512\n") && said.contains("not the real one"), "{said}");
+    }
+}
+
+#[test]
+fn where_the_shim_cannot_be_read_nothing_starts_that_would_escape() {
+    let world = world("shut-out");
+    let python = "import os, glob\n\
+                  dir = open('/proc/self/maps').read().split('/shim.so')[0].split()[-1]\n\
+                  os.chmod(dir, 0o700)\npid = os.fork()\n\
+                  if not pid:\n os.setuid(65534)\n os.execv('/bin/cat', ['cat', '@/ro/file'])\n\
+                  print(os.waitpid(pid, 0)[1])\nos.chmod(dir, 0o755)\n\
+                  os.rename(dir, dir + '-gone')\nprint(os.system('cat @/ro/file'))\n\
+                  os.rename(dir + '-gone', dir)\nprint(os.system('cat @/ro/file'))";
+    let said = world.view_says("/usr/bin/python3.11", &["-c", python]);
+    assert!(said.starts_with("256\n32512\nfixed\n0\n") && said.contains("Permission denied"), "{said}");
+    assert_eq!(said.matches("the instance's directory is gone, or closed").count(), 2, "{said}");
 }
 
 #[test]

@@ -52,3 +52,39 @@ fn a_program_without_such_imports_is_told_so() {
     let (imports, said) = says(&[&tests::compiled("pointers", &[], "pointers")]);
     assert!(imports.starts_with("pass") && imports.contains("every path-taking function"), "{said}");
 }
+
+#[test]
+fn a_library_that_the_view_alone_has_is_told_with_the_remedy() {
+    let world = World::new("doctor-library", &[read_only("opt", "fixed")], fill);
+    let (lib, bin) = (world.dir.join("host/fixed/lib"), world.dir.join("host/fixed/bin"));
+    let app = world.dir.join("app/opt");
+    for dir in [&lib, &bin] {
+        std::fs::create_dir_all(dir).expect("the world is writable");
+    }
+    let library = tests::compiled("deepbind", &["-shared", "-fPIC"], "libdeepbind.so");
+    std::fs::copy(library, lib.join("libdeepbind.so")).expect("the world is writable");
+    let search = format!("-L{}", lib.display());
+    for (name, place) in
+        [("fixed", app.join("lib").display().to_string()), ("origin", "$ORIGIN/../lib".into())]
+    {
+        let flags = [&search, "-Wl,--no-as-needed", "-ldeepbind", &format!("-Wl,-rpath,{place}")];
+        let program = tests::compiled("deepbind", &flags, &format!("doctor-{name}"));
+        std::fs::copy(program, bin.join(name)).expect("the world is writable");
+    }
+    let policy = world.policy_file();
+    let said = |name: &str| says(&[Path::new("--policy"), &policy, &app.join("bin").join(name)]).1;
+    let answer = said("fixed");
+    let remedy = format!(
+        "libdeepbind.so is in the view alone, and ld.so looks for it on the host, past the shim: add {} to",
+        lib.display()
+    );
+    assert!(answer.contains(&remedy) && answer.contains("exit status: 2"), "{answer}");
+    assert!(!said("origin").contains("libdeepbind"), "{}", said("origin"));
+    let text = format!("[env]\nset = {{ LD_LIBRARY_PATH = \"{}\" }}\n{}", lib.display(), world.policy());
+    std::fs::write(&policy, text).expect("the world is writable");
+    assert!(!said("fixed").contains("libdeepbind"), "{}", said("fixed"));
+    let mut command = Command::new(launcher());
+    let status = command.arg("--policy").arg(&policy).arg(app.join("bin/fixed")).status();
+    // What the program says of the missing arguments: it has started.
+    assert_eq!(status.expect("the launcher runs").code(), Some(64));
+}

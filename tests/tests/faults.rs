@@ -142,7 +142,7 @@ fn a_full_disk_under_the_instance_is_named() {
     let runtime = world.dir.join("runtime");
     fs::create_dir_all(&runtime).expect("a fresh tree");
     let mut command = Command::new("unshare");
-    let mount = "mount --make-rprivate / && for d in \"$XDG_RUNTIME_DIR\" /run /tmp/launcher-0 \"$HOME\"; do mkdir -p $d; mount -t tmpfs -o size=4k,mode=700 none \"$d\"; done; exec \"$@\"";
+    let mount = "mount --make-rprivate / && for d in \"$XDG_RUNTIME_DIR\" /run /tmp/launcher-0 \"$HOME\"; do mkdir -p $d; mount -t tmpfs -o size=4k,mode=755 none \"$d\"; done; exec \"$@\"";
     command.args(["--mount", "sh", "-c", mount, "sh"]).arg(inner.get_program()).args(inner.get_args());
     command.arg("/dev/null").env("XDG_RUNTIME_DIR", &runtime).env("HOME", world.dir.join("home"));
     command.env_remove("XDG_STATE_HOME").env_remove("RUNTIME_DIRECTORY");

@@ -60,6 +60,15 @@ fn an_empty_directory_is_private_to_the_run() {
 }
 
 #[test]
+fn a_scratch_directory_may_be_anybodys() {
+    let world = world("sticky", "[[mount]]\nat = \"@/tmp\"\nkind = \"empty\"\nmode = \"1777\"");
+    assert_eq!(
+        says(&world, "stat -c '%A' tmp; TMPDIR=$PWD/tmp mktemp -u XXX >/dev/null && echo ok"),
+        "drwxrwxrwt\nok\n"
+    );
+}
+
+#[test]
 fn hidden_is_enoent_and_denied_is_eacces() {
     let world = world(
         "denied",

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use tests::{
-    Mount, World, assert_same, feed, is_root, link, program, read_only, read_write, transcript, write,
+    Mount, World, assert_same, compiled, feed, is_root, link, program, read_only, read_write, transcript,
+    write,
 };
 
 const MOUNTS: &[Mount] = &[
@@ -54,6 +55,16 @@ fn rare_calls_answer_as_the_kernel_does() {
 #[test]
 fn rare_calls_answer_an_ordinary_user_as_the_kernel_does() {
     same(&World::new("rare-user", MOUNTS, fill).as_user(65534));
+}
+
+#[test]
+fn a_library_that_binds_its_own_symbols_first_is_in_the_view() {
+    let library = compiled("deepbind", &["-shared", "-fPIC"], "deepbind.so");
+    let probe = program("deepbind");
+    let world = World::new("deepbind", MOUNTS, fill);
+    fs::copy(library, world.dir.join("host/fixed/deepbind.so")).expect("the world is writable");
+    let said = world.view_says(&probe.to_string_lossy(), &["@/r/deepbind.so", "@/w/file"]);
+    assert!(said.starts_with("0 ok\n1 ok\n2 ok\n3 ok\n---"), "{said}");
 }
 
 #[test]

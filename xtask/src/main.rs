@@ -49,9 +49,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// The repository.
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository")
+/// The repository: where cargo says that it is now, which a built xtask may
+/// have been moved to.
+fn root() -> PathBuf {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&here).parent().expect("xtask lies in the repository").to_owned()
 }
 
 fn cargo() -> Command {

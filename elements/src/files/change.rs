@@ -69,6 +69,11 @@ impl Instance<'_> {
 
     /// fchownat(2)
     pub fn fchownat(&self, dirfd: i32, path: *const u8, uid: u32, gid: u32, flags: i32) -> Answer {
+        // SAFETY: read only where found readable.
+        let is_unnamed = || crate::user::is_string(path) && unsafe { *path } == 0;
+        if flags & libc::AT_EMPTY_PATH != 0 && is_unnamed() && self.is_protected_descriptor(dirfd) {
+            return Answer::fail(Errno::EROFS);
+        }
         let words = [uid as usize, gid as usize, flags as usize];
         self.modify(libc::SYS_fchownat, dirfd, path, flags, words)
     }

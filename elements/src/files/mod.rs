@@ -24,6 +24,7 @@ mod namei;
 mod open;
 mod place;
 mod plain;
+mod protect;
 mod rare;
 mod rename;
 mod reverse;

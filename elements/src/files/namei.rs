@@ -29,11 +29,12 @@ pub(super) struct Walk {
     /// What is still to be walked, back to front: the next component is last.
     pending: Text<{ 2 * MAX_PATH }>,
     links: u32,
+    /// Whether a link before a slash at the end is followed.
+    slash_follows: bool,
 }
 
 impl Instance<'_> {
     /// Resolves a path and writes the host path into `scratch`.
-    #[inline(never)]
     pub(super) fn walk(
         &self,
         dirfd: i32,
@@ -41,8 +42,33 @@ impl Instance<'_> {
         follow: bool,
         scratch: &mut Scratch,
     ) -> Result<Place, Errno> {
-        let mut walk = Walk::new();
-        let slash = self.walk_path(&mut walk, dirfd, path, follow)?;
+        self.walk_from(Walk::new(), dirfd, path, follow, scratch)
+    }
+
+    /// The same for a call that makes a name or takes it away: a slash after
+    /// the name does not lead it through a link.
+    pub(super) fn walk_to_name(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        scratch: &mut Scratch,
+    ) -> Result<Place, Errno> {
+        self.walk_from(Walk { slash_follows: false, ..Walk::new() }, dirfd, path, false, scratch)
+    }
+
+    #[inline(never)]
+    fn walk_from(
+        &self,
+        mut walk: Walk,
+        dirfd: i32,
+        path: *const u8,
+        follow: bool,
+        scratch: &mut Scratch,
+    ) -> Result<Place, Errno> {
+        let slash = match self.walk_path(&mut walk, dirfd, path, follow) {
+            Err(Errno::ENOENT) if dirfd == AT_FDCWD => self.walk_out(&mut walk, path, follow)?,
+            done => done?,
+        };
         scratch.truncate(0);
         scratch.push(if walk.host.is_empty() { b"/" } else { walk.host.bytes() })?;
         if slash {
@@ -50,6 +76,28 @@ impl Instance<'_> {
         }
         let node = (walk.cursor.below == 0).then_some(walk.cursor.node);
         Ok(Place::new(AT_FDCWD, scratch.as_ptr(), self.view.region(walk.cursor.node), node))
+    }
+
+    /// Walks a path that leads out of a working directory that has been removed.
+    /// That has no path to walk from, but the kernel still knows what is above it.
+    #[cold]
+    fn walk_out(&self, walk: &mut Walk, path: *const u8, follow: bool) -> Result<bool, Errno> {
+        // SAFETY: callers give strings that end in NUL.
+        let path = unsafe { core::slice::from_raw_parts(path, super::scan::length(path)) };
+        let rest = path.strip_prefix(b"..").filter(|rest| matches!(rest, [] | [b'/', ..]));
+        let rest = rest.ok_or(Errno::ENOENT)?;
+        if kernel::fstatat(AT_FDCWD, c".".as_ptr().cast(), 0)?.st_nlink > 0 {
+            return Err(Errno::ENOENT);
+        }
+        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+        let above = kernel::openat(AT_FDCWD, c"..".as_ptr().cast(), flags, 0)?;
+        let mut base = Text::new();
+        let found = self.base_path(above, &mut base);
+        kernel::close(above);
+        found?;
+        *walk = Walk { slash_follows: walk.slash_follows, ..Walk::new() };
+        walk.start(self, base.bytes())?;
+        self.walk_on(walk, rest, follow)
     }
 
     /// Walks, and says whether the path ended in a slash. The last component
@@ -73,10 +121,15 @@ impl Instance<'_> {
             self.base_path(dirfd, &mut base)?;
             walk.start(self, base.bytes())?;
         }
+        self.walk_on(walk, path, follow)
+    }
+
+    /// Walks on from where the walk stands.
+    fn walk_on(&self, walk: &mut Walk, path: &[u8], follow: bool) -> Result<bool, Errno> {
         let slash = path.last() == Some(&b'/');
         walk.queue(path)?;
         while let Some(last) = walk.step(self)? {
-            self.meet(walk, last, follow || slash)?;
+            self.meet(walk, last, follow || slash && walk.slash_follows)?;
         }
         Ok(slash)
     }
@@ -127,7 +180,14 @@ impl Instance<'_> {
 impl Walk {
     pub(super) fn new() -> Walk {
         let cursor = Cursor { node: view::NodeId(0), below: 0 };
-        Walk { app: Text::new(), host: Text::new(), cursor, pending: Text::new(), links: 0 }
+        Walk {
+            app: Text::new(),
+            host: Text::new(),
+            cursor,
+            pending: Text::new(),
+            links: 0,
+            slash_follows: true,
+        }
     }
 
     /// Stands at a canonical app path.

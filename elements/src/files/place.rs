@@ -54,6 +54,13 @@ impl Want {
     /// Makes the last component.
     pub const CREATE: Want = Want { follow: false, change: Change::Create };
 
+    /// Whether a link in the last place is followed, as one before a slash is
+    /// by calls that neither make nor take away a name.
+    fn follows(self, place: &Place) -> bool {
+        let names = matches!(self.change, Change::Create | Change::Remove(_));
+        self.follow || !names && place.ends_in_slash()
+    }
+
     /// The same, following the last component or not.
     pub const fn following(self, follow: bool) -> Want {
         Want { follow, ..self }
@@ -136,14 +143,27 @@ impl Instance<'_> {
             Look::Mapped { node, ends_at_node, rest } => {
                 let quick = self.quick(dirfd, path, node, ends_at_node, rest, scratch)?;
                 match quick {
-                    Some(place) if !want.follow || !is_link(&place) => place,
-                    _ => self.walk(dirfd, path, want.follow, scratch)?,
+                    Some(place) if !want.follows(&place) || !is_link(&place) => place,
+                    _ => self.walk_for(dirfd, path, want, scratch)?,
                 }
             }
-            Look::Walk => self.walk(dirfd, path, want.follow, scratch)?,
+            Look::Walk => self.walk_for(dirfd, path, want, scratch)?,
         };
         self.refuse(&place, want)?;
         Ok(Some(place))
+    }
+
+    fn walk_for(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        want: Want,
+        scratch: &mut Scratch,
+    ) -> Result<Place, Errno> {
+        match want.change {
+            Change::Create | Change::Remove(_) => self.walk_to_name(dirfd, path, scratch),
+            _ => self.walk(dirfd, path, want.follow, scratch),
+        }
     }
 
     /// The place by letters, with no link above the last component. None: a
@@ -363,5 +383,14 @@ fn is_no_link(confirmed: Result<(), Errno>) -> bool {
 /// Whether the last component is a symbolic link.
 pub(super) fn is_link(place: &Place) -> bool {
     let mut target = [0];
-    kernel::readlinkat(place.dirfd, place.path, &mut target).is_ok()
+    if !place.ends_in_slash() {
+        return kernel::readlinkat(place.dirfd, place.path, &mut target).is_ok();
+    }
+    // Before a slash the kernel would follow the link itself.
+    // SAFETY: a place's path is a string.
+    let path = unsafe { core::ffi::CStr::from_ptr(place.path.cast()) }.to_bytes();
+    let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    let mut link = Text::<MAX_PATH>::new();
+    link.push(path.get(..end).unwrap_or(&[])).is_ok()
+        && kernel::readlinkat(place.dirfd, link.as_ptr(), &mut target).is_ok()
 }

@@ -58,6 +58,13 @@ pub fn pipe2(ends: &mut [i32; 2], flags: i32) -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_pipe2, [ends.as_mut_ptr() as usize, flags as usize, 0, 0, 0, 0]) }.map(|_| ())
 }
 
+/// fcntl(2) with `F_GETFL`
+pub fn status_flags(file: i32) -> Result<i32, Errno> {
+    // SAFETY: touches no memory.
+    let flags = unsafe { syscall(libc::SYS_fcntl, [fd(file), libc::F_GETFL as usize, 0, 0, 0, 0]) };
+    flags.map(|flags| flags as i32)
+}
+
 /// fcntl(2) with `F_SETFD`
 pub fn set_close_on_exec(file: i32, close: bool) -> Result<(), Errno> {
     let flags = if close { libc::FD_CLOEXEC } else { 0 };

@@ -15,6 +15,18 @@ pub fn gettid() -> i32 {
     unsafe { syscall(libc::SYS_gettid, [0; 6]) }.unwrap_or(0) as i32
 }
 
+/// getuid(2)
+pub fn getuid() -> u32 {
+    // SAFETY: touches no memory.
+    unsafe { syscall(libc::SYS_getuid, [0; 6]) }.unwrap_or(0) as u32
+}
+
+/// getgid(2)
+pub fn getgid() -> u32 {
+    // SAFETY: touches no memory.
+    unsafe { syscall(libc::SYS_getgid, [0; 6]) }.unwrap_or(0) as u32
+}
+
 /// geteuid(2)
 pub fn geteuid() -> u32 {
     // SAFETY: touches no memory and cannot fail.

@@ -10,7 +10,7 @@
 //! leave nothing in its parent's.
 
 use super::gated;
-use super::program::{HEAD, Program, Why, interpreter, look};
+use super::program::{HEAD, Program, Why, interpreter, look, shut_out};
 use crate::files::{Scratch, Text, Want};
 use crate::kernel::{self, AT_FDCWD, waiting_syscall};
 use crate::{Errno, Instance, user};
@@ -106,17 +106,22 @@ impl Instance<'_> {
         if host.is_some() {
             flags &= !libc::AT_EMPTY_PATH;
         }
-        match (door, seen) {
-            (Door::Shim(_), Some((Program::Uncovered(why), _))) => self.allow_uncovered(start.path, why)?,
-            (Door::Gate { .. }, Some((Program::Uncovered(why), _))) if why != Why::Static => {
-                self.allow_uncovered(start.path, why)?;
+        let uncovered = match (door, seen) {
+            (Door::Shim(shim), Some((Program::Loader, _))) => {
+                return self.by_loader(shim, start, (dirfd, path), call);
             }
+            (Door::Shim(_), Some((Program::Uncovered(why), _))) => Some(why),
+            (Door::Shim(shim), Some((Program::Dynamic, _))) => shut_out(shim)?,
+            (Door::Shim(_), _) => None,
+            (Door::Gate { .. }, Some((Program::Uncovered(why), _))) if why != Why::Static => Some(why),
             (Door::Gate { path: gate, first }, _) => {
                 let head = head.get(..seen.map_or(0, |(_, len)| len)).unwrap_or(&[]);
                 let found = gated::Found { dirfd, path, flags, head };
                 return self.through_gate((gate, first), start, &found, call);
             }
-            _ => {}
+        };
+        if let Some(why) = uncovered {
+            self.allow_uncovered(start.path, why)?;
         }
         let Door::Shim(shim) = door else {
             // Uncovered, and the policy lets it go.
@@ -215,7 +220,7 @@ impl Instance<'_> {
 
     /// Refuses a program that no door covers, or lets it go and says so once.
     #[inline(never)]
-    fn allow_uncovered(&self, path: *const u8, why: Why) -> Result<(), Errno> {
+    pub(super) fn allow_uncovered(&self, path: *const u8, why: Why) -> Result<(), Errno> {
         let required = self.view.flags() & view::flags::COVERAGE_REQUIRED != 0;
         if !required && !self.shared.is_none_or(crate::shared::Shared::first_uncovered) {
             return Ok(());
@@ -254,7 +259,7 @@ impl Instance<'_> {
     /// Gives `call` the environment with the shim in `LD_PRELOAD`: last, after
     /// the program's own, which are part of the application.
     #[inline(never)]
-    fn with_environment(
+    pub(super) fn with_environment(
         &self,
         shim: &[u8],
         envp: Strings,
@@ -268,12 +273,7 @@ impl Instance<'_> {
         for index in 0..count {
             // SAFETY: the array has been counted.
             let entry = unsafe { *envp.add(index) };
-            if !user::is_string(entry) {
-                return Err(Errno::EFAULT);
-            }
-            // SAFETY: found readable.
-            let text = unsafe { core::ffi::CStr::from_ptr(entry.cast()) }.to_bytes();
-            match text.strip_prefix(NAME) {
+            match text(entry)?.strip_prefix(NAME) {
                 // The first of several is the one that counts.
                 Some(theirs) if preload.len() == NAME.len() => {
                     preload.push(theirs)?;
@@ -289,6 +289,15 @@ impl Instance<'_> {
         made.push(preload.as_ptr());
         call(made.finish())
     }
+}
+
+/// A string of the program's.
+pub(super) fn text<'s>(string: *const u8) -> Result<&'s [u8], Errno> {
+    if !user::is_string(string) {
+        return Err(Errno::EFAULT);
+    }
+    // SAFETY: found readable; it stays for as long as the call that gave it.
+    Ok(unsafe { core::ffi::CStr::from_ptr(string.cast()) }.to_bytes())
 }
 
 /// How many strings an array holds.

@@ -3,12 +3,14 @@
 //! A new program must come under the same view, whatever environment it is
 //! given and however it is named. [`program`] looks at the file before the
 //! kernel does; [`exec`] makes the arguments and the environment that start
-//! it, and refuses what no door would cover.
+//! it, and refuses what no door would cover. [`loader`] is for programs that are
+//! started by naming their ld.so.
 
 pub mod elf;
 pub mod exec;
 mod executable;
 pub mod gated;
+pub mod loader;
 pub mod maps;
 pub mod program;
 

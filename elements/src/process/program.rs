@@ -2,6 +2,7 @@
 //!
 //! The question is always the same: will ld.so load the shim into it?
 
+use super::loader::is_loader;
 use crate::kernel::{self, arch};
 use crate::{Errno, files};
 
@@ -15,6 +16,8 @@ pub enum Program {
     Dynamic,
     /// A script; the interpreter's line is in the head.
     Script,
+    /// ld.so: it will load the shim into the program that it is told to run.
+    Loader,
     /// Nothing that the kernel knows by itself: it will say so, or hand it to
     /// an interpreter that an administrator has set (binfmt_misc).
     Unknown,
@@ -37,6 +40,11 @@ pub enum Why {
     Capabilities,
     /// May be run but not read.
     Unreadable,
+    /// Started by a process whose effective user or group is not its real one:
+    /// ld.so takes that for a setuid program.
+    TwoUsers,
+    /// Started by a user who may not read the shim, or after it is gone.
+    ShimUnreadable,
 }
 
 impl Why {
@@ -49,11 +57,13 @@ impl Why {
             Why::Setuid => b"setuid or setgid, so ld.so would ignore the shim",
             Why::Capabilities => b"a program with file capabilities, so ld.so would ignore the shim",
             Why::Unreadable => b"not readable, so it cannot be told whether the shim can be loaded",
+            Why::TwoUsers => b"started with an effective user or group that is not the real one, so ld.so would ignore the shim",
+            Why::ShimUnreadable => b"started where the shim cannot be read: the instance's directory is gone, or closed to this user",
         }
     }
 }
 
-fn word<const N: usize>(head: &[u8], at: usize) -> Option<[u8; N]> {
+pub(super) fn word<const N: usize>(head: &[u8], at: usize) -> Option<[u8; N]> {
     head.get(at..at.checked_add(N)?)?.try_into().ok()
 }
 
@@ -112,6 +122,18 @@ fn trim(bytes: &[u8]) -> &[u8] {
     bytes.get(start..end).unwrap_or(&[])
 }
 
+/// Why ld.so would not load the shim into any program that is started by this
+/// process as it is now.
+pub fn shut_out(shim: &[u8]) -> Result<Option<Why>, Errno> {
+    if kernel::getuid() != kernel::geteuid() || kernel::getgid() != kernel::getegid() {
+        return Ok(Some(Why::TwoUsers));
+    }
+    let mut path = files::Scratch::new();
+    path.push(shim)?;
+    let readable = kernel::faccessat(kernel::AT_FDCWD, path.as_ptr(), libc::R_OK).is_ok();
+    Ok((!readable).then_some(Why::ShimUnreadable))
+}
+
 /// Opens a program to look at it. What is not a regular file, or may not be
 /// run, is for execve(2) to refuse: None.
 ///
@@ -160,7 +182,11 @@ fn seen(file: i32, raises: bool, head: &mut [u8; HEAD]) -> Result<Option<(Progra
         return Ok(None);
     }
     let len = kernel::pread(file, head, 0)?;
-    let kind = classify(head.get(..len).unwrap_or(&[]));
+    let mut kind = classify(head.get(..len).unwrap_or(&[]));
+    let mut read = |buf: &mut [u8], offset| kernel::pread(file, buf, offset).ok();
+    if kind == Program::Uncovered(Why::Static) && is_loader(head, &mut read) {
+        kind = Program::Loader;
+    }
     if raises && kind == Program::Dynamic {
         let uid = stat.st_mode & libc::S_ISUID != 0 && stat.st_uid != kernel::geteuid();
         let both = libc::S_ISGID | libc::S_IXGRP;

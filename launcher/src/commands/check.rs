@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{load, print, refuse};
+use super::{counted, load, print, refuse};
 use crate::cli::Check;
 
 /// The exit status for a policy that is wrong.
@@ -19,10 +19,7 @@ pub fn check(asked: &Check) -> Result<u8> {
         Ok((name, mounts)) if asked.json => {
             print(&format!("{}\n", serde_json::json!({ "name": name, "mounts": mounts, "errors": [] })))
         }
-        Ok((_, mounts)) => {
-            let plural = if mounts == 1 { "" } else { "s" };
-            print(&format!("{}: right, {mounts} mount{plural}\n", file.display()))
-        }
+        Ok((_, mounts)) => print(&format!("{}: right, {}\n", file.display(), counted(mounts))),
         Err(report) => refuse(&report, asked.json, WRONG),
     }
 }

@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use elements::Instance;
+use elements::process::loader;
 use elements::process::program::{Program, Why, classify, interpreter};
 use object::read::elf::{ElfFile64, FileHeader as _};
 use serde_json::json;
 
 use self::imports::imports;
-use super::{load, print, refuse, run::words};
+use super::{counted, load, print, refuse, run::words};
 use crate::cli::Doctor;
 use crate::environment::variables;
 use crate::instance::{base, place, view};
@@ -72,15 +73,23 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
             findings.add(
                 Verdict::Pass,
                 "policy",
-                format!("{} mounts, instance in {}", plan.mount_count(), placed.dir.display()),
+                format!("{}, instance in {}", counted(plan.mount_count()), placed.dir.display()),
             );
             let instance = Instance::new(view(&placed.image)?, None);
             if let Some(program) = program {
                 let on_host = |app: &Path| on_host(&instance, app);
-                let path = variables(&policy.env).iter().find_map(|entry| {
-                    Some(OsStr::from_bytes(entry.to_bytes().strip_prefix(b"PATH=")?).to_owned())
-                });
-                examine(&in_path(program, path, &on_host), &on_host, 0, Some(&instance), &mut findings);
+                let variables = variables(&policy.env);
+                let variable = |name: &str| {
+                    let value = |entry: &CString| {
+                        let value = entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+                        Some(OsStr::from_bytes(value).to_owned())
+                    };
+                    variables.iter().find_map(value)
+                };
+                let program = in_path(program, variable("PATH"), &on_host);
+                let libraries = variable("LD_LIBRARY_PATH");
+                let sight = Sight { on_host: &on_host, view: Some(&instance), libraries };
+                examine(&program, &sight, 0, &mut findings);
             }
             if plan.is_private() {
                 // Nobody runs in it.
@@ -90,7 +99,9 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
         (None, Some(program)) => {
             let on_host = |app: &Path| Ok(app.to_owned());
             let program = in_path(program, std::env::var_os("PATH"), &on_host);
-            examine(&program, &on_host, 0, None, &mut findings);
+            let libraries = std::env::var_os("LD_LIBRARY_PATH");
+            let sight = Sight { on_host: &on_host, view: None, libraries };
+            examine(&program, &sight, 0, &mut findings);
         }
         (None, None) => {}
     }
@@ -115,6 +126,14 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
 
 /// Where an app path leads on the host, or why it leads nowhere.
 type OnHost<'a> = &'a dyn Fn(&Path) -> Result<PathBuf, String>;
+
+/// What a program is looked at with.
+struct Sight<'a> {
+    on_host: OnHost<'a>,
+    view: Option<&'a Instance<'a>>,
+    /// The application's `LD_LIBRARY_PATH`.
+    libraries: Option<OsString>,
+}
 
 /// The host path of a program that is named as the application names it.
 fn on_host(instance: &Instance<'_>, app: &Path) -> Result<PathBuf, String> {
@@ -182,15 +201,9 @@ fn host(findings: &mut Findings) {
 }
 
 /// What a program is, and whether it can be covered.
-fn examine(
-    app: &Path,
-    on_host: OnHost<'_>,
-    depth: u32,
-    view: Option<&Instance<'_>>,
-    findings: &mut Findings,
-) {
+fn examine(app: &Path, sight: &Sight<'_>, depth: u32, findings: &mut Findings) {
     let shown = app.display();
-    let path = match on_host(app) {
+    let path = match (sight.on_host)(app) {
         Ok(path) => path,
         Err(reason) => {
             findings.add(Verdict::Blocked, "program", format!("{shown}: {reason}"));
@@ -223,19 +236,27 @@ fn examine(
             format!("{shown} is setuid or setgid: under no_new_privs it runs without those rights"),
         );
     }
-    match classify(bytes.get(..bytes.len().min(4096)).unwrap_or(&[])) {
+    let kind = match classify(bytes.get(..bytes.len().min(4096)).unwrap_or(&[])) {
+        Program::Uncovered(Why::Static) if is_loader(&bytes) => Program::Loader,
+        kind => kind,
+    };
+    match kind {
         Program::Script => {
             let head = bytes.get(..bytes.len().min(256)).unwrap_or(&[]);
             match interpreter(head) {
                 Some((name, _)) if depth < 5 => {
                     let name = Path::new(OsStr::from_bytes(name));
                     findings.add(Verdict::Pass, "script", format!("{shown} is run by {}", name.display()));
-                    examine(name, on_host, depth + 1, view, findings);
+                    examine(name, sight, depth + 1, findings);
                 }
                 _ => findings.add(Verdict::Blocked, "script", format!("{shown} names no interpreter")),
             }
         }
-        Program::Dynamic => dynamic(app, &bytes, view, findings),
+        Program::Dynamic => dynamic(app, path, &bytes, sight, findings),
+        Program::Loader => {
+            let text = format!("{shown} is ld.so: it loads the shim into the program that it is told to run");
+            findings.add(Verdict::Pass, "program", text);
+        }
         Program::Uncovered(Why::Static) if door::gate_is_open(true).is_ok() => {
             findings.add(Verdict::Pass, "program", format!("{shown}: 64-bit, static: the gate covers it"));
         }
@@ -255,9 +276,19 @@ fn examine(
     }
 }
 
+fn is_loader(bytes: &[u8]) -> bool {
+    let mut read = |buf: &mut [u8], offset: u64| {
+        let from = bytes.get(usize::try_from(offset).ok()?..)?;
+        let len = from.len().min(buf.len());
+        buf.get_mut(..len)?.copy_from_slice(from.get(..len)?);
+        Some(len)
+    };
+    loader::is_loader(bytes, &mut read)
+}
+
 /// A dynamic program: its loader, its libc, and what it imports.
-fn dynamic(path: &Path, bytes: &[u8], view: Option<&Instance<'_>>, findings: &mut Findings) {
-    let shown = path.display();
+fn dynamic(app: &Path, host: &Path, bytes: &[u8], sight: &Sight<'_>, findings: &mut Findings) {
+    let shown = app.display();
     let Ok(elf) = ElfFile64::<object::Endianness>::parse(bytes) else {
         findings.add(Verdict::Blocked, "program", format!("{shown} is a damaged ELF file"));
         return;
@@ -275,7 +306,17 @@ fn dynamic(path: &Path, bytes: &[u8], view: Option<&Instance<'_>>, findings: &mu
     if loader.exists() {
         findings.add(Verdict::Pass, "loader", loader.display().to_string());
     } else {
-        findings.add(Verdict::Blocked, "loader", format!("{} does not exist on this host", loader.display()));
+        let remedy = match (sight.on_host)(&loader).ok().filter(|host| host.exists()) {
+            Some(_) => {
+                format!(
+                    "; the view has it, but the kernel opens the host's: run {} {shown}",
+                    loader.display()
+                )
+            }
+            None => String::new(),
+        };
+        let text = format!("{} does not exist on this host{remedy}", loader.display());
+        findings.add(Verdict::Blocked, "loader", text);
     }
-    imports(path, bytes, view, findings);
+    imports(host, bytes, sight, findings);
 }

@@ -44,6 +44,11 @@ pub fn refuse(report: &Report, json: bool, status: u8) -> Result<u8> {
     Ok(status)
 }
 
+/// A number of mounts, in words.
+pub fn counted(mounts: usize) -> String {
+    format!("{mounts} mount{}", if mounts == 1 { "" } else { "s" })
+}
+
 /// `completions`
 pub fn completions(shell: clap_complete::Shell, command: &mut clap::Command) -> Result<u8> {
     let mut out = Vec::new();

@@ -8,8 +8,8 @@ use elements::process::exec::{self, Start};
 use elements::{Errno, Instance};
 use policy::Door;
 
-use super::complain;
-use crate::cli::Run;
+use super::{complain, counted};
+use crate::cli::{Run, is_verb};
 use crate::instance::{self, Placed, Settings, view};
 use crate::remembered::Memory;
 use crate::{CANNOT_RUN, FAILED, NOT_FOUND, door, environment};
@@ -49,7 +49,7 @@ pub fn run(asked: &Run) -> Result<u8> {
     };
     if asked.verbose {
         let Settings { name, mounts, .. } = &placed.settings;
-        eprintln!("launcher: {name}: {mounts} mounts, view in {}", placed.dir.display());
+        eprintln!("launcher: {name}: {}, view in {}", counted(*mounts), placed.dir.display());
     }
     start(&placed, &asked.program, asked.verbose)
 }
@@ -166,6 +166,9 @@ fn explain_failure(instance: &Instance<'_>, name: &CStr, attempts: &[CString], e
         }
     } else {
         eprintln!("  it is in no directory of PATH, as the application sees them");
+        if is_verb(&shown) {
+            eprintln!("  for the command, put it first: launcher {shown} --policy FILE");
+        }
     }
     if matches!(errno, Errno::ENOENT | Errno::ENOTDIR) { NOT_FOUND } else { CANNOT_RUN }
 }

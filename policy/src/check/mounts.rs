@@ -160,7 +160,8 @@ impl Checker<'_> {
         let said = raw.mode.as_ref()?;
         let digits = said.get_ref().bytes().all(|byte| byte.is_ascii_digit());
         match u32::from_str_radix(said.get_ref(), 8) {
-            Ok(mode) if mode <= 0o777 && digits => Some(mode),
+            // With the sticky bit, which a directory that many write to has.
+            Ok(mode) if mode <= 0o1777 && digits => Some(mode),
             _ => {
                 let message = format!("`mode` cannot be {:?}", shorten(said.get_ref()));
                 self.report.add(said.span(), message, "octal permissions, such as \"0640\"", None);

@@ -5,6 +5,9 @@
 //! that object's namespace. libc tells who calls by the return address. So
 //! these functions are not called by ours but entered as if by the program:
 //! the path is put in the place of the app's, and what follows is a jump.
+//!
+//! `RTLD_DEEPBIND` is taken out of the mode. It would have the object's calls
+//! bound to its own libc before the shim, and so led past the view.
 
 use core::arch::naked_asm;
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
@@ -18,6 +21,8 @@ use crate::allocate::malloc;
 use crate::real;
 use crate::start::instance;
 
+const RTLD_DEEPBIND: c_int = 8;
+
 /// dlopen(3)
 ///
 /// # Safety
@@ -27,11 +32,13 @@ use crate::start::instance;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dlopen(file: *const c_char, mode: c_int) -> *mut c_void {
     naked_asm!(
+        "and esi, {kept}",
         "push rsi",
         "call {onward}",
         "pop rsi",
         "mov rdi, rdx",
         "jmp rax",
+        kept = const !RTLD_DEEPBIND,
         onward = sym dlopen_onward,
     )
 }
@@ -45,6 +52,7 @@ pub unsafe extern "C" fn dlopen(file: *const c_char, mode: c_int) -> *mut c_void
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dlmopen(namespace: c_long, file: *const c_char, mode: c_int) -> *mut c_void {
     naked_asm!(
+        "and edx, {kept}",
         "push rdi",
         "push rdx",
         "sub rsp, 8",
@@ -55,6 +63,7 @@ pub unsafe extern "C" fn dlmopen(namespace: c_long, file: *const c_char, mode: c
         "pop rdx",
         "pop rdi",
         "jmp rax",
+        kept = const !RTLD_DEEPBIND,
         onward = sym dlmopen_onward,
     )
 }

@@ -16,7 +16,7 @@ use object::elf;
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSymbol as _};
 
-use super::{Findings, Verdict};
+use super::{Findings, Sight, Verdict};
 
 /// The parts of libc: of glibc before 2.34 there are several.
 const LIBC: &[&str] = &[
@@ -40,20 +40,29 @@ const DIRECTORIES: &[&str] =
 
 /// One finding for each reason why imports pass the shim by. A reason that
 /// has to do with paths which the view leaves alone is no cause to worry.
-pub fn imports(path: &Path, bytes: &[u8], view: Option<&Instance<'_>>, findings: &mut Findings) {
+pub fn imports(path: &Path, bytes: &[u8], sight: &Sight<'_>, findings: &mut Findings) {
     let mut missed = BTreeMap::new();
-    let missing = with_libraries(path, bytes, &mut missed);
-    for library in missing {
-        findings.add(
-            Verdict::Warn,
-            "library",
-            format!("{library} is neither on its search path nor in the usual directories"),
-        );
+    for (library, in_view) in with_libraries(path, bytes, sight, &mut missed) {
+        let (verdict, text) = match in_view {
+            Some(host) => (
+                Verdict::Blocked,
+                format!(
+                    "{library} is in the view alone, and ld.so looks for it on the host, past the shim: \
+                     add {} to LD_LIBRARY_PATH in the policy's [env]",
+                    host.parent().unwrap_or(Path::new("/")).display()
+                ),
+            ),
+            None => (
+                Verdict::Warn,
+                format!("{library} is neither on its search path nor in the usual directories"),
+            ),
+        };
+        findings.add(verdict, "library", text);
     }
     for (group, names) in &missed {
         let Some(group) = hooks::NEEDS_GATE.get(*group) else { continue };
         let names = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let (verdict, where_it_is) = if view.is_some_and(|view| leaves_alone(view, group.paths)) {
+        let (verdict, where_it_is) = if sight.view.is_some_and(|view| leaves_alone(view, group.paths)) {
             (Verdict::Pass, "where the view has no mount")
         } else {
             (Verdict::Warn, "past the shim")
@@ -70,24 +79,35 @@ pub fn imports(path: &Path, bytes: &[u8], view: Option<&Instance<'_>>, findings:
 /// where the program does not.
 type Missed = BTreeMap<usize, BTreeSet<String>>;
 
-/// Looks at a program and all its libraries, and gives the libraries that are
-/// not found.
-fn with_libraries(path: &Path, bytes: &[u8], missed: &mut Missed) -> BTreeSet<String> {
-    let mut missing = BTreeSet::new();
+/// Looks at a program and all its libraries, and gives the libraries that
+/// ld.so will not find, each with its host path if the view has it.
+fn with_libraries(
+    path: &Path,
+    bytes: &[u8],
+    sight: &Sight<'_>,
+    missed: &mut Missed,
+) -> BTreeMap<String, Option<PathBuf>> {
+    let mut missing = BTreeMap::new();
     let mut seen = BTreeSet::new();
-    let mut search: Vec<PathBuf> = Vec::new();
+    let mut search: Vec<PathBuf> = sight.libraries.iter().flat_map(std::env::split_paths).collect();
     let mut to_do = note(path, bytes, None, missed, &mut search);
     while let Some(name) = to_do.pop() {
         if !seen.insert(name.clone()) || LIBC.iter().any(|part| name.starts_with(part)) {
             continue;
         }
         let places = search.iter().map(PathBuf::as_path).chain(DIRECTORIES.iter().map(Path::new));
-        let file = places.map(|place| place.join(&name)).find(|file| file.exists());
-        match file.and_then(|file| fs::read(&file).ok().map(|bytes| (file, bytes))) {
-            Some((file, bytes)) => to_do.extend(note(&file, &bytes, Some(&name), missed, &mut search)),
-            None => {
-                missing.insert(name);
-            }
+        let mut files = places.map(|place| place.join(&name));
+        let in_view = |file: PathBuf| (sight.on_host)(&file).ok().filter(|host| host.exists());
+        let on_host = files.clone().find(|file| file.exists());
+        let file = match &on_host {
+            Some(file) => Some(file.clone()),
+            None => files.find_map(in_view),
+        };
+        if on_host.is_none() {
+            missing.insert(name.clone(), file.clone());
+        }
+        if let Some((file, bytes)) = file.and_then(|file| fs::read(&file).ok().map(|bytes| (file, bytes))) {
+            to_do.extend(note(&file, &bytes, Some(&name), missed, &mut search));
         }
     }
     missing
