@@ -16,7 +16,7 @@ use crate::place::{BASE, SIZE};
 
 /// Tells our traps from those of a program's own filter (`si_errno`).
 pub const COOKIE: u16 = 0x4c41;
-/// A call by another architecture's rules (int 0x80, x32).
+/// A call by another architecture's rules: int 0x80.
 pub const FOREIGN: u16 = 0x4c42;
 
 /// `struct sock_filter`
@@ -147,7 +147,7 @@ impl Writer {
         self.push(RETURN, 0, 0, TRAP | u32::from(FOREIGN));
         self.push(LOAD, 0, 0, NUMBER);
         self.push(AT_LEAST, 0, 1, X32);
-        self.push(RETURN, 0, 0, TRAP | u32::from(FOREIGN));
+        self.push(RETURN, 0, 0, ERRNO | Errno::ENOSYS.0 as u32);
         for number in [CLONE3, IO_URING_SETUP] {
             self.push(EQUAL, 0, 1, number);
             self.push(RETURN, 0, 0, ERRNO | Errno::ENOSYS.0 as u32);

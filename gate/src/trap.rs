@@ -10,7 +10,7 @@ use elements::kernel;
 
 use crate::deliver;
 use crate::entry::{gate_entry, gate_restorer};
-use crate::filter::COOKIE;
+use crate::filter::{COOKIE, FOREIGN};
 use crate::place::is_inside;
 
 /// The `code` of a SIGSYS that a filter has sent, see sigaction(2).
@@ -76,6 +76,9 @@ extern "C" fn trapped(signal: i32, info: *mut [i32; 32], context: *mut Context) 
     // SAFETY: the kernel gives a handler both, and they are its own.
     let (about, context) = unsafe { (&*info, &mut *context) };
     // si_signo, si_errno, si_code
+    if about[2] == SYS_SECCOMP && about[1] == i32::from(FOREIGN) {
+        refuse_foreign();
+    }
     if about[2] != SYS_SECCOMP || about[1] != i32::from(COOKIE) {
         return deliver::foreign(signal, info, context);
     }
@@ -89,6 +92,14 @@ extern "C" fn trapped(signal: i32, info: *mut [i32; 32], context: *mut Context) 
     debug_assert!(!is_inside(context.rip));
     context.rcx = context.rip;
     context.rip = gate_entry as unsafe extern "C" fn() as u64;
+}
+
+/// Tells why the program is about to be ended.
+fn refuse_foreign() {
+    let words =
+        b"launcher: ended: a 32-bit system call (int 0x80) by a 64-bit program, which no door covers\n";
+    // Where standard error is closed there is nobody to tell.
+    let _ = kernel::write(2, words);
 }
 
 /// rt_sigaction(2), as the kernel takes it.

@@ -161,7 +161,14 @@ impl<'s> Walker<'s> {
         let tables = self.schema.get("properties")?.as_object()?;
         if let Some(found) = tables.get(word) {
             let many = self.takes(self.resolve(found), "array");
-            return Some(match self.takes(self.resolve(found), "object") || many {
+            let found = self.resolve(found);
+            if self.takes(found, "object") && self.takes(found, "string") {
+                return Some(format!(
+                    "`{word}` goes to the top of the file, before the first table, or is a table of its own: {}",
+                    header(word, many)
+                ));
+            }
+            return Some(match self.takes(found, "object") || many {
                 true => format!("`{word}` is a table of its own: {}", header(word, many)),
                 false => format!("`{word}` goes to the top of the file, before the first table"),
             });

@@ -199,7 +199,7 @@ fn a_key_in_the_wrong_place_is_led_to_its_own() {
         helps(text),
         [
             "`name` goes into `[app]`",
-            "`coverage` goes to the top of the file, before the first table",
+            "`coverage` goes to the top of the file, before the first table, or is a table of its own: `[coverage]`",
             "`app` is a table of its own: `[app]`",
         ]
     );

@@ -54,7 +54,7 @@ fn make_setuid(world: &World, program: &str) {
 
 #[test]
 fn a_static_program_is_refused_with_one_clear_line() {
-    let world = world("static");
+    let world = world("static").saying("coverage.door = \"shim\"");
     for (program, words) in
         [("@/ro/static", "statically linked"), ("@/ro/narrow", "32-bit"), ("@/ro/foreign", "another machine")]
     {

@@ -49,14 +49,15 @@ impl Instance<'_> {
     ///
     /// # Errors
     ///
-    /// As [`Instance::send_to`]; `EFAULT` where the message cannot be read.
+    /// As [`Instance::send_to`].
     pub fn send_message(
         &self,
         message: *const msghdr,
         call: impl FnOnce(*const msghdr) -> isize,
     ) -> Result<isize, Errno> {
         if !user::is_readable(message.cast(), size_of::<msghdr>()) {
-            return Err(Errno::EFAULT);
+            // The kernel looks at the socket first.
+            return Ok(call(message));
         }
         // SAFETY: the struct can be read.
         let mut copy = unsafe { message.read_unaligned() };

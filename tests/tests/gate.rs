@@ -1,0 +1,108 @@
+//! The gate: static programs and raw system calls have the view, and nothing
+//! else about a program changes.
+//!
+//! Much of what is tested of the shim is tested of the gate as well: with
+//! `DOOR=gate` in the environment the other tests run through it.
+
+use std::path::Path;
+use std::process::Command;
+
+use tests::{Mount, World, assert_same, compiled, feed, program, read_only, read_write, transcript, write};
+
+const MOUNTS: &[Mount] = &[read_write("work", "data"), read_only("ro", "fixed")];
+
+fn fill(dir: &Path) {
+    let host = dir.join("host");
+    write(host.join("fixed/file"), "fixed\n");
+    write(host.join("data/file"), "data\n");
+    std::fs::create_dir_all(dir.join("home")).expect("a fresh tree");
+}
+
+fn world(name: &str) -> World {
+    World::new(name, MOUNTS, fill).saying("coverage.door = \"gate\"")
+}
+
+/// The probe of raw calls, dynamic and static.
+fn probes() -> [std::path::PathBuf; 2] {
+    [program("raw"), compiled("raw", &["-static"], "raw-static")]
+}
+
+/// Runs the probe natively and in a view that touches nothing of it.
+fn same_natively(name: &str, arguments: &[&str]) {
+    let world = world(name);
+    for probe in probes() {
+        let run = |mut command: Command| {
+            command.args(arguments).current_dir("/").env_clear().env("LC_ALL", "C").env("HOME", &world.dir);
+            transcript(&feed(&mut command, b""))
+        };
+        let natively = run(Command::new(&probe));
+        let in_view = run(world.in_view(&probe));
+        assert_same("natively", &natively, "the gate", &in_view);
+    }
+}
+
+#[test]
+fn bad_pointers_in_every_argument_are_answered_as_natively() {
+    same_natively("gate-bad", &["bad", "/etc/passwd"]);
+}
+
+#[test]
+fn numbers_that_no_kernel_has_are_answered_as_natively() {
+    same_natively("gate-numbers", &["numbers"]);
+}
+
+#[test]
+fn a_program_finds_its_own_use_of_sigsys_as_it_left_it() {
+    same_natively("gate-masks", &["masks"]);
+}
+
+#[test]
+fn proc_and_the_auxiliary_vector_tell_of_the_program() {
+    same_natively("gate-self", &["self", "one", "two words"]);
+}
+
+#[test]
+fn execve_refuses_as_the_kernel_does() {
+    same_natively("gate-exec", &["exec", "/etc", "/etc/passwd", "/none", "/etc/passwd/x", "/dev/null", ""]);
+}
+
+#[test]
+fn a_32_bit_call_is_refused_with_the_reason() {
+    let said = transcript(&feed(world("gate-old").in_view(&program("raw")).arg("old"), b""));
+    assert!(said.contains("int 0x80") && said.contains("SIGSYS"), "{said}");
+}
+
+#[test]
+fn static_programs_see_what_the_kernel_would_show() {
+    let busybox = "/bin/busybox";
+    let script = "cd @; busybox cat work/file ro/file; busybox ls -l work ro | busybox wc -l; \
+        busybox sh -c 'echo new > work/new && busybox cat @/work/new; echo no > ro/new; busybox find . | busybox sort'; \
+        busybox readlink /proc/self/exe; busybox stat -c %n work/file; (cd ro && busybox pwd); \
+        busybox env -i busybox cat @/work/file; busybox cp work/file work/copy; busybox tar -cf - work | busybox tar -tf -";
+    assert!(Path::new(busybox).exists(), "busybox-static is installed");
+    world("gate-static").same_script(script);
+}
+
+#[test]
+fn scripts_and_children_of_static_programs_are_covered() {
+    let script = "printf '#!/bin/busybox sh\\ncat @/work/file\\n' > @/work/script; chmod +x @/work/script; \
+        @/work/script; busybox sh @/work/script; busybox xargs -n1 @/work/script < /dev/null; \
+        busybox sh -c '/bin/cat @/ro/file; /usr/bin/python3 -c \"print(open(\\\"@/ro/file\\\").read())\"'";
+    world("gate-scripts").same_script(script);
+}
+
+#[test]
+fn threads_forks_and_execs_under_signals_lose_nothing() {
+    // A minute and more where that is asked for: `STRESS=600 cargo test`.
+    let seconds = std::env::var("STRESS").unwrap_or_else(|_| "5".into());
+    let world = world("gate-stress");
+    let file = world.dir.join("app/work/file");
+    for (flags, output) in [(&["-pthread"][..], "stress"), (&["-pthread", "-static"][..], "stress-static")] {
+        for threads in ["8", "64"] {
+            let mut command = world.in_view(&compiled("stress", flags, output));
+            let said = transcript(&feed(command.args([&*seconds, threads]).arg(&file).arg("data\n"), b""));
+            assert!(said.contains("wrong 0\n") && said.contains("exit status: 0"), "{said}");
+            println!("{output}, {threads} threads: {said}");
+        }
+    }
+}
