@@ -11,8 +11,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use elements::kernel;
 
-use crate::entry::{gate_check, gate_claimed, gate_entry, gate_fault, gate_freed, gate_inside, gate_left};
-use crate::entry::{gate_interrupted, gate_look, gate_unmasked, gate_waits};
+use crate::entry::{
+    address, gate_check, gate_claimed, gate_entry, gate_fault, gate_freed, gate_inside, gate_interrupted,
+    gate_left, gate_look, gate_unmasked, gate_waits,
+};
 use crate::place::{BASE, SIZE, SLOT_SIZE, Slot, is_inside, slot_of};
 use crate::signals::{ACTIONS, SIGNALS, SIGSYS_BIT};
 use crate::trap::{Action, Context, SA_RESTORER, rt_sigaction};
@@ -66,33 +68,29 @@ type Info = [i32; 32];
 /// The kernel's number for a call that is to be made again.
 pub const ERESTARTSYS: i32 = 512;
 
-fn at(label: unsafe extern "C" fn()) -> u64 {
-    label as u64
-}
-
 /// A signal has come while the gate's code ran. Says whether it is kept for later.
 extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> bool {
     // SAFETY: the kernel's own, for this handler.
     let (about, context) = unsafe { (&*info, &mut *context) };
     let rip = context.rip;
-    if (at(gate_claimed)..at(gate_inside)).contains(&rip) {
+    if (address(gate_claimed)..address(gate_inside)).contains(&rip) {
         // SAFETY: r11 holds the slot from here on.
         free(unsafe { &*(context.r8_to_r15[3] as *const Slot) });
-        context.rip = at(gate_entry);
+        context.rip = address(gate_entry);
         return false;
     }
-    if (at(gate_check)..=at(gate_freed)).contains(&rip) {
+    if (address(gate_check)..=address(gate_freed)).contains(&rip) {
         // SAFETY: r11 holds the slot there.
         let slot = unsafe { &mut *(context.r8_to_r15[3] as *mut Slot) };
-        context.rip = at(gate_check);
+        context.rip = address(gate_check);
         keep(slot, signal, about, context);
         return true;
     }
-    if rip == at(gate_left) {
+    if rip == address(gate_left) {
         context.rip = context.rcx;
         return false;
     }
-    if rip == at(gate_unmasked) {
+    if rip == address(gate_unmasked) {
         // SAFETY: r9 holds the slot there.
         let slot = unsafe { &mut *(context.r8_to_r15[1] as *mut Slot) };
         restore(slot, context);
@@ -102,13 +100,13 @@ extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> b
     // ours was interrupted, which does not mind.
     let Some(slot) = slot_of(context.rsp) else { return false };
     if is_fault(signal, about) {
-        context.rip = gate_fault as unsafe extern "C" fn() as u64;
+        context.rip = address(gate_fault);
         context.rsp = core::ptr::from_ref(slot) as u64 + SLOT_SIZE as u64 - 16;
         return true;
     }
     // A call that waits must not begin now.
-    if (at(gate_look)..=at(gate_waits)).contains(&rip) && context.rax as i64 >= 0 {
-        context.rip = at(gate_interrupted);
+    if (address(gate_look)..=address(gate_waits)).contains(&rip) && context.rax as i64 >= 0 {
+        context.rip = address(gate_interrupted);
         keep(slot, signal, about, context);
         return true;
     }

@@ -252,3 +252,8 @@ unsafe extern "C" {
     /// The call that the program makes from here.
     pub fn gate_native();
 }
+
+/// The address of one of these.
+pub fn address(label: unsafe extern "C" fn()) -> u64 {
+    label as usize as u64
+}

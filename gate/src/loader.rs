@@ -14,7 +14,7 @@ use elements::process::{self, elf, gated};
 
 use crate::place::{POOL, SLOT_SIZE, SLOTS};
 use crate::{die, filter, signals, trap};
-use image::Image;
+use image::{Early, Image};
 use stack::Stack;
 
 core::arch::global_asm!(
@@ -187,12 +187,12 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
 
 /// Keeps the program's canonical host path, which the kernel knows of the descriptor.
 fn remember_program(file: i32) {
-    static mut PATH: Text<MAX_PATH> = Text::new();
+    static PATH: Early<Text<MAX_PATH>> = Early::new(Text::new());
     let mut link = Text::<32>::new();
     // A number fits.
     let _ = link.push(b"/proc/self/fd/").and_then(|()| link.push_decimal(file.unsigned_abs()));
     // SAFETY: there is one thread, and this is called once.
-    let path = unsafe { &mut *(&raw mut PATH) };
+    let path = unsafe { &mut *PATH.get() };
     if path.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room)).is_ok() {
         process::set_program(path.bytes());
     }

@@ -9,7 +9,7 @@
 
 use elements::{Answer, Errno};
 
-use crate::entry::gate_native;
+use crate::entry::{address, gate_native};
 use crate::place::Slot;
 use crate::signals::{inward, read};
 
@@ -69,6 +69,6 @@ fn place(slot: &mut Slot, mask: Mask) -> Result<(), Errno> {
     // use; where there is no stack, that is a fault which ends the call.
     unsafe { (start as *mut Native).write(native) };
     slot.rsp = start;
-    slot.rcx = gate_native as unsafe extern "C" fn() as u64;
+    slot.rcx = address(gate_native);
     Ok(())
 }

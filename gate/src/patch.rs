@@ -16,7 +16,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use elements::process::maps;
 use elements::{Errno, kernel, user};
 
-use crate::entry::gate_entry;
+use crate::entry::{address, gate_entry};
 use crate::place::Slot;
 
 /// A site is rewritten when it has trapped as often.
@@ -190,7 +190,7 @@ fn code(back: u64, number: u32) -> [u8; STUB as usize] {
     put(&[0x48, 0xb9]);
     put(&back.to_le_bytes());
     put(&[0xff, 0x25, 0, 0, 0, 0]);
-    put(&(gate_entry as unsafe extern "C" fn() as u64).to_le_bytes());
+    put(&(address(gate_entry)).to_le_bytes());
     code
 }
 

@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use elements::{Errno, kernel, user};
 
 use crate::deliver::{HANDLERS, gate_deliver};
+use crate::entry::{address, gate_restorer};
 use crate::trap::{Action, Context, SA_RESTORER, rt_sigaction};
 
 /// One more than the highest signal.
@@ -52,7 +53,7 @@ impl Kept {
 
     /// The action as the kernel had it, if it was for one time only.
     pub fn once(&self) -> Option<Action> {
-        let action = self.load(gate_deliver as unsafe extern "C" fn() as usize);
+        let action = self.load(address(gate_deliver) as usize);
         (action.flags & libc::SA_RESETHAND as u64 != 0).then_some(action)
     }
 }
@@ -169,7 +170,7 @@ pub fn sigaction(args: [usize; 6]) -> Result<usize, Errno> {
         action.mask = inward(action.mask);
         if action.handler > libc::SIG_IGN {
             entry.store(action.handler, Ordering::Release);
-            action.handler = gate_deliver as unsafe extern "C" fn() as usize;
+            action.handler = address(gate_deliver) as usize;
             kept.store(action);
         } else if is_ours(signal) && action.handler == libc::SIG_DFL && !elements::process::is_borrower() {
             entry.store(0, Ordering::Release);
@@ -185,7 +186,7 @@ pub fn sigaction(args: [usize; 6]) -> Result<usize, Errno> {
     }
     done?;
     if old != 0 {
-        if before.handler == gate_deliver as unsafe extern "C" fn() as usize {
+        if before.handler == address(gate_deliver) as usize {
             before.handler = handler;
             if handler == libc::SIG_DFL {
                 before = Action { handler, flags: 0, restorer: 0, mask: 0 };
@@ -200,9 +201,9 @@ pub fn sigaction(args: [usize; 6]) -> Result<usize, Errno> {
 fn listening() -> Action {
     let flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
     Action {
-        handler: gate_deliver as unsafe extern "C" fn() as usize,
+        handler: address(gate_deliver) as usize,
         flags: flags as u64 | SA_RESTORER,
-        restorer: crate::entry::gate_restorer as unsafe extern "C" fn() as usize,
+        restorer: address(gate_restorer) as usize,
         mask: 0,
     }
 }

@@ -9,7 +9,7 @@
 use elements::kernel;
 
 use crate::deliver;
-use crate::entry::{gate_entry, gate_restorer};
+use crate::entry::{address, gate_entry, gate_restorer};
 use crate::filter::{COOKIE, FOREIGN};
 use crate::place::is_inside;
 
@@ -66,7 +66,7 @@ pub fn action() -> Action {
     Action {
         handler: trapped as extern "C" fn(_, _, _) as usize,
         flags: flags as u64 | SA_RESTORER,
-        restorer: gate_restorer as unsafe extern "C" fn() as usize,
+        restorer: address(gate_restorer) as usize,
         mask: 0,
     }
 }
@@ -86,12 +86,12 @@ extern "C" fn trapped(signal: i32, info: *mut [i32; 32], context: *mut Context) 
         // The frame of the handler that returns begins with its context.
         // SAFETY: it lies where the kernel looks for it itself.
         unsafe { crate::signals::sanitize_frame(context.rsp as *mut Context) };
-        context.rip = gate_restorer as unsafe extern "C" fn() as u64;
+        context.rip = address(gate_restorer);
         return;
     }
     debug_assert!(!is_inside(context.rip));
     context.rcx = context.rip;
-    context.rip = gate_entry as unsafe extern "C" fn() as u64;
+    context.rip = address(gate_entry);
 }
 
 /// Tells why the program is about to be ended.

@@ -158,7 +158,7 @@ fn segment(header: &[u8]) -> Option<Segment> {
 ///
 /// # Errors
 ///
-/// As [`segments`]; `ENOEXEC` where there is none.
+/// As [`segments`]; `ENOEXEC` where there is none, or nothing in it.
 pub fn span(headers: &[u8]) -> Result<Span, Errno> {
     let mut span: Option<Span> = None;
     for segment in segments(headers) {
@@ -174,7 +174,7 @@ pub fn span(headers: &[u8]) -> Result<Span, Errno> {
             }
         });
     }
-    span.ok_or(Errno::ENOEXEC)
+    span.filter(|span| span.start < span.end).ok_or(Errno::ENOEXEC)
 }
 
 /// Where the interpreter's path lies in the file, and how long it is.

@@ -1,5 +1,6 @@
 //! The first page of a program: ELF headers and the interpreter's line.
 
+use elements::process::elf::{self, Header};
 use elements::process::program::{HEAD, Program, classify, interpreter};
 
 use crate::guarded::Guarded;
@@ -18,6 +19,7 @@ pub fn target(data: &[u8]) {
     if let Program::Uncovered(why) = kind {
         assert!(!why.words().is_empty());
     }
+    mapped(head);
     if let Some((path, argument)) = interpreter(head) {
         assert!(kind == Program::Script);
         for text in [Some(path), argument].into_iter().flatten() {
@@ -26,6 +28,24 @@ pub fn target(data: &[u8]) {
         }
         assert!(!path.contains(&b' ') && !path.contains(&b'\t'));
     }
+}
+
+/// How the gate would map it: no segment leaves the span, nothing wraps around.
+fn mapped(head: &[u8]) {
+    let Ok(header) = Header::read(head) else { return };
+    if let Some(path) = header.interpreter(head) {
+        assert!(!path.contains(&0));
+    }
+    let Some(headers) = header.headers_in(head) else { return };
+    assert_eq!(headers.len(), header.count * elf::PROGRAM_HEADER);
+    let Ok(span) = elf::span(headers) else { return };
+    assert!(span.start < span.end && span.align.is_power_of_two());
+    for segment in elf::segments(headers) {
+        let segment = segment.expect("the span has looked at each");
+        assert!(segment.address >= span.start && segment.address + segment.memory_size <= span.end);
+        assert!(segment.file_size <= segment.memory_size && span.end < 1 << 47);
+    }
+    let _ = elf::wants_executable_stack(headers);
 }
 
 /// Programs and scripts.
@@ -44,12 +64,25 @@ pub fn seeds() -> Vec<Vec<u8>> {
         }
         bytes
     };
+    let loadable = |address: u64, file_size: u64, memory_size: u64| {
+        let mut bytes = elf(&[1, 1]);
+        bytes.splice(16..18, 3_u16.to_le_bytes());
+        for header in [64, 120] {
+            for (at, value) in [(16, address), (32, file_size), (40, memory_size), (48, 4096)] {
+                bytes.splice(header + at..header + at + 8, value.to_le_bytes());
+            }
+        }
+        bytes
+    };
     let script = |text: &str| text.as_bytes().to_vec();
     vec![
         own,
         elf(&[6, 3, 1]),
         elf(&[1, 1]),
         elf(&[]),
+        loadable(0x40_0000, 0x100, 0x2000),
+        loadable(u64::MAX - 0xfff, 0x100, 0x2000),
+        loadable(1 << 46, 0, 1 << 46),
         script("#!/bin/sh\n"),
         script("#! /usr/bin/env  -S python3 -u \t\nprint()"),
         script("#!\n"),

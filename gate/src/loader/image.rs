@@ -1,5 +1,6 @@
 //! Mapping an ELF file as the kernel maps it (fs/binfmt_elf.c).
 
+use core::cell::UnsafeCell;
 use core::ffi::CStr;
 
 use elements::process::elf::{self, Header, Segment, Span};
@@ -34,8 +35,26 @@ pub struct Image {
     interpreter: [u8; 4096],
 }
 
-/// The program headers of the file that is being mapped. There is one thread.
-static mut HEADERS: [u8; elf::PROGRAM_HEADERS] = [0; elf::PROGRAM_HEADERS];
+/// Room that is used before the program starts, when there is one thread.
+pub struct Early<T>(UnsafeCell<T>);
+
+// SAFETY: there is one thread when it is used.
+unsafe impl<T> Sync for Early<T> {}
+
+impl<T> Early<T> {
+    /// Room that holds a value.
+    pub const fn new(value: T) -> Early<T> {
+        Early(UnsafeCell::new(value))
+    }
+
+    /// The one thread's way to it.
+    pub fn get(&self) -> *mut T {
+        self.0.get()
+    }
+}
+
+/// The program headers of the file that is being mapped.
+static HEADERS: Early<[u8; elf::PROGRAM_HEADERS]> = Early::new([0; elf::PROGRAM_HEADERS]);
 
 impl Image {
     /// Maps a file. An interpreter lies where the kernel puts libraries.
@@ -44,7 +63,7 @@ impl Image {
         let len = kernel::pread(file, &mut head, 0)?;
         let header = Header::read(head.get(..len).unwrap_or(&[]))?;
         // SAFETY: only this function uses it, and there is one thread.
-        let headers = unsafe { &mut *(&raw mut HEADERS) };
+        let headers = unsafe { &mut *HEADERS.get() };
         let headers = headers.get_mut(..header.count * elf::PROGRAM_HEADER).unwrap_or(&mut []);
         if kernel::pread(file, headers, header.headers_at)? != headers.len() {
             return Err(Errno::ENOEXEC);

@@ -69,28 +69,28 @@ impl Stack {
         (index < self.count).then(|| unsafe { CStr::from_ptr(*self.pointer.add(1 + index) as *const _) })
     }
 
-    fn entry(&self, kind: u64) -> Option<&mut u64> {
-        // SAFETY: all entries lie on the stack, which nobody else uses yet.
-        (0..self.entries)
-            .map(|index| unsafe { &mut *self.vector.add(index) })
-            .find(|entry| entry[0] == kind)
-            .map(|entry| {
-                let [_, value] = entry;
-                value
-            })
+    fn entry(&self, kind: u64) -> Option<*mut u64> {
+        (0..self.entries).find_map(|index| {
+            // SAFETY: all entries lie on the stack, which nobody else uses yet.
+            unsafe {
+                let entry = self.vector.add(index).cast::<u64>();
+                (*entry == kind).then(|| entry.add(1))
+            }
+        })
     }
 
     /// The path that the kernel has started.
     pub fn file_name(&self) -> Option<&'static CStr> {
-        let path = *self.entry(libc::AT_EXECFN)?;
+        let path = self.entry(libc::AT_EXECFN)?;
         // SAFETY: a string that the kernel has put there.
-        Some(unsafe { CStr::from_ptr(path as *const _) })
+        Some(unsafe { CStr::from_ptr(*path as *const _) })
     }
 
     /// Changes an entry of the auxiliary vector, where there is such a one.
     pub fn set(&mut self, kind: u64, value: u64) {
         if let Some(entry) = self.entry(kind) {
-            *entry = value;
+            // SAFETY: an entry of the vector.
+            unsafe { *entry = value };
         }
     }
 

@@ -2,7 +2,6 @@
 
 use core::ffi::{c_char, c_int, c_uint};
 
-use elements::files::{Scratch, Want};
 use elements::kernel::AT_FDCWD;
 use elements::{Answer, Errno, user};
 use libc::{dev_t, gid_t, mode_t, off_t, timespec, timeval, uid_t, utimbuf};
