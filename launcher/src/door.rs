@@ -8,7 +8,7 @@ use std::ffi::CString;
 
 use elements::files::{Scratch, Want};
 use elements::kernel::AT_FDCWD;
-use elements::process::program::{self, HEAD, Program, Why};
+use elements::process::program::{self, HEAD, Program};
 use elements::{Instance, files};
 use policy::Door;
 
@@ -50,8 +50,8 @@ pub fn choose(
         Door::Gate => gate_is_open(no_new_privs).map(|()| Door::Gate),
         Door::Auto => {
             let program = attempts.iter().find_map(|path| kind(instance, path.clone()));
-            let is_static = program == Some(Program::Uncovered(Why::Static));
-            Ok(if is_static && gate_is_open(no_new_privs).is_ok() { Door::Gate } else { Door::Shim })
+            let is_for_gate = matches!(program, Some(Program::Uncovered(why)) if why.is_for_gate());
+            Ok(if is_for_gate && gate_is_open(no_new_privs).is_ok() { Door::Gate } else { Door::Shim })
         }
     }
 }

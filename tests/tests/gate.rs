@@ -92,6 +92,23 @@ fn scripts_and_children_of_static_programs_are_covered() {
 }
 
 #[test]
+fn a_go_program_has_the_view() {
+    // Debian's gron is Go, which makes its calls by the instruction.
+    let script = "printf '{\"a\": [1, {\"b\": null}]}' > @/work/data.json; gron @/work/data.json; cd @/work; \
+        gron data.json | sort; gron none.json; echo $?; for i in 1 2 3 4 5 6 7 8 9 10; do gron -v data.json; done";
+    world("gate-go").same_script(script);
+}
+
+#[test]
+fn a_go_program_has_the_gate_by_itself_and_never_the_shim() {
+    let world = |name: &str, line: &str| World::new(name, MOUNTS, fill).saying(line);
+    let said = world("gate-go-auto", "coverage.door = \"auto\"").view_says("/usr/bin/gron", &["@/work/file"]);
+    assert!(said.contains("invalid character 'd'"), "the file's bytes are read: {said}");
+    let said = world("gate-go-shim", "coverage.door = \"shim\"").view_says("/usr/bin/gron", &["@/work/file"]);
+    assert!(said.contains("a Go program") && said.contains("exit status: 126"), "{said}");
+}
+
+#[test]
 fn threads_forks_and_execs_under_signals_lose_nothing() {
     // A minute and more where that is asked for: `STRESS=600 cargo test`.
     let seconds = std::env::var("STRESS").unwrap_or_else(|_| "5".into());

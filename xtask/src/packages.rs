@@ -12,6 +12,7 @@ pub const TESTS: &[&str] = &[
     "gcc",
     "git",
     "groff-base",
+    "gron",
     "libacl1-dev",
     "libc6-dev",
     "make",

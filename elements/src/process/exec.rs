@@ -113,7 +113,7 @@ impl Instance<'_> {
             (Door::Shim(_), Some((Program::Uncovered(why), _))) => Some(why),
             (Door::Shim(shim), Some((Program::Dynamic, _))) => shut_out(shim)?,
             (Door::Shim(_), _) => None,
-            (Door::Gate { .. }, Some((Program::Uncovered(why), _))) if why != Why::Static => Some(why),
+            (Door::Gate { .. }, Some((Program::Uncovered(why), _))) if !why.is_for_gate() => Some(why),
             (Door::Gate { path: gate, first }, _) => {
                 let head = head.get(..seen.map_or(0, |(_, len)| len)).unwrap_or(&[]);
                 let found = gated::Found { dirfd, path, flags, head };
@@ -230,7 +230,7 @@ impl Instance<'_> {
         let path = unsafe { core::ffi::CStr::from_ptr(path.cast()) }.to_bytes();
         let verdict: &[u8] =
             if required { b": not started: it is " } else { b": runs outside the view: it is " };
-        let remedy: &[u8] = if required && why == Why::Static {
+        let remedy: &[u8] = if required && why.is_for_gate() {
             b"; set coverage.door = \"gate\", which covers such programs\n"
         } else if required {
             b"; set coverage = \"best-effort\" to let such programs run outside the view\n"

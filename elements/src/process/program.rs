@@ -30,6 +30,8 @@ pub enum Program {
 pub enum Why {
     /// Statically linked: no ld.so runs.
     Static,
+    /// Made by Go's compiler: it makes system calls by the instruction.
+    Go,
     /// A 32-bit program.
     WrongClass,
     /// A program of another machine.
@@ -48,9 +50,15 @@ pub enum Why {
 }
 
 impl Why {
+    /// Whether the gate covers such a program.
+    pub fn is_for_gate(self) -> bool {
+        matches!(self, Why::Static | Why::Go)
+    }
+
     /// The reason as part of a sentence that begins "it is".
     pub fn words(self) -> &'static [u8] {
         match self {
+            Why::Go => b"a Go program, which makes system calls past libc and the shim",
             Why::Static => b"statically linked, so no shim can be loaded into it",
             Why::WrongClass => b"a 32-bit program, and the shim is a 64-bit library",
             Why::WrongMachine => b"a program of another machine",
@@ -72,6 +80,7 @@ pub(super) fn word<const N: usize>(head: &[u8], at: usize) -> Option<[u8; N]> {
 /// A damaged ELF file counts as unknown: the kernel refuses it.
 pub fn classify(head: &[u8]) -> Program {
     const PT_INTERP: u32 = 3;
+    const PT_NOTE: u32 = 4;
     const CLASS_64: u8 = 2;
     if head.starts_with(b"#!") {
         return Program::Script;
@@ -90,15 +99,42 @@ pub fn classify(head: &[u8]) -> Program {
     let size = word(head, 54).map(u16::from_le_bytes).map(usize::from);
     let count = word(head, 56).map(u16::from_le_bytes).map(usize::from);
     let (Some(offset), Some(size), Some(count)) = (offset, size, count) else { return Program::Unknown };
+    let (mut dynamic, mut go) = (false, false);
     for index in 0..count {
         let at = index.checked_mul(size).and_then(|at| at.checked_add(offset));
         // Headers beyond the first page: no linker puts them there.
         let Some(kind) = at.and_then(|at| word(head, at)) else { return Program::Unknown };
-        if u32::from_le_bytes(kind) == PT_INTERP {
-            return Program::Dynamic;
+        match u32::from_le_bytes(kind) {
+            PT_INTERP => dynamic = true,
+            PT_NOTE => {
+                let long = |field| at.and_then(|at| word(head, at + field)).map_or(0, u64::from_le_bytes);
+                go |= holds_go_note(head, long(8) as usize, long(32) as usize);
+            }
+            _ => {}
         }
     }
-    Program::Uncovered(Why::Static)
+    match (dynamic, go) {
+        (false, _) => Program::Uncovered(Why::Static),
+        (true, true) => Program::Uncovered(Why::Go),
+        (true, false) => Program::Dynamic,
+    }
+}
+
+/// Whether one of the notes from an offset on is the one that Go's linker leaves
+/// (`.note.go.buildid`). Notes are three words (the sizes of name and
+/// description, a type), the name and the description, each in whole words.
+fn holds_go_note(head: &[u8], mut at: usize, size: usize) -> bool {
+    let end = at.saturating_add(size);
+    while at < end {
+        let sizes = (word(head, at).map(u32::from_le_bytes), word(head, at + 4).map(u32::from_le_bytes));
+        let (Some(name), Some(description)) = sizes else { return false };
+        if word(head, at + 12) == Some(*b"Go\0\0") {
+            return true;
+        }
+        let whole = |size: u32| (size as usize).next_multiple_of(4);
+        at += 12 + whole(name) + whole(description);
+    }
+    false
 }
 
 /// The interpreter that a script's first line names, and its one argument.

@@ -257,8 +257,9 @@ fn examine(app: &Path, sight: &Sight<'_>, depth: u32, findings: &mut Findings) {
             let text = format!("{shown} is ld.so: it loads the shim into the program that it is told to run");
             findings.add(Verdict::Pass, "program", text);
         }
-        Program::Uncovered(Why::Static) if door::gate_is_open(true).is_ok() => {
-            findings.add(Verdict::Pass, "program", format!("{shown}: 64-bit, static: the gate covers it"));
+        Program::Uncovered(why) if why.is_for_gate() && door::gate_is_open(true).is_ok() => {
+            let kind = if why == Why::Go { "Go" } else { "static" };
+            findings.add(Verdict::Pass, "program", format!("{shown}: 64-bit, {kind}: the gate covers it"));
         }
         Program::Uncovered(why) => {
             let reason = String::from_utf8_lossy(why.words()).into_owned();
