@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 use core::ffi::CStr;
 
 use elements::process::elf::{self, Header, Segment, Span};
-use elements::{Errno, kernel};
+use elements::{Errno, kernel, user};
 
 const PAGE: u64 = 4096;
 /// Where the kernel puts programs that can be anywhere (`ELF_ET_DYN_BASE`).
@@ -59,14 +59,18 @@ static HEADERS: Early<[u8; elf::PROGRAM_HEADERS]> = Early::new([0; elf::PROGRAM_
 impl Image {
     /// Maps a file. An interpreter lies where the kernel puts libraries.
     pub fn map(file: i32, is_interpreter: bool) -> Result<Image, Errno> {
-        let mut head = [0; 64];
+        let mut head = [0; 4096];
         let len = kernel::pread(file, &mut head, 0)?;
-        let header = Header::read(head.get(..len).unwrap_or(&[]))?;
+        let head = head.get(..len).unwrap_or(&[]);
+        let header = Header::read(head)?;
         // SAFETY: only this function uses it, and there is one thread.
         let headers = unsafe { &mut *HEADERS.get() };
         let headers = headers.get_mut(..header.count * elf::PROGRAM_HEADER).unwrap_or(&mut []);
-        if kernel::pread(file, headers, header.headers_at)? != headers.len() {
-            return Err(Errno::ENOEXEC);
+        // They nearly always lie in the first page.
+        match header.headers_in(head) {
+            Some(near) => headers.copy_from_slice(near),
+            None if kernel::pread(file, headers, header.headers_at)? == headers.len() => {}
+            None => return Err(Errno::ENOEXEC),
         }
         let headers: &[u8] = headers;
         let span = elf::span(headers)?;
@@ -83,7 +87,12 @@ impl Image {
         };
         if let Some((offset, size)) = elf::interpreter(headers) {
             let room = image.interpreter.get_mut(..size).ok_or(Errno::ENOEXEC)?;
-            kernel::pread(file, room, offset as u64)?;
+            match head.get(offset..offset.saturating_add(size)) {
+                Some(near) => room.copy_from_slice(near),
+                None => {
+                    kernel::pread(file, room, offset as u64)?;
+                }
+            }
         }
         let placed = reserve(&span, header.movable, is_interpreter || image.interpreter().is_none())?;
         image.base = placed.wrapping_sub(span.start);
@@ -93,6 +102,8 @@ impl Image {
             map_segment(file, image.base, &segment)?;
             image.note(&segment, &header);
         }
+        // It stays mapped: its strings need not be asked about.
+        user::note_range(image.base.wrapping_add(span.start) as usize, image.end as usize);
         Ok(image)
     }
 

@@ -3,7 +3,7 @@
 
 use core::ffi::CStr;
 
-use elements::kernel;
+use elements::{kernel, user};
 
 use super::image::Image;
 
@@ -133,6 +133,7 @@ impl Stack {
         let arguments = first(self.pointer.wrapping_add(1));
         let environment = first(self.environment);
         let strings_end = self.strings_end(environment);
+        user::note_range(self.pointer as usize, strings_end as usize);
         let middle = if environment == 0 { strings_end } else { environment };
         let map = MemoryMap {
             code: self.code,
