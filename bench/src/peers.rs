@@ -24,10 +24,11 @@ const fn peer(name: &'static str, prefix: &'static str, bind: &'static str) -> P
     Peer { name, prefix, bind }
 }
 
-/// All of them. Native is first, the launcher second.
+/// All of them. Native is first, the launcher second: by the shim, then by the gate.
 pub const PEERS: &[Peer] = &[
     peer("native", "", ""),
     peer("launcher", "{launcher} --policy {policy}", ""),
+    peer("gate", "{launcher} --door gate --policy {policy}", ""),
     peer("empty preload", "LD_PRELOAD={empty}", ""),
     peer("redhook", "LD_PRELOAD={redhook}", ""),
     peer("fakechroot", "fakechroot", ""),

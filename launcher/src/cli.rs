@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use policy::Door;
 
 use crate::{FAILED, commands};
 
@@ -91,6 +92,9 @@ pub struct Run {
     /// Say on standard error what is placed where, and which door is used
     #[arg(short, long)]
     pub verbose: bool,
+    /// The door by which calls reach the view, whatever the policy says: shim, gate or auto
+    #[arg(long, value_name = "DOOR", value_parser = door_named)]
+    pub door: Option<Door>,
     /// The program, as the application names it, and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,
@@ -133,6 +137,9 @@ pub struct Trace {
     /// Print JSON, one object a line
     #[arg(long)]
     pub json: bool,
+    /// The door by which calls reach the view, whatever the policy says: shim, gate or auto
+    #[arg(long, value_name = "DOOR", value_parser = door_named)]
+    pub door: Option<Door>,
     /// Also print calls that no mount touches
     #[arg(short, long)]
     pub all: bool,
@@ -160,6 +167,16 @@ pub struct Doctor {
     pub program: Option<PathBuf>,
 }
 
+/// The door of this name.
+fn door_named(name: &str) -> Result<Door, String> {
+    match name {
+        "auto" => Ok(Door::Auto),
+        "shim" => Ok(Door::Shim),
+        "gate" => Ok(Door::Gate),
+        _ => Err("there are shim, gate and auto".into()),
+    }
+}
+
 /// Reads the form that systemd units and scripts use, `--policy FILE PROGRAM…`.
 /// The parser would take as long for it as all else that a start does.
 fn plain(arguments: &[OsString]) -> Option<Run> {
@@ -170,7 +187,7 @@ fn plain(arguments: &[OsString]) -> Option<Run> {
         return None;
     }
     let program = arguments.get(3..).unwrap_or(&[]).to_vec();
-    Some(Run { policy: policy.into(), verbose: false, program })
+    Some(Run { policy: policy.into(), verbose: false, door: None, program })
 }
 
 /// Whether a word is a command of the launcher's.

@@ -51,11 +51,11 @@ pub fn run(asked: &Run) -> Result<u8> {
         let Settings { name, mounts, .. } = &placed.settings;
         eprintln!("launcher: {name}: {}, view in {}", counted(*mounts), placed.dir.display());
     }
-    start(&placed, &asked.program, asked.verbose)
+    start(&placed, &asked.program, asked.door, asked.verbose)
 }
 
 /// Becomes a program under a placed view.
-pub fn start(placed: &Placed, program: &[OsString], verbose: bool) -> Result<u8> {
+pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, verbose: bool) -> Result<u8> {
     let settings = &placed.settings;
     let instance = Instance::new(view(&placed.image)?, None);
     if instance.view.flags() & ::view::flags::COVERAGE_REQUIRED == 0 {
@@ -92,9 +92,14 @@ pub fn start(placed: &Placed, program: &[OsString], verbose: bool) -> Result<u8>
         }
     }
     let (shim, gate) = (placed.shim(), placed.gate());
-    let chosen = match door::choose(settings.door, settings.no_new_privs, &instance, &attempts) {
+    let chosen = match door::choose(
+        asked_door.unwrap_or(settings.door),
+        settings.no_new_privs,
+        &instance,
+        &attempts,
+    ) {
         Ok(door) => door,
-        Err(reason) => return Ok(refuse_gate(&instance, reason)),
+        Err(reason) => return Ok(refuse_gate(&instance, reason, asked_door.is_some())),
     };
     let (name_of_door, file, door) = match chosen {
         Door::Gate => ("gate", &gate, exec::Door::Gate { path: gate.as_os_str().as_bytes(), first: true }),
@@ -130,14 +135,15 @@ pub fn start(placed: &Placed, program: &[OsString], verbose: bool) -> Result<u8>
     Ok(explain_failure(&instance, name, &attempts, worst))
 }
 
-/// The policy asks for the gate, and it cannot be had.
-fn refuse_gate(instance: &Instance<'_>, reason: &str) -> u8 {
+/// The policy or the command line asks for the gate, and it cannot be had.
+fn refuse_gate(instance: &Instance<'_>, reason: &str, by_option: bool) -> u8 {
     let file = String::from_utf8_lossy(instance.view.policy_file()).into_owned();
-    let line = instance.view.coverage_line();
+    let asks = match (by_option, instance.view.coverage_line()) {
+        (true, _) => "`--door gate` asks for it".to_owned(),
+        (false, line) => format!("{file}:{line} asks for it (coverage.door = \"gate\")"),
+    };
     eprintln!("launcher: the gate is closed: {reason}");
-    eprintln!(
-        "  {file}:{line} asks for it (coverage.door = \"gate\"); \"auto\" takes the shim where it is closed"
-    );
+    eprintln!("  {asks}; \"auto\" takes the shim where it is closed");
     FAILED
 }
 

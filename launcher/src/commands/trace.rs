@@ -57,10 +57,11 @@ pub fn trace(asked: &Trace) -> Result<u8> {
     let status = match child {
         -1 => Err(std::io::Error::last_os_error()).context("cannot start a process"),
         0 => {
-            let failed = super::run::start(&placed, &asked.program, false).unwrap_or_else(|error| {
-                eprintln!("launcher: {error:#}");
-                FAILED
-            });
+            let failed =
+                super::run::start(&placed, &asked.program, asked.door, false).unwrap_or_else(|error| {
+                    eprintln!("launcher: {error:#}");
+                    FAILED
+                });
             std::process::exit(i32::from(failed))
         }
         child => follow(child, ring, Printer::new(asked, out)),
