@@ -6,7 +6,7 @@ use crate::key::Key;
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
-pub const MAGIC: [u8; 8] = *b"lnchvw\0\x03";
+pub const MAGIC: [u8; 8] = *b"lnchvw\0\x04";
 
 /// Bits of [`View::flags`].
 pub mod flags {
