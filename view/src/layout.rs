@@ -121,8 +121,8 @@ pub(crate) struct Slot {
 pub(crate) const NO_NODE: u32 = u32::MAX;
 
 /// How many bytes of the pool follow each string: its NUL, and what a reader
-/// by words may touch beyond it.
-pub(crate) const AFTER_STRING: usize = 17;
+/// by chunks may touch beyond it.
+pub(crate) const AFTER_STRING: usize = 33;
 
 /// What stands at a mount point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
