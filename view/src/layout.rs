@@ -6,7 +6,7 @@ use crate::key::Key;
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
-pub const MAGIC: [u8; 8] = *b"lnchvw\0\x03";
+pub const MAGIC: [u8; 8] = *b"lnchvw\0\x04";
 
 /// Bits of [`View::flags`].
 pub mod flags {
@@ -121,8 +121,8 @@ pub(crate) struct Slot {
 pub(crate) const NO_NODE: u32 = u32::MAX;
 
 /// How many bytes of the pool follow each string: its NUL, and what a reader
-/// by words may touch beyond it.
-pub(crate) const AFTER_STRING: usize = 17;
+/// by chunks may touch beyond it.
+pub(crate) const AFTER_STRING: usize = 33;
 
 /// What stands at a mount point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

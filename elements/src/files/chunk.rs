@@ -65,27 +65,34 @@ mod vectors {
         }
     }
 
-    /// Copies bytes, in whole chunks.
+    /// Copies bytes: a chunk, which many paths fit in, and then two at a time.
     ///
     /// # Safety
     ///
-    /// A chunk more than `len` can be read and written, and the two do not overlap.
+    /// Two chunks more than `len` can be read and written, and the two do not overlap.
     #[inline(always)]
     pub unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
-        let mut done = 0;
-        loop {
-            // SAFETY: the caller's promise. The empty assembly keeps the
-            // compiler from making a call of memcpy of the loop.
-            unsafe {
-                let bytes = _mm_loadu_si128(from.add(done).cast::<__m128i>());
-                _mm_storeu_si128(to.add(done).cast::<__m128i>(), bytes);
+        // SAFETY: the caller's promise. The empty assembly keeps the compiler
+        // from making a call of memcpy of the loop.
+        unsafe {
+            copy_chunk(from, to);
+            let mut done = SIZE;
+            while done < len {
+                copy_chunk(from.add(done), to.add(done));
+                copy_chunk(from.add(done + SIZE), to.add(done + SIZE));
+                done += 2 * SIZE;
                 core::arch::asm!("/* {0} */", inout(reg) done, options(nomem, nostack, preserves_flags));
             }
-            done += SIZE;
-            if done >= len {
-                return;
-            }
         }
+    }
+
+    /// # Safety
+    ///
+    /// The chunk can be read and written.
+    #[inline(always)]
+    unsafe fn copy_chunk(from: *const u8, to: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_storeu_si128(to.cast::<__m128i>(), _mm_loadu_si128(from.cast::<__m128i>())) }
     }
 
     /// Which bytes of two chunks differ, a bit for each.
@@ -171,7 +178,7 @@ mod words {
     ///
     /// # Safety
     ///
-    /// A chunk more than `len` can be read and written, and the two do not overlap.
+    /// Two chunks more than `len` can be read and written, and the two do not overlap.
     #[inline]
     pub unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
         let mut done = 0;

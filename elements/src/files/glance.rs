@@ -16,8 +16,10 @@ const PAGE: usize = 4096;
 /// How much of a path is looked at; a longer one takes a closer look.
 pub(super) const REACH: usize = 256;
 
-/// How much of memory is read for that, at the most.
-const READ: usize = REACH + 2 * chunk::SIZE;
+/// How much of memory is read for that, and by [`super::plain`], at the most: a
+/// name and the end of the path may each be a chunk beyond the reach, and a copy
+/// goes up to two chunks beyond the end.
+const READ: usize = REACH + 4 * chunk::SIZE;
 
 const _: () = assert!(LABEL + chunk::SIZE < REACH && LABEL.is_multiple_of(chunk::SIZE));
 

@@ -5,7 +5,7 @@ use core::hint::cold_path;
 use super::glance::{Glance, Start};
 use super::lexical::Look;
 use super::magic::is_magic;
-use super::place::{Place, Scratch, Want, is_link};
+use super::place::{Place, Scratch, Want, is_link_of};
 use super::plain::PlainScratch;
 use super::text::Text;
 use super::{MAX_PATH, scan};
@@ -20,7 +20,6 @@ impl Instance<'_> {
     /// newfstatat(2). `stat` is where the program wants the answer.
     ///
     /// The link itself is looked at first; only if it is one is there more to do.
-    #[inline]
     pub fn fstatat(&self, dirfd: i32, path: *const u8, stat: *mut libc::stat, flags: i32) -> Answer {
         match self.glance(path) {
             Glance::Elsewhere => Answer::Pass,
@@ -29,6 +28,7 @@ impl Instance<'_> {
     }
 
     /// The same, after the first look.
+    #[inline(always)]
     pub fn fstatat_from(
         &self,
         dirfd: i32,
@@ -37,35 +37,48 @@ impl Instance<'_> {
         flags: i32,
         start: Start,
     ) -> Answer {
-        const NR: i64 = libc::SYS_newfstatat;
-        let look = |place: &Place, flags: i32| {
-            let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize, 0, 0];
-            // SAFETY: the program's pointer, for the kernel to judge.
-            unsafe { syscall(NR, args) }
-        };
-        // Links are looked at themselves first.
-        let flags_first = flags | libc::AT_SYMLINK_NOFOLLOW;
-        // SAFETY: a call that succeeds has filled the struct.
-        let leads_on = || unsafe { (*stat).st_mode & libc::S_IFMT == libc::S_IFLNK };
-        let want = Want::LOOK.following(follows(flags));
         let mut scratch = PlainScratch::new();
-        if let Some(place) = self.plain_place(path, start, true, &mut scratch) {
-            let done = look(&place, flags_first);
-            if !want.follow || done.is_err() || !leads_on() {
-                return Answer::Done(done);
-            }
+        let Some(place) = self.plain_place(path, start, true, &mut scratch) else {
             cold_path();
-            return self.at_place(NR, (dirfd, path), Look::Walk, want, |place| look(place, flags));
+            return self.fstatat_beyond_plain(dirfd, path, stat, flags, start);
+        };
+        let done = look_at(&place, stat, flags | libc::AT_SYMLINK_NOFOLLOW);
+        if follows(flags) && done.is_ok() && found_link(stat) {
+            cold_path();
+            return self.fstatat_walked(dirfd, path, stat, flags);
         }
-        cold_path();
-        let found = self.look_closer(dirfd, path, start, want);
-        let mut is_link = false;
-        let first = self.at_place(NR, (dirfd, path), found, Want::LOOK_AT_LINK, |place| {
-            let done = look(place, flags_first);
-            is_link = done.is_ok() && want.follow && leads_on();
-            done
+        Answer::Done(done)
+    }
+
+    /// The same, where the path is not plain.
+    #[inline(never)]
+    fn fstatat_beyond_plain(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        stat: *mut libc::stat,
+        flags: i32,
+        start: Start,
+    ) -> Answer {
+        const NR: i64 = libc::SYS_newfstatat;
+        let want = Want::LOOK.following(follows(flags));
+        let look = self.look_closer(dirfd, path, start, want);
+        let first = self.at_place(NR, (dirfd, path), look, Want::LOOK_AT_LINK, |place| {
+            look_at(place, stat, flags | libc::AT_SYMLINK_NOFOLLOW)
         });
-        if is_link { self.at(NR, dirfd, path, want, |place| look(place, flags)) } else { first }
+        if want.follow && matches!(first, Answer::Done(Ok(_))) && found_link(stat) {
+            return self.at(NR, dirfd, path, want, |place| look_at(place, stat, flags));
+        }
+        first
+    }
+
+    /// The same, where the path leads through a link.
+    #[inline(never)]
+    fn fstatat_walked(&self, dirfd: i32, path: *const u8, stat: *mut libc::stat, flags: i32) -> Answer {
+        let want = Want::LOOK.following(follows(flags));
+        self.at_place(libc::SYS_newfstatat, (dirfd, path), Look::Walk, want, |place| {
+            look_at(place, stat, flags)
+        })
     }
 
     /// statx(2)
@@ -80,7 +93,6 @@ impl Instance<'_> {
     }
 
     /// faccessat2(2). Asking to write on a read-only mount answers `EROFS`.
-    #[inline]
     pub fn faccessat(&self, dirfd: i32, path: *const u8, mode: i32, flags: i32) -> Answer {
         match self.glance(path) {
             Glance::Elsewhere => Answer::Pass,
@@ -89,26 +101,54 @@ impl Instance<'_> {
     }
 
     /// The same, after the first look.
+    #[inline(always)]
     pub fn faccessat_from(&self, dirfd: i32, path: *const u8, mode: i32, flags: i32, start: Start) -> Answer {
-        let access = |place: &Place| {
-            let args = [place.dirfd as usize, place.path as usize, mode as usize, flags as usize, 0, 0];
-            let nr = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
-            // SAFETY: the kernel only reads the string.
-            let done = unsafe { syscall(nr, args) }?;
-            if mode & libc::W_OK != 0 && self.is_read_only(place) && is_protected(place, flags)? {
-                return Err(Errno::EROFS);
-            }
-            Ok(done)
-        };
-        let want = Want::LOOK.following(follows(flags));
         let mut scratch = PlainScratch::new();
-        let look = match self.plain_place(path, start, true, &mut scratch) {
-            Some(place) if !want.follow || !is_link(&place) => return Answer::Done(access(&place)),
-            Some(_) => Look::Walk,
-            None => self.look_closer(dirfd, path, start, want),
+        let Some(place) = self.plain_place(path, start, true, &mut scratch) else {
+            cold_path();
+            return self.faccessat_beyond_plain(dirfd, path, mode, flags, start);
         };
-        cold_path();
-        self.at_place(libc::SYS_faccessat2, (dirfd, path), look, want, access)
+        if follows(flags) && is_link_of(&place, scratch.ends_in_slash()) {
+            cold_path();
+            return self.faccessat_by(Look::Walk, dirfd, path, mode, flags);
+        }
+        Answer::Done(self.access(&place, mode, flags))
+    }
+
+    /// The same, where the path is not plain.
+    #[inline(never)]
+    fn faccessat_beyond_plain(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        mode: i32,
+        flags: i32,
+        start: Start,
+    ) -> Answer {
+        let look = self.look_closer(dirfd, path, start, Want::LOOK.following(follows(flags)));
+        self.faccessat_by(look, dirfd, path, mode, flags)
+    }
+
+    /// The same, of a path that has been read.
+    #[inline(never)]
+    fn faccessat_by(&self, look: Look, dirfd: i32, path: *const u8, mode: i32, flags: i32) -> Answer {
+        let want = Want::LOOK.following(follows(flags));
+        self.at_place(libc::SYS_faccessat2, (dirfd, path), look, want, |place| {
+            self.access(place, mode, flags)
+        })
+    }
+
+    /// The call itself.
+    #[inline(always)]
+    fn access(&self, place: &Place, mode: i32, flags: i32) -> Result<usize, Errno> {
+        let args = [place.dirfd as usize, place.path as usize, mode as usize, flags as usize, 0, 0];
+        let nr = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
+        // SAFETY: the kernel only reads the string.
+        let done = unsafe { syscall(nr, args) }?;
+        if mode & libc::W_OK != 0 && self.is_read_only(place) && is_protected(place, flags)? {
+            return Err(Errno::EROFS);
+        }
+        Ok(done)
     }
 
     fn is_read_only(&self, place: &Place) -> bool {
@@ -117,7 +157,6 @@ impl Instance<'_> {
 
     /// readlink(2), readlinkat(2). The links of /proc that name the program's
     /// own files give app paths.
-    #[inline]
     pub fn readlinkat(&self, dirfd: i32, path: *const u8, buf: *mut u8, size: usize) -> Answer {
         match self.glance(path) {
             Glance::Elsewhere => Answer::Pass,
@@ -126,6 +165,7 @@ impl Instance<'_> {
     }
 
     /// The same, after the first look.
+    #[inline(always)]
     pub fn readlinkat_from(
         &self,
         dirfd: i32,
@@ -134,16 +174,24 @@ impl Instance<'_> {
         size: usize,
         start: Start,
     ) -> Answer {
-        let read = |place: &Place| {
-            let args = [place.dirfd as usize, place.path as usize, buf as usize, size, 0, 0];
-            // SAFETY: the program's buffer, for the kernel to judge.
-            unsafe { syscall(libc::SYS_readlinkat, args) }
-        };
         let mut scratch = PlainScratch::new();
         if let Some(place) = self.plain_place(path, start, true, &mut scratch) {
-            return Answer::Done(read(&place));
+            return Answer::Done(read_link(&place, buf, size));
         }
         cold_path();
+        self.readlinkat_beyond_plain(dirfd, path, buf, size, start)
+    }
+
+    /// The same, where the path is not plain.
+    #[inline(never)]
+    fn readlinkat_beyond_plain(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        buf: *mut u8,
+        size: usize,
+        start: Start,
+    ) -> Answer {
         let look = self.look_closer(dirfd, path, start, Want::LOOK_AT_LINK);
         if matches!(look, Look::Untouched) {
             if self.may_be_magic(dirfd, path) {
@@ -153,7 +201,9 @@ impl Instance<'_> {
                 return Answer::Pass;
             }
         }
-        self.at_place(libc::SYS_readlinkat, (dirfd, path), look, Want::LOOK_AT_LINK, read)
+        self.at_place(libc::SYS_readlinkat, (dirfd, path), look, Want::LOOK_AT_LINK, |place| {
+            read_link(place, buf, size)
+        })
     }
 
     /// Whether the path may name one of /proc's links, or (being empty) the
@@ -285,6 +335,29 @@ impl Instance<'_> {
         app.truncate(0);
         app.push(if walk.app.is_empty() { b"/" } else { walk.app.bytes() })
     }
+}
+
+/// Looks at a place, as newfstatat(2).
+#[inline(always)]
+fn look_at(place: &Place, stat: *mut libc::stat, flags: i32) -> Result<usize, Errno> {
+    let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize, 0, 0];
+    // SAFETY: the program's pointer, for the kernel to judge.
+    unsafe { syscall(libc::SYS_newfstatat, args) }
+}
+
+/// Whether a look that succeeded has found a symbolic link.
+#[inline(always)]
+fn found_link(stat: *const libc::stat) -> bool {
+    // SAFETY: a call that succeeds has filled the struct.
+    unsafe { (*stat).st_mode & libc::S_IFMT == libc::S_IFLNK }
+}
+
+/// Reads the link at a place, as readlinkat(2).
+#[inline(always)]
+fn read_link(place: &Place, buf: *mut u8, size: usize) -> Result<usize, Errno> {
+    let args = [place.dirfd as usize, place.path as usize, buf as usize, size, 0, 0];
+    // SAFETY: the program's buffer, for the kernel to judge.
+    unsafe { syscall(libc::SYS_readlinkat, args) }
 }
 
 /// Whether a read-only mount protects the file from writing: it does not

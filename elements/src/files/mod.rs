@@ -82,8 +82,8 @@ impl Instance<'_> {
     ) -> Answer {
         let mut scratch = PlainScratch::new();
         let look = match self.plain_place(path, start, true, &mut scratch) {
-            Some(place) if want.change == Change::None || self.takes_changes(&place) => {
-                if !want.follow || !place::is_link(&place) {
+            Some(place) if want.change == Change::None || self.takes_changes(&place, &scratch) => {
+                if !want.follow || !place::is_link_of(&place, scratch.ends_in_slash()) {
                     return Answer::Done(call(&place));
                 }
                 Look::Walk
@@ -95,8 +95,8 @@ impl Instance<'_> {
 
     /// Whether changes at a plain place need no look at what is there: it is no
     /// mount point, and the mount is not read-only.
-    fn takes_changes(&self, place: &Place) -> bool {
-        self.view.mount(place.mount).access == Access::ReadWrite && !place.ends_in_slash()
+    fn takes_changes(&self, place: &Place, host: &PlainScratch) -> bool {
+        self.view.mount(place.mount).access == Access::ReadWrite && !host.ends_in_slash()
     }
 
     #[inline(never)]

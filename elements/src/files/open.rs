@@ -42,7 +42,6 @@ const WITH_PATH: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | lib
 
 impl Instance<'_> {
     /// openat(2)
-    #[inline]
     pub fn openat(&self, dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Answer {
         match self.glance(path) {
             Glance::Elsewhere => Answer::Pass,
@@ -80,7 +79,7 @@ impl Instance<'_> {
     }
 
     /// Opens what has a plain path. None: it has none, or is not to be written to.
-    #[inline]
+    #[inline(always)]
     fn open_plain(&self, start: Start, path: *const u8, flags: i32, mode: u32) -> Option<Result<i32, Errno>> {
         let mut scratch = PlainScratch::new();
         let place = self.plain_place(path, start, false, &mut scratch)?;

@@ -382,15 +382,26 @@ fn is_no_link(confirmed: Result<(), Errno>) -> bool {
 
 /// Whether the last component is a symbolic link.
 pub(super) fn is_link(place: &Place) -> bool {
-    let mut target = [0];
-    if !place.ends_in_slash() {
-        return kernel::readlinkat(place.dirfd, place.path, &mut target).is_ok();
+    is_link_of(place, place.ends_in_slash())
+}
+
+/// The same, for a caller that knows whether the path ends in a slash.
+#[inline(always)]
+pub(super) fn is_link_of(place: &Place, ends_in_slash: bool) -> bool {
+    if ends_in_slash {
+        return is_link_before_slash(place);
     }
-    // Before a slash the kernel would follow the link itself.
+    kernel::readlinkat(place.dirfd, place.path, &mut [0]).is_ok()
+}
+
+/// Before a slash the kernel would follow the link itself.
+#[cold]
+#[inline(never)]
+fn is_link_before_slash(place: &Place) -> bool {
     // SAFETY: a place's path is a string.
     let path = unsafe { core::ffi::CStr::from_ptr(place.path.cast()) }.to_bytes();
     let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
-    let mut link = Text::<MAX_PATH>::new();
+    let mut link = Scratch::new();
     link.push(path.get(..end).unwrap_or(&[])).is_ok()
-        && kernel::readlinkat(place.dirfd, link.as_ptr(), &mut target).is_ok()
+        && kernel::readlinkat(place.dirfd, link.as_ptr(), &mut [0]).is_ok()
 }

@@ -9,7 +9,7 @@ use core::{ptr, slice};
 use view::{Node, NodeId};
 
 use super::glance::{REACH, Start};
-use super::place::{Place, is_link};
+use super::place::{Place, is_link_of};
 use super::scan;
 use super::text::Text;
 use crate::Instance;
@@ -69,9 +69,9 @@ impl Instance<'_> {
     ) -> Option<*const u8> {
         let place = self.plain_place(path, start, false, scratch)?;
         // A slash at the end leads through a link.
-        let plain = !scratch.bytes().ends_with(b"/")
+        let plain = !scratch.ends_in_slash()
             && self.is_plain(scratch.bytes(), place.mount)
-            && !is_link(&place);
+            && !is_link_of(&place, false);
         plain.then_some(place.path)
     }
 
@@ -79,40 +79,104 @@ impl Instance<'_> {
     /// where the path ends at a node that has some below it, or slashes are
     /// doubled there, or a link of the policy's is on the way.
     ///
+    /// Most mounts are the way's end or one name from there: the rest is apart.
+    ///
     /// # Safety
     ///
     /// `path` points to the rest of a path, which begins with a slash; two chunks
     /// from each address below `limit` on can be read.
     #[inline(always)]
     unsafe fn descend(&self, from: NodeId, path: *const u8, limit: *const u8) -> Option<Descent<'_>> {
-        let mut node = self.view.node(from)?;
-        let mut point = ptr::null();
-        let mut at = path;
-        loop {
-            if node.is_mount_point() {
-                if node.is_link() {
-                    return None;
-                }
-                point = at;
+        let begin = Descent { node: self.view.node(from)?, point: ptr::null(), at: path }.arrived()?;
+        // SAFETY: the caller's promise.
+        unsafe {
+            if !begin.may_go_on() {
+                return Some(begin);
             }
-            // SAFETY: what comes after a slash is at most the string's end.
-            unsafe {
-                let first = at.add(1);
-                if !node.may_have_child(*first) {
-                    break;
-                }
-                let name = slice::from_raw_parts(first, scan::name_length(first, limit)?);
-                if name.is_empty() {
-                    return None;
-                }
-                let Some(child) = self.view.child_by_key(node, scan::key(name), name) else { break };
-                at = first.add(name.len());
-                if *at == 0 {
-                    return None;
-                }
-                node = self.view.node(child)?;
+            match self.step_down(begin, limit)? {
+                Step::Down(below) if below.may_go_on() => self.descend_further(below, limit),
+                Step::Down(end) | Step::End(end) => Some(end),
             }
         }
-        Some(Descent { node, point, at })
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::descend`].
+    #[inline(never)]
+    unsafe fn descend_further<'v>(
+        &'v self,
+        mut descent: Descent<'v>,
+        limit: *const u8,
+    ) -> Option<Descent<'v>> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            while descent.may_go_on() {
+                descent = match self.step_down(descent, limit)? {
+                    Step::Down(below) => below,
+                    Step::End(end) => return Some(end),
+                }
+            }
+        }
+        Some(descent)
+    }
+
+    /// Goes down by one name, if it has a node.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::descend`].
+    #[inline(always)]
+    unsafe fn step_down<'v>(&'v self, from: Descent<'v>, limit: *const u8) -> Option<Step<'v>> {
+        // SAFETY: what comes after a slash is at most the string's end.
+        unsafe {
+            let first = from.at.add(1);
+            let name = slice::from_raw_parts(first, scan::name_length(first, limit)?);
+            if name.is_empty() {
+                return None;
+            }
+            let Some(child) = self.view.child_by_key(from.node, scan::key(name), name) else {
+                return Some(Step::End(from));
+            };
+            let at = first.add(name.len());
+            if *at == 0 {
+                return None;
+            }
+            let below = Descent { node: self.view.node(child)?, point: from.point, at };
+            below.arrived().map(Step::Down)
+        }
+    }
+}
+
+/// What becomes of a descent with the next name.
+enum Step<'v> {
+    /// It has a node.
+    Down(Descent<'v>),
+    /// It has none: here the nodes end.
+    End(Descent<'v>),
+}
+
+impl<'v> Descent<'v> {
+    /// Sees what stands at the node. None for a link.
+    #[inline(always)]
+    fn arrived(mut self) -> Option<Descent<'v>> {
+        if self.node.is_mount_point() {
+            if self.node.is_link() {
+                return None;
+            }
+            self.point = self.at;
+        }
+        Some(self)
+    }
+
+    /// Whether there may be a node for the next name.
+    ///
+    /// # Safety
+    ///
+    /// The path goes on with a slash.
+    #[inline(always)]
+    unsafe fn may_go_on(&self) -> bool {
+        // SAFETY: what comes after a slash is at most the string's end.
+        self.node.may_have_child(unsafe { *self.at.add(1) })
     }
 }

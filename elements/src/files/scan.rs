@@ -106,7 +106,25 @@ pub unsafe fn tail(start: *const u8, limit: *const u8) -> Option<Tail> {
 /// below `limit` on.
 #[inline(always)]
 pub unsafe fn name_length(name: *const u8, limit: *const u8) -> Option<usize> {
-    let mut at = name;
+    if name >= limit {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        let ends = chunk::slashes_or_ends(name);
+        if ends != 0 { Some(ends.trailing_zeros() as usize) } else { long_name_length(name, limit) }
+    }
+}
+
+/// The same for a name that is longer than a chunk.
+///
+/// # Safety
+///
+/// As for [`name_length`].
+#[cold]
+#[inline(never)]
+unsafe fn long_name_length(name: *const u8, limit: *const u8) -> Option<usize> {
+    let mut at = name.wrapping_add(chunk::SIZE);
     while at < limit {
         // SAFETY: the caller's promise.
         let ends = unsafe { chunk::slashes_or_ends(at) };

@@ -38,6 +38,12 @@ impl<const N: usize> Text<N> {
         self.len == 0
     }
 
+    /// Whether the last byte is a slash.
+    #[inline]
+    pub(super) fn ends_in_slash(&self) -> bool {
+        self.bytes().last() == Some(&b'/')
+    }
+
     /// Adds bytes.
     ///
     /// # Errors
@@ -63,7 +69,7 @@ impl<const N: usize> Text<N> {
     ///
     /// # Safety
     ///
-    /// After each run a chunk more can be read.
+    /// After each run two chunks more can be read.
     #[inline(always)]
     pub(super) unsafe fn set_padded(&mut self, first: &[u8], second: &[u8]) -> Option<*const u8> {
         let len = first.len() + second.len();
