@@ -175,7 +175,9 @@ impl Instance<'_> {
         start: Start,
     ) -> Answer {
         let mut scratch = PlainScratch::new();
-        if let Some(place) = self.plain_place(path, start, true, &mut scratch) {
+        if let Some(place) = self.plain_place(path, start, true, &mut scratch)
+            && !is_magic(scratch.bytes())
+        {
             return Answer::Done(read_link(&place, buf, size));
         }
         cold_path();
@@ -193,6 +195,9 @@ impl Instance<'_> {
         start: Start,
     ) -> Answer {
         let look = self.look_closer(dirfd, path, start, Want::LOOK_AT_LINK);
+        if !matches!(look, Look::Untouched) && self.is_magic_in_mount(dirfd, path) {
+            return self.read_magic(dirfd, path, buf, size);
+        }
         if matches!(look, Look::Untouched) {
             if self.may_be_magic(dirfd, path) {
                 return self.read_magic(dirfd, path, buf, size);
@@ -217,6 +222,18 @@ impl Instance<'_> {
             [b'/', second, ..] if !matches!(second, b'p' | b'd' | b'/' | b'.') => false,
             [b'/', ..] => is_magic(path) || path.starts_with(b"/dev/fd/"),
             _ => self.is_relative_magic(dirfd, path),
+        }
+    }
+
+    /// Whether a path under a mount names one of /proc's links. The kernel's own
+    /// directory stands there then, so that the path will do as it is.
+    fn is_magic_in_mount(&self, dirfd: i32, path: *const u8) -> bool {
+        let Some(survey) = scan::survey(path, 0) else { return false };
+        // SAFETY: just read.
+        let path = unsafe { core::slice::from_raw_parts(path, survey.len) };
+        match path {
+            [b'/', ..] => self.names_magic(path),
+            _ => self.names_magic(b"/proc/self/exe") && self.is_relative_magic(dirfd, path),
         }
     }
 

@@ -195,6 +195,11 @@ impl Walk {
         self.app.truncate(0);
         self.host.truncate(0);
         self.cursor = Cursor::at(instance.view.app_root());
+        if let Some(source) =
+            instance.view.node(self.cursor.node).and_then(|root| instance.view.source_of(root))
+        {
+            self.host.push(source)?;
+        }
         for name in super::scan::components(app) {
             self.enter(instance, name)?;
         }
