@@ -10,7 +10,7 @@ mod session;
 mod steps;
 pub mod symbols;
 
-pub use session::{free_port, which};
+pub use session::{WAITING, free_port, which};
 pub use steps::instructions;
 
 use std::fmt::Write as _;
