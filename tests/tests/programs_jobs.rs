@@ -107,8 +107,8 @@ fn tmux_runs_shells_in_its_windows() {
         t() { tmux -f /dev/null -S "$APP/work/tmux.sock" "$@"; }
         export TERM=screen PS1='> '
         run t new-session -d -s one -x 80 -y 24 'bash --norc --noprofile'
-        t send-keys -t one 'cat ../ro/word; pwd; tty > terminal; echo fin''ished' Enter
-        for _ in $(seq 200); do t capture-pane -p -t one | grep -q finished && break; sleep 0.05; done
+        shows() { for _ in $(seq 200); do t capture-pane -p -t one | grep -q "$1" && return; sleep 0.05; done; echo "no $1"; }
+        shows '\$'; t send-keys -t one 'cat ../ro/word; pwd; tty > terminal; echo fin""ished' Enter; shows '^finished'; sleep 0.3
         t capture-pane -p -t one | grep -v '^$'
         run t new-window -t one -n two -c "$APP/ro" 'cat word; pwd; sleep 100'
         run t split-window -t one:two "cat '$APP/ro/word'; sleep 100"
