@@ -128,9 +128,11 @@ fn hugo_builds_a_site() {
     same(
         "go-hugo",
         r#"
-        run hugo --quiet --source "$APP/site" --destination "$APP/work/public" --cacheDir "$APP/work/cache"
+        # hugo keeps what it has generated beside the site.
+        cp -r "$APP/site" "$APP/work/src"
+        run hugo --quiet --source "$APP/work/src" --contentDir "$APP/site/content" --destination "$APP/work/public" --cacheDir "$APP/work/cache"
         (cd public && find . -type f | sort | while read -r name; do echo "$name"; cat "$name"; done)
-        rm -rf cache
+        rm -rf cache src
         "#,
     );
 }
