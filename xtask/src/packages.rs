@@ -20,6 +20,7 @@ pub const TESTS: &[&str] = &[
     "nginx-light",
     "openssl",
     "perl",
+    "procps",
     "python3.11",
     "python3.11-venv",
     "redis-server",
