@@ -32,6 +32,7 @@ pub const TESTS: &[&str] = &[
     "openssl",
     "perl",
     "postgresql-15",
+    "procps",
     "python3.11",
     "python3.11-venv",
     "rclone",
