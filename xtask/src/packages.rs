@@ -7,9 +7,11 @@ use crate::{Result, must};
 
 /// What `cargo xtask test` needs.
 pub const TESTS: &[&str] = &[
+    "bubblewrap",
     "busybox-static",
     "dash",
     "gcc",
+    "gdb",
     "git",
     "groff-base",
     "gron",
@@ -18,6 +20,8 @@ pub const TESTS: &[&str] = &[
     "make",
     "musl-tools",
     "nginx-light",
+    "openssh-client",
+    "openssh-server",
     "openssl",
     "perl",
     "python3.11",
