@@ -8,6 +8,7 @@ use crate::{Result, must};
 /// What `cargo xtask test` needs.
 pub const TESTS: &[&str] = &[
     "binutils",
+    "bubblewrap",
     "busybox-static",
     "caddy",
     "curl",
@@ -16,6 +17,7 @@ pub const TESTS: &[&str] = &[
     "etcd-client",
     "etcd-server",
     "gcc",
+    "gdb",
     "git",
     "golang-go",
     "groff-base",
@@ -29,6 +31,8 @@ pub const TESTS: &[&str] = &[
     "ninja-build",
     "nodejs",
     "openjdk-17-jdk-headless",
+    "openssh-client",
+    "openssh-server",
     "openssl",
     "perl",
     "postgresql-15",
