@@ -251,8 +251,19 @@ impl Instance<'_> {
             return Answer::fail(errno);
         }
         // SAFETY: the kernel has just read the string.
-        let link = unsafe { core::ffi::CStr::from_ptr(path.cast()) }.to_bytes();
-        let corrected = self.correct_program(link, &mut host);
+        let named = unsafe { core::ffi::CStr::from_ptr(path.cast()) }.to_bytes();
+        let mut link = Text::<MAX_PATH>::new();
+        let whole = match named {
+            [b'/', ..] => link.push(named),
+            _ => self
+                .base_path(dirfd, &mut link)
+                .and_then(|()| link.push(b"/"))
+                .and_then(|()| link.push(named)),
+        };
+        if let Err(errno) = whole {
+            return Answer::fail(errno);
+        }
+        let corrected = self.correct_program(link.bytes(), &mut host);
         let mut app = Text::<MAX_PATH>::new();
         if host.bytes().first() != Some(&b'/')
             || !(corrected || self.is_behind_mount(host.bytes()))

@@ -250,7 +250,9 @@ impl Walk {
         if instance.behind_magic(self.host.as_ptr(), &mut app).is_none() {
             return Ok(());
         }
-        if !last {
+        // The root that the kernel knows is the host's.
+        let is_root = instance.view.has_root() && self.host.bytes().ends_with(b"/root");
+        if !last || is_root {
             return self.start(instance, app.bytes());
         }
         self.cursor = instance.locate(app.bytes());
