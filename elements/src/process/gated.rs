@@ -38,7 +38,7 @@ impl Instance<'_> {
         found: &Found<'_>,
         call: &mut dyn FnMut(&Start) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
-        may_execute(start, found)?;
+        may_execute(found)?;
         self.may_load(found.head)?;
         let mut spelled = Text::<{ 2 * MAX_PATH }>::new();
         let asked =
@@ -102,13 +102,15 @@ impl Instance<'_> {
     }
 }
 
-/// Asks the kernel whether it would start the file.
-fn may_execute(start: &Start, found: &Found<'_>) -> Result<(), Errno> {
+/// Asks the kernel whether it would start the file. It is asked with one empty
+/// argument: copying the program's own would cost more than the answer, and
+/// the kernel looks at them when the gate is started.
+fn may_execute(found: &Found<'_>) -> Result<(), Errno> {
     let flags = found.flags | AT_EXECVE_CHECK;
-    let args = [found.dirfd as usize, found.path as usize, start.argv as usize, start.envp as usize];
-    // SAFETY: the program's own strings; with this flag nothing is started.
-    let asked =
-        unsafe { syscall(libc::SYS_execveat, [args[0], args[1], args[2], args[3], flags as usize, 0]) };
+    let argv = [c"".as_ptr(), core::ptr::null()];
+    let args = [found.dirfd as usize, found.path as usize, argv.as_ptr() as usize, 0, flags as usize, 0];
+    // SAFETY: the program's own path; with this flag nothing is started.
+    let asked = unsafe { syscall(libc::SYS_execveat, args) };
     match asked {
         Ok(_) => Ok(()),
         // A kernel that does not know the flag.
