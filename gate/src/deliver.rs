@@ -198,6 +198,10 @@ extern "C" fn default(signal: i32, info: *const Info, _: *mut Context) {
 
 /// A SIGSYS that is the program's own matter.
 pub fn foreign(signal: i32, info: *mut Info, context: &mut Context) {
+    // Not in the middle of a call.
+    if is_inside(context.rip) && inside(signal, info, context) {
+        return;
+    }
     let handler = HANDLERS.get(libc::SIGSYS as usize).map_or(0, |entry| entry.load(Ordering::Acquire));
     if handler == libc::SIG_IGN {
         return;
@@ -205,6 +209,7 @@ pub fn foreign(signal: i32, info: *mut Info, context: &mut Context) {
     if handler == libc::SIG_DFL {
         return default(signal, info, context);
     }
+    crate::signals::block_for(signal);
     // SAFETY: what the program has given as its handler.
     let handler: extern "C" fn(i32, *mut Info, *mut Context) = unsafe { core::mem::transmute(handler) };
     handler(signal, info, context);

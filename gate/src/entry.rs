@@ -187,6 +187,20 @@ core::arch::global_asm!(
     "gate_interrupted:",
     "mov rax, -512",
     "ret",
+    // gate_ask(nr, args): asks the program's filters about a call.
+    ".globl gate_ask, gate_asked",
+    "gate_ask:",
+    "mov rax, rdi",
+    "mov rcx, rsi",
+    "mov rdi, [rcx]",
+    "mov rsi, [rcx + 8]",
+    "mov rdx, [rcx + 16]",
+    "mov r10, [rcx + 24]",
+    "mov r8, [rcx + 32]",
+    "mov r9, [rcx + 40]",
+    "syscall",
+    "gate_asked:",
+    "ret",
     // A call that the program is to make itself, from here: its stack holds
     // what is to be put back (`Native`).
     ".globl gate_native",
@@ -254,6 +268,10 @@ unsafe extern "C" {
     pub fn gate_waits();
     /// Ends the call that has not been made.
     pub fn gate_interrupted();
+    /// Makes a call that our filter answers, unless the program's do (seccomp.rs).
+    pub fn gate_ask(nr: usize, args: *const [usize; 6]) -> usize;
+    /// Where such a call comes from, as filters see it.
+    pub fn gate_asked();
     /// The call that the program makes from here.
     pub fn gate_native();
 }

@@ -12,7 +12,7 @@ use elements::kernel::{self, AT_FDCWD};
 use elements::process::{self, elf, gated};
 
 use crate::place::{POOL, SLOT_SIZE, SLOTS};
-use crate::{die, filter, signals, trap};
+use crate::{die, filter, ptrace, seccomp, signals, trap};
 use image::Image;
 use stack::Stack;
 
@@ -67,8 +67,8 @@ pub fn own_path() -> &'static [u8] {
 
 /// What the gate is told by its own arguments (elements::process::gated).
 struct Asked {
-    /// Whether the filter is to be installed.
-    first: bool,
+    /// Its bits (`gated::FIRST` and others).
+    note: u8,
     /// A descriptor that has been opened for us.
     opened: Option<i32>,
     /// The program's host path.
@@ -93,7 +93,8 @@ extern "C" fn start(stack: *mut usize) -> ! {
         die(&[b"cannot handle SIGSYS"]);
     }
     signals::begin();
-    if asked.first && filter::install().is_err() {
+    seccomp::begin(asked.note & gated::FILTERED != 0);
+    if asked.note & gated::FIRST != 0 && filter::install().is_err() {
         die(&[b"the kernel takes no seccomp filter; set coverage.door = \"shim\""]);
     }
     let entry = load(&mut stack, &asked);
@@ -102,11 +103,15 @@ extern "C" fn start(stack: *mut usize) -> ! {
     stack.take_own_arguments(gated::OWN_ARGUMENTS);
     stack.tell_kernel();
     name_process(asked.name);
+    if asked.note & gated::TRAP_BLOCKED == 0 {
+        gated::release_trap();
+    }
     // SAFETY: the program is mapped, and its stack is as the kernel makes one.
     unsafe { gate_jump(stack.pointer(), entry) }
 }
 
 extern "C" fn waiting(nr: usize, args: &[usize; 6]) -> usize {
+    ptrace::before(nr as i64);
     // SAFETY: the caller of `waiting_syscall` answers for the arguments, and is on a slot.
     unsafe { crate::entry::gate_waiting(nr, args) }
 }
@@ -115,11 +120,11 @@ fn asked(stack: &Stack) -> Option<Asked> {
     if stack.argument(0)? != gated::MARK {
         return None;
     }
-    let (first, number) = stack.argument(1)?.to_bytes().split_first()?;
+    let (note, number) = stack.argument(1)?.to_bytes().split_first()?;
     let opened = number.iter().fold(None, |sum: Option<i32>, digit| {
         Some(sum.unwrap_or(0).wrapping_mul(10).wrapping_add(i32::from(digit.wrapping_sub(b'0'))))
     });
-    Some(Asked { first: *first == b'f', opened, program: stack.argument(2)?, name: stack.argument(3)? })
+    Some(Asked { note: note & !gated::NOTE, opened, program: stack.argument(2)?, name: stack.argument(3)? })
 }
 
 /// Attaches to the instance, in whose directory this program lies.

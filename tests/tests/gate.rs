@@ -110,7 +110,8 @@ fn a_go_program_has_the_gate_by_itself_and_never_the_shim() {
 
 #[test]
 fn threads_forks_and_execs_under_signals_lose_nothing() {
-    // A minute and more where that is asked for: `STRESS=600 cargo test`.
+    // More where that is asked for. Ten minutes, in all:
+    // `STRESS=150 cargo test -p tests --test gate -- --nocapture lose_nothing`
     let seconds = std::env::var("STRESS").unwrap_or_else(|_| "5".into());
     let world = world("gate-stress");
     let file = world.dir.join("app/work/file");

@@ -102,7 +102,11 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
         Err(reason) => return Ok(refuse_gate(&instance, reason, asked_door.is_some())),
     };
     let (name_of_door, file, door) = match chosen {
-        Door::Gate => ("gate", &gate, exec::Door::Gate { path: gate.as_os_str().as_bytes(), first: true }),
+        Door::Gate => (
+            "gate",
+            &gate,
+            exec::Door::Gate { path: gate.as_os_str().as_bytes(), note: elements::process::gated::FIRST },
+        ),
         _ => ("shim", &shim, exec::Door::Shim(shim.as_os_str().as_bytes())),
     };
     if verbose {
