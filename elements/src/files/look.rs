@@ -176,7 +176,7 @@ impl Instance<'_> {
     ) -> Answer {
         let mut scratch = PlainScratch::new();
         if let Some(place) = self.plain_place(path, start, true, &mut scratch)
-            && !is_magic(scratch.bytes())
+            && !(scratch.bytes().starts_with(b"/proc/") && is_magic(scratch.bytes()))
         {
             return Answer::Done(read_link(&place, buf, size));
         }
