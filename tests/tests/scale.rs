@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use tests::{World, feed, launcher, transcript, write};
 
 const COUNT: usize = 10_000;
-/// What a start may take here: several times what it takes on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// What a start may take here: on an idle machine it is about one second, and
+/// with a table that is searched from end to end it was minutes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn world(name: &str) -> World {
     World::new(name, &[], |dir| {
