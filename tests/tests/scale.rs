@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use tests::{World, feed, launcher, transcript, write};
 
 const COUNT: usize = 10_000;
-/// What a start may take here: on an idle machine it is about one second, and
-/// with a table that is searched from end to end it was minutes.
+/// What a start may take here on a busy machine: on an idle one it is about a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn world(name: &str) -> World {
