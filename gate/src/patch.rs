@@ -21,7 +21,7 @@ use crate::place::Slot;
 
 /// A site is rewritten when it has trapped as often.
 const OFTEN: u32 = 16;
-const SITES: usize = 512;
+const SITES: usize = 128;
 const PAGE: u64 = 4096;
 /// How far a jump reaches, with room for the ends.
 const REACH: u64 = (1 << 31) - (1 << 20);

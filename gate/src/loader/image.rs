@@ -57,17 +57,10 @@ impl<T> Early<T> {
 /// The longest path of an interpreter, with its NUL.
 const INTERPRETER: usize = 4096;
 
-/// Room for the program headers of the file that is being mapped, where they do
-/// not lie at its beginning.
-static HEADERS: Early<[u8; elf::PROGRAM_HEADERS]> = Early::new([0; elf::PROGRAM_HEADERS]);
-
 /// The interpreter's path of the file that was mapped last, if it is as short as
 /// they are, in a page that is written to anyway.
 #[unsafe(link_section = ".data.start")]
 static SHORT: Early<[u8; 256]> = Early::new([0; 256]);
-
-/// The same, if it is longer.
-static LONG: Early<[u8; INTERPRETER]> = Early::new([0; INTERPRETER]);
 
 /// How much of a file is read first. What lies further on is read by itself; little
 /// is on the stack here, since each page of it that is touched first is dear.
@@ -85,9 +78,7 @@ impl Image {
         let headers = match header.headers_in(head) {
             Some(near) => near,
             None => {
-                // SAFETY: only this function uses it, and there is one thread.
-                let room: &'static mut [u8] = unsafe { &mut *HEADERS.get() };
-                let room = room.get_mut(..header.count * elf::PROGRAM_HEADER).ok_or(Errno::ENOEXEC)?;
+                let room = room(header.count * elf::PROGRAM_HEADER)?;
                 if kernel::pread(file, room, header.headers_at)? != room.len() {
                     return Err(Errno::ENOEXEC);
                 }
@@ -136,17 +127,26 @@ impl Image {
     }
 }
 
+/// Room that stays, for the few files that are laid out in their own way.
+fn room(len: usize) -> Result<&'static mut [u8], Errno> {
+    let address = kernel::map_anonymous(len)?;
+    // SAFETY: fresh memory of that length, which is never unmapped.
+    Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut u8, len) })
+}
+
 /// Copies the interpreter's path to where it stays. None where it is empty.
 fn read_interpreter(
     file: i32,
     head: &[u8],
     (offset, size): (usize, usize),
 ) -> Result<Option<&'static CStr>, Errno> {
-    // SAFETY: only this function uses them, and there is one thread; what an
+    if size >= INTERPRETER {
+        return Err(Errno::ENOEXEC);
+    }
+    // SAFETY: only this function uses it, and there is one thread; what an
     // earlier call has given is of no more use.
-    let (short, long): (&'static mut [u8], &'static mut [u8]) =
-        unsafe { (&mut *SHORT.get(), &mut *LONG.get()) };
-    let room = if size < short.len() { short } else { long };
+    let short: &'static mut [u8] = unsafe { &mut *SHORT.get() };
+    let room = if size < short.len() { short } else { room(size + 1)? };
     let (path, after) = room.split_at_mut_checked(size).ok_or(Errno::ENOEXEC)?;
     match head.get(offset..offset.saturating_add(size)) {
         Some(near) => path.copy_from_slice(near),
