@@ -63,11 +63,15 @@ impl Instance<'_> {
         const NR: i64 = libc::SYS_newfstatat;
         let want = Want::LOOK.following(follows(flags));
         let look = self.look_closer(dirfd, path, start, want);
+        let given = Place::new(dirfd, path, 0, look.boundary());
+        if !self.traces() && (given.node.is_some() || means_descriptor(path, flags)) {
+            return Answer::Done(self.look_and_count(&given, stat, flags));
+        }
         let first = self.at_place(NR, (dirfd, path), look, Want::LOOK_AT_LINK, |place| {
-            look_at(place, stat, flags | libc::AT_SYMLINK_NOFOLLOW)
+            self.look_and_count(place, stat, flags | libc::AT_SYMLINK_NOFOLLOW)
         });
         if want.follow && matches!(first, Answer::Done(Ok(_))) && found_link(stat) {
-            return self.at(NR, dirfd, path, want, |place| look_at(place, stat, flags));
+            return self.at(NR, dirfd, path, want, |place| self.look_and_count(place, stat, flags));
         }
         first
     }
@@ -77,19 +81,50 @@ impl Instance<'_> {
     fn fstatat_walked(&self, dirfd: i32, path: *const u8, stat: *mut libc::stat, flags: i32) -> Answer {
         let want = Want::LOOK.following(follows(flags));
         self.at_place(libc::SYS_newfstatat, (dirfd, path), Look::Walk, want, |place| {
-            look_at(place, stat, flags)
+            self.look_and_count(place, stat, flags)
         })
     }
 
     /// statx(2)
     pub fn statx(&self, dirfd: i32, path: *const u8, flags: i32, mask: u32, buf: *mut libc::statx) -> Answer {
+        let Glance::Closer(start) = self.glance(path) else { return Answer::Pass };
         let want = Want::LOOK.following(follows(flags));
-        self.at(libc::SYS_statx, dirfd, path, want, |place| {
+        let look = |place: &Place| {
             let args =
                 [place.dirfd as usize, place.path as usize, flags as usize, mask as usize, buf as usize, 0];
             // SAFETY: the program's pointer, for the kernel to judge.
-            unsafe { syscall(libc::SYS_statx, args) }
-        })
+            let done = unsafe { syscall(libc::SYS_statx, args) }?;
+            // SAFETY: a call that succeeds has filled the struct.
+            let found = unsafe { &mut *buf };
+            if found.stx_mask & libc::STATX_NLINK != 0 && is_directory(found.stx_mode.into()) {
+                found.stx_nlink = self.count_links(place, found.stx_nlink.into()) as u32;
+            }
+            Ok(done)
+        };
+        let mut scratch = PlainScratch::new();
+        let read = match self.plain_place(path, start, true, &mut scratch) {
+            Some(place) if !want.follow || !is_link_of(&place, scratch.ends_in_slash()) => {
+                return Answer::Done(look(&place));
+            }
+            Some(_) => Look::Walk,
+            None => self.look_closer(dirfd, path, start, want),
+        };
+        let given = Place::new(dirfd, path, 0, read.boundary());
+        if !self.traces() && (given.node.is_some() || means_descriptor(path, flags)) {
+            return Answer::Done(look(&given));
+        }
+        self.at_place(libc::SYS_statx, (dirfd, path), read, want, look)
+    }
+
+    /// Looks at a place, as newfstatat(2), and counts what is mounted in a directory.
+    fn look_and_count(&self, place: &Place, stat: *mut libc::stat, flags: i32) -> Result<usize, Errno> {
+        let done = look_at(place, stat, flags)?;
+        // SAFETY: a call that succeeds has filled the struct.
+        let found = unsafe { &mut *stat };
+        if is_directory(found.st_mode) {
+            found.st_nlink = self.count_links(place, found.st_nlink);
+        }
+        Ok(done)
     }
 
     /// faccessat2(2). Asking to write on a read-only mount answers `EROFS`.
@@ -301,7 +336,7 @@ impl Instance<'_> {
         scratch: &mut Scratch,
     ) -> Result<Option<*const u8>, Errno> {
         match self.look_up(dirfd, path, want) {
-            Look::Untouched | Look::Boundary => Ok(None),
+            Look::Untouched | Look::Boundary(_) => Ok(None),
             _ => {
                 let place = self.walk(dirfd, path, want.follow, scratch)?;
                 self.refuse(&place, want)?;
@@ -343,6 +378,16 @@ fn look_at(place: &Place, stat: *mut libc::stat, flags: i32) -> Result<usize, Er
     let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize, 0, 0];
     // SAFETY: the program's pointer, for the kernel to judge.
     unsafe { syscall(libc::SYS_newfstatat, args) }
+}
+
+fn is_directory(mode: u32) -> bool {
+    mode & libc::S_IFMT == libc::S_IFDIR
+}
+
+/// Whether a call means the file of its descriptor, as fstat(3) does.
+fn means_descriptor(path: *const u8, flags: i32) -> bool {
+    // SAFETY: found readable.
+    flags & libc::AT_EMPTY_PATH != 0 && crate::user::is_readable(path, 1) && unsafe { *path } == 0
 }
 
 /// Whether a look that succeeded has found a symbolic link.

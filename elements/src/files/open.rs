@@ -97,8 +97,8 @@ impl Instance<'_> {
     fn open_place(&self, dirfd: i32, path: *const u8, look: Look, flags: i32, mode: u32) -> Answer {
         let mut scratch = Scratch::new();
         let opened = match look {
-            Look::Untouched | Look::Boundary if !self.traces() => return Answer::Pass,
-            Look::Untouched | Look::Boundary => kernel::openat(dirfd, path, flags, mode),
+            Look::Untouched | Look::Boundary(_) if !self.traces() => return Answer::Pass,
+            Look::Untouched | Look::Boundary(_) => kernel::openat(dirfd, path, flags, mode),
             Look::Mapped { node, ends_at_node, rest } => {
                 self.open_mapped(dirfd, path, (node, ends_at_node, rest), flags, mode, &mut scratch)
             }
@@ -174,7 +174,7 @@ impl Instance<'_> {
         };
         let mut scratch = Scratch::new();
         let answer = match look {
-            Look::Untouched | Look::Boundary => return Answer::Pass,
+            Look::Untouched | Look::Boundary(_) => return Answer::Pass,
             _ if how.resolve & CONFINED != 0 => {
                 let id = self.base(dirfd).map_or(0, |base| self.view.region(base.node));
                 if writes(flags) && self.view.mount(id).access == Access::ReadOnly {
