@@ -15,7 +15,7 @@ use crate::entry::{
     address, gate_check, gate_claimed, gate_entry, gate_fault, gate_freed, gate_inside, gate_interrupted,
     gate_left, gate_look, gate_unmasked, gate_waits,
 };
-use crate::place::{BASE, SIZE, SLOT_SIZE, Slot, is_inside, slot_of};
+use crate::place::{BASE, SIZE, Slot, is_inside, slot_of};
 use crate::signals::{ACTIONS, SIGNALS, SIGSYS_BIT};
 use crate::trap::{Action, Context, SA_RESTORER, rt_sigaction};
 
@@ -101,7 +101,7 @@ extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> b
     let Some(slot) = slot_of(context.rsp) else { return false };
     if is_fault(signal, about) {
         context.rip = address(gate_fault);
-        context.rsp = core::ptr::from_ref(slot) as u64 + SLOT_SIZE as u64 - 16;
+        context.rsp = slot.stack();
         return true;
     }
     // A call that waits must not begin now.

@@ -7,14 +7,13 @@ mod stack;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use elements::files::{MAX_PATH, Text};
 use elements::instance::{self, AttachError};
 use elements::kernel::{self, AT_FDCWD};
 use elements::process::{self, elf, gated};
 
 use crate::place::{POOL, SLOT_SIZE, SLOTS};
 use crate::{die, filter, ptrace, seccomp, signals, trap};
-use image::{Early, Image};
+use image::Image;
 use stack::Stack;
 
 core::arch::global_asm!(
@@ -161,7 +160,6 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
     else {
         refuse(b"it can no longer be opened")
     };
-    remember_program(file);
     let program = Image::map(file, false).unwrap_or_else(|_| refuse(b"it cannot be mapped"));
     kernel::close(file);
     if let Some(file) = asked.opened {
@@ -180,6 +178,7 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
         entry = interpreter.entry;
         base = interpreter.base;
     }
+    process::set_program(program.headers, asked.program);
     stack.set(libc::AT_PHDR, program.headers);
     stack.set(libc::AT_PHNUM, program.count as u64);
     stack.set(libc::AT_PHENT, elf::PROGRAM_HEADER as u64);
@@ -188,19 +187,6 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
     stack.set(libc::AT_EXECFN, asked.name.as_ptr() as u64);
     stack.set_program(&program);
     entry
-}
-
-/// Keeps the program's canonical host path, which the kernel knows of the descriptor.
-fn remember_program(file: i32) {
-    static PATH: Early<Text<MAX_PATH>> = Early::new(Text::new());
-    let mut link = Text::<32>::new();
-    // A number fits.
-    let _ = link.push(b"/proc/self/fd/").and_then(|()| link.push_decimal(file.unsigned_abs()));
-    // SAFETY: there is one thread, and this is called once.
-    let path = unsafe { &mut *PATH.get() };
-    if path.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room)).is_ok() {
-        process::set_program(path.bytes());
-    }
 }
 
 /// Opens an interpreter by its app path.

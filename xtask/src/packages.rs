@@ -26,6 +26,7 @@ pub const TESTS: &[&str] = &[
     "libacl1-dev",
     "libc6-dev",
     "make",
+    "mmdebstrap",
     "musl-tools",
     "nginx-light",
     "ninja-build",

@@ -114,6 +114,10 @@ impl Instance<'_> {
         let opened = kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
         if let Ok(fd) = opened {
             note_open(fd);
+            // Under a mount at `/`, /proc is a mount too.
+            if scratch.bytes().ends_with(b"maps") && may_show_mappings(path, flags) {
+                self.show_mappings(fd, flags);
+            }
         }
         Some(opened)
     }

@@ -47,7 +47,7 @@ impl Instance<'_> {
         found: &Found<'_>,
         call: &mut dyn FnMut(&Start) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
-        may_execute(start, found)?;
+        may_execute(found)?;
         self.may_load(found.head)?;
         let mut spelled = Text::<{ 2 * MAX_PATH }>::new();
         let asked =
@@ -155,13 +155,40 @@ pub fn release_trap() {
 
 static TRAP_MASK: u64 = TRAP;
 
-/// Asks the kernel whether it would start the file.
-fn may_execute(start: &Start, found: &Found<'_>) -> Result<(), Errno> {
+/// How long, in seconds, a file has not changed that nobody is taken to be writing.
+const SETTLED: i64 = 3600;
+
+/// Whether the kernel would start the file.
+///
+/// To ask execveat(2) costs the kernel an address space, a tenth of a start. It
+/// is asked where its answer may be `ETXTBSY`: of a file that has changed of
+/// late. Of others, faccessat2(2) says the same.
+fn may_execute(found: &Found<'_>) -> Result<(), Errno> {
+    if found.flags == 0
+        && let Ok(stat) = kernel::fstatat(found.dirfd, found.path, 0)
+        && stat.st_mode & libc::S_IFMT == libc::S_IFREG
+        && kernel::seconds().is_some_and(|now| now - stat.st_ctime > SETTLED)
+    {
+        let args = [found.dirfd as usize, found.path as usize, libc::X_OK as usize];
+        let flags = libc::AT_EACCESS as usize;
+        // SAFETY: the program's own path.
+        let asked = unsafe { syscall(libc::SYS_faccessat2, [args[0], args[1], args[2], flags, 0, 0]) };
+        if asked != Err(Errno::ENOSYS) {
+            return asked.map(|_| ());
+        }
+    }
+    ask_to_execute(found)
+}
+
+/// Asks the kernel whether it would start the file. It is asked with one empty
+/// argument: copying the program's own would cost more than the answer, and
+/// the kernel looks at them when the gate is started.
+fn ask_to_execute(found: &Found<'_>) -> Result<(), Errno> {
     let flags = found.flags | AT_EXECVE_CHECK;
-    let args = [found.dirfd as usize, found.path as usize, start.argv as usize, start.envp as usize];
-    // SAFETY: the program's own strings; with this flag nothing is started.
-    let asked =
-        unsafe { syscall(libc::SYS_execveat, [args[0], args[1], args[2], args[3], flags as usize, 0]) };
+    let argv = [c"".as_ptr(), core::ptr::null()];
+    let args = [found.dirfd as usize, found.path as usize, argv.as_ptr() as usize, 0, flags as usize, 0];
+    // SAFETY: the program's own path; with this flag nothing is started.
+    let asked = unsafe { syscall(libc::SYS_execveat, args) };
     match asked {
         Ok(_) => Ok(()),
         // A kernel that does not know the flag.
