@@ -31,6 +31,7 @@ mod rename;
 mod reverse;
 pub(crate) mod scan;
 mod socket;
+mod stat;
 mod text;
 
 pub use base::{VFORKS, disable_base_cache, note_directory, note_duplicate, note_open};

@@ -80,8 +80,8 @@ impl Ours<'_> {
 /// Whether a text tells of a process of the instance, and then whether it has the gate.
 fn is_of_instance(format: Format, text: &[u8], ours: &Ours<'_>) -> Option<bool> {
     let (mut is, mut gated) = (false, false);
-    for line in text.split(|byte| *byte == b'\n') {
-        let file = format.file(line);
+    for entry in Entries(text) {
+        let file = format.file(entry.line);
         is |= ours.is_named(file, b"/view");
         gated |= ours.is_named(file, b"/gate");
         if is && gated {
@@ -108,11 +108,11 @@ pub fn rewrite(
     let Some(gated) = is_of_instance(format, text, ours) else { return Ok(false) };
     let mut writer = Writer { format, rename, out };
     if format == Format::NumaMaps {
-        for line in lines(text) {
+        for Entry { line, .. } in Entries(text) {
             let digits = line.split(|byte| *byte == b' ').next().unwrap_or(&[]);
             let start = core::str::from_utf8(digits).ok().and_then(|hex| u64::from_str_radix(hex, 16).ok());
             let file = format.file(line);
-            if !start.is_some_and(|start| ours.has(start, file)) {
+            if !ours.has(start.unwrap_or(0), file) {
                 writer.line(line, file)?;
             }
         }
