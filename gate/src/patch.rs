@@ -34,8 +34,10 @@ const STEP: u64 = 1 << 20;
 /// How often sites have trapped, by their address: the address, and the count in its upper bits.
 static COUNTS: [AtomicU64; SITES] = [const { AtomicU64::new(0) }; SITES];
 
+#[unsafe(link_section = ".data.start")]
 static LOCK: AtomicBool = AtomicBool::new(false);
 /// Whether the system forbids it.
+#[unsafe(link_section = ".data.start")]
 static FORBIDDEN: AtomicBool = AtomicBool::new(false);
 
 /// Pages of stubs: where each begins, and how many bytes are taken.
@@ -85,6 +87,7 @@ fn is_frequent(site: u64) -> bool {
     count + 1 == u64::from(OFTEN)
 }
 
+#[inline(never)]
 fn rewrite(site: u64, number: u32) -> Result<(), Errno> {
     if site / PAGE != (site + 4) / PAGE || (site % 64) == 63 {
         return Err(Errno::EINVAL);
