@@ -70,9 +70,9 @@ impl Ours<'_> {
         file.strip_prefix(self.dir) == Some(name)
     }
 
-    fn has(&self, start: u64, file: &[u8]) -> bool {
+    fn has(&self, start: u64, file: &[u8], gated: bool) -> bool {
         OURS.iter().any(|name| self.is_named(file, name))
-            || GATE.contains(&start)
+            || gated && GATE.contains(&start)
             || start == self.buffer.start && file.starts_with(b"/dev/zero")
     }
 }
@@ -112,7 +112,7 @@ pub fn rewrite(
             let digits = line.split(|byte| *byte == b' ').next().unwrap_or(&[]);
             let start = core::str::from_utf8(digits).ok().and_then(|hex| u64::from_str_radix(hex, 16).ok());
             let file = format.file(line);
-            if !ours.has(start.unwrap_or(0), file) {
+            if !ours.has(start.unwrap_or(0), file, gated) {
                 writer.line(line, file)?;
             }
         }
@@ -125,7 +125,7 @@ pub fn rewrite(
             writer.entry(entry, &[])?;
             continue;
         };
-        if ours.has(mapping.start, mapping.file) {
+        if ours.has(mapping.start, mapping.file, gated) {
             continue;
         }
         match &mut held {

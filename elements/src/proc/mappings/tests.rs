@@ -72,6 +72,9 @@ fn text_that_the_patcher_has_split_is_one_mapping() {
     // Without the gate there is no patcher.
     let parts = PARTS.replace("/srv/a=b", "/my app");
     assert_eq!(shown(Format::Maps, &format!("{VIEW}{PARTS}")), Some(parts));
+    // Nor is there anything of it at its addresses.
+    let at = "7e0000001000-7e0000002000 rw-p 00000000 00:00 0 \n";
+    assert_eq!(shown(Format::Maps, &format!("{VIEW}{at}")).as_deref(), Some(at));
     // Other rights, another offset, another file, a gap: not the patcher's.
     let apart = "7f5000000000-7f5000001000 r-xp 00026000 fe:00 5 /lib/a\n\
                  7f5000001000-7f5000002000 rwxp 00027000 fe:00 5 /lib/a\n\
