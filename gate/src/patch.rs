@@ -13,7 +13,6 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use elements::files::{MAX_PATH, Text};
 use elements::process::maps;
 use elements::{Errno, kernel, user};
 
@@ -231,9 +230,8 @@ fn new_page(place: u64, site: u64) -> Result<u64, Errno> {
 
 /// The gate's file; none where it cannot be opened.
 fn own_file() -> Option<i32> {
-    let mut path = Text::<MAX_PATH>::new();
-    path.push(own_path()).ok()?;
-    kernel::openat(kernel::AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0).ok()
+    let path = own_path().as_ptr().cast();
+    kernel::openat(kernel::AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0).ok()
 }
 
 fn new_page_of(file: Option<i32>, place: u64, site: u64) -> Result<u64, Errno> {
