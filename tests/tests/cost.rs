@@ -343,3 +343,10 @@ fn calls_of_the_program(view: View) -> usize {
 fn the_view_is_mapped_and_not_read() {
     assert_eq!(calls_of_the_program(Some("1000")), calls_of_the_program(Some("10")));
 }
+
+#[test]
+fn a_start_makes_eleven_calls_more() {
+    // Six are ld.so's, which maps the shim; five ours: the view is opened,
+    // measured, mapped, closed; where the heap begins.
+    assert_eq!(calls_of_the_program(Some("10")), calls_of_the_program(None) + 11);
+}
