@@ -8,6 +8,7 @@
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use elements::kernel;
+use elements::proc::mappings::GATE;
 
 /// Where the gate's image begins.
 pub const BASE: usize = 0x7e00_0000_0000;
@@ -20,6 +21,8 @@ pub const SLOTS: usize = 256;
 pub const SLOT_SIZE: usize = 256 * 1024;
 /// Where the slots begin.
 pub const POOL: usize = BASE - SLOTS * SLOT_SIZE;
+
+const _: () = assert!(GATE.start == POOL as u64 && GATE.end == (BASE + SIZE) as u64);
 
 /// One call on its way through the gate: the program's registers. It lies at
 /// the end of its [`SLOT_SIZE`] bytes; the stack to work on begins below it, so

@@ -66,6 +66,16 @@ pub fn map_anonymous(len: usize) -> Result<usize, Errno> {
     unsafe { syscall(libc::SYS_mmap, args) }
 }
 
+/// mmap(2) of fresh memory that is one mapping by itself: private memory may
+/// become one with what lies beside it. Gives the address.
+pub fn map_apart(len: usize) -> Result<usize, Errno> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let args = [0, len, protection as usize, flags as usize, usize::MAX, 0];
+    // SAFETY: the kernel picks a free range, so nothing that is mapped changes.
+    unsafe { syscall(libc::SYS_mmap, args) }
+}
+
 /// brk(2): the program break as it is. The highest address where it cannot be told.
 pub fn program_break() -> usize {
     // SAFETY: a request for address 0 changes nothing.

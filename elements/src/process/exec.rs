@@ -20,7 +20,7 @@ use crate::{Errno, Instance, user};
 /// How many interpreters a script may lead through, as in the kernel.
 const MAX_INTERPRETERS: u32 = 5;
 /// How many pointers an array on the stack holds; longer ones are mapped.
-const ON_STACK: usize = 512;
+const ON_STACK: usize = 128;
 
 /// How a new program comes under the view.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ pub enum Door<'a> {
     /// The kernel starts the gate, and that the program.
     Gate {
         /// The gate's host path.
-        path: &'a [u8],
+        path: &'a core::ffi::CStr,
         /// What it is told (`gated::FIRST`, `gated::FILTERED`).
         note: u8,
     },
@@ -119,6 +119,7 @@ impl Instance<'_> {
             (Door::Gate { path: gate, note }, _) => {
                 let head = head.get(..seen.map_or(0, |(_, len)| len)).unwrap_or(&[]);
                 let found = gated::Found { dirfd, path, flags, head };
+                self.may_start(&found)?;
                 return self.through_gate((gate, note), start, &found, call);
             }
         };
