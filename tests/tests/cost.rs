@@ -331,7 +331,7 @@ fn a_process_has_a_hundred_kib_more_to_itself() {
 
 /// What the program itself asks of the kernel, from its execve(2) on.
 fn calls_of_the_program(view: View) -> usize {
-    let file = ground().join("tables/start");
+    let file = ground().join("tables").join(format!("start-{:?}", std::thread::current().id()));
     let strace = ["strace", "-qq", "-o", &*file.to_string_lossy()];
     let status = command(view, &strace).arg("true").status();
     assert!(status.expect("strace is installed").success());
