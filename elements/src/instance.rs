@@ -6,7 +6,7 @@
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use view::View;
 
@@ -20,9 +20,11 @@ use crate::trace::{self, Ring};
 pub struct Instance<'v> {
     /// What the application sees.
     pub view: View<'v>,
-    /// The page shared by the instance's processes; none where it could not
-    /// be mapped for writing (another user's process), which only costs time.
+    /// The page shared by the instance's processes, for reading; none where it
+    /// could not be written to (another user's process), which only costs time.
     pub shared: Option<&'v Shared>,
+    /// Whether the page is mapped for writing by now.
+    writes: AtomicBool,
     /// Where calls are told of, if they are.
     pub ring: Option<&'v Ring>,
     dir: &'v [u8],
@@ -40,7 +42,20 @@ pub enum AttachError {
 impl<'v> Instance<'v> {
     /// An instance of a view that the caller holds, without a directory.
     pub fn new(view: View<'v>, shared: Option<&'v Shared>) -> Instance<'v> {
-        Instance { view, shared, ring: None, dir: &[] }
+        Instance { view, shared, writes: AtomicBool::new(false), ring: None, dir: &[] }
+    }
+
+    /// The shared page, for writing. Most processes have nothing to tell the
+    /// others: for them a mapping with two kinds of pages would only be one more.
+    pub fn shared_to_write(&self) -> Option<&'v Shared> {
+        let shared = self.shared?;
+        if !self.writes.load(Ordering::Acquire) {
+            // SAFETY: the mapping is ours, of a file opened for writing, and
+            // holds atomics.
+            unsafe { kernel::allow_writing(core::ptr::from_ref(shared) as usize, shared::LEN) }.ok()?;
+            self.writes.store(true, Ordering::Release);
+        }
+        Some(shared)
     }
 
     /// The instance's directory on the host.
@@ -83,7 +98,7 @@ pub fn attached() -> Option<&'static Instance<'static>> {
 
 /// Attaches to the instance whose directory is `dir` (a host path).
 ///
-/// Makes five system calls. A second call, or one that comes while another is
+/// Makes four system calls. A second call, or one that comes while another is
 /// at work, changes nothing.
 ///
 /// # Errors
@@ -115,21 +130,17 @@ pub const VIEW: &str = "view";
 #[unsafe(link_section = ".text.start")]
 fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     let file = |errno| AttachError::File(VIEW, errno);
-    let (address, len, writable) = match map(dir, VIEW, libc::O_RDWR) {
+    let (address, len, writable) = match map(dir, VIEW, libc::O_RDWR, libc::PROT_READ) {
         Ok((address, len)) => (address, len, true),
         // Another user's process has no part in what is shared, nor has one
         // that a filter keeps from writing, with an errno of the filter's own.
         Err(_) => {
-            let (address, len) = map(dir, VIEW, libc::O_RDONLY).map_err(file)?;
+            let (address, len) = map(dir, VIEW, libc::O_RDONLY, libc::PROT_READ).map_err(file)?;
             (address, len, false)
         }
     };
     if len < shared::LEN {
         return Err(AttachError::Image(view::Malformed("the file is too short")));
-    }
-    if writable {
-        // SAFETY: a fresh mapping of ours, whose image is only read.
-        let _ = unsafe { kernel::protect(address + shared::LEN, len - shared::LEN) };
     }
     // SAFETY: the mapping is as long as said, is never unmapped, and the
     // launcher never changes a view that it has put in place.
@@ -142,29 +153,25 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     let mut instance = Instance::new(view, shared);
     instance.dir = dir;
     if instance.traces()
-        && let Ok((address, len)) = map(dir, "trace", libc::O_RDWR)
+        && let Ok((address, len)) = map(dir, "trace", libc::O_RDWR, libc::PROT_READ | libc::PROT_WRITE)
         && len >= trace::LEN
     {
         // SAFETY: as for the shared words.
         instance.ring = Some(unsafe { &*(address as *const Ring) });
-    }
-    if let Some(shared) = shared {
-        shared.check_in();
     }
     Ok(instance)
 }
 
 /// Maps a file of the instance's directory. Gives address and length.
 #[unsafe(link_section = ".text.start")]
-fn map(dir: &[u8], name: &str, flags: i32) -> Result<(usize, usize), Errno> {
+fn map(dir: &[u8], name: &str, flags: i32, protection: i32) -> Result<(usize, usize), Errno> {
     let mut path = Text::<MAX_PATH>::new();
-    path.push(dir)?;
-    path.push(b"/")?;
-    path.push(name.as_bytes())?;
+    for part in [dir, b"/", name.as_bytes()] {
+        path.push_at_start(part)?;
+    }
     let file = kernel::openat(kernel::AT_FDCWD, path.as_ptr(), flags | libc::O_CLOEXEC, 0)?;
-    let write = if flags == libc::O_RDWR { libc::PROT_WRITE } else { 0 };
     let mapped = kernel::lseek(file, 0, libc::SEEK_END)
-        .and_then(|len| Ok((kernel::map_file(file, len, libc::PROT_READ | write)?, len)));
+        .and_then(|len| Ok((kernel::map_file(file, len, protection)?, len)));
     kernel::close(file);
     mapped
 }

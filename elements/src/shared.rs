@@ -1,7 +1,7 @@
 //! The instance's shared page: what its processes tell each other.
 //!
 //! The first pages of the view's file, which every process of the instance
-//! maps for reading and writing. They hold plain atomics only, so a process may die at any point
+//! maps, for writing once it has something to say. They hold plain atomics only, so a process may die at any point
 //! without leaving it in a state that another trips over. All zeros is the
 //! right state to begin with.
 //!
@@ -22,10 +22,9 @@ const DIRECTORIES: usize = 4096;
 /// The layout of the file. Every field is zero in a new one.
 #[repr(C)]
 pub struct Shared {
-    checked_in: AtomicU64,
     epoch: AtomicU32,
     said_uncovered: AtomicU32,
-    reserved: [u32; 12],
+    reserved: [u32; 14],
     directories: [AtomicU64; DIRECTORIES],
 }
 
@@ -35,16 +34,6 @@ impl Shared {
     /// Where in the file it is kept whether an uncovered program has been told
     /// of; a start takes that back.
     pub const SAID_UNCOVERED: u64 = core::mem::offset_of!(Shared, said_uncovered) as u64;
-
-    /// Says that one more process runs covered.
-    pub fn check_in(&self) {
-        self.checked_in.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many processes have checked in.
-    pub fn checked_in(&self) -> u64 {
-        self.checked_in.load(Ordering::Relaxed)
-    }
 
     /// Whether this is the first time that a program goes uncovered.
     pub fn first_uncovered(&self) -> bool {

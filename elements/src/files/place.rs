@@ -257,7 +257,9 @@ impl Instance<'_> {
             return true;
         }
         let confirmed = confirm(AT_FDCWD, parent);
-        if let (Some(shared), Ok(())) = (self.shared, confirmed) {
+        if confirmed.is_ok()
+            && let Some(shared) = self.shared_to_write()
+        {
             shared.set_plain(directory_hash(mount, below));
         }
         is_no_link(confirmed)

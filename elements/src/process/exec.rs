@@ -9,6 +9,8 @@
 //! All memory is on the stack, or mapped for the occasion: a vfork child must
 //! leave nothing in its parent's.
 
+use core::mem::MaybeUninit;
+
 use super::gated;
 use super::program::{HEAD, Program, Why, interpreter, look, shut_out};
 use crate::files::{Scratch, Text, Want};
@@ -223,7 +225,7 @@ impl Instance<'_> {
     #[inline(never)]
     pub(super) fn allow_uncovered(&self, path: *const u8, why: Why) -> Result<(), Errno> {
         let required = self.view.flags() & view::flags::COVERAGE_REQUIRED != 0;
-        if !required && !self.shared.is_none_or(crate::shared::Shared::first_uncovered) {
+        if !required && !self.shared_to_write().is_none_or(crate::shared::Shared::first_uncovered) {
             return Ok(());
         }
         let mut line = Text::<{ 3 * crate::files::MAX_PATH }>::new();
@@ -319,11 +321,12 @@ pub(super) fn count(strings: Strings) -> Result<usize, Errno> {
     Ok(count)
 }
 
-/// An array of strings in the making.
+/// An array of strings in the making, always ended by a null pointer. What of it
+/// is not used is not touched: after a fork each page of the stack is a fault.
 pub(super) struct Pointers {
-    near: [*const u8; ON_STACK],
     far: Option<(usize, usize)>,
     len: usize,
+    near: [MaybeUninit<*const u8>; ON_STACK],
 }
 
 impl Pointers {
@@ -334,25 +337,32 @@ impl Pointers {
             let bytes = (capacity + 1) * size_of::<usize>();
             Some((kernel::map_anonymous(bytes)?, bytes))
         };
-        Ok(Pointers { near: [core::ptr::null(); ON_STACK], far, len: 0 })
+        let mut made = Pointers { far, len: 0, near: [MaybeUninit::uninit(); ON_STACK] };
+        made.set(0, core::ptr::null());
+        Ok(made)
     }
 
-    pub(super) fn push(&mut self, entry: *const u8) {
+    fn set(&mut self, index: usize, entry: *const u8) {
         match self.far {
-            // SAFETY: the mapping has room for all that `new` was told of.
-            Some((address, _)) => unsafe { *(address as *mut *const u8).add(self.len) = entry },
+            // SAFETY: the mapping has room for all that `new` was told of, and a null.
+            Some((address, _)) => unsafe { *(address as *mut *const u8).add(index) = entry },
             None => {
-                if let Some(to) = self.near.get_mut(self.len) {
-                    *to = entry;
+                if let Some(to) = self.near.get_mut(index) {
+                    to.write(entry);
                 }
             }
         }
-        self.len += 1;
     }
 
-    /// The array: fresh memory is null, so it ends as it must.
+    pub(super) fn push(&mut self, entry: *const u8) {
+        self.set(self.len, entry);
+        self.len += 1;
+        self.set(self.len, core::ptr::null());
+    }
+
+    /// The array.
     pub(super) fn finish(&self) -> Strings {
-        self.far.map_or(self.near.as_ptr(), |(address, _)| address as Strings)
+        self.far.map_or(self.near.as_ptr().cast(), |(address, _)| address as Strings)
     }
 }
 
