@@ -45,8 +45,7 @@ impl<'v> Instance<'v> {
         Instance { view, shared, writes: AtomicBool::new(false), ring: None, dir: &[] }
     }
 
-    /// The shared page, for writing. Most processes have nothing to tell the
-    /// others: for them a mapping with two kinds of pages would only be one more.
+    /// The shared page, for writing.
     pub fn shared_to_write(&self) -> Option<&'v Shared> {
         let shared = self.shared?;
         if !self.writes.load(Ordering::Acquire) {
@@ -98,7 +97,7 @@ pub fn attached() -> Option<&'static Instance<'static>> {
 
 /// Attaches to the instance whose directory is `dir` (a host path).
 ///
-/// Makes four system calls. A second call, or one that comes while another is
+/// Makes five system calls. A second call, or one that comes while another is
 /// at work, changes nothing.
 ///
 /// # Errors
@@ -158,6 +157,9 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     {
         // SAFETY: as for the shared words.
         instance.ring = Some(unsafe { &*(address as *const Ring) });
+    }
+    if let Some(shared) = instance.shared_to_write() {
+        shared.check_in();
     }
     Ok(instance)
 }

@@ -22,9 +22,10 @@ const DIRECTORIES: usize = 4096;
 /// The layout of the file. Every field is zero in a new one.
 #[repr(C)]
 pub struct Shared {
+    checked_in: AtomicU64,
     epoch: AtomicU32,
     said_uncovered: AtomicU32,
-    reserved: [u32; 14],
+    reserved: [u32; 12],
     directories: [AtomicU64; DIRECTORIES],
 }
 
@@ -34,6 +35,14 @@ impl Shared {
     /// Where in the file it is kept whether an uncovered program has been told
     /// of; a start takes that back.
     pub const SAID_UNCOVERED: u64 = core::mem::offset_of!(Shared, said_uncovered) as u64;
+
+    /// Where in the file the number of processes is kept that have checked in.
+    pub const CHECKED_IN: u64 = core::mem::offset_of!(Shared, checked_in) as u64;
+
+    /// Says that one more process runs covered.
+    pub fn check_in(&self) {
+        self.checked_in.fetch_add(1, Ordering::Relaxed);
+    }
 
     /// Whether this is the first time that a program goes uncovered.
     pub fn first_uncovered(&self) -> bool {
