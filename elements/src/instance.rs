@@ -6,7 +6,7 @@
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use view::View;
 
@@ -20,11 +20,9 @@ use crate::trace::{self, Ring};
 pub struct Instance<'v> {
     /// What the application sees.
     pub view: View<'v>,
-    /// The page shared by the instance's processes, for reading; none where it
-    /// could not be written to (another user's process), which only costs time.
+    /// The page shared by the instance's processes; none where it could not
+    /// be mapped for writing (another user's process), which only costs time.
     pub shared: Option<&'v Shared>,
-    /// Whether the page is mapped for writing by now.
-    writes: AtomicBool,
     /// Where calls are told of, if they are.
     pub ring: Option<&'v Ring>,
     dir: &'v [u8],
@@ -42,19 +40,7 @@ pub enum AttachError {
 impl<'v> Instance<'v> {
     /// An instance of a view that the caller holds, without a directory.
     pub fn new(view: View<'v>, shared: Option<&'v Shared>) -> Instance<'v> {
-        Instance { view, shared, writes: AtomicBool::new(false), ring: None, dir: &[] }
-    }
-
-    /// The shared page, for writing.
-    pub fn shared_to_write(&self) -> Option<&'v Shared> {
-        let shared = self.shared?;
-        if !self.writes.load(Ordering::Acquire) {
-            // SAFETY: the mapping is ours, of a file opened for writing, and
-            // holds atomics.
-            unsafe { kernel::allow_writing(core::ptr::from_ref(shared) as usize, shared::LEN) }.ok()?;
-            self.writes.store(true, Ordering::Release);
-        }
-        Some(shared)
+        Instance { view, shared, ring: None, dir: &[] }
     }
 
     /// The instance's directory on the host.
@@ -141,6 +127,8 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     if len < shared::LEN {
         return Err(AttachError::Image(view::Malformed("the file is too short")));
     }
+    // SAFETY: a fresh mapping of ours, whose first pages hold atomics.
+    let writable = writable && unsafe { kernel::allow_writing(address, shared::LEN) }.is_ok();
     // SAFETY: the mapping is as long as said, is never unmapped, and the
     // launcher never changes a view that it has put in place.
     let image =
@@ -158,7 +146,7 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
         // SAFETY: as for the shared words.
         instance.ring = Some(unsafe { &*(address as *const Ring) });
     }
-    if let Some(shared) = instance.shared_to_write() {
+    if let Some(shared) = shared {
         shared.check_in();
     }
     Ok(instance)

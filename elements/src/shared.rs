@@ -1,7 +1,7 @@
 //! The instance's shared page: what its processes tell each other.
 //!
 //! The first pages of the view's file, which every process of the instance
-//! maps, for writing once it has something to say. They hold plain atomics only, so a process may die at any point
+//! maps for reading and writing. They hold plain atomics only, so a process may die at any point
 //! without leaving it in a state that another trips over. All zeros is the
 //! right state to begin with.
 //!

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use tests::{Mount, World, compiled, program, read_only, read_write, write};
+use tests::{Mount, World, compiled, feed, launcher, program, read_only, read_write, transcript, write};
 
 const MOUNTS: &[Mount] = &[read_write("work", "data"), read_only("ro", "fixed")];
 
@@ -236,4 +236,14 @@ fn spaces_and_colons_in_paths_do_no_harm() {
         let said = tests::transcript(&tests::feed(&mut command, b""));
         assert!(said.starts_with("odd\na file\n") && said.contains("exit status: 0"), "{said}");
     }
+}
+
+#[test]
+fn each_program_checks_in_and_trace_tells_how_many() {
+    let world = world("counted");
+    let mut command = Command::new(launcher());
+    command.args(["trace", "--policy"]).arg(world.policy_file());
+    command.args(["/bin/dash", "-c", "/bin/true; /bin/cat /dev/null; exec /bin/true"]);
+    let said = transcript(&feed(&mut command, b""));
+    assert!(said.contains("\n4 programs ran covered\n"), "{said}");
 }

@@ -55,7 +55,7 @@ impl Instance<'_> {
 
     /// What the table of directories knows is about to change, or just has.
     pub(super) fn forget_directories(&self) {
-        if let Some(shared) = self.shared_to_write() {
+        if let Some(shared) = self.shared {
             shared.forget_directories();
         }
     }

@@ -258,7 +258,7 @@ impl Instance<'_> {
         }
         let confirmed = confirm(AT_FDCWD, parent);
         if confirmed.is_ok()
-            && let Some(shared) = self.shared_to_write()
+            && let Some(shared) = self.shared
         {
             shared.set_plain(directory_hash(mount, below));
         }

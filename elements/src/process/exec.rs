@@ -225,7 +225,7 @@ impl Instance<'_> {
     #[inline(never)]
     pub(super) fn allow_uncovered(&self, path: *const u8, why: Why) -> Result<(), Errno> {
         let required = self.view.flags() & view::flags::COVERAGE_REQUIRED != 0;
-        if !required && !self.shared_to_write().is_none_or(crate::shared::Shared::first_uncovered) {
+        if !required && !self.shared.is_none_or(crate::shared::Shared::first_uncovered) {
             return Ok(());
         }
         let mut line = Text::<{ 3 * crate::files::MAX_PATH }>::new();
