@@ -128,7 +128,7 @@ fn a_program_that_gives_up_roots_rights_stays_in_the_view() {
                   setpriv --reuid 65534 --clear-groups sh -c 'cat $APP/ro/file'";
     let mut command = world.in_view(Path::new("/bin/sh"));
     command.args(["-c", script]).env("APP", world.dir.join("app")).env("XDG_RUNTIME_DIR", &private);
-    let said = tests::transcript(&tests::feed(&mut command, b""));
+    let said = transcript(&feed(&mut command, b""));
     assert!(said.starts_with("fixed\nfixed\n--- standard error\n---"), "{said}");
 }
 
@@ -220,7 +220,7 @@ fn spaces_and_colons_in_paths_do_no_harm() {
     let world = world("spaces");
     let odd = world.dir.join("odd : dir;$HOME");
     fs::create_dir_all(odd.join("run")).expect("the world is writable");
-    copy(tests::launcher(), odd.join("the launcher"), 0o755);
+    copy(launcher(), odd.join("the launcher"), 0o755);
     write(odd.join("source dir/a file"), "odd\n");
     let policy = odd.join("my policy.toml");
     let text = "[app]\nname = \"odd\"\n[[mount]]\nat = \"/opt/odd : place\"\nsource = \"source dir\"\naccess = \"read-write\"\n";
@@ -233,7 +233,7 @@ fn spaces_and_colons_in_paths_do_no_harm() {
         command.arg("--policy").arg(&policy).env_remove("XDG_RUNTIME_DIR").env("HOME", &odd);
         runtime.map(|runtime| command.env("XDG_RUNTIME_DIR", runtime));
         command.args(["sh", "-c", "env -i cat '/opt/odd : place/a file'; sh -c 'ls \"/opt/odd : place\"'"]);
-        let said = tests::transcript(&tests::feed(&mut command, b""));
+        let said = transcript(&feed(&mut command, b""));
         assert!(said.starts_with("odd\na file\n") && said.contains("exit status: 0"), "{said}");
     }
 }
