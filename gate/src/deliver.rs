@@ -62,7 +62,6 @@ unsafe extern "C" {
 }
 
 /// The program's handlers; 0 where it has none.
-#[unsafe(link_section = ".data.start")]
 pub static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
 
 type Info = [i32; 32];
