@@ -19,6 +19,9 @@ cargo xtask <TASK>
   suite cpython
            run CPython's own tests natively and in a view, and compare them
            (three minutes); installs them
+  suite go [--short]
+           the same with Go's own tests of files, processes, sockets and time,
+           static and dynamic (five minutes; one with --short)
   bench [--quick] [--json] [NAME]
            measure what the launcher costs, in times of native
   packages install what the tests need, and nothing else
@@ -34,7 +37,10 @@ fn main() -> ExitCode {
         "build" => build().map(|launcher| println!("{}", launcher.display())),
         "demo" => build().and_then(|launcher| demo::run(&launcher)),
         "test" => test(),
-        "suite" => suite(&std::env::args().nth(2).unwrap_or_default()),
+        "suite" => {
+            let short = std::env::args().nth(3).is_some_and(|word| word == "--short");
+            suite(&std::env::args().nth(2).unwrap_or_default(), short)
+        }
         "bench" => bench(std::env::args().skip(2)),
         "packages" => packages::install(packages::TESTS),
         "docs" => docs(),
@@ -164,22 +170,19 @@ fn bench(arguments: impl Iterator<Item = String>) -> Result<()> {
 }
 
 /// Runs a suite that nobody here wrote.
-fn suite(name: &str) -> Result<()> {
-    if name != "cpython" {
-        return Err(format!("there is no suite {name:?}; there is \"cpython\""));
-    }
-    packages::install(packages::CPYTHON)?;
+fn suite(name: &str, short: bool) -> Result<()> {
+    let needed = match name {
+        "cpython" => packages::CPYTHON,
+        "go" => packages::GO,
+        _ => return Err(format!("there is no suite {name:?}; there are \"cpython\" and \"go\"")),
+    };
+    packages::install(needed)?;
     let launcher = build()?;
-    let test = [
-        "test",
-        "--locked",
-        "--package",
-        "tests",
-        "--test",
-        "suite_cpython",
-        "--",
-        "--ignored",
-        "--nocapture",
-    ];
-    must(cargo().args(test).env("LAUNCHER", launcher))
+    let mut test = cargo();
+    test.args(["test", "--locked", "--package", "tests", "--test", &format!("suite_{name}")]);
+    test.args(["--", "--ignored", "--nocapture"]).env("LAUNCHER", launcher);
+    if short {
+        test.env("SUITE_SHORT", "1");
+    }
+    must(&mut test)
 }

@@ -55,6 +55,9 @@ pub const TESTS: &[&str] = &[
 pub const CPYTHON: &[&str] =
     &["gcc", "libpython3.11-testsuite", "python3.11", "python3.11-venv", "util-linux"];
 
+/// What `cargo xtask suite go` needs.
+pub const GO: &[&str] = &["gcc", "golang-go", "libc6-dev", "python3.11", "tzdata", "util-linux"];
+
 /// What `cargo xtask bench` needs. Peers are measured where they are
 /// installed: fakechroot, proot, bubblewrap.
 pub const BENCH: &[&str] = &["dash", "gcc", "libc6-dev"];
