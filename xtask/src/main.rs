@@ -4,6 +4,7 @@
 
 mod demo;
 mod packages;
+mod prebuilt;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
             suite(&std::env::args().nth(2).unwrap_or_default(), short)
         }
         "bench" => bench(std::env::args().skip(2)),
-        "packages" => packages::install(packages::TESTS),
+        "packages" => packages(),
         "docs" => docs(),
         _ => Err(USAGE.into()),
     };
@@ -93,11 +94,16 @@ fn install_target(target: &str) -> Result<()> {
     must(Command::new("rustup").current_dir(root()).args(["target", "add", target]))
 }
 
+/// Where what is built goes.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Builds the launcher and gives its place.
 fn build() -> Result<PathBuf> {
     install_target(TARGET)?;
     must(cargo().args(["build", "--release", "--locked", "--package", "launcher", "--target", TARGET]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = target();
     let built = target.join(TARGET).join("release/launcher");
     let launcher = target.join("release/launcher");
     let place = || {
@@ -127,6 +133,7 @@ const THROUGH_THE_GATE: &[&str] = &[
     "programs_data",
     "programs_jobs",
     "programs_languages",
+    "programs_prebuilt",
     "programs_servers",
     "programs_shells",
     "scale",
@@ -134,8 +141,18 @@ const THROUGH_THE_GATE: &[&str] = &[
     "systemd",
 ];
 
-fn test() -> Result<()> {
+/// Installs and fetches what the tests run.
+fn packages() -> Result<()> {
     packages::install(packages::TESTS)?;
+    // The nodejs of some systems brings npm along, Debian's does not.
+    if Command::new("npm").arg("--version").output().is_err() {
+        packages::install(&["npm"])?;
+    }
+    prebuilt::fetch(&target().join("prebuilt"))
+}
+
+fn test() -> Result<()> {
+    packages()?;
     let launcher = build()?;
     let tests = |arguments: &[&str]| {
         let mut cargo = cargo();
