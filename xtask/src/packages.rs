@@ -11,6 +11,7 @@ pub const TESTS: &[&str] = &[
     "bubblewrap",
     "busybox-static",
     "caddy",
+    "chromium-headless-shell",
     "curl",
     "dash",
     "esbuild",
@@ -51,6 +52,7 @@ pub const TESTS: &[&str] = &[
     "tmux",
     "util-linux",
     "valgrind",
+    "vsftpd",
 ];
 
 /// What `cargo xtask suite cpython` needs beside those.
