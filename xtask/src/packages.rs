@@ -26,6 +26,8 @@ pub const TESTS: &[&str] = &[
     "hugo",
     "libacl1-dev",
     "libc6-dev",
+    "libseccomp-dev",
+    "ltrace",
     "make",
     "mmdebstrap",
     "musl",
