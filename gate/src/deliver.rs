@@ -17,6 +17,7 @@ use crate::entry::{
 };
 use crate::place::{BASE, SIZE, Slot, is_inside, slot_of};
 use crate::signals::{ACTIONS, SIGNALS, SIGSYS_BIT};
+use crate::sigsys;
 use crate::trap::{Action, Context, SA_RESTORER, rt_sigaction};
 
 core::arch::global_asm!(
@@ -28,8 +29,9 @@ core::arch::global_asm!(
     "cmp rax, {size}",
     "jb 2f",
     "3:",
-    "lea rax, [rip + {handlers}]",
     "mov eax, edi",
+    "cmp eax, {stands_in}",
+    "je 5f",
     "lea rcx, [rip + {handlers}]",
     "mov rax, [rcx + 8*rax]",
     "test rax, rax",
@@ -49,11 +51,15 @@ core::arch::global_asm!(
     // The program has no handler: the signal is one that we listen to.
     "4:",
     "jmp {default}",
+    "5:",
+    "jmp {stood_in}",
     base = const BASE,
     size = const SIZE,
     handlers = sym HANDLERS,
     inside = sym inside,
     default = sym default,
+    stands_in = const sigsys::STANDS_IN,
+    stood_in = sym sigsys::stood_in,
 );
 
 unsafe extern "C" {
@@ -65,7 +71,8 @@ unsafe extern "C" {
 #[unsafe(link_section = ".data.start")]
 pub static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
 
-type Info = [i32; 32];
+/// `siginfo_t`: si_signo, si_errno, si_code, and what else there is.
+pub type Info = [i32; 32];
 /// The kernel's number for a call that is to be made again.
 pub const ERESTARTSYS: i32 = 512;
 
@@ -73,29 +80,19 @@ pub const ERESTARTSYS: i32 = 512;
 extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> bool {
     // SAFETY: the kernel's own, for this handler.
     let (about, context) = unsafe { (&*info, &mut *context) };
-    let rip = context.rip;
-    if (address(gate_claimed)..address(gate_inside)).contains(&rip) {
-        // SAFETY: r11 holds the slot from here on.
-        free(unsafe { &*(context.r8_to_r15[3] as *const Slot) });
-        context.rip = address(gate_entry);
+    if context.rip == address(gate_deliver) {
+        return stacked(signal, about, context);
+    }
+    if settle(context) {
         return false;
     }
+    let rip = context.rip;
     if (address(gate_check)..=address(gate_freed)).contains(&rip) {
         // SAFETY: r11 holds the slot there.
         let slot = unsafe { &mut *(context.r8_to_r15[3] as *mut Slot) };
         context.rip = address(gate_check);
         keep(slot, signal, about, context);
         return true;
-    }
-    if rip == address(gate_left) {
-        context.rip = context.rcx;
-        return false;
-    }
-    if rip == address(gate_unmasked) {
-        // SAFETY: r9 holds the slot there.
-        let slot = unsafe { &mut *(context.r8_to_r15[1] as *mut Slot) };
-        restore(slot, context);
-        return false;
     }
     // On the program's own stack: the entry has not begun, or a handler of
     // ours was interrupted, which does not mind.
@@ -122,6 +119,78 @@ extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> b
     true
 }
 
+/// Gives up a slot that is as good as not claimed or as good as left. Says
+/// whether it was one, so that the program's handler may run at once.
+fn settle(context: &mut Context) -> bool {
+    let rip = context.rip;
+    if (address(gate_claimed)..address(gate_inside)).contains(&rip) {
+        // SAFETY: r11 holds the slot from here on.
+        free(unsafe { &*(context.r8_to_r15[3] as *const Slot) });
+        context.rip = address(gate_entry);
+    } else if rip == address(gate_left) {
+        context.rip = context.rcx;
+    } else if rip == address(gate_unmasked) {
+        // SAFETY: r9 holds the slot there.
+        let slot = unsafe { &mut *(context.r8_to_r15[1] as *mut Slot) };
+        restore(slot, context);
+    } else {
+        return false;
+    }
+    true
+}
+
+/// Of several signals that may come, the kernel begins all handlers before any
+/// has run an instruction. The last is the first to run, and finds the others
+/// interrupted at `gate_deliver`; what they have interrupted is what counts.
+fn stacked(signal: i32, about: &Info, context: &mut Context) -> bool {
+    let mut outer = context.rdx as *mut Context;
+    // SAFETY: the third argument of a handler that has just begun is its context.
+    let outer = unsafe {
+        while (*outer).rip == address(gate_deliver) {
+            outer = (*outer).rdx as *mut Context;
+        }
+        &mut *outer
+    };
+    if settle(outer) || !is_inside(outer.rip) {
+        return false;
+    }
+    let leaves = (address(gate_check)..=address(gate_freed)).contains(&outer.rip);
+    if !leaves && slot_of(outer.rsp).is_none() {
+        return false;
+    }
+    send_later(signal, about, context);
+    true
+}
+
+/// Sends a signal again, to come when the call that it has interrupted is done.
+fn send_later(signal: i32, about: &Info, context: &mut Context) {
+    let all = !SIGSYS_BIT;
+    let args = [libc::SIG_SETMASK as usize, &raw const all as usize, 0, 8, 0, 0];
+    // SAFETY: the kernel reads a word.
+    let _ = unsafe { kernel::syscall(libc::SYS_rt_sigprocmask, args) };
+    context.mask = all;
+    arm_again(signal);
+    send(signal, about.as_ptr() as usize);
+}
+
+/// A handler that was for one time only is needed once more.
+fn arm_again(signal: i32) {
+    if let Some(once) = ACTIONS.get(signal as usize).and_then(crate::signals::Kept::once) {
+        // SAFETY: the program's own action.
+        let _ = unsafe { rt_sigaction(signal as usize, &raw const once, core::ptr::null_mut()) };
+    }
+}
+
+/// Sends this thread a signal with the siginfo_t that lies at an address.
+fn send(signal: i32, about: usize) {
+    let args = [kernel::getpid() as usize, kernel::gettid() as usize, signal as usize, about, 0, 0];
+    // SAFETY: the kernel reads one siginfo_t.
+    if unsafe { kernel::syscall(libc::SYS_rt_tgsigqueueinfo, args) }.is_err() {
+        // SAFETY: numbers only.
+        let _ = unsafe { kernel::syscall(libc::SYS_tgkill, args) };
+    }
+}
+
 /// Whether a signal tells of a fault of the code that it interrupts.
 fn is_fault(signal: i32, about: &Info) -> bool {
     matches!(signal, libc::SIGSEGV | libc::SIGBUS) && about[2] > 0
@@ -133,17 +202,19 @@ fn free(slot: &Slot) {
 
 /// Keeps a signal until the call is done, and all others away.
 fn keep(slot: &mut Slot, signal: i32, about: &Info, context: &mut Context) {
+    if slot.pending.load(Ordering::Relaxed) != 0 {
+        // One that came a moment later was faster. What this one has
+        // interrupted is nearer to the program, and so is its mask.
+        slot.mask.store(context.mask, Ordering::Relaxed);
+        return send_later(signal, about, context);
+    }
     slot.signal = signal as u64;
     // SAFETY: both are as large as a siginfo_t.
     slot.info = unsafe { core::ptr::from_ref(about).cast::<[u64; 16]>().read_unaligned() };
     slot.mask.store(context.mask, Ordering::Relaxed);
     slot.pending.store(1, Ordering::Relaxed);
     context.mask = !SIGSYS_BIT;
-    // A handler that was for one time only is needed once more.
-    if let Some(once) = ACTIONS.get(signal as usize).and_then(crate::signals::Kept::once) {
-        // SAFETY: the program's own action.
-        let _ = unsafe { rt_sigaction(signal as usize, &raw const once, core::ptr::null_mut()) };
-    }
+    arm_again(signal);
 }
 
 /// Puts the program's registers into the context that a handler returns to.
@@ -174,13 +245,7 @@ pub extern "C" fn leave(slot: *mut Slot) {
         kept.rax = kept.number;
         kept.rcx -= 2;
     }
-    let (pid, tid) = (kernel::getpid(), kernel::gettid());
-    let args = [pid as usize, tid as usize, kept.signal as usize, kept.info.as_ptr() as usize, 0, 0];
-    // SAFETY: the kernel reads one siginfo_t.
-    if unsafe { kernel::syscall(libc::SYS_rt_tgsigqueueinfo, args) }.is_err() {
-        // SAFETY: numbers only.
-        let _ = unsafe { kernel::syscall(libc::SYS_tgkill, args) };
-    }
+    send(kept.signal as i32, kept.info.as_ptr() as usize);
 }
 
 /// A signal that the program leaves to the kernel, and that only we listen to.
@@ -199,18 +264,37 @@ extern "C" fn default(signal: i32, info: *const Info, _: *mut Context) {
 
 /// A SIGSYS that is the program's own matter.
 pub fn foreign(signal: i32, info: *mut Info, context: &mut Context) {
-    // Not in the middle of a call.
-    if is_inside(context.rip) && inside(signal, info, context) {
-        return;
+    // Not in the middle of a call. What is kept there is what stands in for it.
+    if is_inside(context.rip) {
+        // SAFETY: the kernel's own.
+        sigsys::mark(unsafe { &mut *info });
+        if inside(sigsys::STANDS_IN, info, context) {
+            return;
+        }
+        // SAFETY: the same.
+        sigsys::unmark(unsafe { &mut *info });
     }
-    let handler = HANDLERS.get(libc::SIGSYS as usize).map_or(0, |entry| entry.load(Ordering::Acquire));
+    // SAFETY: the kernel's own.
+    if !sigsys::postpone(unsafe { &*info }, context) {
+        to_program(signal, info, context);
+    }
+}
+
+/// Hands a signal to the program from a handler of ours.
+pub fn to_program(signal: i32, info: *mut Info, context: &mut Context) {
+    let handler = match signal {
+        libc::SIGSYS => sigsys::handler(),
+        _ => HANDLERS.get(signal as usize).map_or(0, |entry| entry.load(Ordering::Acquire)),
+    };
     if handler == libc::SIG_IGN {
         return;
     }
     if handler == libc::SIG_DFL {
         return default(signal, info, context);
     }
-    crate::signals::block_for(signal);
+    if signal == libc::SIGSYS {
+        crate::signals::block_for(signal);
+    }
     // SAFETY: what the program has given as its handler.
     let handler: extern "C" fn(i32, *mut Info, *mut Context) = unsafe { core::mem::transmute(handler) };
     handler(signal, info, context);

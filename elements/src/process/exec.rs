@@ -31,7 +31,7 @@ pub enum Door<'a> {
     Gate {
         /// The gate's host path.
         path: &'a core::ffi::CStr,
-        /// What it is told (`gated::FIRST`, `gated::FILTERED`).
+        /// What it is told (`gated::FIRST` and others).
         note: u8,
     },
 }
