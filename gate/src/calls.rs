@@ -14,14 +14,12 @@ use crate::loader::own_path;
 use crate::native::{self, Mask};
 use crate::place::{Slot, free_others};
 use crate::seccomp::Verdict;
-use crate::{patch, ptrace, seccomp, signals, sigsys};
+use crate::{patch, ptrace, seccomp, signals};
 
 /// The gate's own calls, in the manner of [`CALLS`].
 const OWN: &[(u32, When)] = &[
     (libc::SYS_rt_sigaction as u32, When::Always),
     (libc::SYS_rt_sigprocmask as u32, When::Always),
-    (libc::SYS_rt_sigpending as u32, When::Always),
-    (libc::SYS_rt_sigtimedwait as u32, When::Always),
     (libc::SYS_rt_sigsuspend as u32, When::Always),
     (libc::SYS_ppoll as u32, When::NotNull(3)),
     (libc::SYS_pselect6 as u32, When::NotNull(5)),
@@ -51,7 +49,7 @@ pub const TRAPPED: [(u32, When); CALLS.len() + OWN.len()] = {
 };
 
 /// The bytes of the `syscall` instruction.
-pub const SYSCALL_LEN: u64 = 2;
+const SYSCALL_LEN: u64 = 2;
 
 /// Answers the call in a slot: what `gate_entry` calls.
 pub extern "C" fn answer(slot: *mut Slot) -> isize {
@@ -73,8 +71,6 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
     let answer = match number {
         libc::SYS_rt_sigaction => Answer::Done(signals::sigaction(args)),
         libc::SYS_rt_sigprocmask => Answer::Done(signals::rt_sigprocmask(args)),
-        libc::SYS_rt_sigpending => sigsys::rt_sigpending(args),
-        libc::SYS_rt_sigtimedwait => sigsys::rt_sigtimedwait(slot, args),
         libc::SYS_rt_sigsuspend => native::prepare(slot, Mask::Argument(0)),
         libc::SYS_ppoll => native::prepare(slot, Mask::Argument(3)),
         libc::SYS_pselect6 => native::prepare(slot, Mask::Pair(5)),
@@ -100,11 +96,7 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
 
 fn element(number: i64, args: Args) -> Answer {
     match attached() {
-        Some(instance) => instance.call(
-            Door::Gate { path: own_path(), note: seccomp::note() | sigsys::note() },
-            number,
-            args,
-        ),
+        Some(instance) => instance.call(Door::Gate { path: own_path(), note: seccomp::note() }, number, args),
         None => Answer::Pass,
     }
 }

@@ -17,7 +17,6 @@ use crate::entry::{
 };
 use crate::place::{BASE, SIZE, Slot, is_inside, slot_of};
 use crate::signals::{ACTIONS, SIGNALS, SIGSYS_BIT};
-use crate::sigsys;
 use crate::trap::{Action, Context, SA_RESTORER, rt_sigaction};
 
 core::arch::global_asm!(
@@ -29,9 +28,8 @@ core::arch::global_asm!(
     "cmp rax, {size}",
     "jb 2f",
     "3:",
+    "lea rax, [rip + {handlers}]",
     "mov eax, edi",
-    "cmp eax, {stands_in}",
-    "je 5f",
     "lea rcx, [rip + {handlers}]",
     "mov rax, [rcx + 8*rax]",
     "test rax, rax",
@@ -51,15 +49,11 @@ core::arch::global_asm!(
     // The program has no handler: the signal is one that we listen to.
     "4:",
     "jmp {default}",
-    "5:",
-    "jmp {stood_in}",
     base = const BASE,
     size = const SIZE,
     handlers = sym HANDLERS,
     inside = sym inside,
     default = sym default,
-    stands_in = const sigsys::STANDS_IN,
-    stood_in = sym sigsys::stood_in,
 );
 
 unsafe extern "C" {
@@ -203,9 +197,9 @@ fn free(slot: &Slot) {
 /// Keeps a signal until the call is done, and all others away.
 fn keep(slot: &mut Slot, signal: i32, about: &Info, context: &mut Context) {
     if slot.pending.load(Ordering::Relaxed) != 0 {
-        // One that came a moment later was faster. What this one has
-        // interrupted is nearer to the program, and so is its mask.
-        slot.mask.store(context.mask, Ordering::Relaxed);
+        // One has interrupted the other's handler. The program's mask is the one of
+        // who came first, and handlers only add to it.
+        slot.mask.fetch_and(context.mask, Ordering::Relaxed);
         return send_later(signal, about, context);
     }
     slot.signal = signal as u64;
@@ -264,37 +258,18 @@ extern "C" fn default(signal: i32, info: *const Info, _: *mut Context) {
 
 /// A SIGSYS that is the program's own matter.
 pub fn foreign(signal: i32, info: *mut Info, context: &mut Context) {
-    // Not in the middle of a call. What is kept there is what stands in for it.
-    if is_inside(context.rip) {
-        // SAFETY: the kernel's own.
-        sigsys::mark(unsafe { &mut *info });
-        if inside(sigsys::STANDS_IN, info, context) {
-            return;
-        }
-        // SAFETY: the same.
-        sigsys::unmark(unsafe { &mut *info });
+    // Not in the middle of a call.
+    if is_inside(context.rip) && inside(signal, info, context) {
+        return;
     }
-    // SAFETY: the kernel's own.
-    if !sigsys::postpone(unsafe { &*info }, context) {
-        to_program(signal, info, context);
-    }
-}
-
-/// Hands a signal to the program from a handler of ours.
-pub fn to_program(signal: i32, info: *mut Info, context: &mut Context) {
-    let handler = match signal {
-        libc::SIGSYS => sigsys::handler(),
-        _ => HANDLERS.get(signal as usize).map_or(0, |entry| entry.load(Ordering::Acquire)),
-    };
+    let handler = HANDLERS.get(libc::SIGSYS as usize).map_or(0, |entry| entry.load(Ordering::Acquire));
     if handler == libc::SIG_IGN {
         return;
     }
     if handler == libc::SIG_DFL {
         return default(signal, info, context);
     }
-    if signal == libc::SIGSYS {
-        crate::signals::block_for(signal);
-    }
+    crate::signals::block_for(signal);
     // SAFETY: what the program has given as its handler.
     let handler: extern "C" fn(i32, *mut Info, *mut Context) = unsafe { core::mem::transmute(handler) };
     handler(signal, info, context);

@@ -9,11 +9,9 @@
 
 use elements::{Answer, Errno};
 
-use crate::calls::SYSCALL_LEN;
 use crate::entry::{address, gate_native};
 use crate::place::Slot;
 use crate::signals::{inward, read};
-use crate::trap::Context;
 
 /// What lies on the program's stack meanwhile; `gate_native` knows the order.
 #[repr(C)]
@@ -27,20 +25,6 @@ struct Native {
     mask: u64,
     /// What pselect6(2) takes in the place of a mask.
     pair: (u64, u64),
-}
-
-/// No mask is given; [`inward`] makes none like this.
-const NONE: u64 = u64::MAX;
-
-/// The mask of a call that a signal has interrupted: what the program has
-/// blocked while it waits. The kernel tells the one that it goes back to.
-pub fn mask_of_wait(context: &Context) -> Option<u64> {
-    if context.rip != address(gate_native) + SYSCALL_LEN {
-        return None;
-    }
-    // SAFETY: `gate_native` has its stack pointer at what was prepared.
-    let mask = unsafe { (*(context.rsp as *const Native)).mask };
-    (mask != NONE).then_some(mask)
 }
 
 /// Where a call has its mask.
@@ -71,7 +55,7 @@ fn place(slot: &mut Slot, mask: Mask) -> Result<(), Errno> {
     };
     let [rdi, _, _, r10, r8, r9] = slot.args;
     let start = (slot.rsp - RED_ZONE - size_of::<Native>() as u64) & !15;
-    let mut native = Native { back: slot.rcx, rdi, r10, r8, r9, rsp: slot.rsp, mask: NONE, pair: (0, 8) };
+    let mut native = Native { back: slot.rcx, rdi, r10, r8, r9, rsp: slot.rsp, mask: 0, pair: (0, 8) };
     if pointer != 0 {
         native.mask = inward(read::<u64>(pointer)?);
         let placed = start + core::mem::offset_of!(Native, mask) as u64;

@@ -12,7 +12,6 @@ use elements::{Errno, kernel, user};
 
 use crate::deliver::{HANDLERS, gate_deliver};
 use crate::entry::{address, gate_restorer};
-use crate::sigsys;
 use crate::trap::{Action, Context, SA_RESTORER, rt_sigaction};
 
 /// One more than the highest signal.
@@ -20,7 +19,7 @@ pub const SIGNALS: usize = 65;
 /// SIGSYS in a mask.
 pub const SIGSYS_BIT: u64 = 1 << (libc::SIGSYS - 1);
 /// SIGSTKFLT in a mask.
-pub const STAND_IN: u64 = 1 << (16 - 1);
+const STAND_IN: u64 = 1 << (16 - 1);
 
 /// What the program has asked for with a handler, but for the handler itself.
 pub struct Kept {
@@ -92,7 +91,7 @@ pub fn read<T: Copy>(from: usize) -> Result<T, Errno> {
 }
 
 /// Writes a word to the program. A bad pointer ends the call with `EFAULT`.
-pub fn write<T>(to: usize, value: T) {
+fn write<T>(to: usize, value: T) {
     // SAFETY: a fault here is caught (`gate_fault`).
     unsafe { (to as *mut T).write_unaligned(value) };
 }
@@ -130,11 +129,10 @@ pub fn block_for(signal: i32) {
 /// which may come from a bad pointer that a call was given.
 fn is_ours(signal: usize) -> bool {
     matches!(signal as i32, libc::SIGSEGV | libc::SIGBUS)
-        || signal as i32 == sigsys::STANDS_IN && sigsys::listens()
 }
 
 /// What a new program's signals are to be: SIGSYS may come, and those do.
-pub fn begin(ignored: bool) {
+pub fn begin() {
     let mut mask = SIGSYS_BIT;
     let unblock = libc::SIG_UNBLOCK as usize;
     let (set, old) = (&raw const mask as usize, &raw mut mask as usize);
@@ -147,7 +145,6 @@ pub fn begin(ignored: bool) {
             kernel::syscall(libc::SYS_rt_sigprocmask, [block, &raw const stand_in as usize, 0, 8, 0, 0])
         };
     }
-    sigsys::begin(ignored, mask & (SIGSYS_BIT | STAND_IN) != 0);
     listen();
 }
 
@@ -170,12 +167,13 @@ pub fn sigaction(args: [usize; 6]) -> Result<usize, Errno> {
     let kept = &ACTIONS[signal % SIGNALS];
     let handler = entry.load(Ordering::Acquire);
     if signal as i32 == libc::SIGSYS {
-        let before = kept.load(sigsys::handler());
-        if let Some(action) = asked {
-            if !elements::process::is_borrower() {
-                kept.store(&action);
-            }
-            sigsys::set_handler(action.handler);
+        let before = kept.load(handler);
+        // A vfork child has our memory, and its own signals: execve(2) forgets what it sets.
+        if let Some(action) = asked
+            && !elements::process::is_borrower()
+        {
+            kept.store(&action);
+            entry.store(action.handler, Ordering::Release);
         }
         if old != 0 {
             write(old, before);
@@ -215,8 +213,7 @@ pub fn sigaction(args: [usize; 6]) -> Result<usize, Errno> {
     Ok(0)
 }
 
-/// The action for signals that we listen to where the program does not.
-pub fn listening() -> Action {
+fn listening() -> Action {
     let flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
     Action {
         handler: address(gate_deliver) as usize,

@@ -27,7 +27,6 @@ pub const TESTS: &[&str] = &[
     "libacl1-dev",
     "libc6-dev",
     "libseccomp-dev",
-    "ltrace",
     "make",
     "mmdebstrap",
     "musl",
