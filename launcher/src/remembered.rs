@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use policy::Fact;
 use serde::{Deserialize, Serialize};
 
+use crate::state::WriteLayer;
 use crate::instance::{self, Placed, RECORDS, Settings};
 
 #[derive(Serialize, Deserialize)]
@@ -54,6 +55,7 @@ impl Memory {
         }
         let dir = self.base.join(record.dir);
         let image = instance::read_image(&dir).ok()?;
+        record.settings.write_layers.iter().try_for_each(WriteLayer::make).ok()?;
         Some(Placed { dir, image, settings: record.settings })
     }
 

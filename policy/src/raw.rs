@@ -121,6 +121,13 @@ pub struct RawMount {
     /// begins at the policy file's directory.
     #[schemars(with = "Option<String>")]
     pub source: Option<Spanned<String>>,
+    /// Directories of the host that stand there as one, as overlayfs makes it of
+    /// them: the lowest first. What a higher one has hides what lower ones have.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub layers: Option<Spanned<Vec<Spanned<String>>>>,
+    /// With `layers`: where changes go (default: "private"). No layer is changed.
+    #[schemars(with = "Option<RawWrite>")]
+    pub write: Option<Spanned<RawWrite>>,
     /// Whether the application may change it (default: "read-only" for a
     /// source and for content, "read-write" for an empty directory).
     #[schemars(with = "Option<RawAccess>")]
@@ -154,6 +161,18 @@ pub enum RawAccess {
     ReadWrite,
 }
 
+/// Where the changes to a union of layers go.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawWrite {
+    /// To a write layer that is kept for this application.
+    Private,
+    /// To a write layer that is gone when the application is.
+    Ephemeral,
+    /// Nowhere: changes answer EROFS.
+    None,
+}
+
 /// What stands at a mount point.
 #[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "kebab-case")]
@@ -168,6 +187,8 @@ pub enum RawKind {
     Hidden,
     /// Something that may not be touched (EACCES).
     Denied,
+    /// A union of directories of the host: `layers`.
+    Layers,
 }
 
 impl RawKind {
@@ -179,6 +200,7 @@ impl RawKind {
             RawKind::Empty => "empty",
             RawKind::Hidden => "hidden",
             RawKind::Denied => "denied",
+            RawKind::Layers => "layers",
         }
     }
 }

@@ -10,8 +10,9 @@ use view::Kind;
 use super::MAX_PATH;
 use super::base::Cursor;
 use super::magic::is_magic;
-use super::place::{Place, Scratch};
+use super::place::{Change, Place, Scratch, Want};
 use super::text::Text;
+use super::union::Position;
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Errno, Instance};
 
@@ -26,6 +27,9 @@ pub(super) struct Walk {
     pub host: Text<MAX_PATH>,
     /// Where `app` stands in the tree.
     pub cursor: Cursor,
+    /// Where it stands in a union of layers, if it is in one.
+    pub position: Position,
+    in_union: bool,
     /// What is still to be walked, back to front: the next component is last.
     pending: Text<{ 2 * MAX_PATH }>,
     links: u32,
@@ -65,10 +69,26 @@ impl Instance<'_> {
         follow: bool,
         scratch: &mut Scratch,
     ) -> Result<Place, Errno> {
-        let slash = match self.walk_path(&mut walk, dirfd, path, follow) {
+        let slash = self.walk_path(&mut walk, dirfd, path, follow);
+        self.finish_walk(walk, slash, (dirfd, path), follow, scratch)
+    }
+
+    /// The place that a walk has come to, or what it could not pass.
+    pub(super) fn finish_walk(
+        &self,
+        mut walk: Walk,
+        slash: Result<bool, Errno>,
+        (dirfd, path): (i32, *const u8),
+        follow: bool,
+        scratch: &mut Scratch,
+    ) -> Result<Place, Errno> {
+        let slash = match slash {
             Err(Errno::ENOENT) if dirfd == AT_FDCWD => self.walk_out(&mut walk, path, follow)?,
             done => done?,
         };
+        if walk.in_union && walk.position.sides == 0 && walk.slash_follows {
+            return Err(Errno::ENOENT);
+        }
         scratch.truncate(0);
         scratch.push(if walk.host.is_empty() { b"/" } else { walk.host.bytes() })?;
         if slash {
@@ -124,6 +144,15 @@ impl Instance<'_> {
         self.walk_on(walk, path, follow)
     }
 
+    /// Stands at a path in a union, by names alone.
+    pub(super) fn walk_union(&self, walk: &mut Walk, mount: u32, below: &[u8]) -> Result<(), Errno> {
+        walk.start(self, self.view.mount(mount).at)?;
+        for name in super::scan::components(below) {
+            walk.enter(self, name)?;
+        }
+        Ok(())
+    }
+
     /// Walks on from where the walk stands.
     fn walk_on(&self, walk: &mut Walk, path: &[u8], follow: bool) -> Result<bool, Errno> {
         let slash = path.last() == Some(&b'/');
@@ -144,6 +173,10 @@ impl Instance<'_> {
             _ => {}
         }
         if last && !follow {
+            return Ok(());
+        }
+        if walk.in_union && walk.position.kind != libc::S_IFLNK {
+            // What is there is known, and missing ancestors are met at the next step.
             return Ok(());
         }
         let mut target = Text::<MAX_PATH>::new();
@@ -184,10 +217,23 @@ impl Walk {
             app: Text::new(),
             host: Text::new(),
             cursor,
+            position: Position::new(),
+            in_union: false,
             pending: Text::new(),
             links: 0,
             slash_follows: true,
         }
+    }
+
+    /// A walk for a call that changes something.
+    pub(super) fn for_change(want: Want) -> Walk {
+        let names = matches!(want.change, Change::Create | Change::Remove(_));
+        Walk { slash_follows: !names, ..Walk::new() }
+    }
+
+    /// Whether it stands in a union of layers.
+    pub(super) fn in_union(&self) -> bool {
+        self.in_union
     }
 
     /// Stands at a canonical app path.
@@ -195,6 +241,7 @@ impl Walk {
         self.app.truncate(0);
         self.host.truncate(0);
         self.cursor = Cursor::at(instance.view.app_root());
+        self.in_union = false;
         for name in super::scan::components(app) {
             self.enter(instance, name)?;
         }
@@ -213,8 +260,19 @@ impl Walk {
         let mount = instance.view.mount(instance.view.region(self.cursor.node));
         if point && mount.kind.has_source() {
             self.host.truncate(0);
+            self.in_union = mount.kind == Kind::Layers;
+            if let (true, Some(union)) = (self.in_union, instance.union(mount.id)) {
+                union.enter_root(&mut self.position)?;
+                return union.write_host(&self.position, &[], &mut self.host);
+            }
             return self.host.push(mount.source);
         }
+        if let (true, Some(union)) = (self.in_union, instance.union(mount.id)) {
+            let below = union.below(self.app.bytes());
+            union.enter(&mut self.position, below, name)?;
+            return union.write_host(&self.position, below, &mut self.host);
+        }
+        self.in_union = false;
         self.host.push(b"/")?;
         self.host.push(name)
     }
