@@ -16,6 +16,7 @@ const SEEN: usize = 256;
 const RANGES: usize = 64;
 
 /// Page numbers, plus one, that were readable when last asked, by their low bits.
+#[unsafe(link_section = ".data.start")]
 static PAGES: [AtomicUsize; SEEN] = [const { AtomicUsize::new(0) }; SEEN];
 
 /// Ranges that stay readable for as long as the process runs: start and end.

@@ -10,8 +10,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use rustix::fs::{AtFlags, CWD, Gid, Timespec, Timestamps, Uid, UTIME_OMIT};
+use rustix::fs::{AtFlags, CWD, Gid, Timespec, Timestamps, UTIME_OMIT, Uid};
 use serde::{Deserialize, Serialize};
+
+/// The variables that say where the state directory is.
+pub const VARIABLES: [&str; 3] = ["STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"];
 
 /// A write layer of an application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -25,6 +25,9 @@ pub struct Raw {
     /// The environment that it is started with.
     #[serde(default)]
     pub env: RawEnv,
+    /// What stands at `/` instead of the host's own tree.
+    #[schemars(with = "Option<RawRoot>")]
+    pub root: Option<Spanned<RawRoot>>,
     /// What stands at an app path instead of the host's file or directory.
     #[serde(default)]
     #[schemars(with = "Vec<RawMount>")]
@@ -108,6 +111,18 @@ pub struct RawEnv {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub keep: Vec<Spanned<String>>,
+}
+
+/// `[root]`: a union of layers at `/`, as `[[mount]]` with `at = "/"` says it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawRoot {
+    /// Directories of the host that stand there as one, the lowest first.
+    #[schemars(with = "Vec<String>")]
+    pub layers: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Where changes go (default: "private").
+    #[schemars(with = "Option<RawWrite>")]
+    pub write: Option<Spanned<RawWrite>>,
 }
 
 /// `[[mount]]`

@@ -10,7 +10,7 @@ mod session;
 mod steps;
 pub mod symbols;
 
-pub use session::{free_port, which};
+pub use session::{WAITING, free_port, which};
 pub use steps::instructions;
 
 use std::fmt::Write as _;
@@ -197,6 +197,15 @@ impl World {
         file
     }
 
+    /// The directory of the instance that a program runs in under the policy.
+    pub fn instance(&self) -> PathBuf {
+        let mut command = self.as_its_user(launcher());
+        command.arg("-v").arg("--policy").arg(self.policy_file()).arg("/bin/true").current_dir("/");
+        let said = transcript(&feed(&mut command, b""));
+        let dir = said.lines().find_map(|line| line.rsplit_once("view in "));
+        PathBuf::from(dir.unwrap_or_else(|| panic!("no instance: {said}")).1)
+    }
+
     /// A command that runs a program under the policy.
     pub fn in_view(&self, program: &Path) -> Command {
         let mut command = self.as_its_user(launcher());
@@ -328,7 +337,9 @@ pub fn feed(command: &mut Command, input: &[u8]) -> Output {
         let _ = stdin.write_all(&input);
     });
     let watchman = std::thread::spawn(move || {
-        if hangs.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        // A run that is asked to take longer may.
+        let asked = std::env::var("STRESS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
+        if hangs.recv_timeout(PATIENCE + Duration::from_secs(asked)) == Err(RecvTimeoutError::Timeout) {
             eprintln!("process group {group} hangs and is ended");
             // SAFETY: kill(2) takes numbers; the leader has not been waited for.
             unsafe { libc::kill(-group, libc::SIGKILL) };

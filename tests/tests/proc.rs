@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tests::{Mount, World, link, read_only, read_write, write};
+use tests::{Mount, World, compiled, link, program, read_only, read_write, write};
 
 const MOUNTS: &[Mount] =
     &[read_write("work", "data"), read_only("ro", "fixed"), read_only("etc/app.conf", "conf")];
@@ -82,4 +82,98 @@ os.execv("/proc/self/exe", ["again", "-I", "-S", "-c", "import os; print('again'
             (exec -a other "$APP/ro/python" -S -c 'import os; print(os.readlink("/proc/self/exe"))')"#
         ),
     );
+}
+
+/// What /proc tells of a process beside its files: names, words, and where its parts lie.
+const TELLS: &str = r#"
+import ctypes, os, subprocess, threading
+me = "/proc/%d/" % os.getpid()
+read = lambda path: open(path, "rb").read()
+libc = ctypes.CDLL(None)
+libc.getauxval.restype = ctypes.c_ulong
+at = lambda key: libc.getauxval(key)
+for base in ("/proc/self/", me, me + "task/%d/" % os.getpid()):
+    print(read(base + "comm"), read(base + "stat").split(b"(")[1].split(b")")[0], read(base + "status").split(b"\n")[0])
+fields = [0, 0, 0] + read("/proc/self/stat").rsplit(b")", 1)[1].split()
+code, arguments, environment = ([int(fields[n]) for n in pair] for pair in ((26, 27), (48, 49), (50, 51)))
+libc.sbrk.restype = ctypes.c_ulong
+print("entry in code", code[0] <= at(9) < code[1], "heap", 0 < int(fields[47]) <= libc.sbrk(0))
+stack = next(line.split()[0] for line in open("/proc/self/maps") if line.endswith("[stack]\n"))
+low, high = (int(end, 16) for end in stack.split("-"))
+print("stack", all(low <= end <= high for end in (int(fields[28]), *arguments, *environment)))
+print(read("/proc/self/cmdline"))
+print("arguments", ctypes.string_at(arguments[0], arguments[1] - arguments[0]) == read("/proc/self/cmdline"))
+print("environment", ctypes.string_at(environment[0], environment[1] - environment[0]) == read("/proc/self/environ"), b"MARK=here" in read("/proc/self/environ").split(b"\0"))
+raw = read("/proc/self/auxv")
+auxv = dict((int.from_bytes(raw[n:n + 8], "little"), int.from_bytes(raw[n + 8:n + 16], "little")) for n in range(0, len(raw), 16))
+print("auxv", [key for key in (3, 4, 5, 6, 9, 11, 25) if auxv[key] != at(key)])
+def thread():
+    own = "/proc/self/task/%d/comm" % threading.get_native_id()
+    before = read(own)
+    libc.prctl(15, b"a worker", 0, 0, 0)
+    print(before, read(own), read("/proc/thread-self/comm"), read("/proc/self/comm"))
+worker = threading.Thread(target=thread)
+worker.start(); worker.join()
+show = lambda *words: print(subprocess.run(words, capture_output=True, text=True).stdout.replace(str(os.getpid()), "me"))
+show("ps", "-o", "pid=,comm=", "-p", str(os.getpid()))
+show("pgrep", "-P", str(os.getppid()), "-l", "python")
+show("sed", "s/.*/found/", "/proc/%d/comm" % os.getpid())
+"#;
+
+#[test]
+fn a_process_goes_by_its_programs_name_and_words() {
+    world("proc-names").same_session(
+        "/bin/bash",
+        &format!(
+            "export PYTHONHOME=/usr MARK=here; cat > \"$APP/work/tells\" <<'END'\n{TELLS}\nEND\n\
+             \"$APP/ro/python\" -S \"$APP/work/tells\" and words; python3 -S \"$APP/work/tells\"\n\
+             (exec -a 'other name' \"$APP/ro/python\" -S \"$APP/work/tells\")"
+        ),
+    );
+}
+
+/// Prints the mappings of files: rights, offset, size and path.
+const MAPS: &str = r#"
+import os, re
+for name in ("maps", "smaps", "numa_maps"):
+    for path in ("/proc/self/", "/proc/%d/task/%d/" % (os.getpid(), os.getpid())):
+        text = open(path + name).read()
+        print(name, "launcher/" in text)
+        for start, end, rights, offset, file in re.findall(r"(?m)^([0-9a-f]+)-([0-9a-f]+) (....) ([0-9a-f]+) \S+ \d+ +(/.*)$", text):
+            print(rights, offset, int(end, 16) - int(start, 16), file)
+        for file in sorted(set(re.findall(r" file=(\S+)", text))):
+            print(file)
+"#;
+
+fn world_of_maps(name: &str) -> World {
+    let fill = |dir: &Path| {
+        fill(dir);
+        link("/proc/self/maps", dir.join("host/data/maps"));
+        fs::copy(program("maps"), dir.join("host/fixed/maps")).expect("a fresh tree");
+        let fixed = compiled("maps", &["-static"], "maps-static");
+        fs::copy(fixed, dir.join("host/fixed/maps-static")).expect("a fresh tree");
+    };
+    World::new(name, MOUNTS, fill).as_user(65534)
+}
+
+#[test]
+fn the_mappings_of_a_process_are_those_of_its_program() {
+    world_of_maps("proc-maps").same_session(
+        "/bin/bash",
+        &format!(
+            r#"
+            export PYTHONHOME=/usr; cd "$APP/work"
+            run "$APP/ro/maps" "$APP"; run "$APP/ro/python" -S -c '{MAPS}'; run python3 -S -c '{MAPS}'
+            for i in {{1..40}}; do test -e "file$i"; done; grep -c launcher/ /proc/$$/maps
+            sed -n 's/.* //; /[.]so/p' /proc/$$/maps
+            "#
+        ),
+    );
+}
+
+#[test]
+fn the_mappings_of_a_static_program_are_its_own() {
+    world_of_maps("proc-maps-static")
+        .saying("coverage.door = \"gate\"")
+        .same_session("/bin/bash", r#"run "$APP/ro/maps-static" "$APP""#);
 }

@@ -16,6 +16,7 @@ mod cwd;
 mod explain;
 mod glance;
 mod lexical;
+mod links;
 mod list;
 mod look;
 mod magic;
@@ -30,6 +31,7 @@ mod rename;
 mod reverse;
 pub(crate) mod scan;
 mod socket;
+mod stat;
 mod text;
 mod union;
 
@@ -64,7 +66,7 @@ impl Instance<'_> {
         dirfd: i32,
         path: *const u8,
         want: Want,
-        mut call: impl FnMut(&Place) -> Result<usize, Errno>,
+        call: impl FnMut(&Place) -> Result<usize, Errno>,
     ) -> Answer {
         match self.glance(path) {
             Glance::Elsewhere => Answer::Pass,
@@ -91,6 +93,9 @@ impl Instance<'_> {
             }
             _ => self.look_closer(dirfd, path, start, want),
         };
+        if matches!(look, Look::Untouched) && !self.traces() {
+            return Answer::Pass;
+        }
         self.at_place(number, (dirfd, path), look, want, call)
     }
 
@@ -127,7 +132,7 @@ impl Instance<'_> {
         }
         // What is told of must be done here, to know how it ended.
         let done = match &found {
-            Ok(None) => call(&Place::new(dirfd, path, 0, None)),
+            Ok(None) => call(&Place::new(dirfd, path, 0, look.boundary())),
             Ok(Some(_)) if changes_union => self.change_union((dirfd, path), want, &mut call),
             Ok(Some(place)) => call(place),
             Err(errno) => Err(*errno),

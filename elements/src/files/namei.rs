@@ -38,7 +38,9 @@ pub(super) struct Walk {
 }
 
 impl Instance<'_> {
-    /// Resolves a path and writes the host path into `scratch`.
+    /// Resolves a path and writes the host path into `scratch`. Apart, like the
+    /// next, so that what seldom walks keeps a small frame.
+    #[inline(never)]
     pub(super) fn walk(
         &self,
         dirfd: i32,
@@ -51,6 +53,7 @@ impl Instance<'_> {
 
     /// The same for a call that makes a name or takes it away: a slash after
     /// the name does not lead it through a link.
+    #[inline(never)]
     pub(super) fn walk_to_name(
         &self,
         dirfd: i32,
@@ -242,6 +245,11 @@ impl Walk {
         self.host.truncate(0);
         self.cursor = Cursor::at(instance.view.app_root());
         self.in_union = false;
+        if let Some(source) =
+            instance.view.node(self.cursor.node).and_then(|root| instance.view.source_of(root))
+        {
+            self.host.push(source)?;
+        }
         for name in super::scan::components(app) {
             self.enter(instance, name)?;
         }
@@ -303,7 +311,9 @@ impl Walk {
         if instance.behind_magic(self.host.as_ptr(), &mut app).is_none() {
             return Ok(());
         }
-        if !last {
+        // The root that the kernel knows is the host's.
+        let is_root = instance.view.has_root() && self.host.bytes().ends_with(b"/root");
+        if !last || is_root {
             return self.start(instance, app.bytes());
         }
         self.cursor = instance.locate(app.bytes());

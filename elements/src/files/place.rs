@@ -137,7 +137,7 @@ impl Instance<'_> {
         }
         let place = match look {
             Look::Untouched => return Ok(None),
-            Look::Boundary => {
+            Look::Boundary(_) => {
                 return if let Change::Remove(errno) = want.change { Err(errno) } else { Ok(None) };
             }
             Look::Mapped { node, ends_at_node, rest } => {

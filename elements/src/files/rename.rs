@@ -5,7 +5,10 @@
 //! answer ourselves is answered in the kernel's order: the directories of both
 //! names, then their mounts, then the names.
 
+use view::Kind;
+
 use super::lexical::Look;
+use super::magic::is_magic;
 use super::place::{self, Place, Scratch, Want};
 use crate::kernel::{self, syscall};
 use crate::{Answer, Errno, Instance};
@@ -114,7 +117,8 @@ impl Instance<'_> {
         let follow = flags & libc::AT_SYMLINK_FOLLOW != 0;
         let from = self.look_up(old.0, old.1, Want::LOOK.following(follow));
         let to = self.look_up(new.0, new.1, Want::CREATE);
-        if matches!((&from, &to), (Look::Untouched | Look::Boundary, Look::Untouched | Look::Boundary)) {
+        if matches!((&from, &to), (Look::Untouched | Look::Boundary(_), Look::Untouched | Look::Boundary(_)))
+        {
             return Answer::Pass;
         }
         Answer::Done(self.link_places((old, from), (new, to), flags))
@@ -134,13 +138,16 @@ impl Instance<'_> {
         let from = self.end(old, from, follow, &mut scratch.0)?;
         // A file without a name (O_TMPFILE, by descriptor or by /proc) has no
         // mount of its own here: the kernel sees to it.
-        let anywhere = unnamed || (follow && from.place.mount == 0 && names_descriptor(old.1));
+        // SAFETY: a place's path is a string that ends in NUL.
+        let host = unsafe { core::ffi::CStr::from_ptr(from.place.path.cast()) }.to_bytes();
+        let nowhere = self.view.mount(from.place.mount).kind == Kind::Pass || is_magic(host);
+        let anywhere = unnamed || (follow && nowhere && names_descriptor(old.1));
         if !anywhere {
             let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
             kernel::fstatat(from.place.dirfd, from.place.path, flags)?;
         }
         let to = self.end(new, to, false, &mut scratch.1)?.place;
-        if to.mount != 0 {
+        if self.view.mount(to.mount).kind != Kind::Pass {
             self.refuse(&to, Want::CREATE)?;
         }
         if !anywhere && from.place.mount != to.mount {
@@ -161,7 +168,7 @@ impl Instance<'_> {
         follow: bool,
         scratch: &mut Scratch,
     ) -> Result<End, Errno> {
-        let boundary = matches!(look, Look::Boundary);
+        let boundary = matches!(look, Look::Boundary(_));
         let place = self.place(dirfd, path, look, Want::LOOK.following(follow), scratch)?;
         let place = place.unwrap_or_else(|| Place::new(dirfd, path, 0, None));
         Ok(End { busy: boundary || place.node.is_some(), place })

@@ -51,12 +51,6 @@ pub fn renameat2(from: (i32, *const u8), to: (i32, *const u8), flags: u32) -> Re
     unsafe { syscall(libc::SYS_renameat2, args) }.map(|_| ())
 }
 
-/// fchmod(2)
-pub fn fchmod(file: i32, mode: u32) -> Result<(), Errno> {
-    // SAFETY: numbers only.
-    unsafe { syscall(libc::SYS_fchmod, [fd(file), mode as usize, 0, 0, 0, 0]) }.map(|_| ())
-}
-
 /// fchmodat(2), which follows links.
 pub fn fchmodat(dirfd: i32, path: *const u8, mode: u32) -> Result<(), Errno> {
     // SAFETY: the kernel only reads the string.
@@ -135,7 +129,8 @@ pub fn lsetxattr(path: *const u8, name: *const u8, value: &[u8], flags: i32) -> 
 /// lremovexattr(2)
 pub fn lremovexattr(path: *const u8, name: &CStr) -> Result<(), Errno> {
     // SAFETY: the kernel only reads the strings.
-    unsafe { syscall(libc::SYS_lremovexattr, [path as usize, name.as_ptr() as usize, 0, 0, 0, 0]) }.map(|_| ())
+    unsafe { syscall(libc::SYS_lremovexattr, [path as usize, name.as_ptr() as usize, 0, 0, 0, 0]) }
+        .map(|_| ())
 }
 
 /// llistxattr(2): how many bytes of `names` they took.

@@ -46,13 +46,13 @@ pub fn map_file(file: i32, len: usize, protection: i32) -> Result<usize, Errno> 
     unsafe { syscall(libc::SYS_mmap, args) }
 }
 
-/// mprotect(2): takes the right to write away from pages.
+/// mprotect(2): gives the right to write to pages.
 ///
 /// # Safety
 ///
-/// They are the caller's own mapping, and nobody writes there.
-pub unsafe fn protect(address: usize, len: usize) -> Result<(), Errno> {
-    let args = [address, len, libc::PROT_READ as usize, 0, 0, 0];
+/// They are the caller's own mapping, of what may change.
+pub unsafe fn allow_writing(address: usize, len: usize) -> Result<(), Errno> {
+    let args = [address, len, (libc::PROT_READ | libc::PROT_WRITE) as usize, 0, 0, 0];
     // SAFETY: the caller's promise.
     unsafe { syscall(libc::SYS_mprotect, args) }.map(|_| ())
 }
@@ -61,6 +61,16 @@ pub unsafe fn protect(address: usize, len: usize) -> Result<(), Errno> {
 pub fn map_anonymous(len: usize) -> Result<usize, Errno> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let args = [0, len, protection as usize, flags as usize, usize::MAX, 0];
+    // SAFETY: the kernel picks a free range, so nothing that is mapped changes.
+    unsafe { syscall(libc::SYS_mmap, args) }
+}
+
+/// mmap(2) of fresh memory that is one mapping by itself: private memory may
+/// become one with what lies beside it. Gives the address.
+pub fn map_apart(len: usize) -> Result<usize, Errno> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     let args = [0, len, protection as usize, flags as usize, usize::MAX, 0];
     // SAFETY: the kernel picks a free range, so nothing that is mapped changes.
     unsafe { syscall(libc::SYS_mmap, args) }
@@ -80,6 +90,33 @@ pub fn program_break() -> usize {
 pub unsafe fn unmap(address: usize, len: usize) {
     // SAFETY: the caller has done with the range.
     let _ = unsafe { syscall(libc::SYS_munmap, [address, len, 0, 0, 0, 0]) };
+}
+
+/// Gives anonymous memory back: it holds zeros from now on.
+///
+/// # Safety
+///
+/// What stands in the range may be lost.
+pub unsafe fn discard(address: usize, len: usize) {
+    let advice = libc::MADV_DONTNEED as usize;
+    // SAFETY: the caller has done with what stands there.
+    let _ = unsafe { syscall(libc::SYS_madvise, [address, len, advice, 0, 0, 0]) };
+}
+
+/// Has pages of ours ready to be written to (Linux 5.14), which saves a fault for
+/// each. Where the kernel does not know how, they come one by one.
+pub fn populate(address: usize, len: usize) {
+    let advice = libc::MADV_POPULATE_WRITE as usize;
+    // SAFETY: what stands in the pages stays.
+    let _ = unsafe { syscall(libc::SYS_madvise, [address, len, advice, 0, 0, 0]) };
+}
+
+/// The time of day, in seconds; none where the system has no such clock.
+pub fn seconds() -> Option<i64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let args = [libc::CLOCK_REALTIME_COARSE as usize, &raw mut time as usize, 0, 0, 0, 0];
+    // SAFETY: the kernel writes one timespec.
+    unsafe { syscall(libc::SYS_clock_gettime, args) }.ok().map(|_| time.tv_sec)
 }
 
 /// exit_group(2)

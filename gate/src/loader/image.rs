@@ -11,6 +11,8 @@ const PAGE: u64 = 4096;
 const MOVABLE_BASE: u64 = 0x5555_5555_4000;
 /// How many pages the kernel moves them at random.
 const RANDOM_PAGES: u64 = 1 << 28;
+/// Data up to this size is mapped with its pages.
+const AT_ONCE: usize = 64 * 1024;
 /// `ADDR_NO_RANDOMIZE`, see personality(2).
 const NO_RANDOM: usize = 0x004_0000;
 
@@ -32,47 +34,57 @@ pub struct Image {
     pub data: (u64, u64),
     /// The end of all.
     pub end: u64,
-    interpreter: [u8; 4096],
 }
 
 /// Room that is used before the program starts, when there is one thread.
-pub struct Early<T>(UnsafeCell<T>);
+struct Early<T>(UnsafeCell<T>);
 
 // SAFETY: there is one thread when it is used.
 unsafe impl<T> Sync for Early<T> {}
 
 impl<T> Early<T> {
     /// Room that holds a value.
-    pub const fn new(value: T) -> Early<T> {
+    const fn new(value: T) -> Early<T> {
         Early(UnsafeCell::new(value))
     }
 
     /// The one thread's way to it.
-    pub fn get(&self) -> *mut T {
+    fn get(&self) -> *mut T {
         self.0.get()
     }
 }
 
-/// The program headers of the file that is being mapped.
-static HEADERS: Early<[u8; elf::PROGRAM_HEADERS]> = Early::new([0; elf::PROGRAM_HEADERS]);
+/// The longest path of an interpreter, with its NUL.
+const INTERPRETER: usize = 4096;
+
+/// The interpreter's path of the file that was mapped last, if it is as short as
+/// they are, in a page that is written to anyway.
+#[unsafe(link_section = ".data.start")]
+static SHORT: Early<[u8; 256]> = Early::new([0; 256]);
+
+/// How much of a file is read first. What lies further on is read by itself; little
+/// is on the stack here, since each page of it that is touched first is dear.
+const FIRST: usize = 1024;
 
 impl Image {
-    /// Maps a file. An interpreter lies where the kernel puts libraries.
-    pub fn map(file: i32, is_interpreter: bool) -> Result<Image, Errno> {
-        let mut head = [0; 4096];
+    /// Maps a file, and gives its interpreter's app path, which is good until the
+    /// next file is mapped. An interpreter lies where the kernel puts libraries.
+    pub fn map(file: i32, is_interpreter: bool) -> Result<(Image, Option<&'static CStr>), Errno> {
+        let mut head = [0; FIRST];
         let len = kernel::pread(file, &mut head, 0)?;
         let head = head.get(..len).unwrap_or(&[]);
         let header = Header::read(head)?;
-        // SAFETY: only this function uses it, and there is one thread.
-        let headers = unsafe { &mut *HEADERS.get() };
-        let headers = headers.get_mut(..header.count * elf::PROGRAM_HEADER).unwrap_or(&mut []);
-        // They nearly always lie in the first page.
-        match header.headers_in(head) {
-            Some(near) => headers.copy_from_slice(near),
-            None if kernel::pread(file, headers, header.headers_at)? == headers.len() => {}
-            None => return Err(Errno::ENOEXEC),
-        }
-        let headers: &[u8] = headers;
+        // They nearly always lie at the beginning.
+        let headers = match header.headers_in(head) {
+            Some(near) => near,
+            None => {
+                let room = room(header.count * elf::PROGRAM_HEADER)?;
+                if kernel::pread(file, room, header.headers_at)? != room.len() {
+                    return Err(Errno::ENOEXEC);
+                }
+                room
+            }
+        };
         let span = elf::span(headers)?;
         let mut image = Image {
             base: 0,
@@ -83,18 +95,10 @@ impl Image {
             code: (u64::MAX, 0),
             data: (0, 0),
             end: 0,
-            interpreter: [0; 4096],
         };
-        if let Some((offset, size)) = elf::interpreter(headers) {
-            let room = image.interpreter.get_mut(..size).ok_or(Errno::ENOEXEC)?;
-            match head.get(offset..offset.saturating_add(size)) {
-                Some(near) => room.copy_from_slice(near),
-                None => {
-                    kernel::pread(file, room, offset as u64)?;
-                }
-            }
-        }
-        let placed = reserve(&span, header.movable, is_interpreter || image.interpreter().is_none())?;
+        let interpreter = elf::interpreter(headers).map(|found| read_interpreter(file, head, found));
+        let interpreter = interpreter.transpose()?.flatten();
+        let placed = reserve(&span, header.movable, is_interpreter || interpreter.is_none())?;
         image.base = placed.wrapping_sub(span.start);
         image.entry = image.base.wrapping_add(header.entry);
         for segment in elf::segments(headers) {
@@ -104,12 +108,7 @@ impl Image {
         }
         // It stays mapped: its strings need not be asked about.
         user::note_range(image.base.wrapping_add(span.start) as usize, image.end as usize);
-        Ok(image)
-    }
-
-    /// The interpreter's app path.
-    pub fn interpreter(&self) -> Option<&CStr> {
-        CStr::from_bytes_until_nul(&self.interpreter).ok().filter(|path| !path.is_empty())
+        Ok((image, interpreter))
     }
 
     fn note(&mut self, segment: &Segment, header: &Header) {
@@ -126,6 +125,39 @@ impl Image {
         }
         self.end = self.end.max(start + segment.memory_size);
     }
+}
+
+/// Room that stays, for the few files that are laid out in their own way.
+fn room(len: usize) -> Result<&'static mut [u8], Errno> {
+    let address = kernel::map_anonymous(len)?;
+    // SAFETY: fresh memory of that length, which is never unmapped.
+    Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut u8, len) })
+}
+
+/// Copies the interpreter's path to where it stays. None where it is empty.
+fn read_interpreter(
+    file: i32,
+    head: &[u8],
+    (offset, size): (usize, usize),
+) -> Result<Option<&'static CStr>, Errno> {
+    if size >= INTERPRETER {
+        return Err(Errno::ENOEXEC);
+    }
+    // SAFETY: only this function uses it, and there is one thread; what an
+    // earlier call has given is of no more use.
+    let short: &'static mut [u8] = unsafe { &mut *SHORT.get() };
+    let room = if size < short.len() { short } else { room(size + 1)? };
+    let (path, after) = room.split_at_mut_checked(size).ok_or(Errno::ENOEXEC)?;
+    match head.get(offset..offset.saturating_add(size)) {
+        Some(near) => path.copy_from_slice(near),
+        None => {
+            kernel::pread(file, path, offset as u64)?;
+        }
+    }
+    // A path without a NUL ends where it says.
+    *after.first_mut().ok_or(Errno::ENOEXEC)? = 0;
+    let path = CStr::from_bytes_until_nul(room).ok();
+    Ok(path.filter(|path| !path.is_empty()))
 }
 
 /// mmap(2) at an address that must be free.
@@ -200,7 +232,12 @@ fn map_segment(file: i32, base: u64, segment: &Segment) -> Result<(), Errno> {
     if segment.file_size > 0 {
         let len = (file_end - page) as usize;
         let offset = segment.offset & !(PAGE - 1);
-        map_fixed(page, len, protection, libc::MAP_PRIVATE | libc::MAP_FIXED, Some((file, offset)))?;
+        let mut flags = libc::MAP_PRIVATE | libc::MAP_FIXED;
+        // The little data of most programs is written to in all its pages before they start.
+        if protection & libc::PROT_WRITE != 0 && len <= AT_ONCE {
+            flags |= libc::MAP_POPULATE;
+        }
+        map_fixed(page, len, protection, flags, Some((file, offset)))?;
         mapped_end = file_end.next_multiple_of(PAGE);
         if memory_end > file_end && protection & libc::PROT_WRITE != 0 {
             // To the end of the page, as the kernel does: ld.so allocates from there.

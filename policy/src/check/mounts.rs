@@ -24,10 +24,10 @@ enum Outcome {
 
 impl Checker<'_> {
     /// The mounts that are right, in the order of the file.
-    pub fn mounts(&mut self, said: &[Spanned<RawMount>]) -> Vec<Mount> {
-        let mut mounts: Vec<Mount> = Vec::with_capacity(said.len());
+    pub fn mounts<'r>(&mut self, said: impl Iterator<Item = &'r Spanned<RawMount>>) -> Vec<Mount> {
+        let mut mounts: Vec<Mount> = Vec::with_capacity(said.size_hint().0);
         // Mount points, their lines, and whether their mounts are right.
-        let mut seen: HashMap<PathBuf, (u32, bool)> = HashMap::with_capacity(said.len());
+        let mut seen: HashMap<PathBuf, (u32, bool)> = HashMap::with_capacity(said.size_hint().0);
         for raw in said {
             let raw = raw.get_ref();
             let at = raw.at.as_ref().and_then(|said| Some((self.mount_point(said)?, said.span())));
@@ -46,6 +46,9 @@ impl Checker<'_> {
             }
             seen.insert(at.clone(), (line, stands));
             if let Outcome::Stands(what) = outcome {
+                if at == Path::new("/") && !self.root(span.clone(), &what) {
+                    continue;
+                }
                 mounts.push(Mount { at, line, span, access, what });
             }
         }
@@ -59,13 +62,25 @@ impl Checker<'_> {
     }
 
     fn mount_point(&mut self, said: &Spanned<String>) -> Option<PathBuf> {
-        let at = self.app_path(said, "at")?;
-        if at == Path::new("/") {
-            let help = Some("mount the directories below it that the application needs".into());
-            self.report.add(said.span(), "a mount at /", "a path below `/`", help);
-            return None;
-        }
-        Some(at)
+        self.app_path(said, "at")
+    }
+
+    /// What can stand at `/`: a directory of the host that is not the host's own `/`.
+    fn root(&mut self, span: std::ops::Range<usize>, what: &What) -> bool {
+        let (message, help) = match what {
+            What::Host { source, is_dir: true } if source != Path::new("/") => return true,
+            What::Layers { layers, .. } if layers.iter().all(|layer| layer != Path::new("/")) => return true,
+            What::Layers { .. } => (
+                "the host's `/` among the layers at /",
+                "name the directories that are to be changed as mounts",
+            ),
+            What::Host { is_dir: true, .. } => {
+                ("the host's `/` mounted at /", "take the mount away: it stands there anyway")
+            }
+            _ => ("a mount at / that is no directory of the host", "say `source` = \"DIRECTORY\""),
+        };
+        self.report.add(span, message, "a root directory, such as /srv/debian11", Some(help.into()));
+        false
     }
 
     /// What a mount's keys say, but for where it is.
@@ -163,7 +178,8 @@ impl Checker<'_> {
             }
         }
         if let (Some(mode), RawKind::Host | RawKind::Layers | RawKind::Hidden | RawKind::Denied) =
-            (&raw.mode, kind) {
+            (&raw.mode, kind)
+        {
             let message = format!("`mode` does not go with kind \"{}\"", kind.word());
             self.report.add(mode.span(), message, "only \"content\" and \"empty\" have it", None);
         }
@@ -231,10 +247,16 @@ impl Checker<'_> {
             match self.source(layer, &path, optional) {
                 Outcome::Stands(What::Host { source, is_dir: true }) => {
                     // Changes to one would be seen in the other.
-                    let other = layers.iter().find(|other| other.starts_with(&source) || source.starts_with(other));
+                    let other =
+                        layers.iter().find(|other| other.starts_with(&source) || source.starts_with(other));
                     if let Some(other) = other {
                         let message = format!("the layer {} is, or lies in, another one", shorten(&path));
-                        self.report.add(layer.span(), message, format!("it shares files with {}", other.display()), None);
+                        self.report.add(
+                            layer.span(),
+                            message,
+                            format!("it shares files with {}", other.display()),
+                            None,
+                        );
                         return Outcome::Wrong;
                     }
                     layers.push(source);

@@ -317,7 +317,11 @@ impl Union<'_> {
         let user = kernel::geteuid();
         let stat = kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
         // An owner may change all; times and attributes who may write.
-        if user == 0 || stat.st_uid == user || may(path, libc::W_OK).is_ok() { Ok(()) } else { Err(Errno::EPERM) }
+        if user == 0 || stat.st_uid == user || may(path, libc::W_OK).is_ok() {
+            Ok(())
+        } else {
+            Err(Errno::EPERM)
+        }
     }
 }
 

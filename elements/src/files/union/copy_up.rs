@@ -76,7 +76,13 @@ impl Union<'_> {
     }
 
     /// A regular file. It has no name until it is whole.
-    fn copy_file(&self, source: &mut Scratch, stat: &libc::stat, below: &[u8], data: Data) -> Result<(), Errno> {
+    fn copy_file(
+        &self,
+        source: &mut Scratch,
+        stat: &libc::stat,
+        below: &[u8],
+        data: Data,
+    ) -> Result<(), Errno> {
         const READ: i32 = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let from = match data {
             Data::None => None,
@@ -88,7 +94,9 @@ impl Union<'_> {
             let done = from
                 .map_or(Ok(()), |from| copy_data(from, to, stat.st_size as u64))
                 .and_then(|()| Copy::File(to).take_after(source, stat))
-                .and_then(|()| if is_named { self.publish(&mut draft, below) } else { self.publish_file(to, below) });
+                .and_then(|()| {
+                    if is_named { self.publish(&mut draft, below) } else { self.publish_file(to, below) }
+                });
             kernel::close(to);
             if is_named && done.is_err() {
                 let _ = kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0);
@@ -293,7 +301,9 @@ fn copy_run(from: i32, to: i32, start: u64, end: u64) -> Result<(), Errno> {
     while at < end {
         if !by_hand {
             match kernel::copy_file_range(from, to, at, (end - at).min(PIECE) as usize) {
-                Ok(0) | Err(Errno::EXDEV | Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => by_hand = true,
+                Ok(0) | Err(Errno::EXDEV | Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
+                    by_hand = true
+                }
                 Ok(copied) => at += copied as u64,
                 Err(errno) => return Err(errno),
             }

@@ -6,10 +6,10 @@ use crate::Errno;
 impl Union<'_> {
     pub(super) fn is_empty(&self, at: &Position, below: &[u8]) -> Result<bool, Errno> {
         let _ = (at, below);
-        Ok(true)
+        Err(Errno::EOPNOTSUPP)
     }
     pub(super) fn clear_whiteouts(&self, draft: &mut Scratch) -> Result<(), Errno> {
         let _ = draft;
-        Ok(())
+        Err(Errno::EOPNOTSUPP)
     }
 }

@@ -103,7 +103,12 @@ impl<'i> Union<'i> {
     }
 
     /// Writes the host path of what a layer has at a path below its root.
-    fn host_path<'s>(&self, number: usize, below: &[u8], scratch: &'s mut Scratch) -> Result<&'s mut Scratch, Errno> {
+    fn host_path<'s>(
+        &self,
+        number: usize,
+        below: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s mut Scratch, Errno> {
         scratch.truncate(0);
         scratch.push(self.layer(number))?;
         scratch.push(below)?;
@@ -111,7 +116,7 @@ impl<'i> Union<'i> {
     }
 
     /// A path in the union, below its root, of an app path in it.
-    fn below<'p>(&self, app: &'p [u8]) -> &'p [u8] {
+    pub(in crate::files) fn below<'p>(&self, app: &'p [u8]) -> &'p [u8] {
         let at = self.instance.view.mount(self.id).at;
         let at = at.strip_suffix(b"/").unwrap_or(at);
         app.get(at.len()..).unwrap_or(&[])

@@ -81,7 +81,8 @@ impl Open<'_, '_> {
         if at.is_dir() {
             // A directory is known by its lowest side, which it keeps for ever. One
             // that has been renamed has its own name in the write layer alone.
-            let side = if at.is_moved || !at.redirect.is_empty() { union.top().or(here) } else { lowest(at.sides) };
+            let side =
+                if at.is_moved || !at.redirect.is_empty() { union.top().or(here) } else { lowest(at.sides) };
             if side == union.top() {
                 union.ensure_upper(self.below())?;
             }

@@ -15,7 +15,11 @@ static DRAFTS: AtomicU32 = AtomicU32::new(0);
 
 impl<'i> Union<'i> {
     /// Writes a host path in the write layer.
-    pub(super) fn upper_path<'s>(&self, below: &[u8], scratch: &'s mut Scratch) -> Result<&'s mut Scratch, Errno> {
+    pub(super) fn upper_path<'s>(
+        &self,
+        below: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s mut Scratch, Errno> {
         self.host_path(self.writable()?, below, scratch)
     }
 
@@ -94,7 +98,8 @@ impl<'i> Union<'i> {
     pub(super) fn replace_whiteout(&self, draft: &mut Scratch, below: &[u8]) -> Result<bool, Errno> {
         let mut upper = Scratch::new();
         let upper = self.upper_path(below, &mut upper)?;
-        match kernel::renameat2((AT_FDCWD, draft.as_ptr()), (AT_FDCWD, upper.as_ptr()), libc::RENAME_EXCHANGE) {
+        match kernel::renameat2((AT_FDCWD, draft.as_ptr()), (AT_FDCWD, upper.as_ptr()), libc::RENAME_EXCHANGE)
+        {
             Ok(()) => {}
             Err(Errno::ENOENT) => return Ok(false),
             Err(errno) => return Err(errno),
