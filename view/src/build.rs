@@ -339,7 +339,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         layers: place(size_of_val(&layers[..]), layers.len()),
         strings: place(pool.bytes.len(), pool.bytes.len()),
         len: 0,
-        flags: facts.flags,
+        flags: facts.flags | if layers.is_empty() { 0 } else { flags::LAYERS },
         app_root,
         host_root,
         name,

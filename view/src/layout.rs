@@ -16,6 +16,8 @@ pub mod flags {
     pub const TRACE: u32 = 1 << 1;
     /// The processes run with no_new_privs set, so that setuid has no effect.
     pub const NO_NEW_PRIVS: u32 = 1 << 2;
+    /// Some mount is a union of layers. The writer of an image sets it.
+    pub const LAYERS: u32 = 1 << 3;
 }
 
 /// A run of bytes in the string pool.

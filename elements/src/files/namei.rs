@@ -98,7 +98,9 @@ impl Instance<'_> {
             scratch.push(b"/")?;
         }
         let node = (walk.cursor.below == 0).then_some(walk.cursor.node);
-        Ok(Place::new(AT_FDCWD, scratch.as_ptr(), self.view.region(walk.cursor.node), node))
+        let mut place = Place::new(AT_FDCWD, scratch.as_ptr(), self.view.region(walk.cursor.node), node);
+        place.identity = if walk.in_union { walk.position.identity() } else { None };
+        Ok(place)
     }
 
     /// Walks a path that leads out of a working directory that has been removed.
@@ -154,6 +156,14 @@ impl Instance<'_> {
             walk.enter(self, name)?;
         }
         Ok(())
+    }
+
+    /// Stands at the directory that a descriptor is of, in a union, by its name.
+    pub(super) fn walk_descriptor(&self, walk: &mut Walk, dirfd: i32) -> Result<(), Errno> {
+        let mut app = Text::new();
+        self.base_path(dirfd, &mut app)?;
+        walk.start(self, app.bytes())?;
+        if walk.in_union { Ok(()) } else { Err(Errno::EXDEV) }
     }
 
     /// Walks on from where the walk stands.
@@ -317,6 +327,10 @@ impl Walk {
             return self.start(instance, app.bytes());
         }
         self.cursor = instance.locate(app.bytes());
+        if instance.view.node(self.cursor.node).is_some_and(view::Node::is_layered) {
+            // What is to be changed is not what the descriptor is of.
+            return self.start(instance, app.bytes());
+        }
         self.app = app;
         if instance.names_program(self.host.bytes()) {
             let mut link = Text::<MAX_PATH>::new();

@@ -77,6 +77,8 @@ pub struct Place {
     pub mount: u32,
     /// The node, where the path ends at one.
     pub node: Option<NodeId>,
+    /// Of a union's directory with several sides, the layer that it is known by.
+    pub(super) identity: Option<usize>,
     /// A descriptor made for the occasion.
     opened: Option<i32>,
 }
@@ -91,7 +93,7 @@ impl Drop for Place {
 
 impl Place {
     pub(super) fn new(dirfd: i32, path: *const u8, mount: u32, node: Option<NodeId>) -> Place {
-        Place { dirfd, path, mount, node, opened: None }
+        Place { dirfd, path, mount, node, identity: None, opened: None }
     }
 
     /// Whether the path says that it means a directory.

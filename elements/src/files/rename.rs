@@ -89,6 +89,9 @@ impl Instance<'_> {
             });
         }
         let (from, to) = (&from.place, &to.place);
+        if self.is_layered(from) {
+            return self.rename_in_union(old, new, flags);
+        }
         // A directory that moves takes its name away from those below it.
         let stat = kernel::fstatat(from.dirfd, from.path, libc::AT_SYMLINK_NOFOLLOW)?;
         let moves_directory = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
@@ -147,7 +150,8 @@ impl Instance<'_> {
             kernel::fstatat(from.place.dirfd, from.place.path, flags)?;
         }
         let to = self.end(new, to, false, &mut scratch.1)?.place;
-        if self.view.mount(to.mount).kind != Kind::Pass {
+        let to_union = self.is_layered(&to);
+        if self.view.mount(to.mount).kind != Kind::Pass && !to_union {
             self.refuse(&to, Want::CREATE)?;
         }
         if !anywhere && from.place.mount != to.mount {
@@ -155,10 +159,20 @@ impl Instance<'_> {
             return Err(if place::exists(&to) { Errno::EEXIST } else { Errno::EXDEV });
         }
         let from = &from.place;
-        let args =
-            [from.dirfd as usize, from.path as usize, to.dirfd as usize, to.path as usize, flags as usize, 0];
-        // SAFETY: the kernel only reads the strings.
-        unsafe { syscall(libc::SYS_linkat, args) }
+        let link = |from: (i32, *const u8), to: &Place, flags: i32| {
+            let args =
+                [from.0 as usize, from.1 as usize, to.dirfd as usize, to.path as usize, flags as usize, 0];
+            // SAFETY: the kernel only reads the strings.
+            unsafe { syscall(libc::SYS_linkat, args) }
+        };
+        if to_union && anywhere {
+            return self.change_union(new, Want::CREATE, &mut |to| link((from.dirfd, from.path), to, flags));
+        }
+        if to_union {
+            return self
+                .link_in_union((old, follow), new, &mut |from, to| link((from.dirfd, from.path), to, 0));
+        }
+        link((from.dirfd, from.path), &to, flags)
     }
 
     fn end(
@@ -169,7 +183,15 @@ impl Instance<'_> {
         scratch: &mut Scratch,
     ) -> Result<End, Errno> {
         let boundary = matches!(look, Look::Boundary(_));
-        let place = self.place(dirfd, path, look, Want::LOOK.following(follow), scratch)?;
+        let found = self.place(dirfd, path, look, Want::LOOK.following(follow), scratch);
+        let place = match found {
+            // In a union a name that nothing has yet is no place to look at.
+            Err(Errno::ENOENT) if !follow => {
+                let place = self.walk_to_name(dirfd, path, scratch)?;
+                if self.is_layered(&place) { Some(place) } else { return Err(Errno::ENOENT) }
+            }
+            found => found?,
+        };
         let place = place.unwrap_or_else(|| Place::new(dirfd, path, 0, None));
         Ok(End { busy: boundary || place.node.is_some(), place })
     }

@@ -5,7 +5,7 @@ use super::super::place::{Change, Place, Scratch, Want};
 use super::copy_up::Data;
 use super::{ATTEMPTS, Position, Union, highest, is_whiteout, parent, xattr};
 use crate::kernel::{self, AT_FDCWD};
-use crate::{Errno, Instance};
+use crate::{Answer, Errno, Instance};
 
 /// A call to be made on a place in the write layer.
 pub(in crate::files) type Call<'c> = &'c mut dyn FnMut(&Place) -> Result<usize, Errno>;
@@ -41,6 +41,96 @@ impl Instance<'_> {
             }
         }
         Err(Errno::EAGAIN)
+    }
+}
+
+impl Instance<'_> {
+    /// linkat(2) of names in one union. `link` gets the places of both in the write layer.
+    #[inline(never)]
+    pub(in crate::files) fn link_in_union(
+        &self,
+        (old, follow): ((i32, *const u8), bool),
+        new: (i32, *const u8),
+        link: &mut dyn FnMut(&Place, &Place) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        let mut walk = Walk::new();
+        let slash = self.walk_path(&mut walk, old.0, old.1, follow)?;
+        let at = &walk.position;
+        let union = self.union(self.view.region(walk.cursor.node)).ok_or(Errno::ESTALE)?;
+        let below = union.below(walk.app.bytes());
+        if at.sides == 0 {
+            return Err(Errno::ENOENT);
+        }
+        if slash && !at.is_dir() {
+            return Err(Errno::ENOTDIR);
+        }
+        let mut path = Scratch::new();
+        self.change_union(new, Want::CREATE, &mut |to| {
+            if at.is_dir() {
+                return Err(Errno::EPERM);
+            }
+            union.copy_up(at, below, Data::All)?;
+            let from = union.upper_path(below, &mut path)?;
+            link(&Place::new(AT_FDCWD, from.as_ptr(), to.mount, None), to)
+        })
+    }
+}
+
+impl Instance<'_> {
+    /// Sees to it that a call which takes no place can make a name in the write layer: bind(2).
+    pub(in crate::files) fn make_room_in_union(&self, (dirfd, path): (i32, *const u8)) -> Result<(), Errno> {
+        let mut walk = Walk::for_change(Want::CREATE);
+        self.walk_path(&mut walk, dirfd, path, false)?;
+        let union = self.union(self.view.region(walk.cursor.node)).ok_or(Errno::ESTALE)?;
+        let below = union.below(walk.app.bytes());
+        if walk.position.sides != 0 {
+            return Err(Errno::EEXIST);
+        }
+        union.writable()?;
+        union.may_change_names(&walk.position, below)?;
+        union.ensure_upper(parent(below))?;
+        if walk.position.is_gone {
+            let mut path = Scratch::new();
+            kernel::unlinkat(AT_FDCWD, union.upper_path(below, &mut path)?.as_ptr(), 0)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a directory its side in the write layer, if it lies in a union that
+    /// takes changes, before the program stays there or watches it. `always`, or
+    /// only where layers below know it under another name.
+    pub(in crate::files) fn settle_directory(&self, path: *const u8, follow: bool, always: bool) {
+        let mut walk = Walk::new();
+        if self.view.flags() & view::flags::LAYERS == 0
+            || !crate::user::is_string(path)
+            || self.walk_path(&mut walk, AT_FDCWD, path, follow).is_err()
+            || !walk.in_union()
+            || !walk.position.is_dir()
+        {
+            return;
+        }
+        if let Some(union) = self.union(self.view.region(walk.cursor.node)).filter(|union| union.is_writable)
+            && (always || walk.position.has_own_name())
+        {
+            // The call itself will meet what stands in the way.
+            let _ = union.ensure_upper(union.below(walk.app.bytes()));
+        }
+    }
+
+    /// fsync(2) of a union's directory: its side in the write layer is what changes.
+    pub fn fsync(&self, fd: i32) -> Answer {
+        let mut scratch = Scratch::new();
+        if self.view.flags() & view::flags::LAYERS == 0
+            || self.union_place(fd, c"".as_ptr().cast(), &mut scratch).is_none()
+        {
+            return Answer::Pass;
+        }
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+        Answer::Done(kernel::openat(AT_FDCWD, scratch.as_ptr(), flags, 0).and_then(|side| {
+            let done = kernel::fsync(side);
+            kernel::close(side);
+            done.map(|()| 0)
+        }))
     }
 }
 
@@ -260,7 +350,9 @@ impl Union<'_> {
         let made = kernel::fstatat(AT_FDCWD, draft.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
         let is_dir = made.st_mode & libc::S_IFMT == libc::S_IFDIR;
         let Some(above) = self.in_upper(above)? else { return Err(Errno::ENOENT) };
-        if above.st_mode & libc::S_ISGID != 0 {
+        // A name that is linked is of a file that has its group already.
+        let is_new = is_dir || made.st_nlink == 1;
+        if is_new && above.st_mode & libc::S_ISGID != 0 {
             let flags = libc::AT_SYMLINK_NOFOLLOW;
             kernel::fchownat(AT_FDCWD, draft.as_ptr(), u32::MAX, above.st_gid, flags)?;
             if is_dir {

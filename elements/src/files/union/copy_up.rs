@@ -200,7 +200,6 @@ impl Copy<'_> {
         if !is_link {
             self.set_mode(mode)?;
             self.copy_attributes(source)?;
-            self.set_attribute(xattr::ORIGIN.as_ptr().cast(), &xattr::Origin::of(stat).bytes())?;
         }
         self.set_times(&Times::of(stat))
     }

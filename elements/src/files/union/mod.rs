@@ -28,11 +28,17 @@ mod rename;
 mod upper;
 mod xattr;
 
+pub(super) use list::Listing;
 pub(super) use position::Position;
+pub(super) use xattr::{is_private_attribute, look_at_attributes};
+
+use core::ffi::CStr;
 
 use view::Access;
 
-use super::place::Scratch;
+use super::namei::Walk;
+use super::place::{Place, Scratch};
+use crate::kernel::{self, AT_FDCWD};
 use crate::shared::Shared;
 use crate::{Errno, Instance};
 
@@ -60,6 +66,41 @@ impl Instance<'_> {
         }
         let is_writable = self.view.mount(id).access == Access::ReadWrite;
         Some(Union { instance: self, id, count, is_writable })
+    }
+
+    /// The place of a union's directory that a descriptor is of, where `path` is empty.
+    /// None: of something else.
+    pub(super) fn union_place(&self, dirfd: i32, path: *const u8, scratch: &mut Scratch) -> Option<Place> {
+        // SAFETY: the kernel has taken it for a string.
+        let is_unnamed = unsafe { *path } == 0;
+        if !is_unnamed || !self.view.node(self.base(dirfd)?.node)?.is_layered() {
+            return None;
+        }
+        let mut walk = Walk::new();
+        self.walk_descriptor(&mut walk, dirfd).ok()?;
+        if !walk.position.is_dir() {
+            return None;
+        }
+        self.finish_walk(walk, Ok(false), (dirfd, path), false, scratch).ok()
+    }
+
+    /// Whether a host path lies in a union's write layer.
+    pub(super) fn is_in_write_layer(&self, mount: u32, host: &[u8]) -> bool {
+        let top = self.union(mount).and_then(|union| Some(union.layer(union.top()?)));
+        top.and_then(|top| host.strip_prefix(top)).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+    }
+
+    /// What the side says that a directory with several sides is known by.
+    pub(super) fn identity_of(&self, place: &Place) -> Option<libc::stat> {
+        let (layer, union) = (place.identity?, self.union(place.mount)?);
+        // SAFETY: a place's path is a string.
+        let path = unsafe { CStr::from_ptr(place.path.cast()) }.to_bytes();
+        let is_below = |below: &&[u8]| below.first().is_none_or(|byte| *byte == b'/');
+        let below =
+            (0..union.count).find_map(|number| path.strip_prefix(union.layer(number)).filter(is_below))?;
+        let mut text = Scratch::new();
+        let text = union.host_path(layer, below, &mut text).ok()?;
+        kernel::fstatat(AT_FDCWD, text.as_ptr(), libc::AT_SYMLINK_NOFOLLOW).ok()
     }
 }
 

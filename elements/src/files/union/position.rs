@@ -45,6 +45,28 @@ impl Position {
         self.sides != 0 && self.kind == libc::S_IFDIR
     }
 
+    /// Whether a directory has its name in the write layer alone, because it has been
+    /// renamed, or one above it.
+    pub(super) fn has_own_name(&self) -> bool {
+        self.is_moved || !self.redirect.is_empty()
+    }
+
+    /// The layer whose inode a directory with several sides has.
+    pub fn identity(&self) -> Option<usize> {
+        let is_merged = self.is_dir() && self.sides & (self.sides - 1) != 0;
+        if is_merged && !self.has_own_name() { lowest(self.sides) } else { None }
+    }
+
+    /// The same position once more.
+    pub(super) fn again(&self) -> Result<Position, Errno> {
+        let mut copy = Position::new();
+        copy.lower.push(self.lower.bytes())?;
+        copy.redirect.push(self.redirect.bytes())?;
+        (copy.sides, copy.above, copy.kind) = (self.sides, self.above, self.kind);
+        (copy.is_gone, copy.is_moved) = (self.is_gone, self.is_moved);
+        Ok(copy)
+    }
+
     /// The path of the directory's sides in the layers below.
     pub(super) fn sides_below(&self) -> &[u8] {
         if self.redirect.is_empty() { self.lower.bytes() } else { self.redirect.bytes() }
@@ -134,6 +156,23 @@ impl Union<'_> {
         host.truncate(0);
         host.push(self.layer(layer))?;
         host.push(at.path_in(self, layer, below))
+    }
+
+    /// What the program is told of what is here: of a directory with several sides, what the
+    /// highest says, but for its inode.
+    pub(super) fn stat(&self, at: &Position, below: &[u8]) -> Result<libc::stat, Errno> {
+        let mut path = Text::<MAX_PATH>::new();
+        self.write_host(at, below, &mut path)?;
+        let mut stat = kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
+        if let Some(layer) = at.identity() {
+            path.truncate(0);
+            path.push(self.layer(layer))?;
+            path.push(at.path_in(self, layer, below))?;
+            let known_by = kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
+            (stat.st_dev, stat.st_ino) = (known_by.st_dev, known_by.st_ino);
+            stat.st_nlink = 1;
+        }
+        Ok(stat)
     }
 
     /// Finds out what is at the position, in the sides of the directory above.

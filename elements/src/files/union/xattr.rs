@@ -7,9 +7,10 @@
 use core::ffi::CStr;
 
 use super::super::MAX_PATH;
+use super::super::place::Place;
 use super::super::text::Text;
-use crate::Errno;
-use crate::kernel;
+use crate::kernel::{self, syscall};
+use crate::{Errno, user};
 
 /// Attributes under the one name and the other.
 pub struct Names(pub &'static CStr, pub &'static CStr);
@@ -18,12 +19,9 @@ pub struct Names(pub &'static CStr, pub &'static CStr);
 pub const OPAQUE: Names = Names(c"user.overlay.opaque", c"trusted.overlay.opaque");
 /// A directory that is merged with those of another name below.
 pub const REDIRECT: Names = Names(c"user.overlay.redirect", c"trusted.overlay.redirect");
-/// Of which file below this one is a copy: its device and inode, ours alone.
-pub const ORIGIN: &CStr = c"user.launcher.origin";
-
 /// Whether an attribute is the union's own business, and not the program's.
 pub fn is_private(name: &[u8]) -> bool {
-    name.starts_with(b"user.overlay.") || name.starts_with(b"trusted.overlay.") || name == ORIGIN.to_bytes()
+    name.starts_with(b"user.overlay.") || name.starts_with(b"trusted.overlay.")
 }
 
 /// Whether a directory is opaque. `path` ends in NUL.
@@ -50,49 +48,59 @@ pub fn set(path: *const u8, names: &Names, value: &[u8]) -> Result<(), Errno> {
     kernel::lsetxattr(path, names.0.as_ptr().cast(), value, 0)
 }
 
-/// Takes an attribute away, under both names.
-pub fn remove(path: *const u8, names: &Names) {
-    for name in [names.0, names.1] {
-        let _ = kernel::lremovexattr(path, name);
+/// The same of the program's string.
+pub fn is_private_attribute(name: *const u8) -> bool {
+    // SAFETY: read only where found readable.
+    user::is_string(name) && is_private(unsafe { CStr::from_ptr(name.cast()) }.to_bytes())
+}
+
+/// How much of a list is read to leave private names out of it.
+const ROOM: usize = 4096;
+
+/// A call that looks at attributes in a union, where private ones matter: the
+/// program is not told of them.
+pub fn look_at_attributes(number: i64, place: &Place, words: [usize; 3]) -> Option<Result<usize, Errno>> {
+    let [first, size, _] = words;
+    match number {
+        libc::SYS_getxattr | libc::SYS_lgetxattr => {
+            is_private_attribute(first as *const u8).then_some(Err(Errno::EOPNOTSUPP))
+        }
+        libc::SYS_listxattr | libc::SYS_llistxattr => list(number, place, first as *mut u8, size),
+        _ => None,
     }
 }
 
-/// What a file is a copy of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Origin {
-    /// The file system that it was on.
-    pub device: u64,
-    /// Its inode there.
-    pub inode: u64,
-}
-
-impl Origin {
-    const LEN: usize = 16;
-
-    /// Of a file that is about to be copied.
-    pub fn of(stat: &libc::stat) -> Origin {
-        Origin { device: stat.st_dev, inode: stat.st_ino }
+/// None: the list is too long to be read here.
+fn list(number: i64, place: &Place, to: *mut u8, size: usize) -> Option<Result<usize, Errno>> {
+    let mut names = Text::<ROOM>::new();
+    let read = place.with_path(|path| {
+        names.fill(|room| {
+            // SAFETY: the kernel writes no more than the room's length.
+            unsafe { syscall(number, [path as usize, room.as_mut_ptr() as usize, room.len(), 0, 0, 0]) }
+        })
+    });
+    match read {
+        Err(Errno::ERANGE) => return None,
+        Err(errno) => return Some(Err(errno)),
+        Ok(_) => {}
     }
-
-    /// Its bytes, as they are kept.
-    pub fn bytes(self) -> [u8; Self::LEN] {
-        let mut bytes = [0; Self::LEN];
-        let (device, inode) = bytes.split_at_mut(8);
-        device.copy_from_slice(&self.device.to_le_bytes());
-        inode.copy_from_slice(&self.inode.to_le_bytes());
-        bytes
-    }
-
-    /// What the file at a path is a copy of, if it is one.
-    pub fn read(path: *const u8) -> Option<Origin> {
-        let mut bytes = [0; Self::LEN];
-        if kernel::lgetxattr(path, ORIGIN, &mut bytes) != Ok(Self::LEN) {
+    let mut shown = Text::<ROOM>::new();
+    for name in names.bytes().split_inclusive(|byte| *byte == 0) {
+        if !is_private(name.strip_suffix(b"\0").unwrap_or(name)) && shown.push(name).is_err() {
             return None;
         }
-        let (device, inode) = bytes.split_at(8);
-        Some(Origin {
-            device: u64::from_le_bytes(device.try_into().ok()?),
-            inode: u64::from_le_bytes(inode.try_into().ok()?),
-        })
     }
+    let len = shown.len();
+    if size == 0 {
+        return Some(Ok(len));
+    }
+    if len > size {
+        return Some(Err(Errno::ERANGE));
+    }
+    if !user::is_writable(to, len) {
+        return Some(Err(Errno::EFAULT));
+    }
+    // SAFETY: the program's buffer, found writable.
+    unsafe { core::ptr::copy_nonoverlapping(shown.bytes().as_ptr(), to, len) };
+    Some(Ok(len))
 }
