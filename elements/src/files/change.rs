@@ -105,6 +105,11 @@ impl Instance<'_> {
     /// words after it: truncate(2), setxattr(2), removexattr(2).
     pub fn alter(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 4]) -> Answer {
         let change = if nr == libc::SYS_truncate { Change::Truncate } else { Change::Modify };
+        if nr != libc::SYS_truncate
+            && let Err(errno) = self.may_alter_attribute(nr, path, follow, words[0] as *const u8)
+        {
+            return Answer::fail(errno);
+        }
         let is_private = nr != libc::SYS_truncate && is_private_attribute(words[0] as *const u8);
         self.at(nr, AT_FDCWD, path, Want { follow, change }, |place| {
             if is_private && self.is_layered(place) {

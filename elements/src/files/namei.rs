@@ -298,6 +298,9 @@ impl Walk {
     /// `.` and `..` are names that only a directory has, and only for those
     /// who may search it.
     fn require_directory(&mut self) -> Result<(), Errno> {
+        if self.in_union && !self.position.is_dir() {
+            return Err(if self.position.sides == 0 { Errno::ENOENT } else { Errno::ENOTDIR });
+        }
         let len = self.host.len();
         self.host.push(b"/.")?;
         let found = kernel::fstatat(AT_FDCWD, self.host.as_ptr(), 0);

@@ -14,7 +14,7 @@ use super::namei::Walk;
 use super::place::{self, Place, Scratch, Want};
 use super::plain::PlainScratch;
 use super::{note_directory, note_open, scan};
-use crate::kernel::{self, OpenHow, RESOLVE_NO_SYMLINKS};
+use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
 use crate::proc::may_show_mappings;
 use crate::{Answer, Errno, Instance};
 
@@ -188,7 +188,7 @@ impl Instance<'_> {
         scratch: &mut Scratch,
     ) -> Result<i32, Errno> {
         // O_CREAT with O_EXCL does not follow a link in the last place.
-        let exclusive = flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL;
+        let exclusive = flags & (libc::O_CREAT | libc::O_EXCL | libc::O_PATH) == libc::O_CREAT | libc::O_EXCL;
         let follow = flags & libc::O_NOFOLLOW == 0 && !exclusive;
         let place = match self.walk_to_open(dirfd, path, follow, &how(flags, mode, 0), scratch)? {
             ToOpen::Opened(file) => return Ok(file),
@@ -210,6 +210,20 @@ impl Instance<'_> {
         how: &OpenHow,
         scratch: &mut Scratch,
     ) -> Result<ToOpen, Errno> {
+        // Flags that do not go together are refused before the path is looked at.
+        let flags = how.flags as i32;
+        let with_directory =
+            flags & libc::O_DIRECTORY != 0 && flags & (libc::O_CREAT | libc::O_TMPFILE) != libc::O_DIRECTORY;
+        if with_directory && kernel::openat(AT_FDCWD, c"".as_ptr().cast(), flags, 0) == Err(Errno::EINVAL) {
+            return Err(Errno::EINVAL);
+        }
+        if self.view.flags() & view::flags::LAYERS != 0
+            && flags & (libc::O_CREAT | libc::O_PATH) == libc::O_CREAT
+            && Place::new(dirfd, path, 0, None).ends_in_slash()
+            && self.directory_of((dirfd, path))?.is_some_and(|mount| self.union(mount).is_some())
+        {
+            return Err(Errno::EISDIR);
+        }
         self.open_again(|| {
             let mut walk = Walk::new();
             let slash = self.walk_path(&mut walk, dirfd, path, follow);

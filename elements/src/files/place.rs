@@ -135,7 +135,10 @@ impl Instance<'_> {
         scratch: &mut Scratch,
     ) -> Result<Option<Place>, Errno> {
         if let (Change::Remove(below), false) = (want.change, matches!(look, Look::Untouched)) {
-            refuse_dots(path, below)?;
+            if let Err(errno) = refuse_dots(path, below) {
+                self.directory_of((dirfd, path))?;
+                return Err(errno);
+            }
         }
         let place = match look {
             Look::Untouched => return Ok(None),

@@ -66,6 +66,9 @@ impl Instance<'_> {
         }
         let mut path = Scratch::new();
         self.change_union(new, Want::CREATE, &mut |to| {
+            if to.ends_in_slash() {
+                return Err(Errno::ENOENT);
+            }
             if at.is_dir() {
                 return Err(Errno::EPERM);
             }

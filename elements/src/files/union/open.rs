@@ -136,9 +136,6 @@ impl Open<'_, '_> {
 
     fn make(&self, scratch: &mut Scratch) -> Result<Option<i32>, Errno> {
         let (at, union) = (&self.walk.position, &self.union);
-        if self.slash {
-            return Err(Errno::EISDIR);
-        }
         if self.flags & libc::O_DIRECTORY != 0 {
             return Err(Errno::EINVAL);
         }

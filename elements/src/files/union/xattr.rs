@@ -7,10 +7,11 @@
 use core::ffi::CStr;
 
 use super::super::MAX_PATH;
+use super::super::namei::Walk;
 use super::super::place::Place;
 use super::super::text::Text;
-use crate::kernel::{self, syscall};
-use crate::{Errno, user};
+use crate::kernel::{self, AT_FDCWD, syscall};
+use crate::{Errno, Instance, user};
 
 /// Attributes under the one name and the other.
 pub struct Names(pub &'static CStr, pub &'static CStr);
@@ -52,6 +53,38 @@ pub fn set(path: *const u8, names: &Names, value: &[u8]) -> Result<(), Errno> {
 pub fn is_private_attribute(name: *const u8) -> bool {
     // SAFETY: read only where found readable.
     user::is_string(name) && is_private(unsafe { CStr::from_ptr(name.cast()) }.to_bytes())
+}
+
+impl Instance<'_> {
+    /// Whether a call on an attribute of something in a union is not refused
+    /// before it comes to a change: that is no reason to copy it up.
+    pub(in crate::files) fn may_alter_attribute(
+        &self,
+        number: i64,
+        path: *const u8,
+        follow: bool,
+        name: *const u8,
+    ) -> Result<(), Errno> {
+        let mut walk = Walk::new();
+        if self.view.flags() & view::flags::LAYERS == 0 || !user::is_string(path) || !user::is_string(name) {
+            return Ok(());
+        }
+        // What the call itself will be refused for is not told here.
+        match self.walk_path(&mut walk, AT_FDCWD, path, follow) {
+            Ok(slash)
+                if walk.in_union() && walk.position.sides != 0 && (!slash || walk.position.is_dir()) => {}
+            _ => return Ok(()),
+        }
+        // SAFETY: found readable.
+        let is_users = unsafe { CStr::from_ptr(name.cast()) }.to_bytes().starts_with(b"user.");
+        if is_users && !matches!(walk.position.kind, libc::S_IFREG | libc::S_IFDIR) {
+            return Err(Errno::EPERM);
+        }
+        if matches!(number, libc::SYS_removexattr | libc::SYS_lremovexattr) {
+            kernel::lgetxattr_by(walk.host.as_ptr(), name, &mut [])?;
+        }
+        Ok(())
+    }
 }
 
 /// How much of a list is read to leave private names out of it.
