@@ -87,6 +87,26 @@ impl Placed {
         Ok(u64::from_ne_bytes(count))
     }
 
+    /// Has the instance's processes look anew which layers have a directory: they may
+    /// have been changed between two starts.
+    ///
+    /// # Errors
+    ///
+    /// Those of mapping a file.
+    pub fn forget_directories(&self) -> std::io::Result<()> {
+        use rustix::mm::{MapFlags, ProtFlags};
+        let file = OpenOptions::new().read(true).write(true).open(self.dir.join(VIEW))?;
+        let rights = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a fresh mapping of the file's first pages, which hold atomics, for
+        // which any bytes will do. It is taken away when nothing refers to it any more.
+        unsafe {
+            let at = rustix::mm::mmap(std::ptr::null_mut(), shared::LEN, rights, MapFlags::SHARED, &file, 0)?;
+            (*at.cast::<shared::Shared>()).forget_directories();
+            rustix::mm::munmap(at, shared::LEN)?;
+        }
+        Ok(())
+    }
+
     /// A start has not told of an uncovered program yet, whatever earlier ones did.
     ///
     /// # Errors

@@ -217,7 +217,7 @@ impl Instance<'_> {
         if with_directory && kernel::openat(AT_FDCWD, c"".as_ptr().cast(), flags, 0) == Err(Errno::EINVAL) {
             return Err(Errno::EINVAL);
         }
-        if self.view.flags() & view::flags::LAYERS != 0
+        if self.has_unions()
             && flags & (libc::O_CREAT | libc::O_PATH) == libc::O_CREAT
             && Place::new(dirfd, path, 0, None).ends_in_slash()
             && self.directory_of((dirfd, path))?.is_some_and(|mount| self.union(mount).is_some())

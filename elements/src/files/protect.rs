@@ -30,7 +30,7 @@ impl Instance<'_> {
     /// where the call takes a path too, that is left out.
     #[inline(never)]
     pub(super) fn modify_in_union(&self, number: i64, args: [usize; 6]) -> Option<Answer> {
-        if self.view.flags() & view::flags::LAYERS == 0 {
+        if !self.has_unions() {
             return None;
         }
         let mut host = Text::<MAX_PATH>::new();

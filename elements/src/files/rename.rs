@@ -184,14 +184,16 @@ impl Instance<'_> {
         scratch: &mut Scratch,
     ) -> Result<End, Errno> {
         let boundary = matches!(look, Look::Boundary(_));
-        let found = self.place(dirfd, path, look, Want::LOOK.following(follow), scratch);
-        let place = match found {
-            // In a union a name that nothing has yet is no place to look at.
-            Err(Errno::ENOENT) if !follow && may_be_new => {
-                let place = self.walk_to_name(dirfd, path, scratch)?;
-                if self.is_layered(&place) { Some(place) } else { return Err(Errno::ENOENT) }
+        let in_union = match look {
+            // A name that nothing has yet is no place to look at in a union.
+            Look::Mapped { .. } | Look::Walk if may_be_new && self.has_unions() => {
+                Some(self.walk_to_name(dirfd, path, scratch)?).filter(|place| self.is_layered(place))
             }
-            found => found?,
+            _ => None,
+        };
+        let place = match in_union {
+            None => self.place(dirfd, path, look, Want::LOOK.following(follow), scratch)?,
+            found => found,
         };
         let place = place.unwrap_or_else(|| Place::new(dirfd, path, 0, None));
         Ok(End { busy: boundary || place.node.is_some(), place })

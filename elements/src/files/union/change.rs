@@ -3,7 +3,7 @@
 use super::super::namei::Walk;
 use super::super::place::{Change, Place, Scratch, Want};
 use super::copy_up::Data;
-use super::{ATTEMPTS, Position, Union, highest, is_whiteout, parent, xattr};
+use super::{Position, Union, highest, is_whiteout, parent, xattr};
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Answer, Errno, Instance};
 
@@ -23,24 +23,20 @@ impl Instance<'_> {
         want: Want,
         call: Call<'_>,
     ) -> Result<usize, Errno> {
-        for _ in 0..ATTEMPTS {
+        self.again_and_again(|| {
             let mut walk = Walk::for_change(want);
             let slash = self.walk_path(&mut walk, dirfd, path, want.follow)?;
             let mount = self.view.region(walk.cursor.node);
             let union = self.union(mount).ok_or(Errno::ESTALE)?;
             let node = (walk.cursor.below == 0).then_some(walk.cursor.node);
             let step = Step { union, walk: &walk, slash, place: Place::new(AT_FDCWD, path, mount, node) };
-            let done = match want.change {
-                Change::None => return Err(Errno::EINVAL),
-                Change::Modify | Change::Truncate => step.modify(want, call)?,
-                Change::Create => step.make(call)?,
-                Change::Remove(below) => step.remove(want, below == Errno::ENOTEMPTY, call)?,
-            };
-            if let Some(done) = done {
-                return Ok(done);
+            match want.change {
+                Change::None => Err(Errno::EINVAL),
+                Change::Modify | Change::Truncate => step.modify(want, call),
+                Change::Create => step.make(call),
+                Change::Remove(below) => step.remove(want, below == Errno::ENOTEMPTY, call),
             }
-        }
-        Err(Errno::EAGAIN)
+        })
     }
 }
 
@@ -104,7 +100,7 @@ impl Instance<'_> {
     /// only where layers below know it under another name.
     pub(in crate::files) fn settle_directory(&self, path: *const u8, follow: bool, always: bool) {
         let mut walk = Walk::new();
-        if self.view.flags() & view::flags::LAYERS == 0
+        if !self.has_unions()
             || !crate::user::is_string(path)
             || self.walk_path(&mut walk, AT_FDCWD, path, follow).is_err()
             || !walk.in_union()
@@ -123,9 +119,7 @@ impl Instance<'_> {
     /// fsync(2) of a union's directory: its side in the write layer is what changes.
     pub fn fsync(&self, fd: i32) -> Answer {
         let mut scratch = Scratch::new();
-        if self.view.flags() & view::flags::LAYERS == 0
-            || self.union_place(fd, c"".as_ptr().cast(), &mut scratch).is_none()
-        {
+        if !self.has_unions() || self.union_place(fd, c"".as_ptr().cast(), &mut scratch).is_none() {
             return Answer::Pass;
         }
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;

@@ -44,6 +44,9 @@ use crate::{Errno, Instance};
 
 /// How often a call that has lost a race looks again before it gives up.
 const ATTEMPTS: u32 = 64;
+/// When it no longer takes the table of directories at its word: something else
+/// than the instance may have changed a layer.
+const DOUBTFUL: u32 = 4;
 
 /// One union of the view.
 #[derive(Clone, Copy)]
@@ -58,6 +61,11 @@ pub(super) struct Union<'i> {
 }
 
 impl Instance<'_> {
+    /// Whether the view has a union of layers.
+    pub(super) fn has_unions(&self) -> bool {
+        self.view.flags() & view::flags::LAYERS != 0
+    }
+
     /// The union that a mount is, if it is one.
     pub(super) fn union(&self, id: u32) -> Option<Union<'_>> {
         let count = self.view.layer_count(id);
@@ -82,6 +90,19 @@ impl Instance<'_> {
             return None;
         }
         self.finish_walk(walk, Ok(false), (dirfd, path), false, scratch).ok()
+    }
+
+    /// Makes a try at a call until nobody interferes: None is a lost race.
+    fn again_and_again<T>(&self, mut attempt: impl FnMut() -> Result<Option<T>, Errno>) -> Result<T, Errno> {
+        for number in 0..ATTEMPTS {
+            if number == DOUBTFUL {
+                self.forget_directories();
+            }
+            if let Some(done) = attempt()? {
+                return Ok(done);
+            }
+        }
+        Err(Errno::EAGAIN)
     }
 
     /// Whether a host path lies in a union's write layer.

@@ -4,7 +4,7 @@ use super::super::namei::Walk;
 use super::super::place::Scratch;
 use super::change::may;
 use super::copy_up::Data;
-use super::{ATTEMPTS, Union, highest, lowest, parent};
+use super::{Union, highest, lowest, parent};
 use crate::kernel::{self, AT_FDCWD, OpenHow};
 use crate::{Errno, Instance};
 
@@ -27,14 +27,9 @@ impl Instance<'_> {
     /// Walks and opens, until nobody interferes.
     pub(in crate::files) fn open_again<T>(
         &self,
-        mut attempt: impl FnMut() -> Result<Option<T>, Errno>,
+        attempt: impl FnMut() -> Result<Option<T>, Errno>,
     ) -> Result<T, Errno> {
-        for _ in 0..ATTEMPTS {
-            if let Some(done) = attempt()? {
-                return Ok(done);
-            }
-        }
-        Err(Errno::EAGAIN)
+        self.again_and_again(attempt)
     }
 }
 

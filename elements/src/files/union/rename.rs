@@ -8,7 +8,7 @@
 use super::super::namei::Walk;
 use super::super::place::{Change, Scratch, Want};
 use super::copy_up::{Copy, Data};
-use super::{ATTEMPTS, Position, Union, is_whiteout, parent, xattr};
+use super::{Position, Union, is_whiteout, parent, xattr};
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Errno, Instance};
 
@@ -29,7 +29,7 @@ impl Instance<'_> {
         flags: u32,
     ) -> Result<usize, Errno> {
         let want = Want { follow: false, change: Change::Remove(Errno::EISDIR) };
-        for _ in 0..ATTEMPTS {
+        self.again_and_again(|| {
             let (mut from, mut to) = (Walk::for_change(want), Walk::for_change(want));
             let from_slash = self.walk_path(&mut from, old.0, old.1, false)?;
             let to_slash = self.walk_path(&mut to, new.0, new.1, false)?;
@@ -42,11 +42,8 @@ impl Instance<'_> {
                 to: End { at: &to.position, below: to_below, slash: to_slash },
                 flags,
             };
-            if rename.attempt()? {
-                return Ok(0);
-            }
-        }
-        Err(Errno::EAGAIN)
+            Ok(rename.attempt()?.then_some(0))
+        })
     }
 }
 

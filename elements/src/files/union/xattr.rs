@@ -66,7 +66,7 @@ impl Instance<'_> {
         name: *const u8,
     ) -> Result<(), Errno> {
         let mut walk = Walk::new();
-        if self.view.flags() & view::flags::LAYERS == 0 || !user::is_string(path) || !user::is_string(name) {
+        if !self.has_unions() || !user::is_string(path) || !user::is_string(name) {
             return Ok(());
         }
         // What the call itself will be refused for is not told here.
