@@ -140,6 +140,13 @@ impl Instance<'_> {
             return Err(Errno::ENAMETOOLONG);
         }
         if path.first() == Some(&b'/') {
+            // The letters lead to a mount point, whatever lies on the way to it on the host.
+            let reach = self.view.reach(self.view.app_root(), path);
+            let mount = self.view.mount(self.view.region(reach.node));
+            if let (Some(left), Kind::Layers) = (reach.point, mount.kind) {
+                walk.start(self, mount.at)?;
+                return self.walk_on(walk, path.get(path.len() - left..).unwrap_or(&[]), follow);
+            }
             walk.start(self, &[])?;
         } else {
             self.walk_base(walk, dirfd)?;

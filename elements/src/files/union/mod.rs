@@ -92,6 +92,15 @@ impl Instance<'_> {
         self.finish_walk(walk, Ok(false), (dirfd, path), false, scratch).ok()
     }
 
+    /// The two sides of a directory, if it is known to have one in the write layer and
+    /// one other.
+    pub(super) fn two_sides(&self, node: &view::Node, below: &[u8]) -> Option<[usize; 2]> {
+        let union = self.union(node.region()).filter(|_| node.is_layered())?;
+        let sides = union.known(below)?;
+        let (top, lower) = (union.top()?, sides & union.lower());
+        (sides & bit(top) != 0 && lower.is_power_of_two()).then(|| [top, lower.trailing_zeros() as usize])
+    }
+
     /// Whether a host path is that of a side of the directory that a walk has come to.
     pub(super) fn is_side_of(&self, walk: &Walk, host: &[u8]) -> bool {
         let at = &walk.position;
@@ -234,7 +243,7 @@ fn downwards(layers: u64) -> impl Iterator<Item = usize> {
 }
 
 /// Whether what is there says that the name is gone.
-fn is_whiteout(stat: &libc::stat) -> bool {
+pub(super) fn is_whiteout(stat: &libc::stat) -> bool {
     stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == 0
 }
 
