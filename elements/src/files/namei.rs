@@ -268,9 +268,14 @@ impl Walk {
         self.host.truncate(0);
         self.cursor = Cursor::at(instance.view.app_root());
         self.in_union = false;
-        if let Some(source) =
-            instance.view.node(self.cursor.node).and_then(|root| instance.view.source_of(root))
+        let root = instance.view.node(self.cursor.node);
+        if let Some(union) =
+            root.filter(|root| root.is_layered()).and_then(|root| instance.union(root.region()))
         {
+            self.in_union = true;
+            union.enter_root(&mut self.position)?;
+            union.write_host(&self.position, &[], &mut self.host)?;
+        } else if let Some(source) = root.and_then(|root| instance.view.source_of(root)) {
             self.host.push(source)?;
         }
         for name in super::scan::components(app) {

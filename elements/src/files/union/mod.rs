@@ -36,6 +36,7 @@ use core::ffi::CStr;
 
 use view::Access;
 
+use super::explain::Layer;
 use super::namei::Walk;
 use super::place::{Place, Scratch};
 use crate::kernel::{self, AT_FDCWD};
@@ -112,6 +113,19 @@ impl Instance<'_> {
             at.is_dir()
                 && at.sides & bit(layer) != 0
                 && path == at.path_in(&union, layer, union.below(walk.app.bytes()))
+        })
+    }
+
+    /// Which layer has what a walk has come to.
+    pub(super) fn layer_of(&self, walk: &Walk) -> Option<Layer> {
+        let union = self.union(self.view.region(walk.cursor.node))?;
+        let found = highest(walk.position.sides);
+        let number = found.or(union.top())?;
+        Some(Layer {
+            number: number + 1,
+            count: union.count,
+            is_write_layer: Some(number) == union.top(),
+            is_there: found.is_some(),
         })
     }
 
