@@ -53,6 +53,21 @@ fn changes_stay_and_layers_do_not_change() {
 }
 
 #[test]
+fn an_ordinary_user_has_unions_too() {
+    if !is_root() {
+        return;
+    }
+    let world = world("union-user", "").as_user(1234);
+    fs::write(world.dir.join("host/base/sub/roots"), "root's\n").expect("a fresh tree");
+    let script = "id -u; echo mine > file; rm sub/both; mv sub moved; mkdir sub; ls sub moved; cat file moved/deep; \
+                  echo x > moved/roots; rm moved/roots; ls moved";
+    let expected = "1234\nmoved:\ndeep\nnew\nroots\n\nsub:\nmine\ndeep\n\
+                    /bin/bash: line 1: moved/roots: Permission denied\ndeep\nnew\n";
+    assert_eq!(says(&world, script), expected);
+    assert_eq!(says(&world, "ls . moved | tr '\\n' ' '"), ".: file moved sub  moved: deep new ");
+}
+
+#[test]
 fn a_union_that_takes_no_changes_is_read_only() {
     let world = world("union-none", "write = \"none\"");
     let script = "cat sub/both; echo x > file; mkdir x; rm file; mv file x; touch sub; chmod 600 file; exec 3< file; chmod 600 /dev/fd/3";

@@ -186,6 +186,15 @@ impl<'i> Union<'i> {
         self.instance.shared
     }
 
+    /// A directory may only come, move or go where the table of directories can be told.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES` in another user's process, which cannot write to it.
+    fn may_change_directories(&self) -> Result<(), Errno> {
+        if self.shared().is_some() { Ok(()) } else { Err(Errno::EACCES) }
+    }
+
     /// The number of the write layer, if there is one.
     fn top(&self) -> Option<usize> {
         self.is_writable.then(|| self.count - 1)
