@@ -31,6 +31,7 @@ const STUB: u64 = 32;
 const STEP: u64 = 1 << 20;
 
 /// How often sites have trapped, by their address: the address, and the count in its upper bits.
+#[unsafe(link_section = ".data.start")]
 static COUNTS: [AtomicU64; SITES] = [const { AtomicU64::new(0) }; SITES];
 
 #[unsafe(link_section = ".data.start")]
@@ -40,6 +41,7 @@ static LOCK: AtomicBool = AtomicBool::new(false);
 static FORBIDDEN: AtomicBool = AtomicBool::new(false);
 
 /// Pages of stubs: where each begins, and how many bytes are taken.
+#[unsafe(link_section = ".data.start")]
 static STUBS: [(AtomicU64, AtomicU32); 16] = [const { (AtomicU64::new(0), AtomicU32::new(0)) }; 16];
 
 /// Holds rewriting off, for a fork. The child lets go as well.

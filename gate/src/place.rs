@@ -5,13 +5,15 @@
 //! programs with fixed addresses use. The filter lets through what comes from
 //! the [`SIZE`] bytes there. Below it lie the [`Slot`]s.
 
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use elements::kernel;
 use elements::proc::mappings::GATE;
 
+use crate::alternate::StackT;
+
 /// Where the gate's image begins.
-pub const BASE: usize = 0x7e00_0000_0000;
+pub const BASE: usize = POOL + SLOTS * SLOT_SIZE;
 /// How many bytes are reserved for it: a power of two.
 pub const SIZE: usize = 1 << 20;
 
@@ -19,8 +21,8 @@ pub const SIZE: usize = 1 << 20;
 pub const SLOTS: usize = 256;
 /// The bytes of a slot with its stack: a power of two.
 pub const SLOT_SIZE: usize = 256 * 1024;
-/// Where the slots begin.
-pub const POOL: usize = BASE - SLOTS * SLOT_SIZE;
+/// Where the slots begin. The last of them and the image share their page tables.
+pub const POOL: usize = 0x7e00_0010_0000;
 
 const _: () = assert!(GATE.start == POOL as u64 && GATE.end == (BASE + SIZE) as u64);
 
@@ -31,8 +33,11 @@ const _: () = assert!(GATE.start == POOL as u64 && GATE.end == (BASE + SIZE) as 
 pub struct Slot {
     /// Whether a call is under way here.
     pub busy: AtomicU32,
+    apart: u32,
     /// Whether a signal has come meanwhile.
     pub pending: AtomicU32,
+    /// Whether the program's stack pointer may lie in an alternate stack (alternate.rs).
+    pub held: AtomicU32,
     /// The program's stack pointer.
     pub rsp: u64,
     /// The number of the call; once it is done, its result.
@@ -53,7 +58,13 @@ pub struct Slot {
     pub mask: AtomicU64,
     /// What is known of the signal: a `siginfo_t`.
     pub info: [u64; 16],
+    /// The mask that the thread had when it was held, and its alternate stack.
+    pub before: u64,
+    /// See [`Slot::before`].
+    pub alternate: StackT,
 }
+
+const _: () = assert!(core::mem::offset_of!(Slot, held) == core::mem::offset_of!(Slot, pending) + 4);
 
 /// Where the first slot lies.
 pub const FIRST: usize = POOL + SLOT_SIZE - size_of::<Slot>();
@@ -71,6 +82,11 @@ impl Slot {
         kernel::populate(end - len, len);
     }
 }
+
+/// All ones until two calls have been under way at once: then one slot has been
+/// enough, and no page of another one has been touched.
+#[unsafe(link_section = ".data.start")]
+pub static ALONE: AtomicU32 = AtomicU32::new(u32::MAX);
 
 /// Whether an address is in the gate's image.
 pub fn is_inside(address: u64) -> bool {
@@ -95,6 +111,9 @@ pub fn slot_of(address: u64) -> Option<&'static mut Slot> {
 /// Their memory is given back. To look at each of them would map a page for
 /// each, which costs more than all the rest of a fork.
 pub fn free_others(own: &Slot) {
+    if ALONE.swap(u32::MAX, Ordering::Relaxed) != 0 {
+        return;
+    }
     let start = core::ptr::from_ref(own) as usize / SLOT_SIZE * SLOT_SIZE;
     let end = start + SLOT_SIZE;
     for (from, to) in [(POOL, start), (end, BASE)] {

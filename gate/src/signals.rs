@@ -29,7 +29,6 @@ pub struct Kept {
 }
 
 /// For each signal that has a handler.
-#[unsafe(link_section = ".data.start")]
 pub static ACTIONS: [Kept; SIGNALS] = [const { Kept::new() }; SIGNALS];
 
 impl Kept {

@@ -55,7 +55,7 @@ impl Format {
 const OURS: [&[u8]; 4] = [b"/view", b"/trace", b"/gate", b"/shim.so"];
 
 /// Where the gate lies in every process that has it: its slots and its image.
-pub const GATE: core::ops::Range<u64> = 0x7dff_fc00_0000..0x7e00_0010_0000;
+pub const GATE: core::ops::Range<u64> = 0x7e00_0010_0000..0x7e00_0420_0000;
 
 /// What is ours among mappings.
 pub struct Ours<'o> {

@@ -43,7 +43,7 @@ fn shown(format: Format, text: &[u8]) -> Option<Vec<u8>> {
 #[must_use]
 pub fn seeds() -> Vec<Vec<u8>> {
     let maps = "55690942d000-55690942f000 r--p 00000000 fe:00 247003                     /s=/cat\n\
-                7e0000000000-7e000002c000 r-xp 00000000 fe:00 13                         /run/launcher/i/gate\n\
+                7e0004100000-7e000412c000 r-xp 00000000 fe:00 13                         /run/launcher/i/gate\n\
                 7f0000000000-7f0000001000 r-xp 00026000 fe:00 5                          /s=/li\\012b (deleted)\n\
                 7f0000001000-7f0000002000 r-xp 00027000 fe:00 5                          /s=/li\\012b (deleted)\n\
                 7f5858f5d000-7f5858f6d000 rw-s 00000000 fe:00 12                         /run/launcher/i/view\n\

@@ -98,12 +98,24 @@ impl Image {
         };
         let interpreter = elf::interpreter(headers).map(|found| read_interpreter(file, head, found));
         let interpreter = interpreter.transpose()?.flatten();
-        let placed = reserve(&span, header.movable, is_interpreter || interpreter.is_none())?;
+        let first =
+            elf::segments(headers).next().transpose()?.and_then(|first| First::of(file, &first, &span));
+        let among_libraries = is_interpreter || interpreter.is_none();
+        let placed = reserve(&span, first.as_ref(), header.movable, among_libraries)?;
         image.base = placed.wrapping_sub(span.start);
         image.entry = image.base.wrapping_add(header.entry);
+        let mut mapped = first.is_some();
+        let mut end = placed;
         for segment in elf::segments(headers) {
             let segment = segment?;
-            map_segment(file, image.base, &segment)?;
+            // Between segments there is nothing, as with the kernel.
+            let start = image.base.wrapping_add(segment.address) & !(PAGE - 1);
+            if start > end {
+                // SAFETY: part of what has been reserved.
+                unsafe { kernel::unmap(end as usize, (start - end) as usize) };
+            }
+            end = end.max(map_segment(file, image.base, &segment, mapped)?);
+            mapped = false;
             image.note(&segment, &header);
         }
         // It stays mapped: its strings need not be asked about.
@@ -182,23 +194,43 @@ pub fn map_fixed(
     if address != 0 && got != address { Err(Errno::EEXIST) } else { Ok(got) }
 }
 
+/// The first segment, by which room for all is reserved: one mapping less.
+struct First {
+    protection: i32,
+    file: (i32, u64),
+}
+
+impl First {
+    /// None where the room is to be reserved by itself: without a part of the file
+    /// there is nothing to map, and room that begins before the segment, or has to
+    /// be cut to an alignment, would have the wrong part of it.
+    fn of(file: i32, segment: &Segment, span: &Span) -> Option<First> {
+        let page = segment.address & !(PAGE - 1);
+        let whole = segment.file_size > 0 && page == span.start && span.align <= PAGE;
+        whole.then(|| First { protection: protection(segment), file: (file, segment.offset & !(PAGE - 1)) })
+    }
+}
+
 /// Reserves room for all segments and gives its beginning.
-fn reserve(span: &Span, movable: bool, among_libraries: bool) -> Result<u64, Errno> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+fn reserve(span: &Span, first: Option<&First>, movable: bool, among_libraries: bool) -> Result<u64, Errno> {
+    let anonymous = libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let (protection, flags, file) =
+        first.map_or((libc::PROT_NONE, anonymous, None), |first| (first.protection, 0, Some(first.file)));
+    let flags = libc::MAP_PRIVATE | flags;
     let len = (span.end - span.start) as usize;
     if !movable {
-        return map_fixed(span.start, len, libc::PROT_NONE, flags, None);
+        return map_fixed(span.start, len, protection, flags, file);
     }
     if !among_libraries {
         for _ in 0..8 {
             let start = (MOVABLE_BASE + random_pages() * PAGE) & !(span.align - 1);
-            if let Ok(got) = map_fixed(start, len, libc::PROT_NONE, flags, None) {
+            if let Ok(got) = map_fixed(start, len, protection, flags, file) {
                 return Ok(got);
             }
         }
     }
     let more = if span.align > PAGE { span.align as usize } else { 0 };
-    let got = map_fixed(0, len + more, libc::PROT_NONE, flags, None)?;
+    let got = map_fixed(0, len + more, protection, flags, file)?;
     let start = got.next_multiple_of(span.align);
     if more > 0 {
         // SAFETY: what was reserved to have room for the alignment.
@@ -219,11 +251,16 @@ fn random_pages() -> u64 {
     if personality.unwrap_or(0) & NO_RANDOM != 0 { 0 } else { kernel::random() % RANDOM_PAGES }
 }
 
-fn map_segment(file: i32, base: u64, segment: &Segment) -> Result<(), Errno> {
-    let protection = [(4, libc::PROT_READ), (2, libc::PROT_WRITE), (1, libc::PROT_EXEC)]
+fn protection(segment: &Segment) -> i32 {
+    [(4, libc::PROT_READ), (2, libc::PROT_WRITE), (1, libc::PROT_EXEC)]
         .iter()
         .filter(|(flag, _)| segment.flags & flag != 0)
-        .fold(0, |all, (_, protection)| all | protection);
+        .fold(0, |all, (_, protection)| all | protection)
+}
+
+/// Maps a segment, whose part of the file may be mapped already, and gives its end.
+fn map_segment(file: i32, base: u64, segment: &Segment, mapped: bool) -> Result<u64, Errno> {
+    let protection = protection(segment);
     let start = base.wrapping_add(segment.address);
     let page = start & !(PAGE - 1);
     let file_end = start + segment.file_size;
@@ -237,7 +274,9 @@ fn map_segment(file: i32, base: u64, segment: &Segment) -> Result<(), Errno> {
         if protection & libc::PROT_WRITE != 0 && len <= AT_ONCE {
             flags |= libc::MAP_POPULATE;
         }
-        map_fixed(page, len, protection, flags, Some((file, offset)))?;
+        if !mapped {
+            map_fixed(page, len, protection, flags, Some((file, offset)))?;
+        }
         mapped_end = file_end.next_multiple_of(PAGE);
         if memory_end > file_end && protection & libc::PROT_WRITE != 0 {
             // To the end of the page, as the kernel does: ld.so allocates from there.
@@ -251,5 +290,5 @@ fn map_segment(file: i32, base: u64, segment: &Segment) -> Result<(), Errno> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
         map_fixed(mapped_end, (end - mapped_end) as usize, protection, flags, None)?;
     }
-    Ok(())
+    Ok(end.max(mapped_end))
 }

@@ -101,14 +101,10 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
     }
     let (shim, gate) = (placed.shim(), placed.gate());
     let gate_path = CString::new(gate.as_os_str().as_bytes()).context("the instance's path holds NUL")?;
-    let chosen = match door::choose(
-        asked_door.unwrap_or(settings.door),
-        settings.no_new_privs,
-        &instance,
-        &attempts,
-    ) {
+    let asked = asked_door.unwrap_or(settings.door);
+    let (chosen, instead) = match door::choose(asked, settings.no_new_privs, &instance) {
         Ok(door) => door,
-        Err(reason) if asked_door.unwrap_or(settings.door) == Door::Shim => {
+        Err(reason) if asked == Door::Shim => {
             eprintln!("launcher: the shim cannot serve this view: {reason}");
             eprintln!("  say coverage.door = \"gate\", or \"auto\"");
             return Ok(FAILED);
@@ -123,6 +119,9 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
     };
     if verbose {
         eprintln!("launcher: door: {name_of_door} ({})", file.display());
+        if let Some(reason) = instead {
+            eprintln!("launcher: not the gate: {reason}");
+        }
     }
     let mut worst = Errno::ENOENT;
     for attempt in &attempts {

@@ -19,7 +19,7 @@ fn shown(format: Format, text: &str) -> Option<String> {
 }
 
 const VIEW: &str = "7f0010000000-7f0010010000 rw-s 00000000 fe:00 12   /run/launcher/shop-1/view\n";
-const GATE_LINE: &str = "7e0000000000-7e000002c000 r-xp 00000000 fe:00 13   /run/launcher/shop-1/gate\n";
+const GATE_LINE: &str = "7e0004100000-7e000412c000 r-xp 00000000 fe:00 13   /run/launcher/shop-1/gate\n";
 
 #[test]
 fn another_process_is_left_alone() {
@@ -36,8 +36,8 @@ fn what_is_ours_is_left_out_and_nothing_else() {
                 7f0020002000-7f0020003000 rw-s 00000000 00:01 7          /dev/zero (deleted)\n\
                 7f0020003000-7f0020004000 r--p 00000000 fe:00 9          /run/launcher/shop-1/empty/0/gate\n";
     let ours = format!(
-        "7dfffc000000-7e0000000000 rw-p 00000000 00:00 0 \n\
-         {GATE_LINE}7e000002e000-7e0000042000 rw-p 00000000 00:00 0 \n\
+        "7e0000100000-7e0004100000 rw-p 00000000 00:00 0 \n\
+         {GATE_LINE}7e000412e000-7e0004142000 rw-p 00000000 00:00 0 \n\
          7f0000000000-7f0000040000 rw-s 00000000 00:01 6          /dev/zero (deleted)\n\
          7f5858c2e000-7f5858c2f000 r-xp 00000000 fe:00 13         /run/launcher/shop-1/gate\n\
          {VIEW}7f0010011000-7f0010012000 rw-s 00000000 fe:00 14   /run/launcher/shop-1/trace\n"
@@ -53,7 +53,7 @@ fn files_have_their_app_paths() {
     let app = format!("{line}/my app/x y (deleted)\n{line}/srv/a\\075b\n{line}/my app/\\012\\134\n");
     assert_eq!(shown(Format::Maps, &text), Some(app));
     let text = "7f00 default file=/run/launcher/shop-1/view mapped=1\n\
-                7e0000000000 default file=/run/launcher/shop-1/gate mapped=1\n\
+                7e0004100000 default file=/run/launcher/shop-1/gate mapped=1\n\
                 00400000 prefer=static:0 file=/srv/a\\075b/x\\040(deleted) mapped=2 N0=2\n\
                 00500000 default stack anon=3\n";
     let app = "00400000 prefer=static:0 file=/my\\040app/x\\040(deleted) mapped=2 N0=2\n\
@@ -73,7 +73,7 @@ fn text_that_the_patcher_has_split_is_one_mapping() {
     let parts = PARTS.replace("/srv/a=b", "/my app");
     assert_eq!(shown(Format::Maps, &format!("{VIEW}{PARTS}")), Some(parts));
     // Nor is there anything of it at its addresses.
-    let at = "7e0000001000-7e0000002000 rw-p 00000000 00:00 0 \n";
+    let at = "7e0000101000-7e0000102000 rw-p 00000000 00:00 0 \n";
     assert_eq!(shown(Format::Maps, &format!("{VIEW}{at}")).as_deref(), Some(at));
     // Other rights, another offset, another file, a gap: not the patcher's.
     let apart = "7f5000000000-7f5000001000 r-xp 00026000 fe:00 5 /lib/a\n\
