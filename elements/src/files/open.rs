@@ -125,7 +125,7 @@ impl Instance<'_> {
         }
         let opened = kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
         if let Ok(fd) = opened {
-            self.opened_without_links(kernel::AT_FDCWD, path, flags, fd);
+            self.opened_without_links(AT_FDCWD, path, flags, fd);
             // Under a mount at `/`, /proc is a mount too.
             if scratch.bytes().ends_with(b"maps") && may_show_mappings(path, flags) {
                 self.show_mappings(fd, flags);
@@ -239,7 +239,10 @@ impl Instance<'_> {
         let exclusive = flags & (libc::O_CREAT | libc::O_EXCL | libc::O_PATH) == libc::O_CREAT | libc::O_EXCL;
         let follow = flags & libc::O_NOFOLLOW == 0 && !exclusive;
         let place = match self.walk_to_open(dirfd, path, follow, &how(flags, mode, 0), scratch)? {
-            ToOpen::Opened(file) => return Ok(file),
+            ToOpen::Opened(file) => {
+                note_open(file);
+                return Ok(file);
+            }
             ToOpen::At(place) => place,
         };
         if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly {
@@ -319,7 +322,10 @@ impl Instance<'_> {
             Look::Untouched | Look::Boundary(_) => return Answer::Pass,
             _ if how.resolve & CONFINED != 0 => {
                 let id = self.base(dirfd).map_or(0, |base| self.view.region(base.node));
-                if writes(flags) && self.view.mount(id).access == Access::ReadOnly {
+                if self.union(id).is_some() {
+                    // The descriptor is of one side; callers can do without, as on an older kernel.
+                    Err(Errno::ENOSYS)
+                } else if writes(flags) && self.view.mount(id).access == Access::ReadOnly {
                     Err(Errno::EROFS)
                 } else {
                     kernel::openat2(dirfd, path, how)
