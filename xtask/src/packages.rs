@@ -11,6 +11,7 @@ pub const TESTS: &[&str] = &[
     "bubblewrap",
     "busybox-static",
     "caddy",
+    "chromium-headless-shell",
     "curl",
     "dash",
     "esbuild",
@@ -25,8 +26,10 @@ pub const TESTS: &[&str] = &[
     "hugo",
     "libacl1-dev",
     "libc6-dev",
+    "libseccomp-dev",
     "make",
     "mmdebstrap",
+    "musl",
     "musl-tools",
     "nginx-light",
     "ninja-build",
@@ -38,6 +41,7 @@ pub const TESTS: &[&str] = &[
     "perl",
     "postgresql-15",
     "procps",
+    "python3-pip",
     "python3.11",
     "python3.11-venv",
     "rclone",
@@ -49,11 +53,15 @@ pub const TESTS: &[&str] = &[
     "tmux",
     "util-linux",
     "valgrind",
+    "vsftpd",
 ];
 
 /// What `cargo xtask suite cpython` needs beside those.
 pub const CPYTHON: &[&str] =
     &["gcc", "libpython3.11-testsuite", "python3.11", "python3.11-venv", "util-linux"];
+
+/// What `cargo xtask suite go` needs.
+pub const GO: &[&str] = &["gcc", "golang-go", "libc6-dev", "python3.11", "tzdata", "util-linux"];
 
 /// What `cargo xtask bench` needs. Peers are measured where they are
 /// installed: fakechroot, proot, bubblewrap.
