@@ -11,6 +11,7 @@ use elements::files::{Scratch, Want};
 use elements::kernel::AT_FDCWD;
 use elements::{Errno, Instance, files};
 use policy::Door;
+use view::Kind;
 
 const PAGE: usize = 4096;
 
@@ -72,9 +73,14 @@ pub fn choose(
         Door::Shim if has_other_loader(instance) => {
             Err("the root at `/` has an ld.so of its own, and under the shim the kernel takes the host's")
         }
+        Door::Shim if has_layers(instance) => {
+            Err("a mount is a union of layers, which the shim does not see whole")
+        }
         Door::Shim => Ok((Door::Shim, None)),
         Door::Auto => match gate() {
-            Err(reason) if !has_other_loader(instance) => Ok((Door::Shim, Some(reason))),
+            Err(reason) if !has_other_loader(instance) && !has_layers(instance) => {
+                Ok((Door::Shim, Some(reason)))
+            }
             opened => opened.map(|()| (Door::Gate, None)),
         },
         Door::Gate => gate().map(|()| (Door::Gate, None)),
@@ -96,4 +102,9 @@ fn has_other_loader(instance: &Instance<'_>) -> bool {
     let read = |path: &[u8]| std::fs::read(OsStr::from_bytes(path)).ok();
     let ours = read(LOADER.to_bytes());
     found.is_some() && (ours.is_none() || read(scratch.bytes()) != ours)
+}
+
+/// Whether a mount is a union of layers.
+fn has_layers(instance: &Instance<'_>) -> bool {
+    instance.view.mounts().any(|mount| mount.kind == Kind::Layers)
 }

@@ -5,15 +5,17 @@
 
 use core::hint::cold_path;
 
-use view::Access;
+use view::{Access, Kind};
 
 use super::base::Cursor;
 use super::glance::{Glance, Start};
 use super::lexical::{Look, Rest};
+use super::namei::Walk;
 use super::place::{self, Place, Scratch, Want};
 use super::plain::PlainScratch;
+use super::rename::ends_in_dots;
 use super::{note_directory, note_open, scan};
-use crate::kernel::{self, OpenHow, RESOLVE_NO_SYMLINKS};
+use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
 use crate::proc::may_show_mappings;
 use crate::{Answer, Errno, Instance};
 
@@ -75,6 +77,13 @@ impl Instance<'_> {
         mode: u32,
         (start, look): (Start, Option<Look>),
     ) -> Answer {
+        if look.is_none()
+            && !writes(flags)
+            && !self.traces()
+            && let Some(opened) = self.open_one_of_two(start, path, flags, mode)
+        {
+            return Answer::Done(opened.map(|fd| fd as usize));
+        }
         let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
         let look = look.unwrap_or_else(|| self.look_closer(dirfd, path, start, want));
         if may_show_mappings(path, flags) {
@@ -111,18 +120,63 @@ impl Instance<'_> {
     fn open_plain(&self, start: Start, path: *const u8, flags: i32, mode: u32) -> Option<Result<i32, Errno>> {
         let mut scratch = PlainScratch::new();
         let place = self.plain_place(path, start, false, &mut scratch)?;
-        if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly {
+        if writes(flags) && !self.takes_writes(&place) {
             return None;
         }
         let opened = kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
         if let Ok(fd) = opened {
-            self.opened_without_links(kernel::AT_FDCWD, path, flags, fd);
+            self.opened_without_links(AT_FDCWD, path, flags, fd);
             // Under a mount at `/`, /proc is a mount too.
             if scratch.bytes().ends_with(b"maps") && may_show_mappings(path, flags) {
                 self.show_mappings(fd, flags);
             }
         }
         Some(opened)
+    }
+
+    /// Opens what has a plain path in a directory of a union with two sides, to read. None:
+    /// that takes a walk.
+    fn open_one_of_two(
+        &self,
+        start: Start,
+        path: *const u8,
+        flags: i32,
+        mode: u32,
+    ) -> Option<Result<i32, Errno>> {
+        let mut scratch = [PlainScratch::new(), PlainScratch::new()];
+        let [higher, lower] = self.two_places(path, start, &mut scratch)?;
+        if flags & (libc::O_PATH | libc::O_TMPFILE) != 0 {
+            return None;
+        }
+        let open =
+            |place: &Place| kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
+        let opened = match open(&higher) {
+            Err(Errno::ENOENT) => match open(&lower) {
+                Err(errno) if errno != Errno::ENOENT => return None,
+                opened => opened,
+            },
+            Err(_) => return None,
+            Ok(fd) => {
+                let stat = kernel::fstatat(fd, c"".as_ptr().cast(), libc::AT_EMPTY_PATH);
+                // A directory is known by another side.
+                if stat.is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR) {
+                    kernel::close(fd);
+                    return None;
+                }
+                Ok(fd)
+            }
+        };
+        if let Ok(fd) = opened {
+            note_open(fd);
+        }
+        Some(opened)
+    }
+
+    /// Whether what is written at a place goes to its host path.
+    #[inline(always)]
+    fn takes_writes(&self, place: &Place) -> bool {
+        let mount = self.view.mount(place.mount);
+        mount.access == Access::ReadWrite && mount.kind != Kind::Layers
     }
 
     #[inline(never)]
@@ -182,13 +236,56 @@ impl Instance<'_> {
         scratch: &mut Scratch,
     ) -> Result<i32, Errno> {
         // O_CREAT with O_EXCL does not follow a link in the last place.
-        let exclusive = flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL;
+        let exclusive = flags & (libc::O_CREAT | libc::O_EXCL | libc::O_PATH) == libc::O_CREAT | libc::O_EXCL;
         let follow = flags & libc::O_NOFOLLOW == 0 && !exclusive;
-        let place = self.walk(dirfd, path, follow, scratch)?;
+        let place = match self.walk_to_open(dirfd, path, follow, &how(flags, mode, 0), scratch)? {
+            ToOpen::Opened(file) => {
+                note_open(file);
+                return Ok(file);
+            }
+            ToOpen::At(place) => place,
+        };
         if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly {
             return open_read_only(&place, flags, mode).inspect(|fd| note_open(*fd));
         }
         kernel::openat(place.dirfd, place.path, flags, mode).inspect(|fd| note_open(*fd))
+    }
+
+    /// Walks to what is to be opened. In a union that is done at once, since a
+    /// walk may find that it has been overtaken.
+    fn walk_to_open(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        follow: bool,
+        how: &OpenHow,
+        scratch: &mut Scratch,
+    ) -> Result<ToOpen, Errno> {
+        // Flags that do not go together are refused before the path is looked at.
+        let flags = how.flags as i32;
+        let with_directory =
+            flags & libc::O_DIRECTORY != 0 && flags & (libc::O_CREAT | libc::O_TMPFILE) != libc::O_DIRECTORY;
+        if with_directory && kernel::openat(AT_FDCWD, c"".as_ptr().cast(), flags, 0) == Err(Errno::EINVAL) {
+            return Err(Errno::EINVAL);
+        }
+        if self.has_unions()
+            && flags & (libc::O_CREAT | libc::O_PATH) == libc::O_CREAT
+            && Place::new(dirfd, path, 0, None).ends_in_slash()
+            && !ends_in_dots(path)
+            && self.directory_of((dirfd, path))?.is_some_and(|mount| self.union(mount).is_some())
+        {
+            return Err(Errno::EISDIR);
+        }
+        self.open_again(|| {
+            let mut walk = Walk::new();
+            let slash = self.walk_path(&mut walk, dirfd, path, follow);
+            if !walk.in_union() {
+                return self
+                    .finish_walk(walk, slash, (dirfd, path), follow, scratch)
+                    .map(|place| Some(ToOpen::At(place)));
+            }
+            Ok(self.open_in_union(&walk, slash?, how, scratch)?.map(ToOpen::Opened))
+        })
     }
 
     /// openat2(2)
@@ -225,23 +322,30 @@ impl Instance<'_> {
             Look::Untouched | Look::Boundary(_) => return Answer::Pass,
             _ if how.resolve & CONFINED != 0 => {
                 let id = self.base(dirfd).map_or(0, |base| self.view.region(base.node));
-                if writes(flags) && self.view.mount(id).access == Access::ReadOnly {
+                if self.union(id).is_some() {
+                    // The descriptor is of one side; callers can do without, as on an older kernel.
+                    Err(Errno::ENOSYS)
+                } else if writes(flags) && self.view.mount(id).access == Access::ReadOnly {
                     Err(Errno::EROFS)
                 } else {
                     kernel::openat2(dirfd, path, how)
                 }
             }
-            _ => match self.walk(
+            _ => match self.walk_to_open(
                 dirfd,
                 path,
                 want.follow && how.resolve & RESOLVE_NO_SYMLINKS == 0,
+                how,
                 &mut scratch,
             ) {
                 Err(errno) => Err(errno),
-                Ok(place) if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly => {
+                Ok(ToOpen::Opened(file)) => Ok(file),
+                Ok(ToOpen::At(place))
+                    if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly =>
+                {
                     open_read_only(&place, flags, how.mode as u32)
                 }
-                Ok(place) => kernel::openat2(place.dirfd, place.path, how),
+                Ok(ToOpen::At(place)) => kernel::openat2(place.dirfd, place.path, how),
             },
         };
         if let Ok(fd) = answer {
@@ -288,6 +392,14 @@ impl Instance<'_> {
         let start = if absolute { Some(Cursor::at(self.view.app_root())) } else { self.base(dirfd) };
         start.and_then(|start| start.along(&self.view, path))
     }
+}
+
+/// What a walk for an open has come to.
+enum ToOpen {
+    /// A place.
+    At(Place),
+    /// A union, which has opened it.
+    Opened(i32),
 }
 
 /// Whether what is opened with these flags may become the start of other

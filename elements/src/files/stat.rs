@@ -5,8 +5,9 @@ use core::hint::cold_path;
 use super::glance::{Glance, Start};
 use super::lexical::Look;
 use super::look::follows;
-use super::place::{Place, Want, is_link_of};
+use super::place::{Place, Scratch, Want, is_link_of};
 use super::plain::PlainScratch;
+use super::union::is_whiteout;
 use crate::kernel::syscall;
 use crate::{Answer, Errno, Instance};
 
@@ -55,11 +56,21 @@ impl Instance<'_> {
         start: Start,
     ) -> Answer {
         const NR: i64 = libc::SYS_newfstatat;
+        if let Some(done) = self.look_at_one_of_two(path, stat, flags, start) {
+            return Answer::Done(done);
+        }
         let want = Want::LOOK.following(follows(flags));
         let look = self.look_closer(dirfd, path, start, want);
         let given = Place::new(dirfd, path, 0, look.boundary());
         if !self.traces() && (given.node.is_some() || means_descriptor(path, flags)) {
-            return Answer::Done(self.look_and_count(&given, stat, flags));
+            let done = self.look_and_count(&given, stat, flags);
+            let mut scratch = Scratch::new();
+            // SAFETY: a call that succeeds has filled the struct.
+            let is_dir = done.is_ok() && is_directory(unsafe { (*stat).st_mode });
+            if is_dir && let Some(place) = self.union_place(dirfd, path, &mut scratch) {
+                return Answer::Done(self.look_and_count(&place, stat, libc::AT_SYMLINK_NOFOLLOW));
+            }
+            return Answer::Done(done);
         }
         if matches!(look, Look::Untouched) && !self.traces() {
             return Answer::Pass;
@@ -71,6 +82,34 @@ impl Instance<'_> {
             return self.at(NR, dirfd, path, want, |place| self.look_and_count(place, stat, flags));
         }
         first
+    }
+
+    /// Looks at what has a plain path in a directory of a union with two sides. None: that
+    /// takes a walk.
+    fn look_at_one_of_two(
+        &self,
+        path: *const u8,
+        stat: *mut libc::stat,
+        flags: i32,
+        start: Start,
+    ) -> Option<Result<usize, Errno>> {
+        let mut scratch = [PlainScratch::new(), PlainScratch::new()];
+        let [higher, lower] = self.two_places(path, start, &mut scratch)?;
+        if self.traces() {
+            return None;
+        }
+        let no_follow = flags | libc::AT_SYMLINK_NOFOLLOW;
+        let (done, is_higher) = match look_at(&higher, stat, no_follow) {
+            Err(Errno::ENOENT) => (look_at(&lower, stat, no_follow), false),
+            done => (done, true),
+        };
+        if let Err(errno) = done {
+            return (errno == Errno::ENOENT).then_some(Err(errno));
+        }
+        // SAFETY: a call that succeeds has filled the struct.
+        let found = unsafe { &*stat };
+        let is_other = is_higher && (is_directory(found.st_mode) || is_whiteout(found));
+        if is_other || (follows(flags) && found_link(stat)) { None } else { Some(done) }
     }
 
     /// The same, where the path leads through a link.
@@ -86,7 +125,7 @@ impl Instance<'_> {
     pub fn statx(&self, dirfd: i32, path: *const u8, flags: i32, mask: u32, buf: *mut libc::statx) -> Answer {
         let Glance::Closer(start) = self.glance(path) else { return Answer::Pass };
         let want = Want::LOOK.following(follows(flags));
-        let look = |place: &Place| {
+        let look = |place: &Place, flags: i32| {
             let args =
                 [place.dirfd as usize, place.path as usize, flags as usize, mask as usize, buf as usize, 0];
             // SAFETY: the program's pointer, for the kernel to judge.
@@ -95,22 +134,34 @@ impl Instance<'_> {
             let found = unsafe { &mut *buf };
             if found.stx_mask & libc::STATX_NLINK != 0 && is_directory(found.stx_mode.into()) {
                 found.stx_nlink = self.count_links(place, found.stx_nlink.into()) as u32;
+                if let Some(known_by) = self.identity_of(place) {
+                    (found.stx_ino, found.stx_nlink) = (known_by.st_ino, 1);
+                    found.stx_dev_major = libc::major(known_by.st_dev);
+                    found.stx_dev_minor = libc::minor(known_by.st_dev);
+                }
             }
             Ok(done)
         };
         let mut scratch = PlainScratch::new();
         let read = match self.plain_place(path, start, true, &mut scratch) {
             Some(place) if !want.follow || !is_link_of(&place, scratch.ends_in_slash()) => {
-                return Answer::Done(look(&place));
+                return Answer::Done(look(&place, flags));
             }
             Some(_) => Look::Walk,
             None => self.look_closer(dirfd, path, start, want),
         };
         let given = Place::new(dirfd, path, 0, read.boundary());
         if !self.traces() && (given.node.is_some() || means_descriptor(path, flags)) {
-            return Answer::Done(look(&given));
+            let done = look(&given, flags);
+            let mut scratch = Scratch::new();
+            // SAFETY: a call that succeeds has filled the struct.
+            let is_dir = done.is_ok() && is_directory(unsafe { (*buf).stx_mode }.into());
+            if is_dir && let Some(place) = self.union_place(dirfd, path, &mut scratch) {
+                return Answer::Done(look(&place, flags & !libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW));
+            }
+            return Answer::Done(done);
         }
-        self.at_place(libc::SYS_statx, (dirfd, path), read, want, look)
+        self.at_place(libc::SYS_statx, (dirfd, path), read, want, |place| look(place, flags))
     }
 
     /// Looks at a place, as newfstatat(2), and counts what is mounted in a directory.
@@ -120,6 +171,9 @@ impl Instance<'_> {
         let found = unsafe { &mut *stat };
         if is_directory(found.st_mode) {
             found.st_nlink = self.count_links(place, found.st_nlink);
+            if let Some(known_by) = self.identity_of(place) {
+                (found.st_dev, found.st_ino, found.st_nlink) = (known_by.st_dev, known_by.st_ino, 1);
+            }
         }
         Ok(done)
     }

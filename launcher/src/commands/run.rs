@@ -61,6 +61,10 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
     if instance.view.flags() & ::view::flags::COVERAGE_REQUIRED == 0 {
         placed.forget_uncovered().context("cannot write to the instance's view")?;
     }
+    if instance.view.flags() & ::view::flags::LAYERS != 0 {
+        settings.write_layers.iter().try_for_each(|layer| layer.claim(&placed.dir))?;
+        placed.forget_directories().context("cannot write to the instance's view")?;
+    }
     let strings = |list: &[OsString]| -> Result<Vec<CString>> {
         list.iter().map(|text| CString::new(text.as_bytes()).context("an argument holds NUL")).collect()
     };
@@ -105,7 +109,7 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
             eprintln!("  say coverage.door = \"gate\", or \"auto\"");
             return Ok(FAILED);
         }
-        Err(reason) => return Ok(refuse_gate(&instance, reason, asked_door.is_some())),
+        Err(reason) => return Ok(refuse_gate(&instance, reason, asked_door, settings.door)),
     };
     let (name_of_door, file, door) = match chosen {
         Door::Gate => {
@@ -146,12 +150,17 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
     Ok(explain_failure(&instance, name, &attempts, worst))
 }
 
-/// The policy or the command line asks for the gate, and it cannot be had.
-fn refuse_gate(instance: &Instance<'_>, reason: &str, by_option: bool) -> u8 {
+/// The policy, the command line or the view itself asks for the gate, and it cannot be had.
+fn refuse_gate(instance: &Instance<'_>, reason: &str, by_option: Option<Door>, by_policy: Door) -> u8 {
     let file = String::from_utf8_lossy(instance.view.policy_file()).into_owned();
-    let asks = match (by_option, instance.view.coverage_line()) {
-        (true, _) => "`--door gate` asks for it".to_owned(),
-        (false, line) => format!("{file}:{line} asks for it (coverage.door = \"gate\")"),
+    let asks = match (by_option, by_policy, instance.view.coverage_line()) {
+        (Some(Door::Gate), ..) => "`--door gate` asks for it".to_owned(),
+        (None, Door::Gate, line) => format!("{file}:{line} asks for it (coverage.door = \"gate\")"),
+        _ => {
+            eprintln!("launcher: the gate is closed: {reason}");
+            eprintln!("  this view takes it: it has a union of layers, or a root with an ld.so of its own");
+            return FAILED;
+        }
     };
     eprintln!("launcher: the gate is closed: {reason}");
     eprintln!("  {asks}; \"auto\" takes the shim where it is closed");
