@@ -56,6 +56,11 @@ enum Verb {
     Trace(Trace),
     /// Say what this host and a program allow
     Doctor(Doctor),
+    /// Keep images: bring them in, look at them, take them away
+    Image {
+        #[command(subcommand)]
+        verb: ImageVerb,
+    },
     /// Print the JSON schema of the policy file
     Schema,
     /// Print completions for a shell
@@ -167,6 +172,60 @@ pub struct Doctor {
     pub program: Option<PathBuf>,
 }
 
+/// `image`
+#[derive(Subcommand)]
+pub enum ImageVerb {
+    /// Bring an image in
+    #[command(after_help = format!("\
+SOURCE is one of {}.
+
+The limits that --limit can change: {}.
+
+Exit status: 0 if the image is there, 125 if it was refused; then nothing of it is.",
+        image::source::FORMS, image::Limits::WORDS.join(", ")))]
+    Import {
+        /// Where it comes from
+        source: String,
+        /// The name that it has here
+        #[arg(long)]
+        name: String,
+        /// Replace an image of that name
+        #[arg(long)]
+        replace: bool,
+        /// Change a limit on what an image may ask of this host
+        #[arg(long, value_name = "KEY=NUMBER")]
+        limit: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the images
+    Ls {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show an image: its configuration and its layers
+    Show {
+        /// The image
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take an image away; `gc` frees its layers
+    Rm {
+        /// The image
+        name: String,
+    },
+    /// Take away the layers that no image has, and what imports left that were cut off
+    Gc {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// The door of this name.
 fn door_named(name: &str) -> Result<Door, String> {
     match name {
@@ -250,6 +309,7 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
         (Some(Verb::Explain(explain)), _) => commands::explain::explain(&explain),
         (Some(Verb::Trace(trace)), _) => commands::trace::trace(&trace),
         (Some(Verb::Doctor(doctor)), _) => commands::doctor::doctor(&doctor),
+        (Some(Verb::Image { verb }), _) => commands::image::image(&verb),
         (Some(Verb::Schema), _) => commands::print(&format!("{:#}\n", policy::schema())),
         (Some(Verb::Completions { shell }), _) => commands::completions(shell, &mut Cli::command()),
         (Some(Verb::Man { dir }), _) => commands::man(dir.as_deref(), Cli::command()),

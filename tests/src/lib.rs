@@ -9,6 +9,7 @@
 mod session;
 mod steps;
 pub mod symbols;
+pub mod tarball;
 
 pub use session::{free_port, which};
 pub use steps::instructions;

@@ -7,6 +7,7 @@ use crate::{Result, must};
 
 /// What `cargo xtask test` needs.
 pub const TESTS: &[&str] = &[
+    "attr",
     "busybox-static",
     "dash",
     "gcc",
@@ -15,6 +16,7 @@ pub const TESTS: &[&str] = &[
     "gron",
     "libacl1-dev",
     "libc6-dev",
+    "libcap2-bin",
     "make",
     "musl-tools",
     "nginx-light",
@@ -24,11 +26,14 @@ pub const TESTS: &[&str] = &[
     "python3.11-venv",
     "redis-server",
     "rsync",
+    "skopeo",
     "sqlite3",
     "strace",
     "systemd",
+    "umoci",
     "util-linux",
     "valgrind",
+    "zstd",
 ];
 
 /// What `cargo xtask suite cpython` needs beside those.

@@ -11,4 +11,5 @@ pub mod guarded;
 pub mod mutate;
 pub mod policy_text;
 pub mod program;
+pub mod tar_archive;
 pub mod view_image;

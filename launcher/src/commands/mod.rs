@@ -3,6 +3,7 @@
 pub mod check;
 pub mod doctor;
 pub mod explain;
+pub mod image;
 pub mod run;
 pub mod trace;
 
