@@ -31,6 +31,9 @@ pub enum Kind {
     Fifo,
 }
 
+/// Offsets and lengths of what is stored of a sparse file.
+pub type Pieces = Vec<(u64, u64)>;
+
 /// An entry, all but its bytes.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -55,7 +58,7 @@ pub struct Entry {
     /// The size of the file, holes and all.
     pub size: u64,
     /// Offsets and lengths of what is stored; the rest are holes.
-    pub pieces: Option<Vec<(u64, u64)>>,
+    pub pieces: Option<Pieces>,
 }
 
 /// An archive. Reading from it gives the bytes stored for the current entry.
@@ -118,7 +121,7 @@ impl<'a, R: Read> Archive<'a, R> {
     /// # Errors
     ///
     /// What is malformed, beyond a limit, or understood differently by different readers.
-    pub fn next(&mut self) -> Result<Option<Entry>> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry>> {
         let mut pax = Pax::default();
         let (mut name, mut link) = (None, None);
         let mut announced = false;
@@ -227,12 +230,7 @@ impl<'a, R: Read> Archive<'a, R> {
     }
 
     /// The map of a sparse file, in any of its four formats, and the file's size.
-    fn pieces(
-        &mut self,
-        block: &[u8; BLOCK],
-        pax: &Pax,
-        size: u64,
-    ) -> Result<(Option<Vec<(u64, u64)>>, u64)> {
+    fn pieces(&mut self, block: &[u8; BLOCK], pax: &Pax, size: u64) -> Result<(Option<Pieces>, u64)> {
         let real = match pax.number("GNU.sparse.realsize")? {
             Some(real) => Some(real),
             None => pax.number("GNU.sparse.size")?,
@@ -269,9 +267,9 @@ impl<'a, R: Read> Archive<'a, R> {
         Ok((Some(pieces), real))
     }
 
-    fn old_pieces(&mut self, block: &[u8; BLOCK]) -> Result<Vec<(u64, u64)>> {
+    fn old_pieces(&mut self, block: &[u8; BLOCK]) -> Result<Pieces> {
         let mut pieces = Vec::new();
-        let take = |fields: &[u8], pieces: &mut Vec<(u64, u64)>| -> Result<()> {
+        let take = |fields: &[u8], pieces: &mut Pieces| -> Result<()> {
             for pair in fields.chunks_exact(24) {
                 if pair[0] == 0 {
                     break;
@@ -302,7 +300,7 @@ impl<'a, R: Read> Archive<'a, R> {
     }
 
     /// The map of format 1.0, which stands before the data.
-    fn pieces_in_body(&mut self) -> Result<Vec<(u64, u64)>> {
+    fn pieces_in_body(&mut self) -> Result<Pieces> {
         let (mut numbers, mut digits) = (Vec::new(), Vec::new());
         let mut wanted = 1;
         while numbers.len() < wanted {

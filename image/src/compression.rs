@@ -37,7 +37,7 @@ pub enum Decompressed<R: BufRead> {
     /// As it is.
     Plain(R),
     /// The current member of a gzip stream; none at its end.
-    Gzip(Option<GzDecoder<R>>),
+    Gzip(Option<Box<GzDecoder<R>>>),
     /// A Zstandard stream.
     Zstd(Zstd<R>),
 }
@@ -51,7 +51,7 @@ impl<R: BufRead> Decompressed<R> {
     pub fn new(mut input: R, window: u64) -> io::Result<Decompressed<R>> {
         Ok(match sniff(input.fill_buf()?) {
             Compression::None => Decompressed::Plain(input),
-            Compression::Gzip => Decompressed::Gzip(Some(GzDecoder::new(input))),
+            Compression::Gzip => Decompressed::Gzip(Some(Box::new(GzDecoder::new(input)))),
             Compression::Zstd => Decompressed::Zstd(Zstd::new(input, window)),
             Compression::Other(name) => {
                 return Err(io::Error::other(format!(
@@ -82,7 +82,7 @@ impl<R: BufRead> Read for Decompressed<R> {
                 if !rest.starts_with(&[0x1f]) {
                     return Err(io::Error::other("something that is no gzip follows the gzip stream"));
                 }
-                *member = Some(GzDecoder::new(input));
+                *member = Some(Box::new(GzDecoder::new(input)));
             },
         }
     }

@@ -123,7 +123,7 @@ impl Members {
         let file = slice.file.clone();
         let mut archive = Archive::new(slice, limits);
         let mut members = HashMap::new();
-        while let Some(entry) = archive.next()? {
+        while let Some(entry) = archive.next_entry()? {
             if members.len() as u64 >= limits.members {
                 return Err(exceeded(
                     "the archive's files",

@@ -212,8 +212,13 @@ fn docker(members: &Members, tag: Option<&str>, limits: &Limits) -> Result<Found
     let saved: Vec<Saved> = parse(&manifest.document("manifest.json", limits)?, "manifest.json")?;
     let tags = |one: &Saved| one.tags.clone().unwrap_or_default();
     let all: Vec<String> = saved.iter().flat_map(tags).map(|tag| tag.escape_debug().to_string()).collect();
+    // Docker leaves out where its own images lie.
+    let known = |known: &str, tag: &str| {
+        known == tag
+            || ["docker.io/library/", "docker.io/"].iter().any(|place| known.strip_prefix(place) == Some(tag))
+    };
     let mut fitting =
-        saved.into_iter().filter(|one| tag.is_none_or(|tag| tags(one).iter().any(|known| known == tag)));
+        saved.into_iter().filter(|one| tag.is_none_or(|tag| tags(one).iter().any(|name| known(name, tag))));
     let Some(chosen) = fitting.next() else {
         bail!("no image has the name `{}`; there are: {}", tag.unwrap_or_default(), all.join(", "))
     };

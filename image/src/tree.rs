@@ -195,7 +195,7 @@ impl Dir {
     /// What the file system says.
     pub fn remove(&self, name: &CString) -> Result<()> {
         let upper = self.upper()?;
-        let _ = unlinkat(upper, &whiteout_file(name), AtFlags::empty());
+        let _ = unlinkat(upper, whiteout_file(name), AtFlags::empty());
         remove(upper, name).context("cannot remove what stood there")
     }
 
@@ -210,7 +210,7 @@ impl Dir {
             Err(Errno::PERM | Errno::OPNOTSUPP) => {
                 let flags =
                     OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                openat(upper, &whiteout_file(name), flags, Mode::empty())
+                openat(upper, whiteout_file(name), flags, Mode::empty())
                     .context("cannot make the whiteout")?;
                 Ok(())
             }

@@ -44,7 +44,7 @@ pub fn unpack<R: Read>(
     let mut unpacker = Unpacker { tree: Tree::new(upper, lowers, limits), keeper };
     unpacker.begin()?;
     let mut tally = Tally::default();
-    while let Some(entry) = archive.next()? {
+    while let Some(entry) = archive.next_entry()? {
         tally.entries += 1;
         let entries = before.entries + tally.entries;
         if entries > limits.entries {

@@ -14,7 +14,7 @@ pub fn target(data: &[u8]) {
     let limits = Limits { pieces: 1000, header: 1 << 16, ..Limits::default() };
     let mut archive = Archive::new(data, &limits);
     let mut scratch = [0; 4096];
-    while let Ok(Some(entry)) = archive.next() {
+    while let Ok(Some(entry)) = archive.next_entry() {
         assert!(!entry.name.contains(&0) && !entry.link.contains(&0));
         assert!(entry.name.len() as u64 <= limits.name);
         assert!(entry.mode <= 0o7777 && entry.mtime.1 < 1_000_000_000);
