@@ -187,7 +187,7 @@ fn an_image_of_umocis_is_what_umoci_unpacks() {
         let mut place = Place::new(&format!("umoci-{}", user.unwrap_or(0)));
         umoci_image(&place.dir);
         if user.is_some() {
-            must("chown", &["12345:12345", "state"], &place.dir);
+            must("chown", &["-R", "12345:12345", "state", "oci"], &place.dir);
         }
         place.user = user;
         place.good(&["import", "oci:oci:v3", "--name", "base"]);
@@ -221,6 +221,7 @@ fn an_image_of_umocis_is_what_umoci_unpacks() {
             &["copy", "--quiet", "--insecure-policy", "oci:oci:v3", "oci-archive:oci.tar:t"],
             &place.dir,
         );
+        must("chmod", &["a+r", "saved.tar", "oci.tar"], &place.dir);
         place.good(&["import", "docker-archive:saved.tar:a:b", "--name", "saved"]);
         place.good(&["import", "oci-archive:oci.tar:t", "--name", "archived"]);
         assert_eq!(place.trees("saved"), trees);
