@@ -37,6 +37,8 @@ enum On {
     Beside(&'static str),
     /// A name under each of the first mounts.
     Mount(&'static str),
+    /// A program that does nothing.
+    Program,
 }
 
 const fn call(name: &'static str, call: &'static str, mounts: usize, on: On, bar: Option<f64>) -> Operation {
@@ -55,6 +57,8 @@ pub const OPERATIONS: &[Operation] = &[
     call("open+close, 1,000 mounts", "open", 1000, On::Mount("file"), Some(1.30)),
     call("stat, 10 mounts", "stat", 10, On::Mount("file"), None),
     call("readdir, 10 mounts", "readdir", 10, On::Mount("a"), None),
+    call("a call on no path", "getppid", 10, On::Program, None),
+    call("fork, exec and wait, 20 mounts", "exec", 20, On::Program, Some(1.10)),
     Operation { name: "start of /bin/true, 20 mounts", bar: Some(1.8), mounts: 20, what: What::Start },
     Operation { name: "200 starts by a shell", bar: Some(1.10), mounts: 20, what: What::Loop },
 ];
@@ -80,8 +84,10 @@ impl Operation {
     pub fn sample(&self, peer: &Peer, ground: &Ground, effort: Effort) -> Result<f64> {
         match &self.what {
             What::Call(call, on) => {
+                // A start takes as long as many calls.
+                let times = if *call == "exec" { effort.times / 50 } else { effort.times };
                 let mut arguments: Vec<String> =
-                    vec!["time".into(), (*call).into(), "heap".into(), effort.times.to_string()];
+                    vec!["time".into(), (*call).into(), "heap".into(), times.to_string()];
                 arguments.push(effort.batches.to_string());
                 arguments.extend(on.paths(ground).iter().map(|path| path.to_string_lossy().into_owned()));
                 said(&mut peer.command(ground, self.mounts, &ground.probe, &arguments))
@@ -106,6 +112,7 @@ impl On {
         match self {
             On::Host => host.iter().map(|name| Path::new("/usr/bin").join(name)).collect(),
             On::Beside(name) => (0..10).map(|tree| ground.free(tree).join(name)).collect(),
+            On::Program => vec!["/usr/bin/true".into()],
             On::Mount(name) => (0..10).map(|mount| ground.at(mount).join(name)).collect(),
         }
     }

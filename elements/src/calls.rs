@@ -34,7 +34,7 @@ use When::{Always, Is, NotNull};
 impl When {
     /// Whether the elements have a say in a call with these arguments.
     #[inline]
-    fn holds(self, args: &Args) -> bool {
+    pub fn holds(self, args: &Args) -> bool {
         let word = |index: u32| args.get(index as usize).copied().unwrap_or(0);
         match self {
             Always => true,

@@ -13,7 +13,8 @@ use elements::{Answer, Errno};
 use crate::loader::own_path;
 use crate::native::{self, Mask};
 use crate::place::{Slot, free_others};
-use crate::{patch, signals};
+use crate::seccomp::Verdict;
+use crate::{patch, ptrace, seccomp, signals};
 
 /// The gate's own calls, in the manner of [`CALLS`].
 const OWN: &[(u32, When)] = &[
@@ -30,6 +31,10 @@ const OWN: &[(u32, When)] = &[
     // must not begin in the gate.
     (libc::SYS_clone as u32, When::Without(0, libc::CLONE_VM as u32)),
     (libc::SYS_fork as u32, When::Always),
+    (libc::SYS_ptrace as u32, When::Is(0, &[libc::PTRACE_TRACEME])),
+    // The program's own filters.
+    (libc::SYS_seccomp as u32, When::Always),
+    (libc::SYS_prctl as u32, When::Is(0, &[libc::PR_GET_SECCOMP as u32, libc::PR_SET_SECCOMP as u32])),
 ];
 
 /// The calls that trap.
@@ -43,6 +48,9 @@ pub const TRAPPED: [(u32, When); CALLS.len() + OWN.len()] = {
     all
 };
 
+/// The bytes of the `syscall` instruction.
+const SYSCALL_LEN: u64 = 2;
+
 /// Answers the call in a slot: what `gate_entry` calls.
 pub extern "C" fn answer(slot: *mut Slot) -> isize {
     // SAFETY: the entry gives the slot that it has claimed.
@@ -51,6 +59,15 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
     let back = slot.rcx;
     let number = slot.rax as i64;
     let args = slot.args.map(|word| word as usize);
+    match seccomp::judge(number, args) {
+        Verdict::Allowed => {}
+        Verdict::Answered(value) => return value,
+        Verdict::ByItself => {
+            // The kernel judges the call as the program makes it.
+            slot.rcx -= SYSCALL_LEN;
+            return slot.number as isize;
+        }
+    }
     let answer = match number {
         libc::SYS_rt_sigaction => Answer::Done(signals::sigaction(args)),
         libc::SYS_rt_sigprocmask => Answer::Done(signals::rt_sigprocmask(args)),
@@ -60,6 +77,9 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
         libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => native::prepare(slot, Mask::Argument(4)),
         libc::SYS_execve | libc::SYS_execveat => exec(slot, number, args),
         libc::SYS_fork | libc::SYS_clone => fork(slot, number, args),
+        libc::SYS_ptrace => ptrace::trace_me(),
+        libc::SYS_seccomp => seccomp::seccomp(args),
+        libc::SYS_prctl => seccomp::prctl(args),
         _ => element(number, args),
     };
     let done = match answer {
@@ -76,15 +96,19 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
 
 fn element(number: i64, args: Args) -> Answer {
     match attached() {
-        Some(instance) => instance.call(Door::Gate { path: own_path(), first: false }, number, args),
+        Some(instance) => instance.call(Door::Gate { path: own_path(), note: seccomp::note() }, number, args),
         None => Answer::Pass,
     }
 }
+
+/// How much of its stack execve(2) uses for a program by a plain path.
+const EXEC_STACK: usize = 13 * 4096;
 
 /// execve(2) and execveat(2). A vfork child leaves its parent's memory here,
 /// and with it the slot, which the kernel frees for us: it clears the word that
 /// set_tid_address(2) names.
 fn exec(slot: &Slot, number: i64, args: Args) -> Answer {
+    slot.prepare_stack(EXEC_STACK);
     if !process::is_borrower() {
         return element(number, args);
     }

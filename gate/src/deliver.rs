@@ -15,7 +15,7 @@ use crate::entry::{
     address, gate_check, gate_claimed, gate_entry, gate_fault, gate_freed, gate_inside, gate_interrupted,
     gate_left, gate_look, gate_unmasked, gate_waits,
 };
-use crate::place::{BASE, SIZE, SLOT_SIZE, Slot, is_inside, slot_of};
+use crate::place::{BASE, SIZE, Slot, is_inside, slot_of};
 use crate::signals::{ACTIONS, SIGNALS, SIGSYS_BIT};
 use crate::trap::{Action, Context, SA_RESTORER, rt_sigaction};
 
@@ -101,7 +101,7 @@ extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> b
     let Some(slot) = slot_of(context.rsp) else { return false };
     if is_fault(signal, about) {
         context.rip = address(gate_fault);
-        context.rsp = core::ptr::from_ref(slot) as u64 + SLOT_SIZE as u64 - 16;
+        context.rsp = slot.stack();
         return true;
     }
     // A call that waits must not begin now.
@@ -198,6 +198,10 @@ extern "C" fn default(signal: i32, info: *const Info, _: *mut Context) {
 
 /// A SIGSYS that is the program's own matter.
 pub fn foreign(signal: i32, info: *mut Info, context: &mut Context) {
+    // Not in the middle of a call.
+    if is_inside(context.rip) && inside(signal, info, context) {
+        return;
+    }
     let handler = HANDLERS.get(libc::SIGSYS as usize).map_or(0, |entry| entry.load(Ordering::Acquire));
     if handler == libc::SIG_IGN {
         return;
@@ -205,6 +209,7 @@ pub fn foreign(signal: i32, info: *mut Info, context: &mut Context) {
     if handler == libc::SIG_DFL {
         return default(signal, info, context);
     }
+    crate::signals::block_for(signal);
     // SAFETY: what the program has given as its handler.
     let handler: extern "C" fn(i32, *mut Info, *mut Context) = unsafe { core::mem::transmute(handler) };
     handler(signal, info, context);

@@ -12,24 +12,27 @@
 //! `gate_check` to `gate_freed` all is restored from the slot, as often as
 //! need be.
 
-use crate::place::{POOL, SLOT_SIZE, SLOTS, Slot};
+use crate::place::{BASE, FIRST, SLOT_SIZE, SLOTS, Slot};
 use core::mem::offset_of;
 
 core::arch::global_asm!(
     ".globl gate_entry, gate_claimed, gate_inside, gate_check, gate_freed, gate_left",
     "gate_entry:",
     // Threads have stacks of their own, so each tends to a slot of its own.
+    // Stacks lie at like distances, so their addresses are scattered.
     "mov r11, rsp",
-    "shr r11, 14",
+    "shr r11, 18",
+    "imul r11, r11, 0x61c88647",
+    "shr r11, 24",
     "and r11d, {last}",
     "shl r11, {slot_bits}",
-    "add r11, [rip + gate_pool]",
+    "add r11, [rip + gate_first]",
     "2:",
     "lock bts dword ptr [r11], 0",
     "jc 4f",
     "gate_claimed:",
     "mov [r11 + {rsp}], rsp",
-    "lea rsp, [r11 + {slot_size} - 16]",
+    "lea rsp, [r11 - 16]",
     "gate_inside:",
     "mov [r11 + {rax}], rax",
     "mov [r11 + {rcx}], rcx",
@@ -106,11 +109,11 @@ core::arch::global_asm!(
     "cmp r11, [rip + gate_pool_end]",
     "jb 2b",
     "pause",
-    "mov r11, [rip + gate_pool]",
+    "mov r11, [rip + gate_first]",
     "jmp 2b",
     // A signal has come: on the slot's stack still, never to return here.
     "5:",
-    "lea rsp, [r11 + {slot_size} - 16]",
+    "lea rsp, [r11 - 16]",
     "mov rdi, r11",
     "call {leave}",
     "mov rdi, [rsp]",
@@ -173,7 +176,8 @@ core::arch::global_asm!(
     "mov r8, [rcx + 32]",
     "mov r9, [rcx + 40]",
     "mov r11, rsp",
-    "and r11, -{slot_size}",
+    "or r11, {slot_size} - 1",
+    "sub r11, {slot} - 1",
     "gate_look:",
     "cmp dword ptr [r11 + {pending}], 0",
     "jne gate_interrupted",
@@ -182,6 +186,20 @@ core::arch::global_asm!(
     "ret",
     "gate_interrupted:",
     "mov rax, -512",
+    "ret",
+    // gate_ask(nr, args): asks the program's filters about a call.
+    ".globl gate_ask, gate_asked",
+    "gate_ask:",
+    "mov rax, rdi",
+    "mov rcx, rsi",
+    "mov rdi, [rcx]",
+    "mov rsi, [rcx + 8]",
+    "mov rdx, [rcx + 16]",
+    "mov r10, [rcx + 24]",
+    "mov r8, [rcx + 32]",
+    "mov r9, [rcx + 40]",
+    "syscall",
+    "gate_asked:",
     "ret",
     // A call that the program is to make itself, from here: its stack holds
     // what is to be put back (`Native`).
@@ -202,11 +220,12 @@ core::arch::global_asm!(
     "syscall",
     ".pushsection .rodata",
     ".balign 8",
-    "gate_pool: .quad {pool}",
-    "gate_pool_end: .quad {pool} + {slots} * {slot_size}",
+    "gate_first: .quad {first}",
+    "gate_pool_end: .quad {end}",
     ".popsection",
-    pool = const POOL,
-    slots = const SLOTS,
+    first = const FIRST,
+    end = const BASE,
+    slot = const size_of::<Slot>(),
     last = const SLOTS - 1,
     slot_size = const SLOT_SIZE,
     slot_bits = const SLOT_SIZE.trailing_zeros(),
@@ -249,6 +268,10 @@ unsafe extern "C" {
     pub fn gate_waits();
     /// Ends the call that has not been made.
     pub fn gate_interrupted();
+    /// Makes a call that our filter answers, unless the program's do (seccomp.rs).
+    pub fn gate_ask(nr: usize, args: *const [usize; 6]) -> usize;
+    /// Where such a call comes from, as filters see it.
+    pub fn gate_asked();
     /// The call that the program makes from here.
     pub fn gate_native();
 }

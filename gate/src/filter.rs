@@ -12,47 +12,53 @@ use elements::{Errno, kernel::arch};
 use elements::calls::When;
 
 use crate::calls::TRAPPED;
+use crate::entry::{address, gate_asked};
 use crate::place::{BASE, SIZE};
+use crate::seccomp::ALLOWED;
 
 /// Tells our traps from those of a program's own filter (`si_errno`).
 pub const COOKIE: u16 = 0x4c41;
 /// A call by another architecture's rules: int 0x80.
 pub const FOREIGN: u16 = 0x4c42;
 
+/// What strict mode forbids.
+pub const STRICT: u16 = 0x4c43;
+
 /// `struct sock_filter`
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Instruction {
-    code: u16,
-    jt: u8,
-    jf: u8,
-    k: u32,
+pub struct Instruction {
+    pub code: u16,
+    pub jt: u8,
+    pub jf: u8,
+    pub k: u32,
 }
 
 /// `struct sock_fprog`
 #[repr(C)]
-struct Program {
-    len: u16,
-    filter: *const Instruction,
+pub struct Program {
+    pub len: u16,
+    pub filter: *const Instruction,
 }
 
 // Offsets in `struct seccomp_data`, see seccomp(2).
-const NUMBER: u32 = 0;
+pub const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
-const IP: u32 = 8;
+pub const IP: u32 = 8;
 const ARGS: u32 = 16;
 
-const ALLOW: u32 = 0x7fff_0000;
-const TRAP: u32 = 0x0003_0000;
+pub const ALLOW: u32 = 0x7fff_0000;
+pub const TRAP: u32 = 0x0003_0000;
 const ERRNO: u32 = 0x0005_0000;
 
-const LOAD: u16 = 0x20;
-const AND: u16 = 0x54;
-const EQUAL: u16 = 0x15;
+pub const LOAD: u16 = 0x20;
+pub const LOAD_NUMBER: u16 = 0x00;
+pub const AND: u16 = 0x54;
+pub const EQUAL: u16 = 0x15;
 const AT_LEAST: u16 = 0x35;
 const ANY_OF: u16 = 0x45;
 const JUMP: u16 = 0x05;
-const RETURN: u16 = 0x06;
+pub const RETURN: u16 = 0x06;
 
 const LENGTH: usize = 768;
 const CALLS: usize = TRAPPED.len();
@@ -161,8 +167,10 @@ impl Writer {
             self.land(from);
         }
         self.push(LOAD, 0, 0, IP + 4);
-        self.push(EQUAL, 0, 3, (BASE >> 32) as u32);
+        self.push(EQUAL, 0, 5, (BASE >> 32) as u32);
         self.push(LOAD, 0, 0, IP);
+        self.push(EQUAL, 0, 1, address(gate_asked) as u32);
+        self.push(RETURN, 0, 0, ERRNO | u32::from(ALLOWED));
         self.push(AND, 0, 0, !(SIZE as u32 - 1));
         self.push(EQUAL, 1, 0, BASE as u32);
         self.push(RETURN, 0, 0, TRAP | u32::from(COOKIE));

@@ -7,14 +7,13 @@ mod stack;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use elements::files::{MAX_PATH, Text};
 use elements::instance::{self, AttachError};
 use elements::kernel::{self, AT_FDCWD};
 use elements::process::{self, elf, gated};
 
 use crate::place::{POOL, SLOT_SIZE, SLOTS};
-use crate::{die, filter, signals, trap};
-use image::{Early, Image};
+use crate::{die, filter, ptrace, seccomp, signals, trap};
+use image::Image;
 use stack::Stack;
 
 core::arch::global_asm!(
@@ -68,8 +67,8 @@ pub fn own_path() -> &'static [u8] {
 
 /// What the gate is told by its own arguments (elements::process::gated).
 struct Asked {
-    /// Whether the filter is to be installed.
-    first: bool,
+    /// Its bits (`gated::FIRST` and others).
+    note: u8,
     /// A descriptor that has been opened for us.
     opened: Option<i32>,
     /// The program's host path.
@@ -94,7 +93,8 @@ extern "C" fn start(stack: *mut usize) -> ! {
         die(&[b"cannot handle SIGSYS"]);
     }
     signals::begin();
-    if asked.first && filter::install().is_err() {
+    seccomp::begin(asked.note & gated::FILTERED != 0);
+    if asked.note & gated::FIRST != 0 && filter::install().is_err() {
         die(&[b"the kernel takes no seccomp filter; set coverage.door = \"shim\""]);
     }
     let entry = load(&mut stack, &asked);
@@ -103,11 +103,15 @@ extern "C" fn start(stack: *mut usize) -> ! {
     stack.take_own_arguments(gated::OWN_ARGUMENTS);
     stack.tell_kernel();
     name_process(asked.name);
+    if asked.note & gated::TRAP_BLOCKED == 0 {
+        gated::release_trap();
+    }
     // SAFETY: the program is mapped, and its stack is as the kernel makes one.
     unsafe { gate_jump(stack.pointer(), entry) }
 }
 
 extern "C" fn waiting(nr: usize, args: &[usize; 6]) -> usize {
+    ptrace::before(nr as i64);
     // SAFETY: the caller of `waiting_syscall` answers for the arguments, and is on a slot.
     unsafe { crate::entry::gate_waiting(nr, args) }
 }
@@ -116,11 +120,11 @@ fn asked(stack: &Stack) -> Option<Asked> {
     if stack.argument(0)? != gated::MARK {
         return None;
     }
-    let (first, number) = stack.argument(1)?.to_bytes().split_first()?;
+    let (note, number) = stack.argument(1)?.to_bytes().split_first()?;
     let opened = number.iter().fold(None, |sum: Option<i32>, digit| {
         Some(sum.unwrap_or(0).wrapping_mul(10).wrapping_add(i32::from(digit.wrapping_sub(b'0'))))
     });
-    Some(Asked { first: *first == b'f', opened, program: stack.argument(2)?, name: stack.argument(3)? })
+    Some(Asked { note: note & !gated::NOTE, opened, program: stack.argument(2)?, name: stack.argument(3)? })
 }
 
 /// Attaches to the instance, in whose directory this program lies.
@@ -156,7 +160,6 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
     else {
         refuse(b"it can no longer be opened")
     };
-    remember_program(file);
     let program = Image::map(file, false).unwrap_or_else(|_| refuse(b"it cannot be mapped"));
     kernel::close(file);
     if let Some(file) = asked.opened {
@@ -175,6 +178,7 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
         entry = interpreter.entry;
         base = interpreter.base;
     }
+    process::set_program(program.headers, asked.program);
     stack.set(libc::AT_PHDR, program.headers);
     stack.set(libc::AT_PHNUM, program.count as u64);
     stack.set(libc::AT_PHENT, elf::PROGRAM_HEADER as u64);
@@ -183,19 +187,6 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
     stack.set(libc::AT_EXECFN, asked.name.as_ptr() as u64);
     stack.set_program(&program);
     entry
-}
-
-/// Keeps the program's canonical host path, which the kernel knows of the descriptor.
-fn remember_program(file: i32) {
-    static PATH: Early<Text<MAX_PATH>> = Early::new(Text::new());
-    let mut link = Text::<32>::new();
-    // A number fits.
-    let _ = link.push(b"/proc/self/fd/").and_then(|()| link.push_decimal(file.unsigned_abs()));
-    // SAFETY: there is one thread, and this is called once.
-    let path = unsafe { &mut *PATH.get() };
-    if path.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room)).is_ok() {
-        process::set_program(path.bytes());
-    }
 }
 
 /// Opens an interpreter by its app path.

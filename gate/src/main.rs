@@ -14,6 +14,7 @@
 //! - [`trap`] and [`entry`]: from a trapped call to its answer.
 //! - [`calls`]: the table of calls, each a line that names its element.
 //! - [`patch`]: call sites that trap often come by a jump instead.
+//! - [`seccomp`]: filters that the program installs; [`ptrace`]: debuggers.
 //! - [`signals`], [`deliver`] and [`native`]: what keeps the program's signals its own.
 //!
 //! The rules for code in a stranger's process hold here as in the shim: no
@@ -31,6 +32,8 @@ mod memory;
 mod native;
 mod patch;
 mod place;
+mod ptrace;
+mod seccomp;
 mod signals;
 mod trap;
 

@@ -1,9 +1,9 @@
 //! Call sites that trap often are rewritten, so that they come to the gate
 //! by a jump and not by a signal.
 //!
-//! The pattern is `mov $nr, %eax; syscall`. Only the `mov` is replaced, by a jump
-//! of the same five bytes to a stub that loads the number and goes to the
-//! gate's entry. The `syscall` stays: a thread that has just executed the old
+//! The patterns are `mov $nr, %eax; syscall`, and libc's `mov $nr, %eax;
+//! mov %rdi, %rsi; mov $AT_FDCWD, %edi; syscall`. Only the last `mov` is replaced, by a
+//! jump of the same five bytes to a stub that does what it did and goes to the gate's entry. The `syscall` stays: a thread that has just executed the old
 //! `mov`, or that jumps to the `syscall` itself, traps as before. A site that
 //! matches no pattern stays as it is, correct and slower.
 //!
@@ -82,13 +82,11 @@ fn is_frequent(site: u64) -> bool {
 }
 
 fn rewrite(site: u64, number: u32) -> Result<(), Errno> {
-    let code = expected(number);
-    let (first, last) = (site / PAGE, (site + 6) / PAGE);
-    if first != last || !user::is_readable(site as *const u8, 7) || (site % 64) == 63 {
+    if site / PAGE != (site + 4) / PAGE || (site % 64) == 63 {
         return Err(Errno::EINVAL);
     }
-    // SAFETY: found readable.
-    if unsafe { (site as *const [u8; 7]).read_unaligned() } != code || is_traced() {
+    let replaced = last_instruction(site, number).ok_or(Errno::EINVAL)?;
+    if is_traced() {
         return Err(Errno::EINVAL);
     }
     // Code of a file, that nobody writes to.
@@ -96,15 +94,35 @@ fn rewrite(site: u64, number: u32) -> Result<(), Errno> {
         let fixed = mapping.rights == b"r-xp" && !mapping.file.is_empty();
         if fixed { Ok(mapping.start) } else { Err(Errno::EINVAL) }
     })?;
-    let stub = stub(place, site, number)?;
+    let stub = stub(place, site, replaced)?;
     protect(site, true).inspect_err(|_| FORBIDDEN.store(true, Ordering::Relaxed))?;
     write_jump(site, stub);
     protect(site, false)
 }
 
-fn expected(number: u32) -> [u8; 7] {
+/// The instruction before a `syscall`, where all bytes up to there are a pattern's.
+fn last_instruction(site: u64, number: u32) -> Option<[u8; 5]> {
+    const AT_FDCWD: [u8; 5] = [0xbf, 0x9c, 0xff, 0xff, 0xff];
+    const SYSCALL: [u8; 2] = [0x0f, 0x05];
     let [a, b, c, d] = number.to_le_bytes();
-    [0xb8, a, b, c, d, 0x0f, 0x05]
+    let load = [0xb8, a, b, c, d];
+    let before = site.wrapping_sub(8);
+    if !user::is_readable(before as *const u8, 15) {
+        return None;
+    }
+    // SAFETY: found readable.
+    let code: [u8; 15] = unsafe { (before as *const [u8; 15]).read_unaligned() };
+    let (before, rest) = code.split_at(8);
+    let (last, call) = rest.split_at(5);
+    if call != SYSCALL {
+        None
+    } else if last == load {
+        Some(load)
+    } else if last == AT_FDCWD && before.starts_with(&load) && before.ends_with(&[0x48, 0x89, 0xfe]) {
+        Some(AT_FDCWD)
+    } else {
+        None
+    }
 }
 
 /// Puts `jmp stub` over the five bytes at a site.
@@ -148,7 +166,7 @@ fn protect(address: u64, writable: bool) -> Result<(), Errno> {
 
 /// Writes a stub within reach of a site and gives its address. `place` is
 /// where the site's mapping begins.
-fn stub(place: u64, site: u64, number: u32) -> Result<u64, Errno> {
+fn stub(place: u64, site: u64, replaced: [u8; 5]) -> Result<u64, Errno> {
     let known = STUBS.iter().find(|(page, used)| {
         let page = page.load(Ordering::Relaxed);
         page != 0 && page.abs_diff(site) < REACH && u64::from(used.load(Ordering::Relaxed)) < PAGE
@@ -166,14 +184,14 @@ fn stub(place: u64, site: u64, number: u32) -> Result<u64, Errno> {
     let stub = page + u64::from(used.load(Ordering::Relaxed));
     protect(page, true)?;
     // SAFETY: the next free part of a page of ours, which no thread runs yet.
-    unsafe { (stub as *mut [u8; STUB as usize]).write(code(site + 7, number)) };
+    unsafe { (stub as *mut [u8; STUB as usize]).write(code(site + 7, replaced)) };
     protect(page, false)?;
     used.fetch_add(STUB as u32, Ordering::Relaxed);
     Ok(stub)
 }
 
-/// What a stub does: the number, where the program goes on, and off to the gate.
-fn code(back: u64, number: u32) -> [u8; STUB as usize] {
+/// What a stub does: the replaced instruction, where the program goes on, and off to the gate.
+fn code(back: u64, replaced: [u8; 5]) -> [u8; STUB as usize] {
     let mut code = [0xcc; STUB as usize];
     let mut at = 0;
     let mut put = |bytes: &[u8]| {
@@ -184,9 +202,8 @@ fn code(back: u64, number: u32) -> [u8; STUB as usize] {
             at += 1;
         }
     };
-    // mov eax, number; movabs rcx, back; jmp [rip]; the gate's entry
-    put(&[0xb8]);
-    put(&number.to_le_bytes());
+    // The replaced one; movabs rcx, back; jmp [rip]; the gate's entry
+    put(&replaced);
     put(&[0x48, 0xb9]);
     put(&back.to_le_bytes());
     put(&[0xff, 0x25, 0, 0, 0, 0]);

@@ -5,8 +5,9 @@
 //! programs with fixed addresses use. The filter lets through what comes from
 //! the [`SIZE`] bytes there. Below it lie the [`Slot`]s.
 
-use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
+
+use elements::kernel;
 
 /// Where the gate's image begins.
 pub const BASE: usize = 0x7e00_0000_0000;
@@ -15,13 +16,14 @@ pub const SIZE: usize = 1 << 20;
 
 /// How many calls can be under way at once in one process.
 pub const SLOTS: usize = 256;
-/// The bytes of a slot: a power of two.
+/// The bytes of a slot with its stack: a power of two.
 pub const SLOT_SIZE: usize = 256 * 1024;
 /// Where the slots begin.
 pub const POOL: usize = BASE - SLOTS * SLOT_SIZE;
 
-/// One call on its way through the gate: the program's registers, and a stack
-/// to work on, which fills the rest of the slot from its end down.
+/// One call on its way through the gate: the program's registers. It lies at
+/// the end of its [`SLOT_SIZE`] bytes; the stack to work on begins below it, so
+/// that a plain call touches one page.
 #[repr(C, align(16))]
 pub struct Slot {
     /// Whether a call is under way here.
@@ -50,6 +52,23 @@ pub struct Slot {
     pub info: [u64; 16],
 }
 
+/// Where the first slot lies.
+pub const FIRST: usize = POOL + SLOT_SIZE - size_of::<Slot>();
+
+impl Slot {
+    /// Where its stack begins: `gate_entry` keeps the slot's address there.
+    pub fn stack(&self) -> u64 {
+        core::ptr::from_ref(self) as u64 - 16
+    }
+
+    /// Maps the pages of its stack that a call is going to use, in one go: a
+    /// child after a fork would fault on each of them.
+    pub fn prepare_stack(&self, len: usize) {
+        let end = (core::ptr::from_ref(self) as usize + size_of::<Slot>()).next_multiple_of(4096);
+        kernel::populate(end - len, len);
+    }
+}
+
 /// Whether an address is in the gate's image.
 pub fn is_inside(address: u64) -> bool {
     (address as usize).wrapping_sub(BASE) < SIZE
@@ -61,7 +80,7 @@ pub fn slot_of(address: u64) -> Option<&'static mut Slot> {
     if offset >= SLOTS * SLOT_SIZE {
         return None;
     }
-    let slot = POOL + offset / SLOT_SIZE * SLOT_SIZE;
+    let slot = FIRST + offset / SLOT_SIZE * SLOT_SIZE;
     // SAFETY: the loader has mapped all slots; the caller's thread, whose
     // stack pointer lies there, has claimed this one.
     Some(unsafe { &mut *(slot as *mut Slot) })
@@ -69,18 +88,16 @@ pub fn slot_of(address: u64) -> Option<&'static mut Slot> {
 
 /// Frees all slots but the one that the caller is on: after a fork, the
 /// threads that held them are not in this process.
+///
+/// Their memory is given back. To look at each of them would map a page for
+/// each, which costs more than all the rest of a fork.
 pub fn free_others(own: &Slot) {
-    for index in 0..SLOTS {
-        let slot = (POOL + index * SLOT_SIZE) as *const Slot;
-        if core::ptr::eq(slot, own) {
-            continue;
-        }
-        // SAFETY: mapped by the loader; only atomics are touched.
-        let (busy, pending) = unsafe { (&(*slot).busy, &(*slot).pending) };
-        // Only reading leaves a page shared with the parent.
-        if busy.load(Relaxed) != 0 {
-            pending.store(0, Relaxed);
-            busy.store(0, Relaxed);
+    let start = core::ptr::from_ref(own) as usize / SLOT_SIZE * SLOT_SIZE;
+    let end = start + SLOT_SIZE;
+    for (from, to) in [(POOL, start), (end, BASE)] {
+        if from < to {
+            // SAFETY: no thread of this process is there; a free slot is all zeros.
+            unsafe { kernel::discard(from, to - from) };
         }
     }
 }

@@ -113,6 +113,17 @@ pub fn rt_sigprocmask(args: [usize; 6]) -> Result<usize, Errno> {
     Ok(0)
 }
 
+/// Blocks what the program wants blocked while its handler of SIGSYS runs.
+pub fn block_for(signal: i32) {
+    let Some(kept) = ACTIONS.get(signal as usize) else { return };
+    let action = kept.load(0);
+    let own = if action.flags & libc::SA_NODEFER as u64 == 0 { SIGSYS_BIT } else { 0 };
+    let mask = inward(action.mask | own);
+    let args = [libc::SIG_BLOCK as usize, &raw const mask as usize, 0, 8, 0, 0];
+    // SAFETY: the kernel reads a word.
+    let _ = unsafe { kernel::syscall(libc::SYS_rt_sigprocmask, args) };
+}
+
 /// Whether we listen to a signal even where the program does not: to faults,
 /// which may come from a bad pointer that a call was given.
 fn is_ours(signal: usize) -> bool {

@@ -9,9 +9,10 @@
 use elements::kernel;
 
 use crate::deliver;
-use crate::entry::{address, gate_entry, gate_restorer};
-use crate::filter::{COOKIE, FOREIGN};
+use crate::entry::{address, gate_asked, gate_entry, gate_restorer};
+use crate::filter::{COOKIE, FOREIGN, STRICT};
 use crate::place::is_inside;
+use crate::seccomp::TRAPS;
 
 /// The `code` of a SIGSYS that a filter has sent, see sigaction(2).
 const SYS_SECCOMP: i32 = 1;
@@ -78,6 +79,15 @@ extern "C" fn trapped(signal: i32, info: *mut [i32; 32], context: *mut Context) 
     // si_signo, si_errno, si_code
     if about[2] == SYS_SECCOMP && about[1] == i32::from(FOREIGN) {
         refuse_foreign();
+    }
+    if about[2] == SYS_SECCOMP && about[1] == i32::from(STRICT) {
+        let args = [kernel::getpid() as usize, libc::SIGKILL as usize, 0, 0, 0, 0];
+        // SAFETY: numbers only.
+        let _ = unsafe { kernel::syscall(libc::SYS_kill, args) };
+    }
+    if about[2] == SYS_SECCOMP && context.rip == address(gate_asked) {
+        context.rax = TRAPS as u64;
+        return;
     }
     if about[2] != SYS_SECCOMP || about[1] != i32::from(COOKIE) {
         return deliver::foreign(signal, info, context);

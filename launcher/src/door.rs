@@ -4,7 +4,8 @@
 //! filters. The shim works everywhere, and covers what ld.so loads. Where the
 //! policy leaves it open, programs that the shim cannot get into have the gate.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
 
 use elements::files::{Scratch, Want};
 use elements::kernel::AT_FDCWD;
@@ -46,6 +47,10 @@ pub fn choose(
     attempts: &[CString],
 ) -> Result<Door, &'static str> {
     match asked {
+        Door::Shim if has_other_loader(instance) => {
+            Err("the root at `/` has an ld.so of its own, and under the shim the kernel takes the host's")
+        }
+        Door::Auto if has_other_loader(instance) => gate_is_open(no_new_privs).map(|()| Door::Gate),
         Door::Shim => Ok(Door::Shim),
         Door::Gate => gate_is_open(no_new_privs).map(|()| Door::Gate),
         Door::Auto => {
@@ -54,6 +59,23 @@ pub fn choose(
             Ok(if is_for_gate && gate_is_open(no_new_privs).is_ok() { Door::Gate } else { Door::Shim })
         }
     }
+}
+
+/// Where dynamic programs of this machine have their ld.so.
+const LOADER: &CStr = c"/lib64/ld-linux-x86-64.so.2";
+
+/// Whether a mount at `/` brings another ld.so than the host's, or none.
+fn has_other_loader(instance: &Instance<'_>) -> bool {
+    let mut scratch: Scratch = files::Text::new();
+    if !instance.view.has_root() {
+        return false;
+    }
+    let Ok(found) = instance.host_path(AT_FDCWD, LOADER.as_ptr().cast(), Want::LOOK, &mut scratch) else {
+        return true;
+    };
+    let read = |path: &[u8]| std::fs::read(OsStr::from_bytes(path)).ok();
+    let ours = read(LOADER.to_bytes());
+    found.is_some() && (ours.is_none() || read(scratch.bytes()) != ours)
 }
 
 /// What kind of program is started in the end: of a script, the interpreter.

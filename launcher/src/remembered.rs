@@ -35,7 +35,8 @@ impl Memory {
     pub fn of(base: &Path, file: &Path, text: &[u8]) -> Memory {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let mut hasher = blake3::Hasher::new();
-        for part in [file.as_os_str().as_bytes(), instance::DOORS_HASH.as_bytes(), text] {
+        let format = policy::FORMAT.to_le_bytes();
+        for part in [&format, file.as_os_str().as_bytes(), instance::DOORS_HASH.as_bytes(), text] {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part);
         }

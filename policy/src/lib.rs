@@ -22,7 +22,7 @@ use std::path::Path;
 
 pub use checked::{Coverage, Door, Env, Mount, Policy, What};
 pub use host::{Fact, Found, Host};
-pub use plan::{Plan, PlannedDirectory, PlannedFile};
+pub use plan::{FORMAT, Plan, PlannedDirectory, PlannedFile};
 pub use report::{Diagnostic, Report};
 
 /// A file that is not a policy at all is not told of for ever.

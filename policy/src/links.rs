@@ -86,10 +86,16 @@ impl<'a> Tree<'a> {
         self.resolved.clear();
     }
 
+    /// `/`, and what is behind it: the host's own, where no mount stands there.
+    fn root(&self) -> (PathBuf, Behind) {
+        let app = PathBuf::from("/");
+        let behind = self.points.get(&app).cloned().unwrap_or_else(|| Behind::Host(app.clone()));
+        (app, behind)
+    }
+
     fn walk(&mut self, path: &Path) -> Option<(PathBuf, Behind)> {
         let mut pending: Vec<PathBuf> = parts(path);
-        let mut app = PathBuf::from("/");
-        let mut behind = Behind::Host(app.clone());
+        let (mut app, mut behind) = self.root();
         let mut links = 0;
         while let Some(name) = pending.pop() {
             if name.as_os_str() == ".." {
@@ -105,8 +111,7 @@ impl<'a> Tree<'a> {
                     return None;
                 }
                 if target.is_absolute() {
-                    app = PathBuf::from("/");
-                    behind = Behind::Host(app.clone());
+                    (app, behind) = self.root();
                 }
                 pending.extend(parts(&target));
                 continue;
@@ -119,8 +124,7 @@ impl<'a> Tree<'a> {
 
     /// What is behind a canonical app path.
     fn walk_again(&self, app: &Path) -> Option<(PathBuf, Behind)> {
-        let mut at = PathBuf::from("/");
-        let mut behind = Behind::Host(at.clone());
+        let (mut at, mut behind) = self.root();
         for name in app.components().skip(1) {
             at.push(name);
             behind = self.points.get(&at).cloned().unwrap_or_else(|| behind.join(name.as_os_str()));

@@ -66,8 +66,9 @@ pub struct Plan {
     is_private: bool,
 }
 
-/// Bumped when the layout of an instance's directory changes.
-const FORMAT: u32 = 2;
+/// Bumped when the layout of an instance's directory changes, or what a policy
+/// is compiled to.
+pub const FORMAT: u32 = 3;
 
 pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
     let mut bits = 0;

@@ -14,6 +14,10 @@
 //     cost memory
 //
 // prints the KiB that no other process has: clean ones, dirty ones.
+//
+//     cost faults PATH
+//
+// starts the program there ten times and prints the page faults of the children.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
@@ -21,7 +25,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,12 +61,28 @@ static int list(const char *path) {
     return closedir(dir);
 }
 
+static int start_and_wait(const char *path) {
+    pid_t child = fork();
+    if (!child) {
+        execl(path, path, (char *)NULL);
+        _exit(127);
+    }
+    int status;
+    return waitpid(child, &status, 0) == child && !status ? 0 : -1;
+}
+
+static int ask_pid(const char *path) {
+    (void)path;
+    return syscall(SYS_getppid) < 0;
+}
+
 static const struct {
     const char *name;
     int (*call)(const char *);
 } operations[] = {
     {"open", open_close}, {"stat", look},          {"lstat", look_at_link},
     {"access", may_read}, {"readlink", read_link}, {"readdir", list},
+    {"exec", start_and_wait}, {"getppid", ask_pid},
 };
 
 static long sum(const char *text, const char *key) {
@@ -72,6 +95,14 @@ static int memory(void) {
     int fd = open("/proc/self/smaps_rollup", O_RDONLY);
     if (fd < 0 || read(fd, text, sizeof text - 1) <= 0) return perror("smaps_rollup"), 1;
     return printf("%ld %ld\n", sum(text, "Private_Clean:"), sum(text, "Private_Dirty:")) < 0;
+}
+
+static int faults(const char *path) {
+    for (int i = 0; i < 10; i++)
+        if (start_and_wait(path)) return perror(path), 1;
+    struct rusage used;
+    if (getrusage(RUSAGE_CHILDREN, &used)) return perror("getrusage"), 1;
+    return printf("%ld\n", used.ru_minflt) < 0;
 }
 
 static double now(void) {
@@ -94,6 +125,7 @@ static const char *place(const char *path, const char *where) {
 
 int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], "memory")) return memory();
+    if (argc == 3 && !strcmp(argv[1], "faults")) return faults(argv[2]);
     if (argc < 7) return fprintf(stderr, "cost time|steps OPERATION WHERE TIMES BATCHES PATH...\n"), 2;
     int (*call)(const char *) = NULL;
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)

@@ -19,6 +19,14 @@ unset CDPATH BASH_ENV
 run() { echo "\$ $*"; "$@" 2>&1; echo "= $?"; }
 "#;
 
+/// For sessions with servers: waits for a file with something in it, for a
+/// process to go, for a port to be listened on.
+pub const WAITING: &str = r#"
+appears() { for _ in $(seq 400); do [ -s "$1" ] && return; sleep 0.05; done; echo "$1 did not appear"; }
+goes() { for _ in $(seq 400); do kill -0 "$1" 2>/dev/null || return; sleep 0.05; done; echo "$1 did not go"; kill -9 "$1"; }
+listens() { for _ in $(seq 400); do (: < "/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.05; done; echo "nobody listens"; }
+"#;
+
 impl World {
     /// Runs a session of a shell in both, and holds what it prints, its
     /// status and what it leaves behind against each other.

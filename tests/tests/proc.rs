@@ -83,3 +83,51 @@ os.execv("/proc/self/exe", ["again", "-I", "-S", "-c", "import os; print('again'
         ),
     );
 }
+
+/// What /proc tells of a process beside its files: names, words, and where its parts lie.
+const TELLS: &str = r#"
+import ctypes, os, subprocess, threading
+me = "/proc/%d/" % os.getpid()
+read = lambda path: open(path, "rb").read()
+libc = ctypes.CDLL(None)
+libc.getauxval.restype = ctypes.c_ulong
+at = lambda key: libc.getauxval(key)
+for base in ("/proc/self/", me, me + "task/%d/" % os.getpid()):
+    print(read(base + "comm"), read(base + "stat").split(b"(")[1].split(b")")[0], read(base + "status").split(b"\n")[0])
+fields = [0, 0, 0] + read("/proc/self/stat").rsplit(b")", 1)[1].split()
+code, arguments, environment = ([int(fields[n]) for n in pair] for pair in ((26, 27), (48, 49), (50, 51)))
+libc.sbrk.restype = ctypes.c_ulong
+print("entry in code", code[0] <= at(9) < code[1], "heap", 0 < int(fields[47]) <= libc.sbrk(0))
+stack = next(line.split()[0] for line in open("/proc/self/maps") if line.endswith("[stack]\n"))
+low, high = (int(end, 16) for end in stack.split("-"))
+print("stack", all(low <= end <= high for end in (int(fields[28]), *arguments, *environment)))
+print(read("/proc/self/cmdline"))
+print("arguments", ctypes.string_at(arguments[0], arguments[1] - arguments[0]) == read("/proc/self/cmdline"))
+print("environment", ctypes.string_at(environment[0], environment[1] - environment[0]) == read("/proc/self/environ"), b"MARK=here" in read("/proc/self/environ").split(b"\0"))
+raw = read("/proc/self/auxv")
+auxv = dict((int.from_bytes(raw[n:n + 8], "little"), int.from_bytes(raw[n + 8:n + 16], "little")) for n in range(0, len(raw), 16))
+print("auxv", [key for key in (3, 4, 5, 6, 9, 11, 25) if auxv[key] != at(key)])
+def thread():
+    own = "/proc/self/task/%d/comm" % threading.get_native_id()
+    before = read(own)
+    libc.prctl(15, b"a worker", 0, 0, 0)
+    print(before, read(own), read("/proc/thread-self/comm"), read("/proc/self/comm"))
+worker = threading.Thread(target=thread)
+worker.start(); worker.join()
+show = lambda *words: print(subprocess.run(words, capture_output=True, text=True).stdout.replace(str(os.getpid()), "me"))
+show("ps", "-o", "pid=,comm=", "-p", str(os.getpid()))
+show("pgrep", "-P", str(os.getppid()), "-l", "python")
+show("sed", "s/.*/found/", "/proc/%d/comm" % os.getpid())
+"#;
+
+#[test]
+fn a_process_goes_by_its_programs_name_and_words() {
+    world("proc-names").same_session(
+        "/bin/bash",
+        &format!(
+            "export PYTHONHOME=/usr MARK=here; cat > \"$APP/work/tells\" <<'END'\n{TELLS}\nEND\n\
+             \"$APP/ro/python\" -S \"$APP/work/tells\" and words; python3 -S \"$APP/work/tells\"\n\
+             (exec -a 'other name' \"$APP/ro/python\" -S \"$APP/work/tells\")"
+        ),
+    );
+}

@@ -3,14 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tests::{Mount, World, free_port, link, read_only, read_write, write};
-
-/// Waits for a file with something in it, and for a process to go.
-const WAITING: &str = r#"
-appears() { for _ in $(seq 200); do [ -s "$1" ] && return; sleep 0.05; done; echo "$1 did not appear"; }
-goes() { for _ in $(seq 200); do kill -0 "$1" 2>/dev/null || return; sleep 0.05; done; echo "$1 did not go"; kill -9 "$1"; }
-listens() { for _ in $(seq 200); do (: < "/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.05; done; echo "nobody listens"; }
-"#;
+use tests::{Mount, WAITING, World, free_port, link, read_only, read_write, write};
 
 fn nginx_tree(dir: &Path) {
     let host = dir.join("host");
@@ -65,6 +58,36 @@ fn nginx_serves_reloads_and_stops() {
             sed 's/ - - .*"GET/ GET/; s/ HTTP.*//' "$APP/log/access.log"
             ls "$APP/run"; grep -c 'gracefully shutting down' "$APP/log/error.log" > /dev/null && echo graceful
             grep -E 'emerg|alert|crit' "$APP/log/error.log"
+            "#
+        ),
+    );
+}
+
+/// As its manual has it: USR2 starts the new binary on the old one's sockets,
+/// WINCH and QUIT send the old one home. A connection that was open before is
+/// served to its end by the old one. nginx starts its first word again, so
+/// that must be a path.
+#[test]
+fn nginx_is_replaced_while_it_serves() {
+    let port = free_port();
+    World::new("nginx-usr2", NGINX, nginx_tree).as_user(65534).same_session(
+        "/bin/bash",
+        &format!(
+            r#"{WAITING}
+            text=$(sed "s|APP|$APP|g" "$APP/etc/nginx.conf"); echo "$text" > "$APP/etc/nginx.conf"
+            text=$(sed "s|APP|$APP|g; s|PORT|{port}|" "$APP/etc/conf.d/site.conf"); echo "$text" > "$APP/etc/conf.d/site.conf"
+            get() {{ exec 3<> /dev/tcp/127.0.0.1/{port}; printf 'GET %s HTTP/1.0\r\n\r\n' "$1" >&3; sed -n '1p;$p' <&3; exec 3>&-; }}
+            run /usr/sbin/nginx -e "$APP/log/error.log" -c "$APP/etc/nginx.conf"
+            appears "$APP/run/nginx.pid"; listens {port}; old=$(cat "$APP/run/nginx.pid"); get /
+            exec 4<> /dev/tcp/127.0.0.1/{port}; printf 'GET /sub/page.txt HTTP/1.0\r\n' >&4; sleep 0.2
+            kill -USR2 "$old"; appears "$APP/run/nginx.pid.oldbin"; appears "$APP/run/nginx.pid"
+            for _ in $(seq 100); do new=$(cat "$APP/run/nginx.pid"); [ "$new" != "$old" ] && break; sleep 0.05; done
+            [ "$new" != "$old" ] && echo "a new one"; [ "$(cat "$APP/run/nginx.pid.oldbin")" = "$old" ] && echo "and the old one"
+            get /sub/page.txt; kill -WINCH "$old"; sleep 0.3; get /linked
+            printf '\r\n' >&4; sed -n '1p;$p' <&4; exec 4>&-
+            kill -QUIT "$old"; goes "$old"; get /; kill -0 "$new" && echo "the new one stays"
+            readlink "/proc/$new/cwd"; kill -QUIT "$new"; goes "$new"; ls "$APP/run"
+            grep -E 'emerg|alert|crit' "$APP/log/error.log"; sed 's/ - - .*"GET/ GET/; s/ HTTP.*//' "$APP/log/access.log"
             "#
         ),
     );

@@ -10,8 +10,8 @@ use zerocopy::IntoBytes;
 
 use crate::key::Key;
 use crate::layout::{
-    AFTER_STRING, Access, Header, Kind, LABEL, MAGIC, NO_NODE, NO_WAY, Node, RawMount, Slot, Span, Str, Way,
-    flags, node,
+    AFTER_STRING, Access, FROM_ROOT, Header, Kind, LABEL, MAGIC, NO_NODE, NO_WAY, Node, RawMount, Slot, Span,
+    Str, Way, flags, node,
 };
 use crate::tree::bit;
 
@@ -150,7 +150,7 @@ fn ways(drafts: &[Draft], root: u32, rows: &[Row]) -> (Vec<Way>, [u8; 256]) {
         let mount = drafts.get(node as usize).and_then(|draft| draft.mount);
         let is_link = mount.is_some_and(|mount| rows[mount as usize].kind == Kind::Link);
         let number = &mut first[usize::from(label[0])];
-        if *number != NO_WAY || ways.len() + 1 == usize::from(UNSURE) {
+        if *number != NO_WAY || ways.len() + 1 == usize::from(FROM_ROOT) {
             *number = UNSURE;
             continue;
         }
@@ -172,6 +172,15 @@ fn ways(drafts: &[Draft], root: u32, rows: &[Row]) -> (Vec<Way>, [u8; 256]) {
         *number = ways.len() as u8;
     }
     (ways, first)
+}
+
+/// What the first bytes tell where `/` is a mount: every path begins under it.
+fn root_alone() -> [u8; 256] {
+    let mut first = [FROM_ROOT; 256];
+    for byte in [0, b'.', b'/'] {
+        first[usize::from(byte)] = UNSURE;
+    }
+    first
 }
 
 /// Tables of more children than this are kept apart from the others.
@@ -221,7 +230,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         points.push(node);
     }
     let host_root = root(&mut drafts);
-    for (id, row) in rows.iter().enumerate().skip(1) {
+    for (id, row) in rows.iter().enumerate() {
         if row.kind.has_source() {
             let node = grow(&mut drafts, host_root, &row.source);
             // The first row that shows a host path gives it its name.
@@ -235,11 +244,14 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
     let points: Vec<u32> = points.into_iter().map(at).collect();
 
     let mut pool = Pool::default();
+    // What no string has been given to is the first: empty.
+    pool.add(&[]);
     let sources: Vec<Str> = rows.iter().map(|row| pool.add(&row.source)).collect();
     let (mut slots, mut more_slots) = (Vec::new(), Vec::new());
     let mut nodes: Vec<Node> = Vec::with_capacity(drafts.len());
     let (ways, first) = match (rows[0].kind, facts.flags & flags::TRACE) {
         (Kind::Pass, 0) => ways(&drafts, app_root, rows),
+        (Kind::Host, 0) => (Vec::new(), root_alone()),
         // All paths are of interest.
         _ => (Vec::new(), [UNSURE; 256]),
     };

@@ -79,6 +79,9 @@ pub struct Way {
 /// What [`Header::first`] holds where the path has nothing to do with the view.
 pub(crate) const NO_WAY: u8 = 0;
 
+/// What it holds where `/` is a mount. There are never as many ways.
+pub(crate) const FROM_ROOT: u8 = u8::MAX - 1;
+
 /// A path that is a mount point or lies above one.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]

@@ -5,7 +5,7 @@
 //! follows belongs to the region of the last node that did.
 
 use crate::key::Key;
-use crate::layout::{NO_NODE, NO_WAY, Node, View, Way, node};
+use crate::layout::{FROM_ROOT, NO_NODE, NO_WAY, Node, View, Way, node};
 
 /// A position in one of the path tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +51,8 @@ pub enum First<'a> {
     Nothing,
     /// So it is with every path but those that go this way.
     Way(&'a Way),
+    /// It begins under the mount at `/`.
+    Root,
     /// That takes a closer look.
     Unsure,
 }
@@ -108,6 +110,12 @@ impl<'a> View<'a> {
         NodeId(self.header.app_root)
     }
 
+    /// Whether a mount stands at `/`, so that the host's own tree is not seen.
+    #[inline]
+    pub fn has_root(&self) -> bool {
+        !self.passes(self.app_root())
+    }
+
     /// The node of `/` in the host tree.
     pub fn host_root(&self) -> NodeId {
         NodeId(self.header.host_root)
@@ -124,7 +132,11 @@ impl<'a> View<'a> {
     pub fn first(&self, byte: u8) -> First<'a> {
         match self.header.first[usize::from(byte)] {
             NO_WAY => First::Nothing,
-            number => self.ways.get(usize::from(number) - 1).map_or(First::Unsure, First::Way),
+            number => match self.ways.get(usize::from(number) - 1) {
+                Some(way) => First::Way(way),
+                None if number == FROM_ROOT => First::Root,
+                None => First::Unsure,
+            },
         }
     }
 

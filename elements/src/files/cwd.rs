@@ -41,11 +41,18 @@ impl Instance<'_> {
         if let Err(errno) = host.fill(kernel::getcwd) {
             return Answer::fail(errno);
         }
-        if !self.is_behind_mount(host.bytes()) {
+        let unreachable = self.is_unreachable(host.bytes());
+        if !unreachable && !self.is_behind_mount(host.bytes()) {
             return Answer::Pass;
         }
         let mut app = Text::<MAX_PATH>::new();
-        if let Err(errno) = self.reverse(host.bytes(), &mut app) {
+        let told = if unreachable {
+            // The kernel's own word for what lies outside of the root.
+            app.push(b"(unreachable)").and_then(|()| app.push(host.bytes()))
+        } else {
+            self.reverse(host.bytes(), &mut app)
+        };
+        if let Err(errno) = told {
             return Answer::fail(errno);
         }
         let len = app.len() + 1;

@@ -62,6 +62,7 @@ impl Instance<'_> {
             let mut at = path.add(1);
             match self.view.first(*at) {
                 First::Nothing => {}
+                First::Root => return Glance::Closer(Start { node: self.view.app_root(), after: 0 }),
                 First::Unsure => return UNSURE,
                 First::Way(way) => {
                     at = match common(at, &way.label) {

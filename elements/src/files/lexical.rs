@@ -111,7 +111,8 @@ impl Instance<'_> {
         let view = &self.view;
         let mut node = start.node;
         let mut ahead = path.get(after..).unwrap_or(&[]);
-        let mut point = (after > 0 && view.is_mount_point(node)).then_some(ahead.len());
+        let absolute = path.first() == Some(&b'/');
+        let mut point = (absolute && view.is_mount_point(node)).then_some(ahead.len());
         loop {
             if start.below > 0 {
                 break;

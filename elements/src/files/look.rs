@@ -175,7 +175,9 @@ impl Instance<'_> {
         start: Start,
     ) -> Answer {
         let mut scratch = PlainScratch::new();
-        if let Some(place) = self.plain_place(path, start, true, &mut scratch) {
+        if let Some(place) = self.plain_place(path, start, true, &mut scratch)
+            && !is_magic(scratch.bytes())
+        {
             return Answer::Done(read_link(&place, buf, size));
         }
         cold_path();
@@ -193,6 +195,9 @@ impl Instance<'_> {
         start: Start,
     ) -> Answer {
         let look = self.look_closer(dirfd, path, start, Want::LOOK_AT_LINK);
+        if !matches!(look, Look::Untouched) && self.is_magic_in_mount(dirfd, path) {
+            return self.read_magic(dirfd, path, buf, size);
+        }
         if matches!(look, Look::Untouched) {
             if self.may_be_magic(dirfd, path) {
                 return self.read_magic(dirfd, path, buf, size);
@@ -220,6 +225,18 @@ impl Instance<'_> {
         }
     }
 
+    /// Whether a path under a mount names one of /proc's links. The kernel's own
+    /// directory stands there then, so that the path will do as it is.
+    fn is_magic_in_mount(&self, dirfd: i32, path: *const u8) -> bool {
+        let Some(survey) = scan::survey(path, 0) else { return false };
+        // SAFETY: just read.
+        let path = unsafe { core::slice::from_raw_parts(path, survey.len) };
+        match path {
+            [b'/', ..] => self.names_magic(path),
+            _ => self.names_magic(b"/proc/self/exe") && self.is_relative_magic(dirfd, path),
+        }
+    }
+
     fn is_relative_magic(&self, dirfd: i32, path: &[u8]) -> bool {
         let mut base = Text::new();
         // Only /proc needs the directory's name, and its directories are rarely held open.
@@ -234,8 +251,19 @@ impl Instance<'_> {
             return Answer::fail(errno);
         }
         // SAFETY: the kernel has just read the string.
-        let link = unsafe { core::ffi::CStr::from_ptr(path.cast()) }.to_bytes();
-        let corrected = self.correct_program(link, &mut host);
+        let named = unsafe { core::ffi::CStr::from_ptr(path.cast()) }.to_bytes();
+        let mut link = Text::<MAX_PATH>::new();
+        let whole = match named {
+            [b'/', ..] => link.push(named),
+            _ => self
+                .base_path(dirfd, &mut link)
+                .and_then(|()| link.push(b"/"))
+                .and_then(|()| link.push(named)),
+        };
+        if let Err(errno) = whole {
+            return Answer::fail(errno);
+        }
+        let corrected = self.correct_program(link.bytes(), &mut host);
         let mut app = Text::<MAX_PATH>::new();
         if host.bytes().first() != Some(&b'/')
             || !(corrected || self.is_behind_mount(host.bytes()))

@@ -50,12 +50,25 @@ fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 impl Instance<'_> {
+    /// Whether the kernel's own directory stands where a path begins: /proc or /dev.
+    fn is_kernels(&self, path: &[u8]) -> bool {
+        let Some(name) = scan::components(path).next() else { return false };
+        let Some(node) = self.view.child(self.view.app_root(), name) else { return !self.view.has_root() };
+        let source = self.view.node(node).and_then(|node| self.view.source_of(node)).unwrap_or(b"");
+        self.view.passes(node) || source.strip_prefix(b"/") == Some(name)
+    }
+
+    /// Whether a path under a mount is one of the links by its letters.
+    pub(super) fn names_magic(&self, path: &[u8]) -> bool {
+        split(path).is_some_and(|(_, rest)| rest.is_empty()) && self.is_kernels(path)
+    }
+
     /// What a path that begins with /proc or /dev means, where it leads through
     /// one of the links. None: it does not.
     #[inline(never)]
     pub(super) fn look_through_magic(&self, path: &[u8], want: Want) -> Option<Look> {
         let (link, rest) = split(path)?;
-        if rest.is_empty() && !want.follow {
+        if !self.is_kernels(link) || (rest.is_empty() && !want.follow) {
             return None;
         }
         let mut text = Text::<64>::new();
@@ -95,8 +108,9 @@ impl Instance<'_> {
             return None;
         }
         // SAFETY: callers give strings that end in NUL.
-        self.correct_program(unsafe { core::ffi::CStr::from_ptr(link.cast()) }.to_bytes(), &mut host);
-        if host.bytes() == b"/" {
+        let link = unsafe { core::ffi::CStr::from_ptr(link.cast()) }.to_bytes();
+        self.correct_program(link, &mut host);
+        if host.bytes() == b"/" && (!self.view.has_root() || link.ends_with(b"/root")) {
             return Some(());
         }
         self.reverse(host.bytes(), app).ok()

@@ -195,6 +195,11 @@ impl Walk {
         self.app.truncate(0);
         self.host.truncate(0);
         self.cursor = Cursor::at(instance.view.app_root());
+        if let Some(source) =
+            instance.view.node(self.cursor.node).and_then(|root| instance.view.source_of(root))
+        {
+            self.host.push(source)?;
+        }
         for name in super::scan::components(app) {
             self.enter(instance, name)?;
         }
@@ -245,7 +250,9 @@ impl Walk {
         if instance.behind_magic(self.host.as_ptr(), &mut app).is_none() {
             return Ok(());
         }
-        if !last {
+        // The root that the kernel knows is the host's.
+        let is_root = instance.view.has_root() && self.host.bytes().ends_with(b"/root");
+        if !last || is_root {
             return self.start(instance, app.bytes());
         }
         self.cursor = instance.locate(app.bytes());

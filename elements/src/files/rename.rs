@@ -5,7 +5,10 @@
 //! answer ourselves is answered in the kernel's order: the directories of both
 //! names, then their mounts, then the names.
 
+use view::Kind;
+
 use super::lexical::Look;
+use super::magic::is_magic;
 use super::place::{self, Place, Scratch, Want};
 use crate::kernel::{self, syscall};
 use crate::{Answer, Errno, Instance};
@@ -134,13 +137,16 @@ impl Instance<'_> {
         let from = self.end(old, from, follow, &mut scratch.0)?;
         // A file without a name (O_TMPFILE, by descriptor or by /proc) has no
         // mount of its own here: the kernel sees to it.
-        let anywhere = unnamed || (follow && from.place.mount == 0 && names_descriptor(old.1));
+        // SAFETY: a place's path is a string that ends in NUL.
+        let host = unsafe { core::ffi::CStr::from_ptr(from.place.path.cast()) }.to_bytes();
+        let nowhere = self.view.mount(from.place.mount).kind == Kind::Pass || is_magic(host);
+        let anywhere = unnamed || (follow && nowhere && names_descriptor(old.1));
         if !anywhere {
             let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
             kernel::fstatat(from.place.dirfd, from.place.path, flags)?;
         }
         let to = self.end(new, to, false, &mut scratch.1)?.place;
-        if to.mount != 0 {
+        if self.view.mount(to.mount).kind != Kind::Pass {
             self.refuse(&to, Want::CREATE)?;
         }
         if !anywhere && from.place.mount != to.mount {

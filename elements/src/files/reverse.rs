@@ -7,16 +7,17 @@ use crate::{Errno, Instance};
 impl Instance<'_> {
     /// Writes the app path of a canonical host path.
     ///
-    /// A host path that no mount shows keeps its name. Where two mounts show
+    /// A host path that no mount shows keeps its name, but for one that a mount
+    /// at `/` leaves out of sight. Where two mounts show
     /// the same source, the first of the policy gives the name.
     ///
     /// # Errors
     ///
-    /// `ENAMETOOLONG` where the app path does not fit.
+    /// `ENAMETOOLONG` where the app path does not fit, `ENOENT` where there is none.
     pub(crate) fn reverse(&self, host: &[u8], app: &mut Text<MAX_PATH>) -> Result<(), Errno> {
         let view = &self.view;
         let mut node = view.host_root();
-        let mut best = (0, 0);
+        let mut best = None;
         let mut at = 0;
         for name in host.split(|byte| *byte == b'/') {
             let end = at + name.len();
@@ -24,15 +25,25 @@ impl Instance<'_> {
                 let Some(child) = view.child(node, name) else { break };
                 node = child;
                 if view.is_mount_point(child) {
-                    best = (view.region(child), end);
+                    best = Some((view.region(child), end));
                 }
             }
             at = end + 1;
         }
-        let (id, end) = best;
+        let (at, end) = match best {
+            Some((id, end)) => (view.mount(id).at, end),
+            None if view.has_root() => return Err(Errno::ENOENT),
+            None => (&[][..], 0),
+        };
         let rest = host.get(end..).unwrap_or(&[]);
-        app.push(if id == 0 { &[] } else { view.mount(id).at })?;
+        // What is below `/` begins with the slash that `/` is.
+        app.push(if at == b"/" && !rest.is_empty() { &[] } else { at })?;
         app.push(rest)
+    }
+
+    /// Whether the app's tree has no path for a host path.
+    pub fn is_unreachable(&self, host: &[u8]) -> bool {
+        self.view.has_root() && !self.is_behind_mount(host)
     }
 
     /// Whether a host path lies in a mount's source, so that its app path differs.

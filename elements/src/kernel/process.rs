@@ -82,6 +82,33 @@ pub unsafe fn unmap(address: usize, len: usize) {
     let _ = unsafe { syscall(libc::SYS_munmap, [address, len, 0, 0, 0, 0]) };
 }
 
+/// Gives anonymous memory back: it holds zeros from now on.
+///
+/// # Safety
+///
+/// What stands in the range may be lost.
+pub unsafe fn discard(address: usize, len: usize) {
+    let advice = libc::MADV_DONTNEED as usize;
+    // SAFETY: the caller has done with what stands there.
+    let _ = unsafe { syscall(libc::SYS_madvise, [address, len, advice, 0, 0, 0]) };
+}
+
+/// Has pages of ours ready to be written to (Linux 5.14), which saves a fault for
+/// each. Where the kernel does not know how, they come one by one.
+pub fn populate(address: usize, len: usize) {
+    let advice = libc::MADV_POPULATE_WRITE as usize;
+    // SAFETY: what stands in the pages stays.
+    let _ = unsafe { syscall(libc::SYS_madvise, [address, len, advice, 0, 0, 0]) };
+}
+
+/// The time of day, in seconds; none where the system has no such clock.
+pub fn seconds() -> Option<i64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let args = [libc::CLOCK_REALTIME_COARSE as usize, &raw mut time as usize, 0, 0, 0, 0];
+    // SAFETY: the kernel writes one timespec.
+    unsafe { syscall(libc::SYS_clock_gettime, args) }.ok().map(|_| time.tv_sec)
+}
+
 /// exit_group(2)
 pub fn exit(status: i32) -> ! {
     loop {

@@ -29,8 +29,8 @@ pub enum Door<'a> {
     Gate {
         /// The gate's host path.
         path: &'a [u8],
-        /// Whether no filter traps calls yet.
-        first: bool,
+        /// What it is told (`gated::FIRST`, `gated::FILTERED`).
+        note: u8,
     },
 }
 
@@ -114,10 +114,10 @@ impl Instance<'_> {
             (Door::Shim(shim), Some((Program::Dynamic, _))) => shut_out(shim)?,
             (Door::Shim(_), _) => None,
             (Door::Gate { .. }, Some((Program::Uncovered(why), _))) if !why.is_for_gate() => Some(why),
-            (Door::Gate { path: gate, first }, _) => {
+            (Door::Gate { path: gate, note }, _) => {
                 let head = head.get(..seen.map_or(0, |(_, len)| len)).unwrap_or(&[]);
                 let found = gated::Found { dirfd, path, flags, head };
-                return self.through_gate((gate, first), start, &found, call);
+                return self.through_gate((gate, note), start, &found, call);
             }
         };
         if let Some(why) = uncovered {

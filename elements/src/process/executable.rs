@@ -5,25 +5,53 @@
 //! itself; of another process the kernel tells where its program's headers lie
 //! in memory, and which file is mapped there.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use super::maps;
 use crate::files::{MAX_PATH, Text};
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Errno, Instance};
 
-static PROGRAM: (AtomicUsize, AtomicUsize) = (AtomicUsize::new(0), AtomicUsize::new(0));
+/// Where the program headers of this process's program lie, and its host path as it was started.
+static PROGRAM: (AtomicU64, AtomicPtr<u8>) = (AtomicU64::new(0), AtomicPtr::new(core::ptr::null_mut()));
 
-/// Tells the canonical host path of this process's program.
-pub fn set_program(path: &'static [u8]) {
-    PROGRAM.1.store(path.len(), Ordering::Relaxed);
-    PROGRAM.0.store(path.as_ptr() as usize, Ordering::Release);
+/// Tells of this process's program: where its headers lie in memory, and the
+/// host path that it was started by. Its canonical path is found when it is
+/// asked for: few programs ask, and every start would pay.
+pub fn set_program(headers: u64, path: &'static CStr) {
+    PROGRAM.0.store(headers, Ordering::Relaxed);
+    PROGRAM.1.store(path.as_ptr().cast_mut().cast(), Ordering::Release);
 }
 
-fn program() -> Option<&'static [u8]> {
-    let (address, len) = (PROGRAM.0.load(Ordering::Acquire), PROGRAM.1.load(Ordering::Relaxed));
-    // SAFETY: both were taken from a static slice.
-    (address != 0).then(|| unsafe { core::slice::from_raw_parts(address as *const u8, len) })
+fn is_known() -> bool {
+    !PROGRAM.1.load(Ordering::Acquire).is_null()
+}
+
+/// Finds this process's program: the file that holds its headers, or, where it
+/// has unmapped itself (as packed programs do), what its path leads to.
+fn own_program(found: &mut Text<MAX_PATH>) -> Result<(), Errno> {
+    let path = PROGRAM.1.load(Ordering::Acquire);
+    let headers = PROGRAM.0.load(Ordering::Relaxed);
+    let mapped = maps::find(c"/proc/self/maps".as_ptr().cast(), headers, |mapping| {
+        if mapping.file.is_empty() {
+            return Err(Errno::ESRCH);
+        }
+        found.truncate(0);
+        found.push(mapping.file)
+    });
+    if mapped.is_ok() {
+        return mapped;
+    }
+    let file = kernel::openat(AT_FDCWD, path, libc::O_PATH | libc::O_CLOEXEC, 0)?;
+    let mut link = Text::<32>::new();
+    let done = link.push(b"/proc/self/fd/").and_then(|()| {
+        link.push_decimal(file.unsigned_abs())?;
+        found.truncate(0);
+        found.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room))
+    });
+    kernel::close(file);
+    done.map(|_| ())
 }
 
 /// The process that a path of /proc's `exe` belongs to.
@@ -48,23 +76,19 @@ fn process(link: &[u8]) -> Option<Process<'_>> {
 impl Instance<'_> {
     /// Whether a path of /proc leads to a program that only we know.
     pub(crate) fn names_program(&self, link: &[u8]) -> bool {
-        program().is_some() && process(link).is_some()
+        is_known() && process(link).is_some()
     }
 
     /// Puts the program in the place of the gate. `link` is the path in /proc
     /// that has led to the host path `found`. Says whether that was the gate's;
     /// of a process that is not ours to look at, it stays so.
     pub(crate) fn correct_program(&self, link: &[u8], found: &mut Text<MAX_PATH>) -> bool {
-        let Some(own) = program() else { return false };
-        if found.bytes().strip_prefix(self.dir()) != Some(b"/gate") {
+        if !is_known() || found.bytes().strip_prefix(self.dir()) != Some(b"/gate") {
             return false;
         }
         let done = match process(link) {
             None => return false,
-            Some(Process::Own) => {
-                found.truncate(0);
-                found.push(own)
-            }
+            Some(Process::Own) => own_program(found),
             Some(Process::Other(process)) => program_of(process, found),
         };
         done.is_ok()

@@ -13,6 +13,15 @@ use crate::{Errno, Instance};
 
 /// How many arguments the gate takes for itself.
 pub const OWN_ARGUMENTS: usize = 4;
+/// A bit of the note to the gate: no filter traps calls yet.
+pub const FIRST: u8 = 1;
+/// The program has installed a filter of its own.
+pub const FILTERED: u8 = 2;
+/// SIGTRAP was blocked before.
+pub const TRAP_BLOCKED: u8 = 4;
+/// What the bits are added to, so that the note is a letter.
+pub const NOTE: u8 = b'@';
+
 /// The first of them.
 pub const MARK: &core::ffi::CStr = c"launcher-gate";
 
@@ -33,12 +42,12 @@ impl Instance<'_> {
     #[inline(never)]
     pub(super) fn through_gate(
         &self,
-        (gate, first): (&[u8], bool),
+        (gate, note): (&[u8], u8),
         start: &Start,
         found: &Found<'_>,
         call: &mut dyn FnMut(&Start) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
-        may_execute(start, found)?;
+        may_execute(found)?;
         self.may_load(found.head)?;
         let mut spelled = Text::<{ 2 * MAX_PATH }>::new();
         let asked =
@@ -53,8 +62,9 @@ impl Instance<'_> {
                 host.as_ptr()
             }
         };
+        let trap = HeldTrap::new();
         let mut words = Text::<16>::new();
-        words.push(if first { b"f" } else { b"-" })?;
+        words.push(&[NOTE | note | trap.note()])?;
         if let Some(file) = opened {
             words.push_decimal(file.unsigned_abs())?;
         }
@@ -82,6 +92,7 @@ impl Instance<'_> {
             flags: 0,
             script: core::ptr::null(),
         });
+        drop(trap);
         if let Some(file) = opened {
             kernel::close(file);
         }
@@ -102,13 +113,82 @@ impl Instance<'_> {
     }
 }
 
-/// Asks the kernel whether it would start the file.
-fn may_execute(start: &Start, found: &Found<'_>) -> Result<(), Errno> {
+/// SIGTRAP, kept blocked over execve(2). A debugger is told of the new program by
+/// that signal, and is to look at it when the gate has mapped it, not before:
+/// the gate unblocks it then.
+struct HeldTrap {
+    before: u64,
+}
+
+const TRAP: u64 = 1 << (libc::SIGTRAP - 1);
+
+impl HeldTrap {
+    fn new() -> HeldTrap {
+        let mut before = TRAP;
+        let both = &raw mut before as usize;
+        // SAFETY: the kernel reads the word before it writes it.
+        let done =
+            unsafe { syscall(libc::SYS_rt_sigprocmask, [libc::SIG_BLOCK as usize, both, both, 8, 0, 0]) };
+        HeldTrap { before: if done.is_ok() { before } else { TRAP } }
+    }
+
+    fn note(&self) -> u8 {
+        if self.before & TRAP == 0 { 0 } else { TRAP_BLOCKED }
+    }
+}
+
+impl Drop for HeldTrap {
+    fn drop(&mut self) {
+        if self.note() == 0 {
+            release_trap();
+        }
+    }
+}
+
+/// Lets SIGTRAP come again.
+pub fn release_trap() {
+    let unblock = libc::SIG_UNBLOCK as usize;
+    // SAFETY: the kernel reads a word.
+    let _ =
+        unsafe { syscall(libc::SYS_rt_sigprocmask, [unblock, &raw const TRAP_MASK as usize, 0, 8, 0, 0]) };
+}
+
+static TRAP_MASK: u64 = TRAP;
+
+/// How long, in seconds, a file has not changed that nobody is taken to be writing.
+const SETTLED: i64 = 3600;
+
+/// Whether the kernel would start the file.
+///
+/// To ask execveat(2) costs the kernel an address space, a tenth of a start. It
+/// is asked where its answer may be `ETXTBSY`: of a file that has changed of
+/// late. Of others, faccessat2(2) says the same.
+fn may_execute(found: &Found<'_>) -> Result<(), Errno> {
+    if found.flags == 0
+        && let Ok(stat) = kernel::fstatat(found.dirfd, found.path, 0)
+        && stat.st_mode & libc::S_IFMT == libc::S_IFREG
+        && kernel::seconds().is_some_and(|now| now - stat.st_ctime > SETTLED)
+    {
+        let args = [found.dirfd as usize, found.path as usize, libc::X_OK as usize];
+        let flags = libc::AT_EACCESS as usize;
+        // SAFETY: the program's own path.
+        let asked = unsafe { syscall(libc::SYS_faccessat2, [args[0], args[1], args[2], flags, 0, 0]) };
+        if asked != Err(Errno::ENOSYS) {
+            return asked.map(|_| ());
+        }
+    }
+    ask_to_execute(found)
+}
+
+/// Asks the kernel whether it would start the file. It is asked with one empty
+/// argument: copying the program's own would cost more than the answer, and
+/// the kernel looks at them when the gate is started.
+fn ask_to_execute(found: &Found<'_>) -> Result<(), Errno> {
     let flags = found.flags | AT_EXECVE_CHECK;
-    let args = [found.dirfd as usize, found.path as usize, start.argv as usize, start.envp as usize];
-    // SAFETY: the program's own strings; with this flag nothing is started.
-    let asked =
-        unsafe { syscall(libc::SYS_execveat, [args[0], args[1], args[2], args[3], flags as usize, 0]) };
+    let argv = [c"".as_ptr(), core::ptr::null()];
+    let args = [found.dirfd as usize, found.path as usize, argv.as_ptr() as usize, 0, flags as usize, 0];
+    // SAFETY: the program's own path; with this flag nothing is started.
+    let asked = unsafe { syscall(libc::SYS_execveat, args) };
     match asked {
         Ok(_) => Ok(()),
         // A kernel that does not know the flag.

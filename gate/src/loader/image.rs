@@ -11,6 +11,8 @@ const PAGE: u64 = 4096;
 const MOVABLE_BASE: u64 = 0x5555_5555_4000;
 /// How many pages the kernel moves them at random.
 const RANDOM_PAGES: u64 = 1 << 28;
+/// Data up to this size is mapped with its pages.
+const AT_ONCE: usize = 64 * 1024;
 /// `ADDR_NO_RANDOMIZE`, see personality(2).
 const NO_RANDOM: usize = 0x004_0000;
 
@@ -36,19 +38,19 @@ pub struct Image {
 }
 
 /// Room that is used before the program starts, when there is one thread.
-pub struct Early<T>(UnsafeCell<T>);
+struct Early<T>(UnsafeCell<T>);
 
 // SAFETY: there is one thread when it is used.
 unsafe impl<T> Sync for Early<T> {}
 
 impl<T> Early<T> {
     /// Room that holds a value.
-    pub const fn new(value: T) -> Early<T> {
+    const fn new(value: T) -> Early<T> {
         Early(UnsafeCell::new(value))
     }
 
     /// The one thread's way to it.
-    pub fn get(&self) -> *mut T {
+    fn get(&self) -> *mut T {
         self.0.get()
     }
 }
@@ -200,7 +202,12 @@ fn map_segment(file: i32, base: u64, segment: &Segment) -> Result<(), Errno> {
     if segment.file_size > 0 {
         let len = (file_end - page) as usize;
         let offset = segment.offset & !(PAGE - 1);
-        map_fixed(page, len, protection, libc::MAP_PRIVATE | libc::MAP_FIXED, Some((file, offset)))?;
+        let mut flags = libc::MAP_PRIVATE | libc::MAP_FIXED;
+        // The little data of most programs is written to in all its pages before they start.
+        if protection & libc::PROT_WRITE != 0 && len <= AT_ONCE {
+            flags |= libc::MAP_POPULATE;
+        }
+        map_fixed(page, len, protection, flags, Some((file, offset)))?;
         mapped_end = file_end.next_multiple_of(PAGE);
         if memory_end > file_end && protection & libc::PROT_WRITE != 0 {
             // To the end of the page, as the kernel does: ld.so allocates from there.

@@ -73,6 +73,10 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
         if let elements::Answer::Done(Err(errno)) = entered {
             return Err(anyhow!("cannot enter the workdir {}: {}", workdir.display(), words(errno)));
         }
+    } else if std::env::current_dir().is_ok_and(|here| instance.is_unreachable(here.as_os_str().as_bytes())) {
+        eprintln!("launcher: the working directory is not in the view: starting in / (`workdir` says where)");
+        std::env::set_current_dir(OsStr::from_bytes(instance.view.mount(0).source))
+            .context("cannot enter the root that is mounted at /")?;
     }
     if settings.no_new_privs {
         rustix::thread::set_no_new_privs(true).context("cannot set no_new_privs")?;
@@ -99,10 +103,19 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
         &attempts,
     ) {
         Ok(door) => door,
+        Err(reason) if asked_door.unwrap_or(settings.door) == Door::Shim => {
+            eprintln!("launcher: the shim cannot serve this view: {reason}");
+            eprintln!("  say coverage.door = \"gate\", or \"auto\"");
+            return Ok(FAILED);
+        }
         Err(reason) => return Ok(refuse_gate(&instance, reason, asked_door.is_some())),
     };
     let (name_of_door, file, door) = match chosen {
-        Door::Gate => ("gate", &gate, exec::Door::Gate { path: gate.as_os_str().as_bytes(), first: true }),
+        Door::Gate => (
+            "gate",
+            &gate,
+            exec::Door::Gate { path: gate.as_os_str().as_bytes(), note: elements::process::gated::FIRST },
+        ),
         _ => ("shim", &shim, exec::Door::Shim(shim.as_os_str().as_bytes())),
     };
     if verbose {

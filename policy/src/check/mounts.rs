@@ -46,6 +46,9 @@ impl Checker<'_> {
             }
             seen.insert(at.clone(), (line, stands));
             if let Outcome::Stands(what) = outcome {
+                if at == Path::new("/") && !self.root(span.clone(), &what) {
+                    continue;
+                }
                 mounts.push(Mount { at, line, span, access, what });
             }
         }
@@ -59,13 +62,20 @@ impl Checker<'_> {
     }
 
     fn mount_point(&mut self, said: &Spanned<String>) -> Option<PathBuf> {
-        let at = self.app_path(said, "at")?;
-        if at == Path::new("/") {
-            let help = Some("mount the directories below it that the application needs".into());
-            self.report.add(said.span(), "a mount at /", "a path below `/`", help);
-            return None;
-        }
-        Some(at)
+        self.app_path(said, "at")
+    }
+
+    /// What can stand at `/`: a directory of the host that is not the host's own `/`.
+    fn root(&mut self, span: std::ops::Range<usize>, what: &What) -> bool {
+        let (message, help) = match what {
+            What::Host { source, is_dir: true } if source != Path::new("/") => return true,
+            What::Host { is_dir: true, .. } => {
+                ("the host's `/` mounted at /", "take the mount away: it stands there anyway")
+            }
+            _ => ("a mount at / that is no directory of the host", "say `source` = \"DIRECTORY\""),
+        };
+        self.report.add(span, message, "a root directory, such as /srv/debian11", Some(help.into()));
+        false
     }
 
     /// What a mount's keys say, but for where it is.

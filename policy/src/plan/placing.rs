@@ -124,7 +124,8 @@ impl Planner<'_> {
     /// Sees to it that the directory that the mount point is in exists in the
     /// app's tree. False where it cannot.
     fn make_room(&mut self, at: &Path, is_dir: bool, mount: &Mount) -> bool {
-        let Some(parent) = at.parent() else { return false };
+        // `/` is in no directory.
+        let Some(parent) = at.parent() else { return true };
         if at != mount.at {
             // Found by a link, so it may be less deep than what was placed before it.
             self.roomy.clear();
@@ -245,12 +246,18 @@ impl Planner<'_> {
         if !self.rows.is_empty() {
             self.tree.find_unspoken_links();
             // The root of the view by its name in /proc leads back into the view.
-            for process in ["self", "thread-self"] {
+            let proc = self.tree.resolve(Path::new("/proc")).map(|(_, behind)| behind);
+            let is_kernels = proc == Some(Behind::Host("/proc".into()));
+            for process in ["self", "thread-self"].into_iter().filter(|_| is_kernels) {
                 let root = Path::new("/proc").join(process).join("root");
                 self.tree.links.entry(root).or_insert_with(|| "/".into());
             }
         }
         self.rows.sort_by_key(|(index, _)| *index);
+        // The row of `/` is always the first.
+        if let Some(root) = self.rows.iter().position(|(_, row)| row.at == Path::new("/")) {
+            self.plan.rows = vec![self.rows.remove(root).1];
+        }
         self.plan.rows.extend(self.rows.into_iter().map(|(_, row)| row));
         self.plan.rows.extend(self.tree.links.iter().map(|(app, target)| PlannedRow {
             at: app.clone(),

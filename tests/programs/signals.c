@@ -1,0 +1,296 @@
+// What a program may do with signals: each line must be the same natively and
+// through the gate.
+//
+//     signals PATH        PATH is a file, opened over and over
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+static const char *path;
+static char fifo[64];
+static volatile sig_atomic_t count;
+static sigjmp_buf jump;
+
+static int look(void) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) close(fd);
+    return fd >= 0;
+}
+
+static void looks(int signal) { count += look(); }
+static void leaves(int signal) { siglongjmp(jump, signal); }
+static void tells(int signal, siginfo_t *info, void *context) {
+    printf("signal %d code %d value %d mine %d\n", signal, info->si_code, info->si_value.sival_int, info->si_pid == getpid());
+}
+
+static void on(int signal, void (*handler)(int), int flags) {
+    sigaction(signal, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL);
+}
+
+static void least_alternate_stack(void) {
+    stack_t stack = {.ss_sp = malloc(sysconf(_SC_MINSIGSTKSZ)), .ss_size = sysconf(_SC_MINSIGSTKSZ)};
+    printf("sigaltstack %d\n", sigaltstack(&stack, NULL));
+    on(SIGUSR1, SIG_IGN, SA_ONSTACK);
+    for (int i = 0; i < 100; i++) raise(SIGUSR1), count += look();
+    printf("%d\n", count);
+}
+
+static int sink;
+static int deeper(int depth) {
+    char room[4096];
+    memset(room, depth, sizeof room);
+    sink += room[depth % 4096] + look();
+    return deeper(depth + 1) + room[1];
+}
+
+static void overflow(void *unused) {
+    static char alternate[65536];
+    sigaltstack(&(stack_t){.ss_sp = alternate, .ss_size = sizeof alternate}, NULL);
+    on(SIGSEGV, leaves, SA_ONSTACK | SA_NODEFER);
+    for (int i = 0; i < 5; i++)
+        if (sigsetjmp(jump, 1) == 0) deeper(0);
+        else count++;
+    printf("overflows %d, still %d\n", count, look());
+}
+
+static void *overflows(void *unused) { overflow(NULL); return NULL; }
+static void exhausted(void) { overflow(NULL); }
+static void exhausted_thread(void) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, overflows, NULL);
+    pthread_join(thread, NULL);
+}
+
+static void *opens(void *unused) { for (int i = 0; i < 100; i++) count += look(); return NULL; }
+static void small_stacks(void) {
+    pthread_attr_t about;
+    pthread_attr_init(&about);
+    printf("%d\n", pthread_attr_setstacksize(&about, PTHREAD_STACK_MIN));
+    for (int i = 0; i < 20; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, &about, opens, NULL) == 0) pthread_join(thread, NULL);
+    }
+    printf("%d\n", count);
+}
+
+static void jumps(void) {
+    on(SIGALRM, leaves, 0);
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, 100}, {0, 100}}, NULL);
+    volatile int left = 0, good = 1;
+    while (left < 2000)
+        if (sigsetjmp(jump, 1) == 0) for (;;) good &= look();
+        else left++;
+    setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+    printf("left %d good %d\n", left, good);
+}
+
+static void often(void) {
+    on(SIGALRM, looks, SA_RESTART);
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, 100}, {0, 100}}, NULL);
+    int good = 1;
+    for (int i = 0; i < 100000 && count < 3000; i++) good &= look();
+    setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+    printf("good %d some %d\n", good, count > 100);
+}
+
+static ucontext_t here, there;
+static void visit(void) { for (;;) count += look(), swapcontext(&there, &here); }
+static void contexts(void) {
+    getcontext(&there);
+    there.uc_stack.ss_sp = malloc(16384), there.uc_stack.ss_size = 16384;
+    makecontext(&there, visit, 0);
+    for (int i = 0; i < 100; i++) swapcontext(&here, &there), count += look();
+    printf("%d\n", count);
+}
+
+static void flags(void) {
+    on(SIGUSR1, looks, SA_RESETHAND | SA_NODEFER);
+    raise(SIGUSR1);
+    struct sigaction now;
+    sigaction(SIGUSR1, NULL, &now);
+    printf("once %d count %d\n", now.sa_handler == SIG_DFL, count);
+    on(SIGUSR2, looks, SA_NODEFER);
+    sigaction(SIGUSR2, NULL, &now);
+    printf("flags %x ours %d\n", now.sa_flags & ~0x04000000, now.sa_handler == looks);
+}
+
+static void waits(int flags) {
+    int fds[2];
+    mkfifo(fifo, 0600);
+    on(SIGALRM, looks, flags);
+    struct itimerval soon = {{0, 0}, {0, 50000}};
+    setitimer(ITIMER_REAL, &soon, NULL);
+    pid_t child = fork();
+    if (child == 0) usleep(200000), open(fifo, O_WRONLY), _exit(0);
+    int fd = open(fifo, O_RDONLY);
+    printf("fifo %d %s count %d\n", fd >= 0, fd < 0 ? strerrorname_np(errno) : "", count);
+    if (fd < 0) open(fifo, O_RDONLY | O_NONBLOCK);
+    waitpid(child, NULL, 0);
+    unlink(fifo);
+    socketpair(AF_UNIX, SOCK_DGRAM, 0, fds);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    child = fork();
+    if (child == 0) usleep(200000), send(fds[0], "x", 1, 0), _exit(0);
+    char byte;
+    struct iovec part = {&byte, 1};
+    ssize_t got = recvmsg(fds[1], &(struct msghdr){.msg_iov = &part, .msg_iovlen = 1}, 0);
+    printf("recvmsg %zd %s count %d\n", got, got < 0 ? strerrorname_np(errno) : "", count);
+    waitpid(child, NULL, 0);
+}
+static void interrupted(void) { waits(0); }
+static void restarted(void) { waits(SA_RESTART); }
+
+static void queued(void) {
+    sigaction(SIGRTMIN, &(struct sigaction){.sa_sigaction = tells, .sa_flags = SA_SIGINFO}, NULL);
+    for (int i = 0; i < 3; i++) look(), sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_int = 40 + i});
+    int pidfd = syscall(SYS_pidfd_open, getpid(), 0);
+    printf("pidfd %ld\n", syscall(SYS_pidfd_send_signal, pidfd, SIGRTMIN, NULL, 0));
+    timer_t timer;
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN, .sigev_value.sival_int = 77};
+    event._sigev_un._tid = gettid();
+    timer_create(CLOCK_MONOTONIC, &event, &timer);
+    timer_settime(timer, 0, &(struct itimerspec){.it_value.tv_nsec = 1000000}, NULL);
+    struct timespec time = {1, 0};
+    printf("slept %d\n", nanosleep(&time, NULL));
+}
+
+static void waited_for(void) {
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    sigqueue(getpid(), SIGUSR1, (union sigval){.sival_int = 5});
+    siginfo_t info;
+    int signal = sigwaitinfo(&all, &info);
+    printf("sigwaitinfo %d code %d value %d\n", signal, info.si_code, info.si_value.sival_int);
+    int fd = signalfd(-1, &all, 0);
+    sigqueue(getpid(), SIGUSR2, (union sigval){.sival_int = 6});
+    struct signalfd_siginfo read_back;
+    printf("signalfd %zd", read(fd, &read_back, sizeof read_back));
+    printf(" %d value %d open %d\n", read_back.ssi_signo, read_back.ssi_int, look());
+    signal = sigtimedwait(&all, &info, &(struct timespec){0, 1000});
+    printf("none %d %s\n", signal, strerrorname_np(errno));
+}
+
+static void own_sigsys(void) {
+    sigaction(SIGSYS, &(struct sigaction){.sa_sigaction = tells, .sa_flags = SA_SIGINFO}, NULL);
+    raise(SIGSYS), kill(getpid(), SIGSYS);
+    sigqueue(getpid(), SIGSYS, (union sigval){.sival_int = 9});
+    printf("open %d\n", look());
+    on(SIGSYS, leaves, SA_NODEFER);
+    if (sigsetjmp(jump, 1) == 0) raise(SIGSYS);
+    printf("left, open %d\n", look());
+    on(SIGSYS, SIG_DFL, 0);
+    fflush(stdout);
+    raise(SIGSYS);
+}
+
+static void clean(void *what) { printf("cleaned %s\n", (char *)what); }
+static void *waits_for_fifo(void *unused) {
+    pthread_cleanup_push(clean, "fifo");
+    open(fifo, O_RDONLY);
+    pthread_cleanup_pop(0);
+    return NULL;
+}
+static void *waits_for_peer(void *listener) {
+    pthread_cleanup_push(clean, "accept");
+    accept((int)(intptr_t)listener, NULL, NULL);
+    pthread_cleanup_pop(0);
+    return NULL;
+}
+static void cancelled(void) {
+    mkfifo(fifo, 0600);
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    bind(listener, (struct sockaddr *)&(sa_family_t){AF_UNIX}, sizeof(sa_family_t)), listen(listener, 1);
+    void *(*ways[])(void *) = {waits_for_fifo, waits_for_peer};
+    for (int turn = 0; turn < 40; turn++) {
+        pthread_t thread;
+        void *result;
+        pthread_create(&thread, NULL, ways[turn % 2], (void *)(intptr_t)listener);
+        usleep(turn % 4 * 1000);
+        pthread_cancel(thread), pthread_join(thread, &result);
+        if (result != PTHREAD_CANCELED) printf("not cancelled\n");
+    }
+    unlink(fifo);
+    printf("open %d\n", look());
+}
+
+static void *outlives(void *unused) { usleep(50000), printf("main is gone, open %d\n", look()), fflush(stdout), _exit(7); }
+static void main_first(void) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, outlives, NULL);
+    pthread_exit(NULL);
+}
+
+static void forks(int signal) {
+    pid_t child = fork();
+    if (child == 0) _exit(look());
+    int status;
+    waitpid(child, &status, 0);
+    count += WEXITSTATUS(status);
+}
+static void forks_in_handler(void) {
+    on(SIGUSR1, forks, 0);
+    for (int i = 0; i < 30; i++) look(), raise(SIGUSR1);
+    printf("%d\n", count);
+}
+
+static void stopped_and_killed(void) {
+    for (int turn = 0; turn < 20; turn++) {
+        pid_t child = fork();
+        if (child == 0) for (;;) if (!look()) _exit(1);
+        int status;
+        for (int i = 0; i < 5; i++) {
+            kill(child, SIGSTOP), waitpid(child, &status, WUNTRACED);
+            if (!WIFSTOPPED(status)) printf("not stopped %x\n", status);
+            kill(child, SIGCONT), usleep(100);
+        }
+        kill(child, SIGKILL), waitpid(child, &status, 0);
+        if (status != SIGKILL) printf("status %x\n", status);
+    }
+    printf("open %d\n", look());
+}
+
+static const struct { const char *name; void (*run)(void); } parts[] = {
+    {"least alternate stack", least_alternate_stack}, {"exhausted", exhausted}, {"exhausted thread", exhausted_thread},
+    {"small stacks", small_stacks}, {"jumps", jumps}, {"often", often}, {"contexts", contexts}, {"flags", flags},
+    {"interrupted", interrupted}, {"restarted", restarted}, {"queued", queued}, {"waited for", waited_for},
+    {"own sigsys", own_sigsys}, {"cancelled", cancelled}, {"main first", main_first}, {"forks in handler", forks_in_handler},
+    {"stopped and killed", stopped_and_killed},
+};
+
+int main(int argc, char **argv) {
+    path = argv[1];
+    snprintf(fifo, sizeof fifo, "/tmp/signals-%d", getpid());
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        fflush(stdout);
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(30);
+            parts[i].run();
+            fflush(stdout);
+            _exit(0);
+        }
+        int status;
+        waitpid(child, &status, 0);
+        printf("%s: status %#x\n", parts[i].name, status & ~0x80);
+    }
+    return 0;
+}
