@@ -2,7 +2,7 @@
 //! without a libc.
 
 /// Where the gate lies in every process: [`BASE`] of src/place.rs.
-const BASE: &str = "0x7e0000000000";
+const BASE: &str = "0x7e0004100000";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -12,6 +12,9 @@ fn main() {
         std::fs::write(format!("{out}/{name}"), b"!<arch>\n").expect("OUT_DIR is writable");
     }
     println!("cargo::rustc-link-search=native={out}");
+    println!("cargo::rerun-if-changed=layout.ld");
+    let layout = std::env::current_dir().expect("cargo enters the package").join("layout.ld");
+    println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", layout.display());
     for arg in [
         "-nostdlib",
         "-nostartfiles",

@@ -15,12 +15,14 @@ fn main() {
     // Bound at load, so that no hook ever runs the lazy resolver; never
     // unloaded, since a thread may be in it; both hash tables, since libcs
     // older than 2006 know only the first.
+    // What is ours is bound to ours by the linker: ld.so would look it up at every start.
     // Two segments, not four: each costs every process a mapping at its start.
     for arg in [
         "-nostdlib",
         "-Wl,-z,now",
         "-Wl,-z,nodelete",
         "-Wl,-z,norelro",
+        "-Wl,-Bsymbolic-functions",
         "-Wl,--no-rosegment",
         "-Wl,-z,separate-loadable-segments",
         "-Wl,--hash-style=both",

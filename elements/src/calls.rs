@@ -55,7 +55,13 @@ macro_rules! calls {
             pub fn call(&self, door: Door<'_>, number: i64, args: Args) -> Answer {
                 match number {
                     $(libc::$number if $when.holds(&args) => {
-                        let answer: fn(&Instance<'_>, Door<'_>, Args) -> Answer = $answer;
+                        // Apart, so that each call takes the stack that it needs
+                        // itself: a page that is touched for the first time is dear.
+                        #[inline(never)]
+                        fn answer(instance: &Instance<'_>, door: Door<'_>, args: Args) -> Answer {
+                            let answer: fn(&Instance<'_>, Door<'_>, Args) -> Answer = $answer;
+                            answer(instance, door, args)
+                        }
                         answer(self, door, args)
                     })*
                     _ => Answer::Pass,

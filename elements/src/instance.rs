@@ -115,22 +115,20 @@ pub const VIEW: &str = "view";
 #[unsafe(link_section = ".text.start")]
 fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     let file = |errno| AttachError::File(VIEW, errno);
-    let (address, len, writable) = match map(dir, VIEW, libc::O_RDWR) {
+    let (address, len, writable) = match map(dir, VIEW, libc::O_RDWR, libc::PROT_READ) {
         Ok((address, len)) => (address, len, true),
         // Another user's process has no part in what is shared, nor has one
         // that a filter keeps from writing, with an errno of the filter's own.
         Err(_) => {
-            let (address, len) = map(dir, VIEW, libc::O_RDONLY).map_err(file)?;
+            let (address, len) = map(dir, VIEW, libc::O_RDONLY, libc::PROT_READ).map_err(file)?;
             (address, len, false)
         }
     };
     if len < shared::LEN {
         return Err(AttachError::Image(view::Malformed("the file is too short")));
     }
-    if writable {
-        // SAFETY: a fresh mapping of ours, whose image is only read.
-        let _ = unsafe { kernel::protect(address + shared::LEN, len - shared::LEN) };
-    }
+    // SAFETY: a fresh mapping of ours, whose first pages hold atomics.
+    let writable = writable && unsafe { kernel::allow_writing(address, shared::LEN) }.is_ok();
     // SAFETY: the mapping is as long as said, is never unmapped, and the
     // launcher never changes a view that it has put in place.
     let image =
@@ -142,7 +140,7 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     let mut instance = Instance::new(view, shared);
     instance.dir = dir;
     if instance.traces()
-        && let Ok((address, len)) = map(dir, "trace", libc::O_RDWR)
+        && let Ok((address, len)) = map(dir, "trace", libc::O_RDWR, libc::PROT_READ | libc::PROT_WRITE)
         && len >= trace::LEN
     {
         // SAFETY: as for the shared words.
@@ -156,15 +154,14 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
 
 /// Maps a file of the instance's directory. Gives address and length.
 #[unsafe(link_section = ".text.start")]
-fn map(dir: &[u8], name: &str, flags: i32) -> Result<(usize, usize), Errno> {
+fn map(dir: &[u8], name: &str, flags: i32, protection: i32) -> Result<(usize, usize), Errno> {
     let mut path = Text::<MAX_PATH>::new();
-    path.push(dir)?;
-    path.push(b"/")?;
-    path.push(name.as_bytes())?;
+    for part in [dir, b"/", name.as_bytes()] {
+        path.push_at_start(part)?;
+    }
     let file = kernel::openat(kernel::AT_FDCWD, path.as_ptr(), flags | libc::O_CLOEXEC, 0)?;
-    let write = if flags == libc::O_RDWR { libc::PROT_WRITE } else { 0 };
     let mapped = kernel::lseek(file, 0, libc::SEEK_END)
-        .and_then(|len| Ok((kernel::map_file(file, len, libc::PROT_READ | write)?, len)));
+        .and_then(|len| Ok((kernel::map_file(file, len, protection)?, len)));
     kernel::close(file);
     mapped
 }

@@ -22,6 +22,7 @@ pub mod errno;
 pub mod files;
 pub mod instance;
 pub mod kernel;
+pub mod proc;
 pub mod process;
 pub mod shared;
 pub mod trace;

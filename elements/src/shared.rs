@@ -36,14 +36,12 @@ impl Shared {
     /// of; a start takes that back.
     pub const SAID_UNCOVERED: u64 = core::mem::offset_of!(Shared, said_uncovered) as u64;
 
+    /// Where in the file the number of processes is kept that have checked in.
+    pub const CHECKED_IN: u64 = core::mem::offset_of!(Shared, checked_in) as u64;
+
     /// Says that one more process runs covered.
     pub fn check_in(&self) {
         self.checked_in.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many processes have checked in.
-    pub fn checked_in(&self) -> u64 {
-        self.checked_in.load(Ordering::Relaxed)
     }
 
     /// Whether this is the first time that a program goes uncovered.

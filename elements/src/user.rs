@@ -12,10 +12,11 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use crate::kernel;
 
 const PAGE: usize = 4096;
-const SEEN: usize = 256;
+const SEEN: usize = 128;
 const RANGES: usize = 64;
 
 /// Page numbers, plus one, that were readable when last asked, by their low bits.
+#[unsafe(link_section = ".data.start")]
 static PAGES: [AtomicUsize; SEEN] = [const { AtomicUsize::new(0) }; SEEN];
 
 /// Ranges that stay readable for as long as the process runs: start and end.

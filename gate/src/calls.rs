@@ -102,7 +102,7 @@ fn element(number: i64, args: Args) -> Answer {
 }
 
 /// How much of its stack execve(2) uses for a program by a plain path.
-const EXEC_STACK: usize = 13 * 4096;
+const EXEC_STACK: usize = 4 * 4096;
 
 /// execve(2) and execveat(2). A vfork child leaves its parent's memory here,
 /// and with it the slot, which the kernel frees for us: it clears the word that

@@ -19,11 +19,13 @@ core::arch::global_asm!(
     ".globl gate_entry, gate_claimed, gate_inside, gate_check, gate_freed, gate_left",
     "gate_entry:",
     // Threads have stacks of their own, so each tends to a slot of its own.
-    // Stacks lie at like distances, so their addresses are scattered.
+    // Stacks lie at like distances, so their addresses are scattered. As long as
+    // no call has met another, the last slot serves them all.
     "mov r11, rsp",
     "shr r11, 18",
     "imul r11, r11, 0x61c88647",
     "shr r11, 24",
+    "or r11d, [rip + {alone}]",
     "and r11d, {last}",
     "shl r11, {slot_bits}",
     "add r11, [rip + gate_first]",
@@ -105,6 +107,7 @@ core::arch::global_asm!(
     "jmp rcx",
     // The next slot, the first after the last.
     "4:",
+    "mov dword ptr [rip + {alone}], 0",
     "add r11, {slot_size}",
     "cmp r11, [rip + gate_pool_end]",
     "jb 2b",
@@ -237,6 +240,7 @@ core::arch::global_asm!(
     kept = const offset_of!(Slot, kept),
     xmm = const offset_of!(Slot, xmm),
     mask = const offset_of!(Slot, mask),
+    alone = sym crate::place::ALONE,
     answer = sym crate::calls::answer,
     leave = sym crate::deliver::leave,
 );

@@ -183,6 +183,7 @@ impl Writer {
 /// # Errors
 ///
 /// `EACCES` without no_new_privs, `EINVAL` where the kernel has no filters.
+#[inline(never)]
 pub fn install() -> Result<(), Errno> {
     const SET_MODE_FILTER: usize = 1;
     const SPEC_ALLOW: usize = 4;

@@ -52,17 +52,17 @@ unsafe extern "C" {
     fn gate_jump(stack: usize, entry: u64) -> !;
 }
 
-/// The gate's host path: its address and length.
-static OWN_PATH: (AtomicUsize, AtomicUsize) = (AtomicUsize::new(0), AtomicUsize::new(0));
+/// Where the gate's host path is.
+#[unsafe(link_section = ".data.start")]
+static OWN_PATH: AtomicUsize = AtomicUsize::new(0);
 
 /// The gate's host path.
-pub fn own_path() -> &'static [u8] {
-    let (address, len) = (OWN_PATH.0.load(Ordering::Relaxed), OWN_PATH.1.load(Ordering::Relaxed));
-    if address == 0 {
-        return &[];
+pub fn own_path() -> &'static CStr {
+    match OWN_PATH.load(Ordering::Relaxed) {
+        0 => c"",
+        // SAFETY: a string that the kernel has put above the stack; it stays.
+        address => unsafe { CStr::from_ptr(address as *const core::ffi::c_char) },
     }
-    // SAFETY: a string that the kernel has put above the stack; it stays.
-    unsafe { core::slice::from_raw_parts(address as *const u8, len) }
 }
 
 /// What the gate is told by its own arguments (elements::process::gated).
@@ -130,9 +130,9 @@ fn asked(stack: &Stack) -> Option<Asked> {
 /// Attaches to the instance, in whose directory this program lies.
 fn attach(stack: &Stack) {
     let path = stack.file_name();
-    let path: &'static [u8] = path.map_or(&[], CStr::to_bytes);
-    OWN_PATH.0.store(path.as_ptr() as usize, Ordering::Relaxed);
-    OWN_PATH.1.store(path.len(), Ordering::Relaxed);
+    let path: &'static CStr = path.unwrap_or(c"");
+    OWN_PATH.store(path.as_ptr() as usize, Ordering::Relaxed);
+    let path = path.to_bytes();
     let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
     let dir = path.get(..end).unwrap_or(&[]);
     match instance::attach(dir) {
@@ -160,7 +160,7 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
     else {
         refuse(b"it can no longer be opened")
     };
-    let program = Image::map(file, false).unwrap_or_else(|_| refuse(b"it cannot be mapped"));
+    let (program, interpreter) = Image::map(file, false).unwrap_or_else(|_| refuse(b"it cannot be mapped"));
     kernel::close(file);
     if let Some(file) = asked.opened {
         kernel::close(file);
@@ -170,9 +170,9 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
     }
     let mut entry = program.entry;
     let mut base = 0;
-    if let Some(path) = program.interpreter() {
+    if let Some(path) = interpreter {
         let file = open_interpreter(path).unwrap_or_else(|| refuse(b"its interpreter cannot be opened"));
-        let interpreter =
+        let (interpreter, _) =
             Image::map(file, true).unwrap_or_else(|_| refuse(b"its interpreter cannot be mapped"));
         kernel::close(file);
         entry = interpreter.entry;

@@ -17,24 +17,31 @@ use elements::process::maps;
 use elements::{Errno, kernel, user};
 
 use crate::entry::{address, gate_entry};
+use crate::loader::own_path;
 use crate::place::Slot;
 
 /// A site is rewritten when it has trapped as often.
 const OFTEN: u32 = 16;
-const SITES: usize = 512;
+const SITES: usize = 128;
 const PAGE: u64 = 4096;
 /// How far a jump reaches, with room for the ends.
 const REACH: u64 = (1 << 31) - (1 << 20);
 const STUB: u64 = 32;
+/// How far apart pages for stubs are tried.
+const STEP: u64 = 1 << 20;
 
 /// How often sites have trapped, by their address: the address, and the count in its upper bits.
+#[unsafe(link_section = ".data.start")]
 static COUNTS: [AtomicU64; SITES] = [const { AtomicU64::new(0) }; SITES];
 
+#[unsafe(link_section = ".data.start")]
 static LOCK: AtomicBool = AtomicBool::new(false);
 /// Whether the system forbids it.
+#[unsafe(link_section = ".data.start")]
 static FORBIDDEN: AtomicBool = AtomicBool::new(false);
 
 /// Pages of stubs: where each begins, and how many bytes are taken.
+#[unsafe(link_section = ".data.start")]
 static STUBS: [(AtomicU64, AtomicU32); 16] = [const { (AtomicU64::new(0), AtomicU32::new(0)) }; 16];
 
 /// Holds rewriting off, for a fork. The child lets go as well.
@@ -81,6 +88,7 @@ fn is_frequent(site: u64) -> bool {
     count + 1 == u64::from(OFTEN)
 }
 
+#[inline(never)]
 fn rewrite(site: u64, number: u32) -> Result<(), Errno> {
     if site / PAGE != (site + 4) / PAGE || (site % 64) == 63 {
         return Err(Errno::EINVAL);
@@ -213,7 +221,22 @@ fn code(back: u64, replaced: [u8; 5]) -> [u8; STUB as usize] {
 
 /// Maps a page for stubs within reach of a site.
 fn new_page(place: u64, site: u64) -> Result<u64, Errno> {
-    const STEP: u64 = 1 << 20;
+    // A page of our own file is known for ours in /proc/PID/maps.
+    let own = own_file();
+    let page = new_page_of(own, place, site);
+    if let Some(own) = own {
+        kernel::close(own);
+    }
+    page
+}
+
+/// The gate's file; none where it cannot be opened.
+fn own_file() -> Option<i32> {
+    let path = own_path().as_ptr().cast();
+    kernel::openat(kernel::AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0).ok()
+}
+
+fn new_page_of(file: Option<i32>, place: u64, site: u64) -> Result<u64, Errno> {
     let below = (1..1024).map(|step| place.wrapping_sub(step * STEP));
     let above = (1..1024).map(|step| place.wrapping_add(step * STEP));
     for address in below.chain(above) {
@@ -222,10 +245,12 @@ fn new_page(place: u64, site: u64) -> Result<u64, Errno> {
             continue;
         }
         let rights = (libc::PROT_READ | libc::PROT_EXEC) as usize;
-        let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as usize;
+        let anonymous = if file.is_none() { libc::MAP_ANONYMOUS } else { 0 };
+        let flags = (libc::MAP_PRIVATE | anonymous | libc::MAP_FIXED_NOREPLACE) as usize;
+        let file = file.map_or(usize::MAX, |file| file as usize);
         // SAFETY: only where nothing is mapped.
         let got = unsafe {
-            kernel::syscall(libc::SYS_mmap, [address as usize, PAGE as usize, rights, flags, usize::MAX, 0])
+            kernel::syscall(libc::SYS_mmap, [address as usize, PAGE as usize, rights, flags, file, 0])
         };
         match got {
             Ok(got) if got as u64 == address => return Ok(address),

@@ -5,12 +5,13 @@
 //! programs with fixed addresses use. The filter lets through what comes from
 //! the [`SIZE`] bytes there. Below it lie the [`Slot`]s.
 
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use elements::kernel;
+use elements::proc::mappings::GATE;
 
 /// Where the gate's image begins.
-pub const BASE: usize = 0x7e00_0000_0000;
+pub const BASE: usize = POOL + SLOTS * SLOT_SIZE;
 /// How many bytes are reserved for it: a power of two.
 pub const SIZE: usize = 1 << 20;
 
@@ -18,8 +19,10 @@ pub const SIZE: usize = 1 << 20;
 pub const SLOTS: usize = 256;
 /// The bytes of a slot with its stack: a power of two.
 pub const SLOT_SIZE: usize = 256 * 1024;
-/// Where the slots begin.
-pub const POOL: usize = BASE - SLOTS * SLOT_SIZE;
+/// Where the slots begin. The last of them and the image share their page tables.
+pub const POOL: usize = 0x7e00_0010_0000;
+
+const _: () = assert!(GATE.start == POOL as u64 && GATE.end == (BASE + SIZE) as u64);
 
 /// One call on its way through the gate: the program's registers. It lies at
 /// the end of its [`SLOT_SIZE`] bytes; the stack to work on begins below it, so
@@ -69,6 +72,11 @@ impl Slot {
     }
 }
 
+/// All ones until two calls have been under way at once: then one slot has been
+/// enough, and no page of another one has been touched.
+#[unsafe(link_section = ".data.start")]
+pub static ALONE: AtomicU32 = AtomicU32::new(u32::MAX);
+
 /// Whether an address is in the gate's image.
 pub fn is_inside(address: u64) -> bool {
     (address as usize).wrapping_sub(BASE) < SIZE
@@ -92,6 +100,9 @@ pub fn slot_of(address: u64) -> Option<&'static mut Slot> {
 /// Their memory is given back. To look at each of them would map a page for
 /// each, which costs more than all the rest of a fork.
 pub fn free_others(own: &Slot) {
+    if ALONE.swap(u32::MAX, Ordering::Relaxed) != 0 {
+        return;
+    }
     let start = core::ptr::from_ref(own) as usize / SLOT_SIZE * SLOT_SIZE;
     let end = start + SLOT_SIZE;
     for (from, to) in [(POOL, start), (end, BASE)] {

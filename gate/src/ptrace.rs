@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicI32, Ordering};
 use elements::{Answer, kernel, process};
 
 /// The vfork child that has asked; 0 for none.
+#[unsafe(link_section = ".data.start")]
 static ASKED: AtomicI32 = AtomicI32::new(0);
 
 /// ptrace(2) with `PTRACE_TRACEME`.

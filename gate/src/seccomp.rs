@@ -30,6 +30,7 @@ pub const ALLOWED: u16 = 3999;
 pub const TRAPS: isize = -3998;
 
 /// Whether a filter of the program's may be at work.
+#[unsafe(link_section = ".data.start")]
 static FILTERED: AtomicBool = AtomicBool::new(false);
 
 /// What the program's filters say to a call.
@@ -76,6 +77,7 @@ fn ask(number: i64, args: Args) -> Verdict {
 }
 
 /// seccomp(2)
+#[inline(never)]
 pub fn seccomp([operation, flags, program, ..]: Args) -> Answer {
     match operation as u32 {
         libc::SECCOMP_SET_MODE_STRICT if flags as u32 == 0 && program == 0 => strict(),
@@ -85,6 +87,7 @@ pub fn seccomp([operation, flags, program, ..]: Args) -> Answer {
 }
 
 /// prctl(2) with `PR_GET_SECCOMP` and `PR_SET_SECCOMP`
+#[inline(never)]
 pub fn prctl([option, mode, program, ..]: Args) -> Answer {
     if option as i32 == libc::PR_GET_SECCOMP {
         let mode = if FILTERED.load(Ordering::Relaxed) { libc::SECCOMP_MODE_FILTER } else { 0 };

@@ -72,6 +72,17 @@ impl Placed {
         self.dir.join("gate")
     }
 
+    /// How many programs have come under the view so far, by their own account.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading a file.
+    pub fn checked_in(&self) -> std::io::Result<u64> {
+        let mut count = [0; 8];
+        fs::File::open(self.dir.join(VIEW))?.read_exact_at(&mut count, shared::Shared::CHECKED_IN)?;
+        Ok(u64::from_ne_bytes(count))
+    }
+
     /// A start has not told of an uncovered program yet, whatever earlier ones did.
     ///
     /// # Errors

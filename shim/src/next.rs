@@ -4,7 +4,7 @@
 //! start. dlsym would do, but it is not in libc before glibc 2.34, and its
 //! failure path allocates, which hangs a program whose allocator is starting.
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{c_char, c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use elements::user;
@@ -22,6 +22,8 @@ static LOADED: [(AtomicUsize, AtomicUsize); OBJECTS] =
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 #[unsafe(link_section = ".data.start")]
 static OWN_NAME: AtomicUsize = AtomicUsize::new(0);
+#[unsafe(link_section = ".data.start")]
+static OWN_NAME_LEN: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" {
     fn dl_iterate_phdr(
@@ -70,6 +72,8 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_vo
         user::note_range(range.0, range.1);
     }
     if is_ours {
+        // SAFETY: a string of ld.so's.
+        OWN_NAME_LEN.store(unsafe { length(info.dlpi_name) }, Ordering::Relaxed);
         OWN_NAME.store(info.dlpi_name as usize, Ordering::Release);
     } else if OWN_NAME.load(Ordering::Acquire) != 0 && dynamic != 0 {
         let slot = COUNT.fetch_add(1, Ordering::AcqRel);
@@ -83,13 +87,30 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_vo
 
 /// The path that this library was loaded by.
 pub fn own_path() -> &'static [u8] {
-    let name = OWN_NAME.load(Ordering::Acquire) as *const c_char;
+    let name = OWN_NAME.load(Ordering::Acquire) as *const u8;
     if name.is_null() {
         return &[];
     }
     // SAFETY: ld.so keeps the name for as long as the object is loaded, and
     // ours is never unloaded.
-    unsafe { CStr::from_ptr(name) }.to_bytes()
+    unsafe { core::slice::from_raw_parts(name, OWN_NAME_LEN.load(Ordering::Relaxed)) }
+}
+
+/// strlen(3) for the start, which calls no function of libc's: a page of libc
+/// that nothing has touched yet costs more than the count does.
+///
+/// # Safety
+///
+/// The string ends in NUL.
+#[unsafe(link_section = ".text.start")]
+pub unsafe fn length(string: *const c_char) -> usize {
+    let mut len = 0;
+    // SAFETY: no byte is read past the NUL. Read so that the compiler makes no
+    // call of strlen of the loop.
+    while unsafe { string.add(len).read_volatile() } != 0 {
+        len += 1;
+    }
+    len
 }
 
 /// The address of the first definition of `name` after ours.

@@ -6,7 +6,7 @@
 //! the one that this very library was loaded from, so nothing needs to be
 //! passed in the environment, where a program could clear it.
 
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{c_char, c_int};
 use core::sync::atomic::AtomicUsize;
 
 use elements::files::{Glance, Start};
@@ -139,17 +139,18 @@ unsafe fn hide_preload(list: *mut *mut c_char) -> usize {
     unsafe {
         while !(*from).is_null() {
             top = top.max(*from as usize);
-            let keep = match CStr::from_ptr(*from).to_bytes().strip_prefix(b"LD_PRELOAD=") {
+            let keep = match after(*from, b"LD_PRELOAD=") {
                 Some(value) => {
                     let ours = next::own_path();
-                    match value.strip_suffix(ours) {
-                        Some([]) => false,
-                        Some(theirs) => {
-                            // Ours is last, after a separator.
-                            *(*from).add(11 + theirs.len() - 1) = 0;
-                            true
+                    match next::length(value).checked_sub(ours.len()) {
+                        Some(theirs) if after(value.add(theirs), ours).is_some() => {
+                            if theirs > 0 {
+                                // Ours is last, after a separator.
+                                *value.add(theirs - 1) = 0;
+                            }
+                            theirs > 0
                         }
-                        None => true,
+                        _ => true,
                     }
                 }
                 None => true,
@@ -163,6 +164,24 @@ unsafe fn hide_preload(list: *mut *mut c_char) -> usize {
         *to = core::ptr::null_mut();
     }
     top
+}
+
+/// What follows a prefix in a string. It is read no further than the two agree:
+/// an environment is long.
+///
+/// # Safety
+///
+/// The string ends in NUL.
+#[unsafe(link_section = ".text.start")]
+unsafe fn after(string: *mut c_char, prefix: &[u8]) -> Option<*mut c_char> {
+    for (at, byte) in prefix.iter().enumerate() {
+        // SAFETY: what comes before was no NUL.
+        if unsafe { *string.add(at) } as u8 != *byte {
+            return None;
+        }
+    }
+    // SAFETY: the prefix is part of the string.
+    Some(unsafe { string.add(prefix.len()) })
 }
 
 /// glibc keeps the program break in a variable with this name; musl has none.

@@ -99,7 +99,8 @@ static void jumps(void) {
         if (sigsetjmp(jump, 1) == 0) for (;;) good &= look();
         else left++;
     setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
-    printf("left %d good %d\n", left, good);
+    // One more may have come before the timer was stopped.
+    printf("left %d good %d\n", left >= 2000, good);
 }
 
 static void often(void) {

@@ -198,6 +198,15 @@ impl World {
         file
     }
 
+    /// The directory of the instance that a program runs in under the policy.
+    pub fn instance(&self) -> PathBuf {
+        let mut command = self.as_its_user(launcher());
+        command.arg("-v").arg("--policy").arg(self.policy_file()).arg("/bin/true").current_dir("/");
+        let said = transcript(&feed(&mut command, b""));
+        let dir = said.lines().find_map(|line| line.rsplit_once("view in "));
+        PathBuf::from(dir.unwrap_or_else(|| panic!("no instance: {said}")).1)
+    }
+
     /// A command that runs a program under the policy.
     pub fn in_view(&self, program: &Path) -> Command {
         let mut command = self.as_its_user(launcher());

@@ -58,8 +58,7 @@ fn shim() -> &'static Path {
     SHIM.get_or_init(|| {
         let fill = |dir: &Path| write(dir.join("host/fixed/file"), "");
         let world = World::new("floor", &[read_only("ro", "fixed")], fill);
-        let said = world.view_says("/bin/grep", &["-m1", "-o", "/.*/shim.so$", "/proc/self/maps"]);
-        PathBuf::from(said.lines().next().expect("a line of maps names the shim"))
+        world.instance().join("shim.so")
     })
 }
 

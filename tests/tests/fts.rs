@@ -3,10 +3,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tests::{
-    Mount, World, assert_same, feed, is_root, link, program, read_only, read_write, transcript, write,
+    Mount, World, assert_same, feed, hidden, is_root, link, program, read_only, read_write, transcript, write,
 };
 
 /// `w/only` and `x/y/z` are nowhere on the host; `sys` is another device.
@@ -67,14 +67,21 @@ fn fill(dir: &Path) {
 }
 
 fn same(world: impl Fn() -> World) {
+    let probe = program("fts");
+    same_words(world, |app| vec![probe.clone(), app]);
+}
+
+/// Runs the words that an app directory makes, and compares what they print.
+fn same_words(world: impl Fn() -> World, words: impl Fn(PathBuf) -> Vec<PathBuf>) {
     if !is_root() {
         return;
     }
-    let probe = program("fts");
     let run = |in_view: bool| {
         let world = world();
-        let mut command = if in_view { world.in_view(&probe) } else { world.among_mounts(&probe) };
-        transcript(&feed(command.arg(world.dir.join("app")).current_dir("/"), b""))
+        let words = words(world.dir.join("app"));
+        let (program, arguments) = words.split_first().expect("a program");
+        let mut command = if in_view { world.in_view(program) } else { world.among_mounts(program) };
+        transcript(&feed(command.args(arguments).current_dir("/"), b""))
     };
     assert_same("the kernel", &run(false), "the view", &run(true));
 }
@@ -87,4 +94,37 @@ fn a_walk_is_the_one_among_mounts() {
 #[test]
 fn a_walk_of_an_ordinary_user_is_the_one_among_mounts() {
     same(|| World::new("fts-user", MOUNTS, fill).as_user(65534));
+}
+
+/// What stands where the host has nothing, hidden directories, and hidden files.
+const COUNTED: &[Mount] = &[
+    read_write("w", "data"),
+    read_only("w/only", "only"),
+    read_only("w/sub/nested", "only"),
+    read_only("w/one.conf", "file"),
+    read_only("there", "only"),
+    hidden("gone"),
+    hidden("w/empty"),
+    hidden("w/file"),
+];
+
+#[test]
+fn the_link_count_of_a_directory_counts_what_is_mounted_in_it() {
+    let fill = |dir: &Path| {
+        write(dir.join("host/data/file"), "data\n");
+        write(dir.join("host/file"), "file\n");
+        for there in ["host/data/empty", "host/data/sub", "host/only/inner", "app/gone", "app/there", "home"]
+        {
+            fs::create_dir_all(dir.join(there)).expect("a fresh tree");
+        }
+    };
+    let script = r#"
+        stat -c '%n %h' "$0" "$0/w" "$0/w/." "$0/w/sub" "$0/w/sub/../only" "$0/there"
+        cd "$0"; stat -c '%n %h' . w w/sub w/../w/only; cd w; stat -c '%n %h' . .. sub
+        python3 -c 'import os; print([os.stat(p).st_nlink for p in (".", "..", "sub", "only", "../there")])'
+        python3 -c 'import os; print([os.lstat(p).st_nlink for p in (".", "..", "sub", "only", "../there")])'
+        find "$0" -type d -links 3 | sort
+    "#;
+    let words = |app| vec!["/bin/bash".into(), "-c".into(), script.into(), app];
+    same_words(|| World::new("link-counts", COUNTED, fill), words);
 }

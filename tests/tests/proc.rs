@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tests::{Mount, World, link, read_only, read_write, write};
+use tests::{Mount, World, compiled, link, program, read_only, read_write, write};
 
 const MOUNTS: &[Mount] =
     &[read_write("work", "data"), read_only("ro", "fixed"), read_only("etc/app.conf", "conf")];
@@ -130,4 +130,50 @@ fn a_process_goes_by_its_programs_name_and_words() {
              (exec -a 'other name' \"$APP/ro/python\" -S \"$APP/work/tells\")"
         ),
     );
+}
+
+/// Prints the mappings of files: rights, offset, size and path.
+const MAPS: &str = r#"
+import os, re
+for name in ("maps", "smaps", "numa_maps"):
+    for path in ("/proc/self/", "/proc/%d/task/%d/" % (os.getpid(), os.getpid())):
+        text = open(path + name).read()
+        print(name, "launcher/" in text)
+        for start, end, rights, offset, file in re.findall(r"(?m)^([0-9a-f]+)-([0-9a-f]+) (....) ([0-9a-f]+) \S+ \d+ +(/.*)$", text):
+            print(rights, offset, int(end, 16) - int(start, 16), file)
+        for file in sorted(set(re.findall(r" file=(\S+)", text))):
+            print(file)
+"#;
+
+fn world_of_maps(name: &str) -> World {
+    let fill = |dir: &Path| {
+        fill(dir);
+        link("/proc/self/maps", dir.join("host/data/maps"));
+        fs::copy(program("maps"), dir.join("host/fixed/maps")).expect("a fresh tree");
+        let fixed = compiled("maps", &["-static"], "maps-static");
+        fs::copy(fixed, dir.join("host/fixed/maps-static")).expect("a fresh tree");
+    };
+    World::new(name, MOUNTS, fill).as_user(65534)
+}
+
+#[test]
+fn the_mappings_of_a_process_are_those_of_its_program() {
+    world_of_maps("proc-maps").same_session(
+        "/bin/bash",
+        &format!(
+            r#"
+            export PYTHONHOME=/usr; cd "$APP/work"
+            run "$APP/ro/maps" "$APP"; run "$APP/ro/python" -S -c '{MAPS}'; run python3 -S -c '{MAPS}'
+            for i in {{1..40}}; do test -e "file$i"; done; grep -c launcher/ /proc/$$/maps
+            sed -n 's/.* //; /[.]so/p' /proc/$$/maps
+            "#
+        ),
+    );
+}
+
+#[test]
+fn the_mappings_of_a_static_program_are_its_own() {
+    world_of_maps("proc-maps-static")
+        .saying("coverage.door = \"gate\"")
+        .same_session("/bin/bash", r#"run "$APP/ro/maps-static" "$APP""#);
 }

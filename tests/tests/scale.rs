@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tests::{World, feed, launcher, transcript, write};
 
 const COUNT: usize = 10_000;
-/// What a start may take here: several times what it takes on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// What a start may take here on a busy machine: on an idle one it is about a second.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn world(name: &str) -> World {
     World::new(name, &[], |dir| {

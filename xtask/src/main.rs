@@ -109,7 +109,9 @@ fn build() -> Result<PathBuf> {
 const THROUGH_THE_GATE: &[&str] = &[
     "calls",
     "children",
+    "families",
     "faults",
+    "fts",
     "hooks",
     "mounts",
     "musl",

@@ -94,10 +94,12 @@ impl Cursor {
 const UNKNOWN: u32 = 0;
 const DESCRIPTORS: usize = 1024;
 
+#[unsafe(link_section = ".data.start")]
 static WORKING_DIRECTORY: AtomicU32 = AtomicU32::new(UNKNOWN);
 static DIRECTORIES: [AtomicU32; DESCRIPTORS] = [const { AtomicU32::new(UNKNOWN) }; DESCRIPTORS];
 /// How many vfork children of this process have not gone their own way yet,
 /// or more: while it is not 0, nothing is remembered. A door's vfork counts.
+#[unsafe(link_section = ".data.start")]
 pub static VFORKS: AtomicU32 = AtomicU32::new(0);
 
 fn entry(dirfd: i32) -> Option<&'static AtomicU32> {

@@ -13,7 +13,7 @@ impl Instance<'_> {
     /// chdir(2). Never passes, since what it changes must be noted.
     pub fn chdir(&self, path: *const u8) -> Answer {
         let answer = match self.look_up(AT_FDCWD, path, Want::LOOK) {
-            Look::Untouched | Look::Boundary => {
+            Look::Untouched | Look::Boundary(_) => {
                 // SAFETY: the kernel only reads the string.
                 Answer::Done(unsafe { syscall(libc::SYS_chdir, [path as usize, 0, 0, 0, 0, 0]) })
             }

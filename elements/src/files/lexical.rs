@@ -20,8 +20,8 @@ use crate::Instance;
 pub enum Look {
     /// No mount is involved: the kernel's answer is the right one.
     Untouched,
-    /// The host's own directory, but mount points lie below it.
-    Boundary,
+    /// The host's own directory, but mount points lie below its node.
+    Boundary(NodeId),
     /// In a mount's region.
     Mapped {
         /// The last node on the way.
@@ -34,6 +34,14 @@ pub enum Look {
     },
     /// Only a walk in the app's tree can tell.
     Walk,
+}
+
+impl Look {
+    /// The node of the host's own directory that mount points lie below.
+    #[inline]
+    pub fn boundary(&self) -> Option<NodeId> {
+        if let Look::Boundary(node) = self { Some(*node) } else { None }
+    }
 }
 
 /// The end of a path: where in it, and how long it is.
@@ -148,7 +156,7 @@ impl Instance<'_> {
         if !self.passes(node) {
             return Look::Mapped { node, ends_at_node: true, rest };
         }
-        if self.view.has_children(node) { Look::Boundary } else { Look::Untouched }
+        if self.view.has_children(node) { Look::Boundary(node) } else { Look::Untouched }
     }
 
     /// Whether the node's region is the host's own tree.
@@ -193,7 +201,7 @@ impl Instance<'_> {
             }
         }
         let boundary = cursor.below == 0 && self.view.has_children(cursor.node);
-        if boundary { Look::Boundary } else { Look::Untouched }
+        if boundary { Look::Boundary(cursor.node) } else { Look::Untouched }
     }
 }
 

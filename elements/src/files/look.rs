@@ -1,4 +1,4 @@
-//! Calls that look at a file: stat, access, readlink, statfs, getxattr.
+//! Calls that look at a file: access, readlink, statfs, getxattr.
 
 use core::hint::cold_path;
 
@@ -12,86 +12,12 @@ use super::{MAX_PATH, scan};
 use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance};
 
-fn follows(flags: i32) -> bool {
+/// Whether the flags of a call let it follow a link in the last place.
+pub(super) fn follows(flags: i32) -> bool {
     flags & libc::AT_SYMLINK_NOFOLLOW == 0
 }
 
 impl Instance<'_> {
-    /// newfstatat(2). `stat` is where the program wants the answer.
-    ///
-    /// The link itself is looked at first; only if it is one is there more to do.
-    pub fn fstatat(&self, dirfd: i32, path: *const u8, stat: *mut libc::stat, flags: i32) -> Answer {
-        match self.glance(path) {
-            Glance::Elsewhere => Answer::Pass,
-            Glance::Closer(start) => self.fstatat_from(dirfd, path, stat, flags, start),
-        }
-    }
-
-    /// The same, after the first look.
-    #[inline(always)]
-    pub fn fstatat_from(
-        &self,
-        dirfd: i32,
-        path: *const u8,
-        stat: *mut libc::stat,
-        flags: i32,
-        start: Start,
-    ) -> Answer {
-        let mut scratch = PlainScratch::new();
-        let Some(place) = self.plain_place(path, start, true, &mut scratch) else {
-            cold_path();
-            return self.fstatat_beyond_plain(dirfd, path, stat, flags, start);
-        };
-        let done = look_at(&place, stat, flags | libc::AT_SYMLINK_NOFOLLOW);
-        if follows(flags) && done.is_ok() && found_link(stat) {
-            cold_path();
-            return self.fstatat_walked(dirfd, path, stat, flags);
-        }
-        Answer::Done(done)
-    }
-
-    /// The same, where the path is not plain.
-    #[inline(never)]
-    fn fstatat_beyond_plain(
-        &self,
-        dirfd: i32,
-        path: *const u8,
-        stat: *mut libc::stat,
-        flags: i32,
-        start: Start,
-    ) -> Answer {
-        const NR: i64 = libc::SYS_newfstatat;
-        let want = Want::LOOK.following(follows(flags));
-        let look = self.look_closer(dirfd, path, start, want);
-        let first = self.at_place(NR, (dirfd, path), look, Want::LOOK_AT_LINK, |place| {
-            look_at(place, stat, flags | libc::AT_SYMLINK_NOFOLLOW)
-        });
-        if want.follow && matches!(first, Answer::Done(Ok(_))) && found_link(stat) {
-            return self.at(NR, dirfd, path, want, |place| look_at(place, stat, flags));
-        }
-        first
-    }
-
-    /// The same, where the path leads through a link.
-    #[inline(never)]
-    fn fstatat_walked(&self, dirfd: i32, path: *const u8, stat: *mut libc::stat, flags: i32) -> Answer {
-        let want = Want::LOOK.following(follows(flags));
-        self.at_place(libc::SYS_newfstatat, (dirfd, path), Look::Walk, want, |place| {
-            look_at(place, stat, flags)
-        })
-    }
-
-    /// statx(2)
-    pub fn statx(&self, dirfd: i32, path: *const u8, flags: i32, mask: u32, buf: *mut libc::statx) -> Answer {
-        let want = Want::LOOK.following(follows(flags));
-        self.at(libc::SYS_statx, dirfd, path, want, |place| {
-            let args =
-                [place.dirfd as usize, place.path as usize, flags as usize, mask as usize, buf as usize, 0];
-            // SAFETY: the program's pointer, for the kernel to judge.
-            unsafe { syscall(libc::SYS_statx, args) }
-        })
-    }
-
     /// faccessat2(2). Asking to write on a read-only mount answers `EROFS`.
     pub fn faccessat(&self, dirfd: i32, path: *const u8, mode: i32, flags: i32) -> Answer {
         match self.glance(path) {
@@ -126,6 +52,9 @@ impl Instance<'_> {
         start: Start,
     ) -> Answer {
         let look = self.look_closer(dirfd, path, start, Want::LOOK.following(follows(flags)));
+        if matches!(look, Look::Untouched) && !self.traces() {
+            return Answer::Pass;
+        }
         self.faccessat_by(look, dirfd, path, mode, flags)
     }
 
@@ -176,7 +105,7 @@ impl Instance<'_> {
     ) -> Answer {
         let mut scratch = PlainScratch::new();
         if let Some(place) = self.plain_place(path, start, true, &mut scratch)
-            && !is_magic(scratch.bytes())
+            && !(scratch.bytes().starts_with(b"/proc/") && is_magic(scratch.bytes()))
         {
             return Answer::Done(read_link(&place, buf, size));
         }
@@ -329,7 +258,7 @@ impl Instance<'_> {
         scratch: &mut Scratch,
     ) -> Result<Option<*const u8>, Errno> {
         match self.look_up(dirfd, path, want) {
-            Look::Untouched | Look::Boundary => Ok(None),
+            Look::Untouched | Look::Boundary(_) => Ok(None),
             _ => {
                 let place = self.walk(dirfd, path, want.follow, scratch)?;
                 self.refuse(&place, want)?;
@@ -363,21 +292,6 @@ impl Instance<'_> {
         app.truncate(0);
         app.push(if walk.app.is_empty() { b"/" } else { walk.app.bytes() })
     }
-}
-
-/// Looks at a place, as newfstatat(2).
-#[inline(always)]
-fn look_at(place: &Place, stat: *mut libc::stat, flags: i32) -> Result<usize, Errno> {
-    let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize, 0, 0];
-    // SAFETY: the program's pointer, for the kernel to judge.
-    unsafe { syscall(libc::SYS_newfstatat, args) }
-}
-
-/// Whether a look that succeeded has found a symbolic link.
-#[inline(always)]
-fn found_link(stat: *const libc::stat) -> bool {
-    // SAFETY: a call that succeeds has filled the struct.
-    unsafe { (*stat).st_mode & libc::S_IFMT == libc::S_IFLNK }
 }
 
 /// Reads the link at a place, as readlinkat(2).

@@ -16,6 +16,7 @@ mod cwd;
 mod explain;
 mod glance;
 mod lexical;
+mod links;
 mod list;
 mod look;
 mod magic;
@@ -30,6 +31,7 @@ mod rename;
 mod reverse;
 pub(crate) mod scan;
 mod socket;
+mod stat;
 mod text;
 
 pub use base::{VFORKS, disable_base_cache, note_directory, note_duplicate, note_open};
@@ -90,6 +92,9 @@ impl Instance<'_> {
             }
             _ => self.look_closer(dirfd, path, start, want),
         };
+        if matches!(look, Look::Untouched) && !self.traces() {
+            return Answer::Pass;
+        }
         self.at_place(number, (dirfd, path), look, want, call)
     }
 
@@ -119,7 +124,7 @@ impl Instance<'_> {
         }
         // What is told of must be done here, to know how it ended.
         let done = match &found {
-            Ok(None) => call(&Place::new(dirfd, path, 0, None)),
+            Ok(None) => call(&Place::new(dirfd, path, 0, look.boundary())),
             Ok(Some(place)) => call(place),
             Err(errno) => Err(*errno),
         };

@@ -34,7 +34,9 @@ pub(super) struct Walk {
 }
 
 impl Instance<'_> {
-    /// Resolves a path and writes the host path into `scratch`.
+    /// Resolves a path and writes the host path into `scratch`. Apart, like the
+    /// next, so that what seldom walks keeps a small frame.
+    #[inline(never)]
     pub(super) fn walk(
         &self,
         dirfd: i32,
@@ -47,6 +49,7 @@ impl Instance<'_> {
 
     /// The same for a call that makes a name or takes it away: a slash after
     /// the name does not lead it through a link.
+    #[inline(never)]
     pub(super) fn walk_to_name(
         &self,
         dirfd: i32,

@@ -14,6 +14,7 @@ use super::place::{self, Place, Scratch, Want};
 use super::plain::PlainScratch;
 use super::{note_directory, note_open, scan};
 use crate::kernel::{self, OpenHow, RESOLVE_NO_SYMLINKS};
+use crate::proc::may_show_mappings;
 use crate::{Answer, Errno, Instance};
 
 /// The flags that openat(2) knows. It ignores others; openat2(2) refuses them.
@@ -72,10 +73,34 @@ impl Instance<'_> {
         (start, look): (Start, Option<Look>),
     ) -> Answer {
         let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
-        match look.unwrap_or_else(|| self.look_closer(dirfd, path, start, want)) {
+        let look = look.unwrap_or_else(|| self.look_closer(dirfd, path, start, want));
+        if may_show_mappings(path, flags) {
+            return self.open_mappings(dirfd, path, look, flags);
+        }
+        match look {
             Look::Untouched if !self.traces() => Answer::Pass,
             look => self.open_place(dirfd, path, look, flags, mode),
         }
+    }
+
+    /// Opens what may be a file of /proc that shows mappings.
+    #[cold]
+    #[inline(never)]
+    fn open_mappings(&self, dirfd: i32, path: *const u8, look: Look, flags: i32) -> Answer {
+        let opened = match self.open_place(dirfd, path, look, flags, 0) {
+            Answer::Pass => {
+                let opened = kernel::openat(dirfd, path, flags, 0);
+                if let Ok(fd) = opened {
+                    note_open(fd);
+                }
+                opened.map(|fd| fd as usize)
+            }
+            Answer::Done(done) => done,
+        };
+        if let Ok(fd) = opened {
+            self.show_mappings(fd as i32, flags);
+        }
+        Answer::Done(opened)
     }
 
     /// Opens what has a plain path. None: it has none, or is not to be written to.
@@ -89,6 +114,10 @@ impl Instance<'_> {
         let opened = kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
         if let Ok(fd) = opened {
             note_open(fd);
+            // Under a mount at `/`, /proc is a mount too.
+            if scratch.bytes().ends_with(b"maps") && may_show_mappings(path, flags) {
+                self.show_mappings(fd, flags);
+            }
         }
         Some(opened)
     }
@@ -97,8 +126,8 @@ impl Instance<'_> {
     fn open_place(&self, dirfd: i32, path: *const u8, look: Look, flags: i32, mode: u32) -> Answer {
         let mut scratch = Scratch::new();
         let opened = match look {
-            Look::Untouched | Look::Boundary if !self.traces() => return Answer::Pass,
-            Look::Untouched | Look::Boundary => kernel::openat(dirfd, path, flags, mode),
+            Look::Untouched | Look::Boundary(_) if !self.traces() => return Answer::Pass,
+            Look::Untouched | Look::Boundary(_) => kernel::openat(dirfd, path, flags, mode),
             Look::Mapped { node, ends_at_node, rest } => {
                 self.open_mapped(dirfd, path, (node, ends_at_node, rest), flags, mode, &mut scratch)
             }
@@ -163,6 +192,23 @@ impl Instance<'_> {
     /// openat2(2)
     pub fn openat2(&self, dirfd: i32, path: *const u8, how: &OpenHow) -> Answer {
         let flags = how.flags as i32;
+        let answer = self.openat2_place(dirfd, path, how);
+        if !may_show_mappings(path, flags) {
+            return answer;
+        }
+        let opened = match answer {
+            Answer::Pass => kernel::openat2(dirfd, path, how).map(|fd| fd as usize),
+            Answer::Done(done) => done,
+        };
+        if let Ok(fd) = opened {
+            note_open(fd as i32);
+            self.show_mappings(fd as i32, flags);
+        }
+        Answer::Done(opened)
+    }
+
+    fn openat2_place(&self, dirfd: i32, path: *const u8, how: &OpenHow) -> Answer {
+        let flags = how.flags as i32;
         // A path that must stay below the descriptor, or meet no link, means
         // the same on the host; so does one that the descriptor is the root of.
         const CONFINED: u64 = libc::RESOLVE_BENEATH | libc::RESOLVE_IN_ROOT;
@@ -174,7 +220,7 @@ impl Instance<'_> {
         };
         let mut scratch = Scratch::new();
         let answer = match look {
-            Look::Untouched | Look::Boundary => return Answer::Pass,
+            Look::Untouched | Look::Boundary(_) => return Answer::Pass,
             _ if how.resolve & CONFINED != 0 => {
                 let id = self.base(dirfd).map_or(0, |base| self.view.region(base.node));
                 if writes(flags) && self.view.mount(id).access == Access::ReadOnly {

@@ -137,7 +137,7 @@ impl Instance<'_> {
         }
         let place = match look {
             Look::Untouched => return Ok(None),
-            Look::Boundary => {
+            Look::Boundary(_) => {
                 return if let Change::Remove(errno) = want.change { Err(errno) } else { Ok(None) };
             }
             Look::Mapped { node, ends_at_node, rest } => {
@@ -257,7 +257,9 @@ impl Instance<'_> {
             return true;
         }
         let confirmed = confirm(AT_FDCWD, parent);
-        if let (Some(shared), Ok(())) = (self.shared, confirmed) {
+        if confirmed.is_ok()
+            && let Some(shared) = self.shared
+        {
             shared.set_plain(directory_hash(mount, below));
         }
         is_no_link(confirmed)

@@ -117,7 +117,8 @@ impl Instance<'_> {
         let follow = flags & libc::AT_SYMLINK_FOLLOW != 0;
         let from = self.look_up(old.0, old.1, Want::LOOK.following(follow));
         let to = self.look_up(new.0, new.1, Want::CREATE);
-        if matches!((&from, &to), (Look::Untouched | Look::Boundary, Look::Untouched | Look::Boundary)) {
+        if matches!((&from, &to), (Look::Untouched | Look::Boundary(_), Look::Untouched | Look::Boundary(_)))
+        {
             return Answer::Pass;
         }
         Answer::Done(self.link_places((old, from), (new, to), flags))
@@ -167,7 +168,7 @@ impl Instance<'_> {
         follow: bool,
         scratch: &mut Scratch,
     ) -> Result<End, Errno> {
-        let boundary = matches!(look, Look::Boundary);
+        let boundary = matches!(look, Look::Boundary(_));
         let place = self.place(dirfd, path, look, Want::LOOK.following(follow), scratch)?;
         let place = place.unwrap_or_else(|| Place::new(dirfd, path, 0, None));
         Ok(End { busy: boundary || place.node.is_some(), place })

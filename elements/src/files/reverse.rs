@@ -47,7 +47,7 @@ impl Instance<'_> {
     }
 
     /// Whether a host path lies in a mount's source, so that its app path differs.
-    pub(super) fn is_behind_mount(&self, host: &[u8]) -> bool {
+    pub(crate) fn is_behind_mount(&self, host: &[u8]) -> bool {
         let mut node = self.view.host_root();
         for name in scan::components(host) {
             let Some(child) = self.view.child(node, name) else { return false };

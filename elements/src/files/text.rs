@@ -64,6 +64,28 @@ impl<const N: usize> Text<N> {
         Ok(())
     }
 
+    /// [`push`](Text::push) for the start of a process, which calls no function
+    /// of libc's: a page of libc that nothing has touched yet costs more than the
+    /// copy does.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Text::push).
+    pub(crate) fn push_at_start(&mut self, more: &[u8]) -> Result<(), Errno> {
+        let end = self.len + more.len();
+        if end >= N {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        let room = self.bytes.iter_mut().skip(self.len);
+        for (to, byte) in room.zip(more) {
+            // SAFETY: a byte of the array. Written so that the compiler makes no
+            // call of memcpy of the loop.
+            unsafe { to.as_mut_ptr().write_volatile(*byte) };
+        }
+        self.len = end;
+        Ok(())
+    }
+
     /// Becomes two runs of bytes, one after the other, and gives what the kernel
     /// takes. None where they do not fit with room to spare.
     ///

@@ -79,6 +79,50 @@ pub fn read(file: i32, buf: &mut [u8]) -> Result<usize, Errno> {
     unsafe { syscall(libc::SYS_read, [fd(file), buf.as_mut_ptr() as usize, buf.len(), 0, 0, 0]) }
 }
 
+/// fstatfs(2): the kind of file system that a descriptor's file is on.
+pub fn file_system(file: i32) -> Result<u64, Errno> {
+    // libcs do not agree on the type of `f_type`, which is the struct's first word.
+    let mut about = [0_u64; size_of::<libc::statfs>().div_ceil(8)];
+    // SAFETY: the kernel writes one struct.
+    unsafe { syscall(libc::SYS_fstatfs, [fd(file), about.as_mut_ptr() as usize, 0, 0, 0, 0]) }?;
+    Ok(about.first().copied().unwrap_or(0))
+}
+
+/// memfd_create(2): a file without a name that nobody executes, and that can be sealed.
+pub fn memfd_create(name: &core::ffi::CStr) -> Result<i32, Errno> {
+    const MFD_NOEXEC_SEAL: u32 = 8;
+    let make = |flags: u32| {
+        // SAFETY: the kernel only reads the name.
+        unsafe { syscall(libc::SYS_memfd_create, [name.as_ptr() as usize, flags as usize, 0, 0, 0, 0]) }
+    };
+    let made = match make(libc::MFD_CLOEXEC | MFD_NOEXEC_SEAL) {
+        // Before Linux 6.3.
+        Err(Errno::EINVAL) => make(libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING),
+        made => made,
+    };
+    made.map(|fd| fd as i32)
+}
+
+/// fcntl(2) with `F_ADD_SEALS`: what the file holds stays as it is.
+pub fn seal(file: i32) -> Result<(), Errno> {
+    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+    // SAFETY: numbers only.
+    unsafe { syscall(libc::SYS_fcntl, [fd(file), libc::F_ADD_SEALS as usize, seals as usize, 0, 0, 0]) }
+        .map(|_| ())
+}
+
+/// fchmod(2)
+pub fn fchmod(file: i32, mode: u32) -> Result<(), Errno> {
+    // SAFETY: numbers only.
+    unsafe { syscall(libc::SYS_fchmod, [fd(file), mode as usize, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// dup3(2)
+pub fn dup3(old: i32, new: i32, flags: i32) -> Result<(), Errno> {
+    // SAFETY: numbers only.
+    unsafe { syscall(libc::SYS_dup3, [fd(old), fd(new), flags as usize, 0, 0, 0]) }.map(|_| ())
+}
+
 /// pread(2)
 pub fn pread(file: i32, buf: &mut [u8], offset: u64) -> Result<usize, Errno> {
     let at = buf.as_mut_ptr() as usize;

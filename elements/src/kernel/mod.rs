@@ -34,6 +34,8 @@ pub unsafe fn syscall(nr: i64, args: [usize; 6]) -> Result<usize, Errno> {
 /// A door's own way to make a call that may wait, see [`set_waiting`].
 pub type Waiting = extern "C" fn(nr: usize, args: &[usize; 6]) -> usize;
 
+// What a start writes to lies together: each page is dear.
+#[unsafe(link_section = ".data.start")]
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// Tells of a way to make calls that may wait. A door that keeps signals back

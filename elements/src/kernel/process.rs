@@ -46,13 +46,13 @@ pub fn map_file(file: i32, len: usize, protection: i32) -> Result<usize, Errno> 
     unsafe { syscall(libc::SYS_mmap, args) }
 }
 
-/// mprotect(2): takes the right to write away from pages.
+/// mprotect(2): gives the right to write to pages.
 ///
 /// # Safety
 ///
-/// They are the caller's own mapping, and nobody writes there.
-pub unsafe fn protect(address: usize, len: usize) -> Result<(), Errno> {
-    let args = [address, len, libc::PROT_READ as usize, 0, 0, 0];
+/// They are the caller's own mapping, of what may change.
+pub unsafe fn allow_writing(address: usize, len: usize) -> Result<(), Errno> {
+    let args = [address, len, (libc::PROT_READ | libc::PROT_WRITE) as usize, 0, 0, 0];
     // SAFETY: the caller's promise.
     unsafe { syscall(libc::SYS_mprotect, args) }.map(|_| ())
 }
@@ -61,6 +61,16 @@ pub unsafe fn protect(address: usize, len: usize) -> Result<(), Errno> {
 pub fn map_anonymous(len: usize) -> Result<usize, Errno> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let args = [0, len, protection as usize, flags as usize, usize::MAX, 0];
+    // SAFETY: the kernel picks a free range, so nothing that is mapped changes.
+    unsafe { syscall(libc::SYS_mmap, args) }
+}
+
+/// mmap(2) of fresh memory that is one mapping by itself: private memory may
+/// become one with what lies beside it. Gives the address.
+pub fn map_apart(len: usize) -> Result<usize, Errno> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     let args = [0, len, protection as usize, flags as usize, usize::MAX, 0];
     // SAFETY: the kernel picks a free range, so nothing that is mapped changes.
     unsafe { syscall(libc::SYS_mmap, args) }

@@ -9,6 +9,8 @@
 //! All memory is on the stack, or mapped for the occasion: a vfork child must
 //! leave nothing in its parent's.
 
+use core::mem::MaybeUninit;
+
 use super::gated;
 use super::program::{HEAD, Program, Why, interpreter, look, shut_out};
 use crate::files::{Scratch, Text, Want};
@@ -18,7 +20,7 @@ use crate::{Errno, Instance, user};
 /// How many interpreters a script may lead through, as in the kernel.
 const MAX_INTERPRETERS: u32 = 5;
 /// How many pointers an array on the stack holds; longer ones are mapped.
-const ON_STACK: usize = 512;
+const ON_STACK: usize = 128;
 
 /// How a new program comes under the view.
 #[derive(Clone, Copy)]
@@ -28,7 +30,7 @@ pub enum Door<'a> {
     /// The kernel starts the gate, and that the program.
     Gate {
         /// The gate's host path.
-        path: &'a [u8],
+        path: &'a core::ffi::CStr,
         /// What it is told (`gated::FIRST`, `gated::FILTERED`).
         note: u8,
     },
@@ -117,6 +119,7 @@ impl Instance<'_> {
             (Door::Gate { path: gate, note }, _) => {
                 let head = head.get(..seen.map_or(0, |(_, len)| len)).unwrap_or(&[]);
                 let found = gated::Found { dirfd, path, flags, head };
+                self.may_start(&found)?;
                 return self.through_gate((gate, note), start, &found, call);
             }
         };
@@ -318,11 +321,12 @@ pub(super) fn count(strings: Strings) -> Result<usize, Errno> {
     Ok(count)
 }
 
-/// An array of strings in the making.
+/// An array of strings in the making, always ended by a null pointer. What of it
+/// is not used is not touched: after a fork each page of the stack is a fault.
 pub(super) struct Pointers {
-    near: [*const u8; ON_STACK],
     far: Option<(usize, usize)>,
     len: usize,
+    near: [MaybeUninit<*const u8>; ON_STACK],
 }
 
 impl Pointers {
@@ -333,25 +337,32 @@ impl Pointers {
             let bytes = (capacity + 1) * size_of::<usize>();
             Some((kernel::map_anonymous(bytes)?, bytes))
         };
-        Ok(Pointers { near: [core::ptr::null(); ON_STACK], far, len: 0 })
+        let mut made = Pointers { far, len: 0, near: [MaybeUninit::uninit(); ON_STACK] };
+        made.set(0, core::ptr::null());
+        Ok(made)
     }
 
-    pub(super) fn push(&mut self, entry: *const u8) {
+    fn set(&mut self, index: usize, entry: *const u8) {
         match self.far {
-            // SAFETY: the mapping has room for all that `new` was told of.
-            Some((address, _)) => unsafe { *(address as *mut *const u8).add(self.len) = entry },
+            // SAFETY: the mapping has room for all that `new` was told of, and a null.
+            Some((address, _)) => unsafe { *(address as *mut *const u8).add(index) = entry },
             None => {
-                if let Some(to) = self.near.get_mut(self.len) {
-                    *to = entry;
+                if let Some(to) = self.near.get_mut(index) {
+                    to.write(entry);
                 }
             }
         }
-        self.len += 1;
     }
 
-    /// The array: fresh memory is null, so it ends as it must.
+    pub(super) fn push(&mut self, entry: *const u8) {
+        self.set(self.len, entry);
+        self.len += 1;
+        self.set(self.len, core::ptr::null());
+    }
+
+    /// The array.
     pub(super) fn finish(&self) -> Strings {
-        self.far.map_or(self.near.as_ptr(), |(address, _)| address as Strings)
+        self.far.map_or(self.near.as_ptr().cast(), |(address, _)| address as Strings)
     }
 }
 

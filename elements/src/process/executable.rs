@@ -14,6 +14,7 @@ use crate::kernel::{self, AT_FDCWD};
 use crate::{Errno, Instance};
 
 /// Where the program headers of this process's program lie, and its host path as it was started.
+#[unsafe(link_section = ".data.start")]
 static PROGRAM: (AtomicU64, AtomicPtr<u8>) = (AtomicU64::new(0), AtomicPtr::new(core::ptr::null_mut()));
 
 /// Tells of this process's program: where its headers lie in memory, and the

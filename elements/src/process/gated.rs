@@ -5,6 +5,8 @@
 //! arguments of its own before the program's: they are four so that the stack
 //! stays aligned when the gate takes them away.
 
+use core::ffi::CStr;
+
 use super::elf;
 use super::exec::{Pointers, Start, count};
 use crate::files::{MAX_PATH, Text, Want};
@@ -23,7 +25,7 @@ pub const TRAP_BLOCKED: u8 = 4;
 pub const NOTE: u8 = b'@';
 
 /// The first of them.
-pub const MARK: &core::ffi::CStr = c"launcher-gate";
+pub const MARK: &CStr = c"launcher-gate";
 
 /// execveat(2)'s flag to ask only (Linux 6.14).
 const AT_EXECVE_CHECK: i32 = 0x10000;
@@ -38,65 +40,44 @@ pub(super) struct Found<'a> {
 }
 
 impl Instance<'_> {
-    /// Makes what starts a program through the gate, and gives it to `call`.
+    /// Whether the gate can start a program: what execve(2) would say of it.
     #[inline(never)]
+    pub(super) fn may_start(&self, found: &Found<'_>) -> Result<(), Errno> {
+        may_execute(found)?;
+        self.may_load(found.head)
+    }
+
+    /// Makes what starts a program through the gate, and gives it to `call`.
     pub(super) fn through_gate(
         &self,
-        (gate, note): (&[u8], u8),
+        gate: (&CStr, u8),
         start: &Start,
         found: &Found<'_>,
         call: &mut dyn FnMut(&Start) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
-        may_execute(found)?;
-        self.may_load(found.head)?;
+        if !start.script.is_null() {
+            return start_gate(gate, start, found, start.script, call);
+        }
+        // SAFETY: the path has been found readable.
+        let is_whole = start.dirfd == AT_FDCWD || unsafe { *start.path } == b'/';
+        if is_whole {
+            return start_gate(gate, start, found, start.path, call);
+        }
+        self.by_descriptor(gate, start, found, call)
+    }
+
+    /// A program that is named by a descriptor. Apart, for the sake of the stack.
+    #[inline(never)]
+    fn by_descriptor(
+        &self,
+        gate: (&CStr, u8),
+        start: &Start,
+        found: &Found<'_>,
+        call: &mut dyn FnMut(&Start) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
         let mut spelled = Text::<{ 2 * MAX_PATH }>::new();
-        let asked =
-            if start.script.is_null() { self.script_name(start, &mut spelled)? } else { start.script };
-        let mut host = Text::<64>::new();
-        let opened = open_by_number(found)?;
-        let program = match opened {
-            None => found.path,
-            Some(file) => {
-                host.push(b"/proc/self/fd/")?;
-                host.push_decimal(file.unsigned_abs())?;
-                host.as_ptr()
-            }
-        };
-        let trap = HeldTrap::new();
-        let mut words = Text::<16>::new();
-        words.push(&[NOTE | note | trap.note()])?;
-        if let Some(file) = opened {
-            words.push_decimal(file.unsigned_abs())?;
-        }
-        let mut gate_path = Text::<MAX_PATH>::new();
-        gate_path.push(gate)?;
-        let given = count(start.argv)?;
-        let mut made = Pointers::new(OWN_ARGUMENTS + given.max(1))?;
-        made.push(MARK.as_ptr().cast());
-        made.push(words.as_ptr());
-        made.push(program);
-        made.push(asked);
-        for index in 0..given {
-            // SAFETY: the array has been counted.
-            made.push(unsafe { *start.argv.add(index) });
-        }
-        if given == 0 {
-            // As the kernel does since Linux 5.18.
-            made.push(c"".as_ptr().cast());
-        }
-        let failed = call(&Start {
-            dirfd: AT_FDCWD,
-            path: gate_path.as_ptr(),
-            argv: made.finish(),
-            envp: start.envp,
-            flags: 0,
-            script: core::ptr::null(),
-        });
-        drop(trap);
-        if let Some(file) = opened {
-            kernel::close(file);
-        }
-        failed
+        let asked = self.script_name(start, &mut spelled)?;
+        start_gate(gate, start, found, asked, call)
     }
 
     /// Whether the gate can map a program with these first bytes, and its interpreter is there.
@@ -104,13 +85,70 @@ impl Instance<'_> {
         let image = elf::Header::read(head)?;
         // Where the program headers lie further on, the gate reads them.
         let Some(interpreter) = image.interpreter(head) else { return Ok(()) };
-        let mut path = Text::<MAX_PATH>::new();
-        path.push(interpreter)?;
+        let end = (interpreter.as_ptr() as usize - head.as_ptr() as usize) + interpreter.len();
+        if head.get(end) != Some(&0) {
+            return Ok(());
+        }
+        let path = interpreter.as_ptr();
         let mut scratch = Text::new();
-        let host = self.host_path(AT_FDCWD, path.as_ptr(), Want::LOOK, &mut scratch)?;
-        let host = host.unwrap_or_else(|| path.as_ptr());
-        kernel::faccessat(AT_FDCWD, host, libc::X_OK)
+        let host = self.host_path(AT_FDCWD, path, Want::LOOK, &mut scratch)?;
+        kernel::faccessat(AT_FDCWD, host.unwrap_or(path), libc::X_OK)
     }
+}
+
+/// Makes what starts the gate, and gives it to `call`. `asked` is the name that
+/// the program was asked for by.
+#[inline(never)]
+fn start_gate(
+    (gate, note): (&CStr, u8),
+    start: &Start,
+    found: &Found<'_>,
+    asked: *const u8,
+    call: &mut dyn FnMut(&Start) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    let mut host = Text::<64>::new();
+    let opened = open_by_number(found)?;
+    let program = match opened {
+        None => found.path,
+        Some(file) => {
+            host.push(b"/proc/self/fd/")?;
+            host.push_decimal(file.unsigned_abs())?;
+            host.as_ptr()
+        }
+    };
+    let trap = HeldTrap::new();
+    let mut words = Text::<16>::new();
+    words.push(&[NOTE | note | trap.note()])?;
+    if let Some(file) = opened {
+        words.push_decimal(file.unsigned_abs())?;
+    }
+    let given = count(start.argv)?;
+    let mut made = Pointers::new(OWN_ARGUMENTS + given.max(1))?;
+    made.push(MARK.as_ptr().cast());
+    made.push(words.as_ptr());
+    made.push(program);
+    made.push(asked);
+    for index in 0..given {
+        // SAFETY: the array has been counted.
+        made.push(unsafe { *start.argv.add(index) });
+    }
+    if given == 0 {
+        // As the kernel does since Linux 5.18.
+        made.push(c"".as_ptr().cast());
+    }
+    let failed = call(&Start {
+        dirfd: AT_FDCWD,
+        path: gate.as_ptr().cast(),
+        argv: made.finish(),
+        envp: start.envp,
+        flags: 0,
+        script: core::ptr::null(),
+    });
+    drop(trap);
+    if let Some(file) = opened {
+        kernel::close(file);
+    }
+    failed
 }
 
 /// SIGTRAP, kept blocked over execve(2). A debugger is told of the new program by

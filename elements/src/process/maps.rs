@@ -13,11 +13,22 @@ pub struct Mapping<'m> {
     pub end: u64,
     /// `rwxp`, each a dash where it is not so.
     pub rights: &'m [u8],
+    /// Where in the file it begins.
+    pub offset: u64,
+    /// The file's device and inode number, in the words of the line; zeros where it is anonymous.
+    pub inode: (&'m [u8], &'m [u8]),
     /// The file's path; empty where it is anonymous.
     pub file: &'m [u8],
 }
 
 impl Mapping<'_> {
+    /// Whether it is the next part of what `before` begins: of the same file, with the same rights.
+    pub fn goes_on_from(&self, before: &Mapping<'_>) -> bool {
+        let len = before.end.wrapping_sub(before.start);
+        (self.start, self.offset) == (before.end, before.offset.wrapping_add(len))
+            && (self.rights, self.inode, self.file) == (before.rights, before.inode, before.file)
+    }
+
     /// Whether an address lies in it.
     pub fn holds(&self, address: u64) -> bool {
         (self.start..self.end).contains(&address)
@@ -27,16 +38,21 @@ impl Mapping<'_> {
 /// Reads a line.
 pub fn parse(line: &[u8]) -> Option<Mapping<'_>> {
     let number = |digits: &[u8]| u64::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok();
-    let mut words = line.splitn(3, |byte| *byte == b' ');
+    let mut words = line.splitn(6, |byte| *byte == b' ');
     let range = words.next()?;
     let rights = words.next()?;
+    let offset = number(words.next()?)?;
+    let inode = (words.next()?, words.next()?);
     let dash = range.iter().position(|byte| *byte == b'-')?;
-    let name = line.iter().position(|byte| *byte == b'/').unwrap_or(line.len());
+    // Other names are in brackets.
+    let name = words.next().unwrap_or(&[]).trim_ascii_start();
     Some(Mapping {
         start: number(range.get(..dash)?)?,
         end: number(range.get(dash + 1..)?)?,
         rights,
-        file: line.get(name..)?,
+        offset,
+        inode,
+        file: if name.first() == Some(&b'/') { name } else { &[] },
     })
 }
 
@@ -79,10 +95,18 @@ mod tests {
     #[test]
     fn a_line_gives_its_range_its_rights_and_its_file() {
         let line = b"7f00-7f10 r-xp 00001000 fe:00 99                 /usr/lib/a b.so";
-        let mapping = Mapping { start: 0x7f00, end: 0x7f10, rights: b"r-xp", file: b"/usr/lib/a b.so" };
+        let mapping = Mapping {
+            start: 0x7f00,
+            end: 0x7f10,
+            rights: b"r-xp",
+            offset: 0x1000,
+            inode: (b"fe:00", b"99"),
+            file: b"/usr/lib/a b.so",
+        };
         assert_eq!(parse(line), Some(mapping));
         assert!(mapping.holds(0x7f0f) && !mapping.holds(0x7f10));
         assert_eq!(parse(b"1-2 rw-p 0 0:0 0").map(|m| m.file), Some(&b""[..]));
+        assert_eq!(parse(b"1-2 rw-p 0 0:0 0      [anon:a/b]").map(|m| m.file), Some(&b""[..]));
         assert_eq!(parse(b"no line"), None);
     }
 }

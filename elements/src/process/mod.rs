@@ -19,6 +19,7 @@ pub use executable::set_program;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 /// The process whose memory this is; 0 where that is not watched.
+#[unsafe(link_section = ".data.start")]
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 /// Tells whose memory this is: at the start, and in the child after a fork.

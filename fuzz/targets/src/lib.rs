@@ -8,6 +8,7 @@
 
 pub mod address;
 pub mod guarded;
+pub mod mappings;
 pub mod mutate;
 pub mod policy_text;
 pub mod program;

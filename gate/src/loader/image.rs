@@ -34,7 +34,6 @@ pub struct Image {
     pub data: (u64, u64),
     /// The end of all.
     pub end: u64,
-    interpreter: [u8; 4096],
 }
 
 /// Room that is used before the program starts, when there is one thread.
@@ -55,26 +54,37 @@ impl<T> Early<T> {
     }
 }
 
-/// The program headers of the file that is being mapped.
-static HEADERS: Early<[u8; elf::PROGRAM_HEADERS]> = Early::new([0; elf::PROGRAM_HEADERS]);
+/// The longest path of an interpreter, with its NUL.
+const INTERPRETER: usize = 4096;
+
+/// The interpreter's path of the file that was mapped last, if it is as short as
+/// they are, in a page that is written to anyway.
+#[unsafe(link_section = ".data.start")]
+static SHORT: Early<[u8; 256]> = Early::new([0; 256]);
+
+/// How much of a file is read first. What lies further on is read by itself; little
+/// is on the stack here, since each page of it that is touched first is dear.
+const FIRST: usize = 1024;
 
 impl Image {
-    /// Maps a file. An interpreter lies where the kernel puts libraries.
-    pub fn map(file: i32, is_interpreter: bool) -> Result<Image, Errno> {
-        let mut head = [0; 4096];
+    /// Maps a file, and gives its interpreter's app path, which is good until the
+    /// next file is mapped. An interpreter lies where the kernel puts libraries.
+    pub fn map(file: i32, is_interpreter: bool) -> Result<(Image, Option<&'static CStr>), Errno> {
+        let mut head = [0; FIRST];
         let len = kernel::pread(file, &mut head, 0)?;
         let head = head.get(..len).unwrap_or(&[]);
         let header = Header::read(head)?;
-        // SAFETY: only this function uses it, and there is one thread.
-        let headers = unsafe { &mut *HEADERS.get() };
-        let headers = headers.get_mut(..header.count * elf::PROGRAM_HEADER).unwrap_or(&mut []);
-        // They nearly always lie in the first page.
-        match header.headers_in(head) {
-            Some(near) => headers.copy_from_slice(near),
-            None if kernel::pread(file, headers, header.headers_at)? == headers.len() => {}
-            None => return Err(Errno::ENOEXEC),
-        }
-        let headers: &[u8] = headers;
+        // They nearly always lie at the beginning.
+        let headers = match header.headers_in(head) {
+            Some(near) => near,
+            None => {
+                let room = room(header.count * elf::PROGRAM_HEADER)?;
+                if kernel::pread(file, room, header.headers_at)? != room.len() {
+                    return Err(Errno::ENOEXEC);
+                }
+                room
+            }
+        };
         let span = elf::span(headers)?;
         let mut image = Image {
             base: 0,
@@ -85,33 +95,32 @@ impl Image {
             code: (u64::MAX, 0),
             data: (0, 0),
             end: 0,
-            interpreter: [0; 4096],
         };
-        if let Some((offset, size)) = elf::interpreter(headers) {
-            let room = image.interpreter.get_mut(..size).ok_or(Errno::ENOEXEC)?;
-            match head.get(offset..offset.saturating_add(size)) {
-                Some(near) => room.copy_from_slice(near),
-                None => {
-                    kernel::pread(file, room, offset as u64)?;
-                }
-            }
-        }
-        let placed = reserve(&span, header.movable, is_interpreter || image.interpreter().is_none())?;
+        let interpreter = elf::interpreter(headers).map(|found| read_interpreter(file, head, found));
+        let interpreter = interpreter.transpose()?.flatten();
+        let first =
+            elf::segments(headers).next().transpose()?.and_then(|first| First::of(file, &first, &span));
+        let among_libraries = is_interpreter || interpreter.is_none();
+        let placed = reserve(&span, first.as_ref(), header.movable, among_libraries)?;
         image.base = placed.wrapping_sub(span.start);
         image.entry = image.base.wrapping_add(header.entry);
+        let mut mapped = first.is_some();
+        let mut end = placed;
         for segment in elf::segments(headers) {
             let segment = segment?;
-            map_segment(file, image.base, &segment)?;
+            // Between segments there is nothing, as with the kernel.
+            let start = image.base.wrapping_add(segment.address) & !(PAGE - 1);
+            if start > end {
+                // SAFETY: part of what has been reserved.
+                unsafe { kernel::unmap(end as usize, (start - end) as usize) };
+            }
+            end = end.max(map_segment(file, image.base, &segment, mapped)?);
+            mapped = false;
             image.note(&segment, &header);
         }
         // It stays mapped: its strings need not be asked about.
         user::note_range(image.base.wrapping_add(span.start) as usize, image.end as usize);
-        Ok(image)
-    }
-
-    /// The interpreter's app path.
-    pub fn interpreter(&self) -> Option<&CStr> {
-        CStr::from_bytes_until_nul(&self.interpreter).ok().filter(|path| !path.is_empty())
+        Ok((image, interpreter))
     }
 
     fn note(&mut self, segment: &Segment, header: &Header) {
@@ -128,6 +137,39 @@ impl Image {
         }
         self.end = self.end.max(start + segment.memory_size);
     }
+}
+
+/// Room that stays, for the few files that are laid out in their own way.
+fn room(len: usize) -> Result<&'static mut [u8], Errno> {
+    let address = kernel::map_anonymous(len)?;
+    // SAFETY: fresh memory of that length, which is never unmapped.
+    Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut u8, len) })
+}
+
+/// Copies the interpreter's path to where it stays. None where it is empty.
+fn read_interpreter(
+    file: i32,
+    head: &[u8],
+    (offset, size): (usize, usize),
+) -> Result<Option<&'static CStr>, Errno> {
+    if size >= INTERPRETER {
+        return Err(Errno::ENOEXEC);
+    }
+    // SAFETY: only this function uses it, and there is one thread; what an
+    // earlier call has given is of no more use.
+    let short: &'static mut [u8] = unsafe { &mut *SHORT.get() };
+    let room = if size < short.len() { short } else { room(size + 1)? };
+    let (path, after) = room.split_at_mut_checked(size).ok_or(Errno::ENOEXEC)?;
+    match head.get(offset..offset.saturating_add(size)) {
+        Some(near) => path.copy_from_slice(near),
+        None => {
+            kernel::pread(file, path, offset as u64)?;
+        }
+    }
+    // A path without a NUL ends where it says.
+    *after.first_mut().ok_or(Errno::ENOEXEC)? = 0;
+    let path = CStr::from_bytes_until_nul(room).ok();
+    Ok(path.filter(|path| !path.is_empty()))
 }
 
 /// mmap(2) at an address that must be free.
@@ -152,23 +194,43 @@ pub fn map_fixed(
     if address != 0 && got != address { Err(Errno::EEXIST) } else { Ok(got) }
 }
 
+/// The first segment, by which room for all is reserved: one mapping less.
+struct First {
+    protection: i32,
+    file: (i32, u64),
+}
+
+impl First {
+    /// None where the room is to be reserved by itself: without a part of the file
+    /// there is nothing to map, and room that begins before the segment, or has to
+    /// be cut to an alignment, would have the wrong part of it.
+    fn of(file: i32, segment: &Segment, span: &Span) -> Option<First> {
+        let page = segment.address & !(PAGE - 1);
+        let whole = segment.file_size > 0 && page == span.start && span.align <= PAGE;
+        whole.then(|| First { protection: protection(segment), file: (file, segment.offset & !(PAGE - 1)) })
+    }
+}
+
 /// Reserves room for all segments and gives its beginning.
-fn reserve(span: &Span, movable: bool, among_libraries: bool) -> Result<u64, Errno> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+fn reserve(span: &Span, first: Option<&First>, movable: bool, among_libraries: bool) -> Result<u64, Errno> {
+    let anonymous = libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let (protection, flags, file) =
+        first.map_or((libc::PROT_NONE, anonymous, None), |first| (first.protection, 0, Some(first.file)));
+    let flags = libc::MAP_PRIVATE | flags;
     let len = (span.end - span.start) as usize;
     if !movable {
-        return map_fixed(span.start, len, libc::PROT_NONE, flags, None);
+        return map_fixed(span.start, len, protection, flags, file);
     }
     if !among_libraries {
         for _ in 0..8 {
             let start = (MOVABLE_BASE + random_pages() * PAGE) & !(span.align - 1);
-            if let Ok(got) = map_fixed(start, len, libc::PROT_NONE, flags, None) {
+            if let Ok(got) = map_fixed(start, len, protection, flags, file) {
                 return Ok(got);
             }
         }
     }
     let more = if span.align > PAGE { span.align as usize } else { 0 };
-    let got = map_fixed(0, len + more, libc::PROT_NONE, flags, None)?;
+    let got = map_fixed(0, len + more, protection, flags, file)?;
     let start = got.next_multiple_of(span.align);
     if more > 0 {
         // SAFETY: what was reserved to have room for the alignment.
@@ -189,11 +251,16 @@ fn random_pages() -> u64 {
     if personality.unwrap_or(0) & NO_RANDOM != 0 { 0 } else { kernel::random() % RANDOM_PAGES }
 }
 
-fn map_segment(file: i32, base: u64, segment: &Segment) -> Result<(), Errno> {
-    let protection = [(4, libc::PROT_READ), (2, libc::PROT_WRITE), (1, libc::PROT_EXEC)]
+fn protection(segment: &Segment) -> i32 {
+    [(4, libc::PROT_READ), (2, libc::PROT_WRITE), (1, libc::PROT_EXEC)]
         .iter()
         .filter(|(flag, _)| segment.flags & flag != 0)
-        .fold(0, |all, (_, protection)| all | protection);
+        .fold(0, |all, (_, protection)| all | protection)
+}
+
+/// Maps a segment, whose part of the file may be mapped already, and gives its end.
+fn map_segment(file: i32, base: u64, segment: &Segment, mapped: bool) -> Result<u64, Errno> {
+    let protection = protection(segment);
     let start = base.wrapping_add(segment.address);
     let page = start & !(PAGE - 1);
     let file_end = start + segment.file_size;
@@ -207,7 +274,9 @@ fn map_segment(file: i32, base: u64, segment: &Segment) -> Result<(), Errno> {
         if protection & libc::PROT_WRITE != 0 && len <= AT_ONCE {
             flags |= libc::MAP_POPULATE;
         }
-        map_fixed(page, len, protection, flags, Some((file, offset)))?;
+        if !mapped {
+            map_fixed(page, len, protection, flags, Some((file, offset)))?;
+        }
         mapped_end = file_end.next_multiple_of(PAGE);
         if memory_end > file_end && protection & libc::PROT_WRITE != 0 {
             // To the end of the page, as the kernel does: ld.so allocates from there.
@@ -221,5 +290,5 @@ fn map_segment(file: i32, base: u64, segment: &Segment) -> Result<(), Errno> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
         map_fixed(mapped_end, (end - mapped_end) as usize, protection, flags, None)?;
     }
-    Ok(())
+    Ok(end.max(mapped_end))
 }

@@ -155,16 +155,16 @@ impl Stack {
     /// Where the strings of the environment end (or the arguments', where there is none).
     fn strings_end(&self, environment: u64) -> u64 {
         let list = if environment == 0 { self.pointer.wrapping_add(1) } else { self.environment };
-        let mut end = 0;
+        let mut last = 0;
         let mut at = list;
-        // SAFETY: the list ends in a null pointer; its entries are strings.
+        // SAFETY: the list ends in a null pointer; its entries are strings, which
+        // lie one after the other.
         unsafe {
             while *at != 0 {
-                let text = CStr::from_ptr(*at as *const _);
-                end = end.max(*at as u64 + text.to_bytes_with_nul().len() as u64);
+                last = last.max(*at);
                 at = at.add(1);
             }
+            if last == 0 { 0 } else { (last + CStr::from_ptr(last as *const _).count_bytes() + 1) as u64 }
         }
-        end
     }
 }

@@ -96,6 +96,7 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
         }
     }
     let (shim, gate) = (placed.shim(), placed.gate());
+    let gate_path = CString::new(gate.as_os_str().as_bytes()).context("the instance's path holds NUL")?;
     let chosen = match door::choose(
         asked_door.unwrap_or(settings.door),
         settings.no_new_privs,
@@ -111,11 +112,9 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
         Err(reason) => return Ok(refuse_gate(&instance, reason, asked_door.is_some())),
     };
     let (name_of_door, file, door) = match chosen {
-        Door::Gate => (
-            "gate",
-            &gate,
-            exec::Door::Gate { path: gate.as_os_str().as_bytes(), note: elements::process::gated::FIRST },
-        ),
+        Door::Gate => {
+            ("gate", &gate, exec::Door::Gate { path: &gate_path, note: elements::process::gated::FIRST })
+        }
         _ => ("shim", &shim, exec::Door::Shim(shim.as_os_str().as_bytes())),
     };
     if verbose {

@@ -64,7 +64,7 @@ pub fn trace(asked: &Trace) -> Result<u8> {
                 });
             std::process::exit(i32::from(failed))
         }
-        child => follow(child, ring, Printer::new(asked, out)),
+        child => follow(child, ring, &placed, Printer::new(asked, out)),
     };
     // The processes have it mapped; nobody needs its names any more.
     let _ = std::fs::remove_dir_all(&placed.dir);
@@ -93,7 +93,7 @@ fn make_ring(placed: &Placed) -> Result<&'static Ring> {
 }
 
 /// Reads events until the child has ended, and gives its status.
-fn follow(child: i32, ring: &Ring, mut printer: Printer) -> Result<u8> {
+fn follow(child: i32, ring: &Ring, placed: &Placed, mut printer: Printer) -> Result<u8> {
     // The terminal sends these to the program as well: its answer is ours.
     for signal in [libc::SIGINT, libc::SIGQUIT] {
         // SAFETY: ignoring a signal runs no code.
@@ -111,7 +111,8 @@ fn follow(child: i32, ring: &Ring, mut printer: Printer) -> Result<u8> {
             return Err(error).context("cannot write the trace");
         }
         if let Some((_, status)) = ended {
-            printer.finish(ring.lost()).context("cannot write the trace")?;
+            let covered = placed.checked_in().context("cannot read the instance's view")?;
+            printer.finish(ring.lost(), covered).context("cannot write the trace")?;
             let signal = status.terminating_signal().map(|signal| 128 + signal);
             let code = status.exit_status().or(signal).unwrap_or(i32::from(FAILED));
             return Ok(u8::try_from(code).unwrap_or(FAILED));
@@ -188,7 +189,8 @@ impl Printer {
         writeln!(self.out, "{line}")
     }
 
-    fn finish(&mut self, lost: u64) -> std::io::Result<()> {
+    /// Ends with the summary. `covered` is how many programs have come under the view.
+    fn finish(&mut self, lost: u64, covered: u64) -> std::io::Result<()> {
         if self.json {
             let rows: Vec<_> = self
                 .counts
@@ -197,7 +199,7 @@ impl Printer {
                     json!({ "line": line, "call": call, "calls": count.calls, "errors": count.errors })
                 })
                 .collect();
-            writeln!(self.out, "{}", json!({ "summary": rows, "lost": lost }))?;
+            writeln!(self.out, "{}", json!({ "summary": rows, "lost": lost, "covered": covered }))?;
             return self.out.flush();
         }
         writeln!(self.out, "\n{:<32} {:<18} {:>8} {:>8}", "rule", "call", "calls", "errors")?;
@@ -205,6 +207,7 @@ impl Printer {
             let rule = if *line == 0 { "host".into() } else { format!("{}:{line}", self.file) };
             writeln!(self.out, "{rule:<32} {call:<18} {:>8} {:>8}", count.calls, count.errors)?;
         }
+        writeln!(self.out, "{covered} program{} ran covered", if covered == 1 { "" } else { "s" })?;
         if lost > 0 {
             writeln!(self.out, "{lost} calls came faster than they could be written down and are not shown")?;
         }

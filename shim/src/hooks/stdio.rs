@@ -39,7 +39,9 @@ fn flags(mode: &[u8]) -> Option<c_int> {
 
 /// Opens the file as the stream would. None where no mount is touched.
 fn open(path: *const c_char, mode: &[u8]) -> Option<Result<c_int, Errno>> {
-    if !instance().is_touched(AT_FDCWD, path.cast()) {
+    let is_ours = instance().is_touched(AT_FDCWD, path.cast())
+        || elements::proc::may_show_mappings(path.cast(), libc::O_RDONLY);
+    if !is_ours {
         return None;
     }
     let Some(flags) = flags(mode) else { return Some(Err(Errno::EINVAL)) };

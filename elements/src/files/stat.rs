@@ -1,0 +1,151 @@
+//! What a file is: newfstatat(2), statx(2) and their kin.
+
+use core::hint::cold_path;
+
+use super::glance::{Glance, Start};
+use super::lexical::Look;
+use super::look::follows;
+use super::place::{Place, Want, is_link_of};
+use super::plain::PlainScratch;
+use crate::kernel::syscall;
+use crate::{Answer, Errno, Instance};
+
+impl Instance<'_> {
+    /// newfstatat(2). `stat` is where the program wants the answer.
+    ///
+    /// The link itself is looked at first; only if it is one is there more to do.
+    pub fn fstatat(&self, dirfd: i32, path: *const u8, stat: *mut libc::stat, flags: i32) -> Answer {
+        match self.glance(path) {
+            Glance::Elsewhere => Answer::Pass,
+            Glance::Closer(start) => self.fstatat_from(dirfd, path, stat, flags, start),
+        }
+    }
+
+    /// The same, after the first look.
+    #[inline(always)]
+    pub fn fstatat_from(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        stat: *mut libc::stat,
+        flags: i32,
+        start: Start,
+    ) -> Answer {
+        let mut scratch = PlainScratch::new();
+        let Some(place) = self.plain_place(path, start, true, &mut scratch) else {
+            cold_path();
+            return self.fstatat_beyond_plain(dirfd, path, stat, flags, start);
+        };
+        let done = look_at(&place, stat, flags | libc::AT_SYMLINK_NOFOLLOW);
+        if follows(flags) && done.is_ok() && found_link(stat) {
+            cold_path();
+            return self.fstatat_walked(dirfd, path, stat, flags);
+        }
+        Answer::Done(done)
+    }
+
+    /// The same, where the path is not plain.
+    #[inline(never)]
+    fn fstatat_beyond_plain(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        stat: *mut libc::stat,
+        flags: i32,
+        start: Start,
+    ) -> Answer {
+        const NR: i64 = libc::SYS_newfstatat;
+        let want = Want::LOOK.following(follows(flags));
+        let look = self.look_closer(dirfd, path, start, want);
+        let given = Place::new(dirfd, path, 0, look.boundary());
+        if !self.traces() && (given.node.is_some() || means_descriptor(path, flags)) {
+            return Answer::Done(self.look_and_count(&given, stat, flags));
+        }
+        if matches!(look, Look::Untouched) && !self.traces() {
+            return Answer::Pass;
+        }
+        let first = self.at_place(NR, (dirfd, path), look, Want::LOOK_AT_LINK, |place| {
+            self.look_and_count(place, stat, flags | libc::AT_SYMLINK_NOFOLLOW)
+        });
+        if want.follow && matches!(first, Answer::Done(Ok(_))) && found_link(stat) {
+            return self.at(NR, dirfd, path, want, |place| self.look_and_count(place, stat, flags));
+        }
+        first
+    }
+
+    /// The same, where the path leads through a link.
+    #[inline(never)]
+    fn fstatat_walked(&self, dirfd: i32, path: *const u8, stat: *mut libc::stat, flags: i32) -> Answer {
+        let want = Want::LOOK.following(follows(flags));
+        self.at_place(libc::SYS_newfstatat, (dirfd, path), Look::Walk, want, |place| {
+            self.look_and_count(place, stat, flags)
+        })
+    }
+
+    /// statx(2)
+    pub fn statx(&self, dirfd: i32, path: *const u8, flags: i32, mask: u32, buf: *mut libc::statx) -> Answer {
+        let Glance::Closer(start) = self.glance(path) else { return Answer::Pass };
+        let want = Want::LOOK.following(follows(flags));
+        let look = |place: &Place| {
+            let args =
+                [place.dirfd as usize, place.path as usize, flags as usize, mask as usize, buf as usize, 0];
+            // SAFETY: the program's pointer, for the kernel to judge.
+            let done = unsafe { syscall(libc::SYS_statx, args) }?;
+            // SAFETY: a call that succeeds has filled the struct.
+            let found = unsafe { &mut *buf };
+            if found.stx_mask & libc::STATX_NLINK != 0 && is_directory(found.stx_mode.into()) {
+                found.stx_nlink = self.count_links(place, found.stx_nlink.into()) as u32;
+            }
+            Ok(done)
+        };
+        let mut scratch = PlainScratch::new();
+        let read = match self.plain_place(path, start, true, &mut scratch) {
+            Some(place) if !want.follow || !is_link_of(&place, scratch.ends_in_slash()) => {
+                return Answer::Done(look(&place));
+            }
+            Some(_) => Look::Walk,
+            None => self.look_closer(dirfd, path, start, want),
+        };
+        let given = Place::new(dirfd, path, 0, read.boundary());
+        if !self.traces() && (given.node.is_some() || means_descriptor(path, flags)) {
+            return Answer::Done(look(&given));
+        }
+        self.at_place(libc::SYS_statx, (dirfd, path), read, want, look)
+    }
+
+    /// Looks at a place, as newfstatat(2), and counts what is mounted in a directory.
+    fn look_and_count(&self, place: &Place, stat: *mut libc::stat, flags: i32) -> Result<usize, Errno> {
+        let done = look_at(place, stat, flags)?;
+        // SAFETY: a call that succeeds has filled the struct.
+        let found = unsafe { &mut *stat };
+        if is_directory(found.st_mode) {
+            found.st_nlink = self.count_links(place, found.st_nlink);
+        }
+        Ok(done)
+    }
+}
+
+/// Looks at a place, as newfstatat(2).
+#[inline(always)]
+fn look_at(place: &Place, stat: *mut libc::stat, flags: i32) -> Result<usize, Errno> {
+    let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize, 0, 0];
+    // SAFETY: the program's pointer, for the kernel to judge.
+    unsafe { syscall(libc::SYS_newfstatat, args) }
+}
+
+fn is_directory(mode: u32) -> bool {
+    mode & libc::S_IFMT == libc::S_IFDIR
+}
+
+/// Whether a call means the file of its descriptor, as fstat(3) does.
+fn means_descriptor(path: *const u8, flags: i32) -> bool {
+    // SAFETY: found readable.
+    flags & libc::AT_EMPTY_PATH != 0 && crate::user::is_readable(path, 1) && unsafe { *path } == 0
+}
+
+/// Whether a look that succeeded has found a symbolic link.
+#[inline(always)]
+fn found_link(stat: *const libc::stat) -> bool {
+    // SAFETY: a call that succeeds has filled the struct.
+    unsafe { (*stat).st_mode & libc::S_IFMT == libc::S_IFLNK }
+}

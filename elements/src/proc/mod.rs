@@ -1,0 +1,179 @@
+//! The proc element: what a file of /proc says of the program.
+//!
+//! The kernel tells of a process as it is, with the gate in it and under the
+//! host's paths. [`mappings`] has the text that the program would find without
+//! us; here an open of such a file gets it, as a file without a name in the
+//! place of the kernel's. Where that cannot be, the kernel's own stays.
+
+pub mod mappings;
+
+use crate::files::{MAX_PATH, Text, scan};
+use crate::kernel;
+use crate::{Errno, Instance};
+
+use mappings::{Format, Ours};
+
+/// procfs, as fstatfs(2) calls it.
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// Flags of an open that does more than read.
+const MORE: i32 = libc::O_ACCMODE | libc::O_PATH | libc::O_DIRECTORY | libc::O_CREAT | libc::O_TRUNC;
+
+/// Whether an open may be of a file that shows mappings, by the path's last
+/// component and the flags.
+#[inline]
+pub fn may_show_mappings(path: *const u8, flags: i32) -> bool {
+    if flags & MORE != libc::O_RDONLY {
+        return false;
+    }
+    let Some(survey) = scan::survey(path, 0) else { return false };
+    // SAFETY: just read.
+    Format::of(unsafe { core::slice::from_raw_parts(path, survey.len) }).is_some()
+}
+
+/// The least memory that a text is read into, and the most.
+const ROOM: usize = 256 * 1024;
+const MOST: usize = 1 << 30;
+
+/// A text in memory of its own.
+struct Snapshot {
+    address: usize,
+    room: usize,
+    len: usize,
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping, which nobody else knows of.
+        unsafe { kernel::unmap(self.address, self.room) };
+    }
+}
+
+impl Snapshot {
+    /// Reads a file whole. It keeps its position.
+    fn of(file: i32) -> Result<Snapshot, Errno> {
+        let mut room = ROOM;
+        loop {
+            let mut text = Snapshot { address: kernel::map_apart(room)?, room, len: 0 };
+            loop {
+                // SAFETY: the mapping's own bytes.
+                let left = unsafe {
+                    let next = (text.address + text.len) as *mut u8;
+                    core::slice::from_raw_parts_mut(next, room - text.len)
+                };
+                match kernel::pread(file, left, text.len as u64)? {
+                    0 if text.len < room => return Ok(text),
+                    0 => break,
+                    more => text.len += more,
+                }
+            }
+            if room >= MOST {
+                return Err(Errno::ENOMEM);
+            }
+            room *= 4;
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the kernel has written so many.
+        unsafe { core::slice::from_raw_parts(self.address as *const u8, self.len) }
+    }
+}
+
+impl Instance<'_> {
+    /// Has a descriptor that was just opened, to read a file that may show
+    /// mappings, show those of the program.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn show_mappings(&self, fd: i32, flags: i32) {
+        // What cannot be shown otherwise stays as the kernel shows it.
+        let _ = self.replace_mappings(fd, flags);
+    }
+
+    fn replace_mappings(&self, fd: i32, flags: i32) -> Result<(), Errno> {
+        if kernel::file_system(fd)? != PROC_SUPER_MAGIC {
+            return Ok(());
+        }
+        let Some(format) = format_of(fd)? else { return Ok(()) };
+        let text = Snapshot::of(fd)?;
+        let shown = Descriptor(kernel::memfd_create(c"mappings")?);
+        let buffer = text.address as u64..(text.address + text.room) as u64;
+        let ours = Ours { dir: self.dir(), buffer };
+        let mut out = Out { file: shown.0, held: [0; 2048], len: 0 };
+        let rename = |host: &[u8], app: &mut Text<MAX_PATH>| {
+            self.is_behind_mount(host) && self.reverse(host, app).is_ok()
+        };
+        if !mappings::rewrite(format, text.bytes(), &ours, rename, |part| out.put(part))? {
+            return Ok(());
+        }
+        out.flush()?;
+        kernel::fchmod(shown.0, 0o444)?;
+        kernel::seal(shown.0)?;
+        // Opened anew, it can be read and no more, from its beginning.
+        let mut link = descriptor(shown.0)?;
+        let reader = kernel::openat(kernel::AT_FDCWD, link.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
+        let reader = Descriptor(reader);
+        kernel::dup3(reader.0, fd, flags & libc::O_CLOEXEC)
+    }
+}
+
+/// A descriptor of ours for the while.
+struct Descriptor(i32);
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        kernel::close(self.0);
+    }
+}
+
+fn descriptor(fd: i32) -> Result<Text<64>, Errno> {
+    let mut link = Text::new();
+    // A thread may have descriptors of its own.
+    link.push(b"/proc/thread-self/fd/")?;
+    link.push_decimal(fd.unsigned_abs())?;
+    Ok(link)
+}
+
+/// Which of a process's files a descriptor is.
+fn format_of(fd: i32) -> Result<Option<Format>, Errno> {
+    let mut link = descriptor(fd)?;
+    let mut path = Text::<64>::new();
+    path.fill(|room| kernel::readlinkat(kernel::AT_FDCWD, link.as_ptr(), room))?;
+    let process = path.bytes().strip_prefix(b"/proc/").and_then(<[u8]>::first);
+    Ok(if process.is_some_and(u8::is_ascii_digit) { Format::of(path.bytes()) } else { None })
+}
+
+/// Writes to a file, much at a time.
+struct Out {
+    file: i32,
+    held: [u8; 2048],
+    len: usize,
+}
+
+impl Out {
+    fn put(&mut self, mut part: &[u8]) -> Result<(), Errno> {
+        while !part.is_empty() {
+            if self.len == self.held.len() {
+                self.flush()?;
+            }
+            let room = self.held.get_mut(self.len..).unwrap_or(&mut []);
+            let (now, later) = part.split_at(part.len().min(room.len()));
+            if let Some(room) = room.get_mut(..now.len()) {
+                room.copy_from_slice(now);
+            }
+            self.len += now.len();
+            part = later;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Errno> {
+        let mut left = self.held.get(..self.len).unwrap_or(&[]);
+        while !left.is_empty() {
+            let written = kernel::write(self.file, left)?;
+            left = left.get(written..).unwrap_or(&[]);
+        }
+        self.len = 0;
+        Ok(())
+    }
+}
