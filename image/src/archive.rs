@@ -7,65 +7,15 @@ use std::io::{self, Read};
 
 use anyhow::{Context, Result, bail};
 
+use crate::header::{BLOCK, Entry, Kind, header_name, number, spelled, text};
 use crate::limits::{Limits, exceeded};
-use crate::pax::{Pax, decimal};
-
-const BLOCK: usize = 512;
-
-/// What an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A symbolic link.
-    Symlink,
-    /// One more name of a file.
-    HardLink,
-    /// A character device.
-    Character,
-    /// A block device.
-    Block,
-    /// A FIFO.
-    Fifo,
-}
-
-/// Offsets and lengths of what is stored of a sparse file.
-pub type Pieces = Vec<(u64, u64)>;
-
-/// An entry, all but its bytes.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Its name, as the archive spells it.
-    pub name: Vec<u8>,
-    /// What a link leads to.
-    pub link: Vec<u8>,
-    /// What it is.
-    pub kind: Kind,
-    /// Permission bits, with setuid, setgid and sticky.
-    pub mode: u32,
-    /// The owner.
-    pub uid: u32,
-    /// The group.
-    pub gid: u32,
-    /// Seconds and nanoseconds of the last change.
-    pub mtime: (i64, u32),
-    /// Major and minor number of a device.
-    pub device: (u32, u32),
-    /// Extended attributes.
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The size of the file, holes and all.
-    pub size: u64,
-    /// Offsets and lengths of what is stored; the rest are holes.
-    pub pieces: Option<Pieces>,
-}
+use crate::pax::Pax;
 
 /// An archive. Reading from it gives the bytes stored for the current entry.
 pub struct Archive<'a, R> {
     input: R,
-    limits: &'a Limits,
-    body: u64,
+    pub(crate) limits: &'a Limits,
+    pub(crate) body: u64,
     padding: u64,
     /// How many bytes have been read.
     offset: u64,
@@ -229,117 +179,6 @@ impl<'a, R: Read> Archive<'a, R> {
         Ok(Entry { name, link, kind, mode, uid, gid, mtime, device, xattrs, size: real, pieces })
     }
 
-    /// The map of a sparse file, in any of its four formats, and the file's size.
-    fn pieces(&mut self, block: &[u8; BLOCK], pax: &Pax, size: u64) -> Result<(Option<Pieces>, u64)> {
-        let real = match pax.number("GNU.sparse.realsize")? {
-            Some(real) => Some(real),
-            None => pax.number("GNU.sparse.size")?,
-        };
-        let (pieces, real) = if block[156] == b'S' {
-            let real = number(&block[483..495])
-                .and_then(|real| Ok(u64::try_from(real)?))
-                .context("its real size")?;
-            (self.old_pieces(block)?, real)
-        } else if pax.get("GNU.sparse.major") == Some(b"1") {
-            (self.pieces_in_body()?, real.context("a sparse file has no real size")?)
-        } else if let Some(real) = real {
-            (pax.pieces()?, real)
-        } else {
-            return Ok((None, size));
-        };
-        if pieces.len() as u64 > self.limits.pieces {
-            return Err(exceeded(
-                "the sparse file's pieces",
-                pieces.len() as u64,
-                "pieces",
-                self.limits.pieces,
-            ));
-        }
-        let (mut end, mut stored) = (0_u64, 0_u64);
-        for (offset, length) in &pieces {
-            let next = offset.checked_add(*length).filter(|next| *offset >= end && *next <= real);
-            end = next.context("the sparse file's pieces overlap, or lie beyond its end")?;
-            stored += length;
-        }
-        if stored != self.body {
-            bail!("the sparse file's map says that {stored} bytes are stored, its header says {}", self.body)
-        }
-        Ok((Some(pieces), real))
-    }
-
-    fn old_pieces(&mut self, block: &[u8; BLOCK]) -> Result<Pieces> {
-        let mut pieces = Vec::new();
-        let take = |fields: &[u8], pieces: &mut Pieces| -> Result<()> {
-            for pair in fields.chunks_exact(24) {
-                if pair[0] == 0 {
-                    break;
-                }
-                let part = |field: &[u8]| number(field).and_then(|value| Ok(u64::try_from(value)?));
-                let part = |field: &[u8]| part(field).context("the sparse file's map");
-                pieces.push((part(&pair[..12])?, part(&pair[12..])?));
-            }
-            Ok(())
-        };
-        take(&block[386..482], &mut pieces)?;
-        let mut more = block[482] != 0;
-        while more {
-            if pieces.len() as u64 > self.limits.pieces {
-                return Err(exceeded(
-                    "the sparse file's pieces",
-                    pieces.len() as u64,
-                    "pieces",
-                    self.limits.pieces,
-                ));
-            }
-            let mut next = [0; BLOCK];
-            self.fill(&mut next)?;
-            take(&next[..504], &mut pieces)?;
-            more = next[504] != 0;
-        }
-        Ok(pieces)
-    }
-
-    /// The map of format 1.0, which stands before the data.
-    fn pieces_in_body(&mut self) -> Result<Pieces> {
-        let (mut numbers, mut digits) = (Vec::new(), Vec::new());
-        let mut wanted = 1;
-        while numbers.len() < wanted {
-            if self.body < BLOCK as u64 {
-                bail!("the sparse file's map is longer than the file")
-            }
-            let mut block = [0; BLOCK];
-            self.fill(&mut block)?;
-            self.body -= BLOCK as u64;
-            for byte in block {
-                if byte != b'\n' {
-                    digits.push(byte);
-                    if digits.len() > 20 {
-                        bail!("the sparse file's map holds no numbers")
-                    }
-                    continue;
-                }
-                numbers.push(decimal(&digits).context("the sparse file's map")?);
-                digits.clear();
-                if numbers.len() == 1 {
-                    let count = numbers[0];
-                    if count > self.limits.pieces {
-                        return Err(exceeded(
-                            "the sparse file's pieces",
-                            count,
-                            "pieces",
-                            self.limits.pieces,
-                        ));
-                    }
-                    wanted = 1 + 2 * usize::try_from(count)?;
-                }
-                if numbers.len() == wanted {
-                    break;
-                }
-            }
-        }
-        Ok(numbers[1..].chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
-    }
-
     /// The body of a header that says more about the next one.
     fn extended(&mut self, size: u64) -> Result<Vec<u8>> {
         if size > self.limits.header {
@@ -409,7 +248,12 @@ impl<'a, R: Read> Archive<'a, R> {
         Ok(())
     }
 
-    fn fill(&mut self, into: &mut [u8]) -> Result<()> {
+    /// Reads on, whatever entry it belongs to.
+    ///
+    /// # Errors
+    ///
+    /// The archive's end.
+    pub(crate) fn fill(&mut self, into: &mut [u8]) -> Result<()> {
         if !into.is_empty() && !self.fill_or_end(into)? {
             bail!("the archive is truncated after {} bytes", self.offset)
         }
@@ -438,50 +282,9 @@ fn padding(size: u64) -> u64 {
     size.wrapping_neg() % BLOCK as u64
 }
 
-fn text(field: &[u8]) -> &[u8] {
-    field.split(|byte| *byte == 0).next().unwrap_or(field)
-}
-
 fn long_name(mut body: Vec<u8>) -> Vec<u8> {
     while body.last() == Some(&0) {
         body.pop();
     }
     body
-}
-
-/// The name in a header; POSIX's has its beginning in a field of its own.
-fn header_name(block: &[u8; BLOCK]) -> Vec<u8> {
-    let prefix = if &block[257..263] == b"ustar\0" { text(&block[345..500]) } else { b"" };
-    let name = text(&block[..100]);
-    if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
-}
-
-/// A number in octal, or in GNU's binary form.
-fn number(field: &[u8]) -> Result<i64> {
-    let first = field[0];
-    if first & 0x80 != 0 {
-        let negative = first & 0x40 != 0;
-        let mut value: i128 = if negative { -1 } else { 0 };
-        for (at, byte) in field.iter().enumerate() {
-            let byte = if at == 0 && !negative { byte & 0x7f } else { *byte };
-            value = value << 8 | i128::from(byte);
-            if at < field.len() - 1 && (value > i128::from(i64::MAX) || value < i128::from(i64::MIN)) {
-                bail!("a binary number is out of range")
-            }
-        }
-        return i64::try_from(value).context("a binary number is out of range");
-    }
-    let digits = text(field).trim_ascii();
-    if digits.is_empty() {
-        return Ok(0);
-    }
-    let number = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit));
-    let number = number.and_then(|digits| i64::from_str_radix(digits, 8).ok());
-    number.with_context(|| format!("{:?} is no octal number", String::from_utf8_lossy(digits)))
-}
-
-/// A name as it can be shown on a terminal.
-pub fn spelled(name: &[u8]) -> String {
-    let shown = name.get(..120).unwrap_or(name).escape_ascii();
-    format!("`{shown}{}`", if name.len() > 120 { "…" } else { "" })
 }

@@ -14,7 +14,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::archive::{Entry, Kind};
+use crate::header::{Entry, Kind};
 
 /// Owner, group, mode and type, as `uid:gid:mode:type`.
 pub const OVERRIDE: &str = "user.containers.override_stat";

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
-use crate::archive::{Archive, Kind};
+use crate::archive::Archive;
+use crate::header::Kind;
 use crate::limits::{Limits, exceeded};
 
 /// A file of a layout.

@@ -12,10 +12,12 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::archive::{Archive, Entry, Kind, spelled};
+use crate::archive::Archive;
 use crate::attributes::{Keeper, OPAQUE, TIME, settle, times};
+use crate::dir::{Dir, Found, WHITEOUT, kind, make_directory, make_file, make_opaque, open_directory};
+use crate::header::{Entry, Kind, spelled};
 use crate::limits::{Limits, exceeded};
-use crate::tree::{Dir, Found, Tree, WHITEOUT, kind, make_directory, make_file, open_directory};
+use crate::tree::Tree;
 
 /// What has been unpacked.
 #[derive(Clone, Copy, Debug, Default)]
@@ -155,7 +157,7 @@ impl Unpacker<'_> {
         match dir.find(&name)? {
             // What the layer itself brings stays; it hides only what lies below.
             Found::Upper(stat) if kind(&stat) == FileType::Directory => {
-                crate::tree::make_opaque(open_directory(dir.upper()?, &name)?.as_fd())?;
+                make_opaque(open_directory(dir.upper()?, &name)?.as_fd())?;
             }
             Found::Upper(_) | Found::Absent => {}
             Found::Lower(..) => dir.white_out(&name)?,
@@ -180,7 +182,7 @@ impl Unpacker<'_> {
                 self.clear(dir, name)?;
                 let made = make_directory(upper, name)?;
                 if hides {
-                    crate::tree::make_opaque(made.as_fd())?;
+                    make_opaque(made.as_fd())?;
                 }
                 self.tree.forget();
                 made
@@ -260,7 +262,7 @@ fn implicit(keeper: &Keeper, dir: &Dir, name: &CString, found: Found) -> Result<
             }
             let made = make_directory(upper, name)?;
             if hides {
-                crate::tree::make_opaque(made.as_fd())?;
+                make_opaque(made.as_fd())?;
             }
             keeper.set(made.as_fd(), &plain_directory())
         }
