@@ -15,9 +15,10 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// How many bytes it takes; the view's image follows.
-pub const LEN: usize = 64 * 1024;
+pub const LEN: usize = 128 * 1024;
 
 const DIRECTORIES: usize = 4096;
+const SIDES: usize = 2048;
 
 /// The layout of the file. Every field is zero in a new one.
 #[repr(C)]
@@ -27,6 +28,20 @@ pub struct Shared {
     said_uncovered: AtomicU32,
     reserved: [u32; 12],
     directories: [AtomicU64; DIRECTORIES],
+    sides: [Sides; SIDES],
+}
+
+/// Which layers of a union have a directory. The three words are written one by
+/// one; the last proves that they belong together.
+#[repr(C)]
+struct Sides {
+    key: AtomicU64,
+    layers: AtomicU64,
+    proof: AtomicU64,
+}
+
+fn proof(key: u64, layers: u64) -> u64 {
+    (key.rotate_left(32) ^ layers).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }
 
 const _: () = assert!(size_of::<Shared>() <= LEN);
@@ -49,29 +64,60 @@ impl Shared {
         self.said_uncovered.swap(1, Ordering::Relaxed) == 0
     }
 
-    fn entry(&self, hash: u64) -> (&AtomicU64, u64) {
-        let epoch = u64::from(self.epoch.load(Ordering::Acquire));
-        let value = (hash ^ epoch.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1;
-        // The table's size is a power of two, so the index is in range.
-        (&self.directories[(hash >> 20) as usize % DIRECTORIES], value)
+    /// The present epoch. What is remembered must have been found out in one
+    /// that has not ended since: it is asked for first.
+    pub fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Acquire)
     }
 
-    /// Whether the directory with this hash is known to be reached without a symbolic link.
+    fn directory(&self, hash: u64, epoch: u32) -> (&AtomicU64, u64) {
+        // The table's size is a power of two, so the index is in range.
+        (&self.directories[(hash >> 20) as usize % DIRECTORIES], in_epoch(hash, epoch))
+    }
+
+    /// Whether the directory with this hash is known to be reached without a symbolic
+    /// link; in a union, by way of its lowest layer alone.
     pub fn is_plain(&self, hash: u64) -> bool {
-        let (entry, value) = self.entry(hash);
+        let (entry, value) = self.directory(hash, self.epoch());
         entry.load(Ordering::Acquire) == value
     }
 
-    /// Remembers that it is.
-    pub fn set_plain(&self, hash: u64) {
-        let (entry, value) = self.entry(hash);
+    /// Remembers that it is, as was found in an epoch.
+    pub fn set_plain(&self, hash: u64, epoch: u32) {
+        let (entry, value) = self.directory(hash, epoch);
         entry.store(value, Ordering::Release);
+    }
+
+    /// The layers that have the directory with this hash, if that is known.
+    pub fn sides(&self, hash: u64) -> Option<u64> {
+        let entry = &self.sides[(hash >> 20) as usize % SIDES];
+        let key = entry.key.load(Ordering::Acquire);
+        if key != in_epoch(hash, self.epoch()) {
+            return None;
+        }
+        let layers = entry.layers.load(Ordering::Acquire);
+        (entry.proof.load(Ordering::Acquire) == proof(key, layers)).then_some(layers)
+    }
+
+    /// Remembers which layers have it, as was found in an epoch.
+    pub fn set_sides(&self, hash: u64, layers: u64, epoch: u32) {
+        let entry = &self.sides[(hash >> 20) as usize % SIDES];
+        let key = in_epoch(hash, epoch);
+        entry.proof.store(0, Ordering::Release);
+        entry.key.store(key, Ordering::Release);
+        entry.layers.store(layers, Ordering::Release);
+        entry.proof.store(proof(key, layers), Ordering::Release);
     }
 
     /// Forgets all: a directory is about to go, or has gone, and a link may take its name.
     pub fn forget_directories(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
+}
+
+/// A directory's hash, as it is kept in an epoch; never 0.
+fn in_epoch(hash: u64, epoch: u32) -> u64 {
+    (hash ^ u64::from(epoch).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1
 }
 
 /// The hash of a directory, as [`Shared::is_plain`] wants it: of a mount, and

@@ -12,6 +12,7 @@ use elements::kernel::AT_FDCWD;
 use elements::process::program::{self, HEAD, Program};
 use elements::{Instance, files};
 use policy::Door;
+use view::Kind;
 
 /// How many interpreters a script may lead through.
 const MAX_INTERPRETERS: usize = 5;
@@ -50,7 +51,12 @@ pub fn choose(
         Door::Shim if has_other_loader(instance) => {
             Err("the root at `/` has an ld.so of its own, and under the shim the kernel takes the host's")
         }
-        Door::Auto if has_other_loader(instance) => gate_is_open(no_new_privs).map(|()| Door::Gate),
+        Door::Shim if has_layers(instance) => {
+            Err("a mount is a union of layers, which the shim does not see whole")
+        }
+        Door::Auto if has_other_loader(instance) || has_layers(instance) => {
+            gate_is_open(no_new_privs).map(|()| Door::Gate)
+        }
         Door::Shim => Ok(Door::Shim),
         Door::Gate => gate_is_open(no_new_privs).map(|()| Door::Gate),
         Door::Auto => {
@@ -76,6 +82,11 @@ fn has_other_loader(instance: &Instance<'_>) -> bool {
     let read = |path: &[u8]| std::fs::read(OsStr::from_bytes(path)).ok();
     let ours = read(LOADER.to_bytes());
     found.is_some() && (ours.is_none() || read(scratch.bytes()) != ours)
+}
+
+/// Whether a mount is a union of layers.
+fn has_layers(instance: &Instance<'_>) -> bool {
+    instance.view.mounts().any(|mount| mount.kind == Kind::Layers)
 }
 
 /// What kind of program is started in the end: of a script, the interpreter.

@@ -16,8 +16,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use elements::instance::VIEW;
 use elements::shared;
-use policy::{Door, Env, Plan, Policy};
+use policy::{Door, Env, Places, Plan, Policy};
 use serde::{Deserialize, Serialize};
+
+use crate::state::{self, WriteLayer};
 
 /// The doors: the shim, as ld.so will load it, and the gate, as the kernel will
 /// start it. Each stands in an instance's directory under its name.
@@ -59,6 +61,8 @@ pub struct Settings {
     pub env: Env,
     /// How many mounts there are.
     pub mounts: usize,
+    /// What the changes to unions of layers go to.
+    pub write_layers: Vec<WriteLayer>,
 }
 
 impl Placed {
@@ -83,6 +87,26 @@ impl Placed {
         Ok(u64::from_ne_bytes(count))
     }
 
+    /// Has the instance's processes look anew which layers have a directory: they may
+    /// have been changed between two starts.
+    ///
+    /// # Errors
+    ///
+    /// Those of mapping a file.
+    pub fn forget_directories(&self) -> std::io::Result<()> {
+        use rustix::mm::{MapFlags, ProtFlags};
+        let file = OpenOptions::new().read(true).write(true).open(self.dir.join(VIEW))?;
+        let rights = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a fresh mapping of the file's first pages, which hold atomics, for
+        // which any bytes will do. It is taken away when nothing refers to it any more.
+        unsafe {
+            let at = rustix::mm::mmap(std::ptr::null_mut(), shared::LEN, rights, MapFlags::SHARED, &file, 0)?;
+            (*at.cast::<shared::Shared>()).forget_directories();
+            rustix::mm::munmap(at, shared::LEN)?;
+        }
+        Ok(())
+    }
+
     /// A start has not told of an uncovered program yet, whatever earlier ones did.
     ///
     /// # Errors
@@ -100,14 +124,16 @@ impl Placed {
 ///
 /// What could not be written there.
 pub fn place(base: &Path, policy: &Policy, plan: &Plan) -> Result<Placed> {
-    let digest = plan.digest(DOORS_HASH.as_bytes());
+    let keeps = plan.write_layers().iter().any(|layer| layer.is_kept);
+    let kept = if keeps { state::of_application(&policy.name)? } else { PathBuf::new() };
+    let digest = plan.digest(DOORS_HASH.as_bytes(), &kept);
     let digest = digest.get(..16).unwrap_or(&digest);
     let mut name = format!("{}-{digest}", policy.name);
     if plan.is_private() {
         name = format!("{name}-{}-{}", std::process::id(), start_time());
     }
     let dir = base.join(name);
-    let image = plan.image(&dir);
+    let image = plan.image(&Places { instance: &dir, kept: &kept });
     if !dir.join(VIEW).exists() {
         make(base, &dir, plan, &image)
             .with_context(|| format!("cannot make the instance's directory {}", dir.display()))?;
@@ -120,7 +146,18 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan) -> Result<Placed> {
         door: policy.door,
         env: policy.env.clone(),
         mounts: plan.mount_count(),
+        write_layers: plan
+            .write_layers()
+            .iter()
+            .map(|layer| WriteLayer {
+                dir: if layer.is_kept { &kept } else { &dir }.join(&layer.name),
+                below: layer.below.clone(),
+            })
+            .collect(),
     };
+    for layer in &settings.write_layers {
+        layer.make()?;
+    }
     Ok(Placed { dir, image, settings })
 }
 

@@ -12,6 +12,7 @@ mod door;
 mod environment;
 mod instance;
 mod remembered;
+mod state;
 
 use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;

@@ -15,6 +15,7 @@ use policy::Fact;
 use serde::{Deserialize, Serialize};
 
 use crate::instance::{self, Placed, RECORDS, Settings};
+use crate::state::{self, WriteLayer};
 
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -36,9 +37,16 @@ impl Memory {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let mut hasher = blake3::Hasher::new();
         let format = policy::FORMAT.to_le_bytes();
-        for part in [&format, file.as_os_str().as_bytes(), instance::DOORS_HASH.as_bytes(), text] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        for bytes in [&format, file.as_os_str().as_bytes(), instance::DOORS_HASH.as_bytes(), text] {
+            part(bytes);
+        }
+        // Write layers lie where these say.
+        for name in state::VARIABLES {
+            part(std::env::var_os(name).unwrap_or_default().as_bytes());
         }
         let name = hasher.finalize().to_hex();
         let name = name.get(..32).unwrap_or(&name);
@@ -55,6 +63,7 @@ impl Memory {
         }
         let dir = self.base.join(record.dir);
         let image = instance::read_image(&dir).ok()?;
+        record.settings.write_layers.iter().try_for_each(WriteLayer::make).ok()?;
         Some(Placed { dir, image, settings: record.settings })
     }
 

@@ -17,7 +17,7 @@ use crate::Variables;
 use crate::checked::{Coverage, Door, Env, Policy};
 use crate::expand::expand;
 use crate::host::Host;
-use crate::raw::{Raw, RawCoverage, RawDoor, RawEnv, RawLevel};
+use crate::raw::{Raw, RawCoverage, RawDoor, RawEnv, RawLevel, RawMount, RawRoot};
 use crate::report::Report;
 
 /// Checks the words against each other and against the host. Gives what is
@@ -34,7 +34,8 @@ pub fn check(file: &Path, text: &str, raw: &Raw, variables: Variables<'_>, repor
     let name = checker.name(file, raw.app.name.as_ref());
     let workdir = raw.app.workdir.as_ref().and_then(|path| checker.app_path(path, "workdir"));
     let env = checker.env(&raw.env);
-    let mounts = checker.mounts(&raw.mount);
+    let root = raw.root.as_ref().map(root_mount);
+    let mounts = checker.mounts(root.iter().chain(&raw.mount));
     let (level, door) = match raw.coverage.as_ref().map(Spanned::get_ref) {
         None => (None, None),
         Some(RawCoverage::Level(level)) => (Some(*level), None),
@@ -63,6 +64,25 @@ pub fn check(file: &Path, text: &str, raw: &Raw, variables: Variables<'_>, repor
         mounts,
         host: checker.host,
     }
+}
+
+/// What `[root]` says, as the mount that it stands for.
+fn root_mount(root: &Spanned<RawRoot>) -> Spanned<RawMount> {
+    let (span, RawRoot { layers, write }) = (root.span(), root.get_ref());
+    let mount = RawMount {
+        at: Some(Spanned::new(span.clone(), "/".into())),
+        source: None,
+        layers: layers.clone(),
+        write: write.clone(),
+        access: None,
+        kind: None,
+        content: None,
+        mode: None,
+        optional: false,
+        // What is missing or has been taken out, the schema tells of.
+        damaged: layers.is_none(),
+    };
+    Spanned::new(span, mount)
 }
 
 struct Checker<'a> {

@@ -53,10 +53,28 @@ pub enum What {
         /// Its permissions.
         mode: u32,
     },
+    /// A union of directories of the host.
+    Layers {
+        /// Their canonical host paths, lowest first.
+        layers: Vec<PathBuf>,
+        /// Where changes go.
+        write: Write,
+    },
     /// `ENOENT`
     Hidden,
     /// `EACCES`
     Denied,
+}
+
+/// Where the changes to a union of layers go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Write {
+    /// To a layer that is kept for the application.
+    Private,
+    /// To a layer that goes with the application's last process.
+    Ephemeral,
+    /// Nowhere.
+    None,
 }
 
 /// By which door calls reach the elements.

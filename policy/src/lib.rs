@@ -20,9 +20,9 @@ mod structure;
 
 use std::path::Path;
 
-pub use checked::{Coverage, Door, Env, Mount, Policy, What};
+pub use checked::{Coverage, Door, Env, Mount, Policy, What, Write};
 pub use host::{Fact, Found, Host};
-pub use plan::{FORMAT, Plan, PlannedDirectory, PlannedFile};
+pub use plan::{FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer};
 pub use report::{Diagnostic, Report};
 
 /// A file that is not a policy at all is not told of for ever.

@@ -23,6 +23,8 @@ const MAX_ENTRIES: usize = 500;
 pub enum Behind {
     /// A path of the host.
     Host(PathBuf),
+    /// Paths of the host that make up a union, highest first.
+    Layers(Vec<PathBuf>),
     /// A path of the instance's directory that is still to be made.
     Planned(PathBuf),
     /// Nothing: the path is hidden, denied, a file of the view, or missing.
@@ -34,6 +36,7 @@ impl Behind {
     pub fn join(&self, name: &std::ffi::OsStr) -> Behind {
         match self {
             Behind::Host(path) => Behind::Host(path.join(name)),
+            Behind::Layers(layers) => Behind::Layers(layers.iter().map(|layer| layer.join(name)).collect()),
             Behind::Planned(path) => Behind::Planned(path.join(name)),
             Behind::Nothing => Behind::Nothing,
         }
@@ -142,11 +145,18 @@ impl<'a> Tree<'a> {
         if let Some(known) = self.links.get(app) {
             return Some(known.clone());
         }
-        let Behind::Host(host) = behind else { return None };
-        let Found::Link(target) = self.host.look(host) else { return None };
+        let (found, is_own) = match behind {
+            Behind::Host(host) => (self.host.look(host), host == app),
+            Behind::Layers(layers) => {
+                let found = layers.iter().map(|layer| self.host.look(layer));
+                (found.into_iter().find(|found| *found != Found::Nothing)?, false)
+            }
+            Behind::Planned(_) | Behind::Nothing => return None,
+        };
+        let Found::Link(target) = found else { return None };
         // Only a link in the host's own tree needs a row; one in a source is
         // met by the walk that every path under a mount may take.
-        if host == app {
+        if is_own {
             self.links.insert(app.to_owned(), target.clone());
         }
         Some(target)

@@ -44,6 +44,7 @@ struct PlannedRow {
     access: Access,
     is_dir: bool,
     source: Source,
+    layers: Vec<Source>,
     line: u32,
 }
 
@@ -54,6 +55,40 @@ enum Source {
     Text(PathBuf),
     /// A path of the instance's directory.
     Planned(PathBuf),
+    /// A path of the directory that is kept for the application.
+    Kept(PathBuf),
+}
+
+impl Source {
+    fn host_path(&self, places: &Places<'_>) -> Vec<u8> {
+        match self {
+            Source::None => Vec::new(),
+            Source::Text(path) => path.as_os_str().as_bytes().to_vec(),
+            Source::Planned(name) => places.instance.join(name).into_os_string().into_encoded_bytes(),
+            Source::Kept(name) => places.kept.join(name).into_os_string().into_encoded_bytes(),
+        }
+    }
+}
+
+/// Where on the host a plan comes to lie, canonical.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// The instance's directory.
+    pub instance: &'a Path,
+    /// The directory that is kept for the application.
+    pub kept: &'a Path,
+}
+
+/// A write layer: the directories `upper` and `work` are made in it.
+#[derive(Clone, Debug)]
+pub struct PlannedLayer {
+    /// Its path in the directory that is kept for the application, or, where
+    /// `is_kept` does not hold, in the instance's.
+    pub name: PathBuf,
+    /// Whether it outlives the instance.
+    pub is_kept: bool,
+    /// The host path of the layer below it.
+    pub below: PathBuf,
 }
 
 /// The view before its instance directory is known.
@@ -63,12 +98,13 @@ pub struct Plan {
     facts: Facts,
     files: Vec<PlannedFile>,
     directories: BTreeMap<PathBuf, u32>,
+    write_layers: Vec<PlannedLayer>,
     is_private: bool,
 }
 
 /// Bumped when the layout of an instance's directory changes, or what a policy
 /// is compiled to.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
     let mut bits = 0;
@@ -91,17 +127,24 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
         access: Access::ReadWrite,
         is_dir: true,
         source: Source::None,
+        layers: Vec::new(),
         line: 0,
     };
-    let plan =
-        Plan { rows: vec![root], facts, files: Vec::new(), directories: BTreeMap::new(), is_private: trace };
+    let plan = Plan {
+        rows: vec![root],
+        facts,
+        files: Vec::new(),
+        directories: BTreeMap::new(),
+        write_layers: Vec::new(),
+        is_private: trace,
+    };
     placing::place(policy, plan)
 }
 
 impl Plan {
     /// A name for all that the view and its files depend on, `salt` included:
-    /// 32 hexadecimal digits.
-    pub fn digest(&self, salt: &[u8]) -> String {
+    /// 32 hexadecimal digits. `kept` is the directory that is kept for the application.
+    pub fn digest(&self, salt: &[u8], kept: &Path) -> String {
         let mut hasher = blake3::Hasher::new();
         let mut part = |bytes: &[u8]| {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
@@ -109,7 +152,7 @@ impl Plan {
         };
         part(&FORMAT.to_le_bytes());
         part(salt);
-        part(&self.image(Path::new("")));
+        part(&self.image(&Places { instance: Path::new(""), kept }));
         for file in &self.files {
             part(file.name.as_os_str().as_bytes());
             part(&file.bytes);
@@ -141,13 +184,18 @@ impl Plan {
             .collect()
     }
 
+    /// The write layers to make.
+    pub fn write_layers(&self) -> &[PlannedLayer] {
+        &self.write_layers
+    }
+
     /// How many mounts the policy makes.
     pub fn mount_count(&self) -> usize {
         self.rows.iter().filter(|row| row.line != 0).count()
     }
 
-    /// The view's image, for an instance whose directory this is (canonical).
-    pub fn image(&self, instance: &Path) -> Vec<u8> {
+    /// The view's image, for an instance that lies there.
+    pub fn image(&self, places: &Places<'_>) -> Vec<u8> {
         let rows: Vec<Row> = self
             .rows
             .iter()
@@ -156,11 +204,8 @@ impl Plan {
                 kind: row.kind,
                 access: row.access,
                 is_dir: row.is_dir,
-                source: match &row.source {
-                    Source::None => Vec::new(),
-                    Source::Text(path) => path.as_os_str().as_bytes().to_vec(),
-                    Source::Planned(name) => instance.join(name).into_os_string().into_encoded_bytes(),
-                },
+                source: row.source.host_path(places),
+                layers: row.layers.iter().map(|layer| layer.host_path(places)).collect(),
                 line: row.line,
             })
             .collect();

@@ -25,6 +25,9 @@ pub struct Raw {
     /// The environment that it is started with.
     #[serde(default)]
     pub env: RawEnv,
+    /// What stands at `/` instead of the host's own tree.
+    #[schemars(with = "Option<RawRoot>")]
+    pub root: Option<Spanned<RawRoot>>,
     /// What stands at an app path instead of the host's file or directory.
     #[serde(default)]
     #[schemars(with = "Vec<RawMount>")]
@@ -110,6 +113,18 @@ pub struct RawEnv {
     pub keep: Vec<Spanned<String>>,
 }
 
+/// `[root]`: a union of layers at `/`, as `[[mount]]` with `at = "/"` says it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawRoot {
+    /// Directories of the host that stand there as one, the lowest first.
+    #[schemars(with = "Vec<String>")]
+    pub layers: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Where changes go (default: "private").
+    #[schemars(with = "Option<RawWrite>")]
+    pub write: Option<Spanned<RawWrite>>,
+}
+
 /// `[[mount]]`
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -121,6 +136,13 @@ pub struct RawMount {
     /// begins at the policy file's directory.
     #[schemars(with = "Option<String>")]
     pub source: Option<Spanned<String>>,
+    /// Directories of the host that stand there as one, as overlayfs makes it of
+    /// them: the lowest first. What a higher one has hides what lower ones have.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub layers: Option<Spanned<Vec<Spanned<String>>>>,
+    /// With `layers`: where changes go (default: "private"). No layer is changed.
+    #[schemars(with = "Option<RawWrite>")]
+    pub write: Option<Spanned<RawWrite>>,
     /// Whether the application may change it (default: "read-only" for a
     /// source and for content, "read-write" for an empty directory).
     #[schemars(with = "Option<RawAccess>")]
@@ -154,6 +176,18 @@ pub enum RawAccess {
     ReadWrite,
 }
 
+/// Where the changes to a union of layers go.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawWrite {
+    /// To a write layer that is kept for this application.
+    Private,
+    /// To a write layer that is gone when the application is.
+    Ephemeral,
+    /// Nowhere: changes answer EROFS.
+    None,
+}
+
 /// What stands at a mount point.
 #[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "kebab-case")]
@@ -168,6 +202,8 @@ pub enum RawKind {
     Hidden,
     /// Something that may not be touched (EACCES).
     Denied,
+    /// A union of directories of the host: `layers`.
+    Layers,
 }
 
 impl RawKind {
@@ -179,6 +215,7 @@ impl RawKind {
             RawKind::Empty => "empty",
             RawKind::Hidden => "hidden",
             RawKind::Denied => "denied",
+            RawKind::Layers => "layers",
         }
     }
 }

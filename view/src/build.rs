@@ -28,6 +28,9 @@ pub struct Row {
     pub is_dir: bool,
     /// The host path behind it, or a link's target; empty where there is none.
     pub source: Vec<u8>,
+    /// The host paths of a union's layers, lowest first, the write layer last;
+    /// empty for another mount.
+    pub layers: Vec<Vec<u8>>,
     /// The line of the policy that made the row, or 0.
     pub line: u32,
 }
@@ -231,8 +234,9 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
     }
     let host_root = root(&mut drafts);
     for (id, row) in rows.iter().enumerate() {
-        if row.kind.has_source() {
-            let node = grow(&mut drafts, host_root, &row.source);
+        let source = (row.kind.has_source() && row.layers.is_empty()).then_some(&row.source);
+        for source in row.layers.iter().chain(source) {
+            let node = grow(&mut drafts, host_root, source);
             // The first row that shows a host path gives it its name.
             drafts[node as usize].mount.get_or_insert(id as u32);
         }
@@ -251,7 +255,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
     let mut nodes: Vec<Node> = Vec::with_capacity(drafts.len());
     let (ways, first) = match (rows[0].kind, facts.flags & flags::TRACE) {
         (Kind::Pass, 0) => ways(&drafts, app_root, rows),
-        (Kind::Host, 0) => (Vec::new(), root_alone()),
+        (Kind::Host | Kind::Layers, 0) => (Vec::new(), root_alone()),
         // All paths are of interest.
         _ => (Vec::new(), [UNSURE; 256]),
     };
@@ -268,6 +272,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
             (node::MOUNT_POINT, draft.mount.is_some()),
             (node::LINK, draft.mount.is_some() && kind == Kind::Link),
             (node::PASSES, kind == Kind::Pass),
+            (node::LAYERED, kind == Kind::Layers),
         ] {
             flags |= if set { bit } else { 0 };
         }
@@ -288,20 +293,26 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
     for (node, _) in nodes.iter_mut().zip(&drafts).filter(|(_, draft)| draft.children.len() > SMALL) {
         node.first_slot += hole as u32;
     }
+    let mut layers: Vec<Str> = Vec::new();
     let mounts: Vec<RawMount> = rows
         .iter()
         .zip(&points)
         .zip(&sources)
-        .map(|((row, node), source)| RawMount {
-            at: pool.add(&row.at),
-            source: *source,
-            line: row.line,
-            node: *node,
-            kind: row.kind as u8,
-            access: row.access as u8,
-            is_dir: u8::from(row.is_dir),
-            reserved: 0,
-            reserved2: 0,
+        .map(|((row, node), source)| {
+            let first = layers.len() as u32;
+            layers.extend(row.layers.iter().map(|layer| pool.add(layer)));
+            RawMount {
+                at: pool.add(&row.at),
+                source: *source,
+                line: row.line,
+                node: *node,
+                kind: row.kind as u8,
+                access: row.access as u8,
+                is_dir: u8::from(row.is_dir),
+                reserved: 0,
+                layers: [first, row.layers.len() as u32],
+                reserved2: 0,
+            }
         })
         .collect();
     let name = pool.add(&facts.name);
@@ -325,9 +336,10 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         // All of it, with the nodes as a hole in it.
         slots: Span { off: small.off, count: (hole + more_slots.len()) as u32 },
         mounts: place(size_of_val(&mounts[..]), mounts.len()),
+        layers: place(size_of_val(&layers[..]), layers.len()),
         strings: place(pool.bytes.len(), pool.bytes.len()),
         len: 0,
-        flags: facts.flags,
+        flags: facts.flags | if layers.is_empty() { 0 } else { flags::LAYERS },
         app_root,
         host_root,
         name,
@@ -348,6 +360,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         (large.off, more_slots.as_bytes()),
         (header.ways.off, ways.as_bytes()),
         (header.mounts.off, mounts.as_bytes()),
+        (header.layers.off, layers.as_bytes()),
         (header.strings.off, &pool.bytes),
     ] {
         image[off as usize..off as usize + bytes.len()].copy_from_slice(bytes);

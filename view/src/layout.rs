@@ -6,7 +6,7 @@ use crate::key::Key;
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
-pub const MAGIC: [u8; 8] = *b"lnchvw\0\x04";
+pub const MAGIC: [u8; 8] = *b"lnchvw\0\x05";
 
 /// Bits of [`View::flags`].
 pub mod flags {
@@ -16,6 +16,8 @@ pub mod flags {
     pub const TRACE: u32 = 1 << 1;
     /// The processes run with no_new_privs set, so that setuid has no effect.
     pub const NO_NEW_PRIVS: u32 = 1 << 2;
+    /// Some mount is a union of layers. The writer of an image sets it.
+    pub const LAYERS: u32 = 1 << 3;
 }
 
 /// A run of bytes in the string pool.
@@ -51,6 +53,7 @@ pub(crate) struct Header {
     pub coverage_line: u32,
     pub reserved: u32,
     pub ways: Span,
+    pub layers: Span,
     /// For each first byte of an absolute path's first name: the way that the
     /// path may go, plus one, or [`NO_WAY`]. More than there are ways: it takes
     /// a closer look.
@@ -110,6 +113,8 @@ pub(crate) mod node {
     pub const LINK: u32 = 1 << 1;
     /// The node's region is the host's own tree.
     pub const PASSES: u32 = 1 << 2;
+    /// The node's region is a union of layers.
+    pub const LAYERED: u32 = 1 << 3;
 }
 
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -147,6 +152,8 @@ pub enum Kind {
     Link = 6,
     /// A directory that exists only because a mount point lies below it.
     Scaffold = 7,
+    /// A union of directories, as overlayfs makes it: [`View::layers`].
+    Layers = 8,
 }
 
 impl Kind {
@@ -160,13 +167,14 @@ impl Kind {
             5 => Kind::Denied,
             6 => Kind::Link,
             7 => Kind::Scaffold,
+            8 => Kind::Layers,
             _ => return None,
         })
     }
 
     /// Whether a host path stands behind the mount.
     pub fn has_source(self) -> bool {
-        matches!(self, Kind::Host | Kind::Content | Kind::Empty | Kind::Scaffold)
+        matches!(self, Kind::Host | Kind::Content | Kind::Empty | Kind::Scaffold | Kind::Layers)
     }
 }
 
@@ -191,8 +199,13 @@ pub(crate) struct RawMount {
     pub access: u8,
     pub is_dir: u8,
     pub reserved: u8,
+    /// Layers of a union: the first one's place in the list, and how many there are.
+    pub layers: [u32; 2],
     pub reserved2: u32,
 }
+
+/// How many layers a union has at the most, with the one that takes changes.
+pub const MAX_LAYERS: usize = 64;
 
 /// One row of the view's path table.
 #[derive(Clone, Copy, Debug)]
@@ -207,8 +220,8 @@ pub struct Mount<'a> {
     pub is_dir: bool,
     /// The app path of the mount point, canonical and absolute.
     pub at: &'a [u8],
-    /// The host path behind it, canonical and absolute; the target of a
-    /// [`Kind::Link`]; empty where nothing stands behind.
+    /// The host path behind it, canonical and absolute; of a union, the lowest
+    /// layer's; the target of a [`Kind::Link`]; empty where nothing stands behind.
     pub source: &'a [u8],
     /// The line of the policy file that made the row; 0 where none did.
     pub line: u32,
@@ -231,6 +244,7 @@ pub struct View<'a> {
     pub(crate) slots: &'a [Slot],
     pub(crate) ways: &'a [Way],
     mounts: &'a [RawMount],
+    layers: &'a [Str],
     strings: &'a [u8],
 }
 
@@ -274,6 +288,7 @@ impl<'a> View<'a> {
             slots: span(bytes, header.slots)?,
             ways: span(bytes, header.ways)?,
             mounts: span(bytes, header.mounts)?,
+            layers: span(bytes, header.layers)?,
             strings: span(bytes, header.strings)?,
         })
     }
@@ -333,6 +348,17 @@ impl<'a> View<'a> {
             if mount.node as usize >= self.nodes.len() {
                 return Err(Malformed("a mount's point is no node"));
             }
+            let [first, count] = mount.layers.map(|number| number as usize);
+            let is_union = mount.kind == Kind::Layers as u8;
+            if !first.checked_add(count).is_some_and(|end| end <= self.layers.len())
+                || (count != 0) != is_union
+                || count > MAX_LAYERS
+            {
+                return Err(Malformed("a union's layers lie outside the list"));
+            }
+        }
+        for layer in self.layers {
+            string(*layer)?;
         }
         if self.mounts.is_empty() {
             return Err(Malformed("no mount stands at /"));
@@ -388,6 +414,7 @@ impl<'a> View<'a> {
             access: Access::ReadWrite as u8,
             is_dir: 1,
             reserved: 0,
+            layers: [0; 2],
             reserved2: 0,
         };
         let raw = self.mounts.get(id as usize).unwrap_or(&ROOT);
@@ -401,6 +428,20 @@ impl<'a> View<'a> {
             line: raw.line,
             node: NodeId(raw.node),
         }
+    }
+
+    /// How many layers a union has; none for another mount.
+    #[inline]
+    pub fn layer_count(&self, id: u32) -> usize {
+        self.mounts.get(id as usize).map_or(0, |raw| (raw.layers[1] as usize).min(MAX_LAYERS))
+    }
+
+    /// The host path of a union's layer, canonical and absolute. Layer 0 is the
+    /// lowest. Where the mount takes changes, the last is the write layer.
+    #[inline]
+    pub fn layer(&self, id: u32, number: usize) -> &'a [u8] {
+        let first = self.mounts.get(id as usize).map_or(0, |raw| raw.layers[0] as usize);
+        self.layers.get(first + number).map_or(&[], |layer| self.string(*layer))
     }
 
     /// All mounts, `/` first, in the policy's order.

@@ -22,5 +22,5 @@ mod layout;
 mod tree;
 
 pub use key::Key;
-pub use layout::{Access, Kind, LABEL, Malformed, Mount, Node, View, Way, flags};
+pub use layout::{Access, Kind, LABEL, MAX_LAYERS, Malformed, Mount, Node, View, Way, flags};
 pub use tree::{First, NodeId, Reach, Stop, bit};

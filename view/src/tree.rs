@@ -97,6 +97,12 @@ impl Node {
         self.flags & node::LINK != 0
     }
 
+    /// Whether the node's region is a union of layers.
+    #[inline]
+    pub fn is_layered(&self) -> bool {
+        self.flags & node::LAYERED != 0
+    }
+
     /// The mount that governs what is below and has no node.
     #[inline]
     pub fn region(&self) -> u32 {

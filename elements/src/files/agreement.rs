@@ -55,7 +55,15 @@ fn row(at: &str, kind: Kind) -> Row {
         Kind::Link => "a/b/c".into(),
         _ => format!("/source{at}"),
     };
-    Row { at: at.into(), kind, access: Access::ReadWrite, is_dir: true, source: source.into(), line: 1 }
+    Row {
+        at: at.into(),
+        kind,
+        access: Access::ReadWrite,
+        is_dir: true,
+        source: source.into(),
+        layers: Vec::new(),
+        line: 1,
+    }
 }
 
 /// A path of up to seven names, half of the time below a mount point, the same

@@ -1,6 +1,7 @@
 //! Calls that change a file or a name: mkdir, unlink, chmod, truncate and the like.
 
 use super::place::{Change, Want};
+use super::union::is_private_attribute;
 use crate::kernel::{AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance};
 
@@ -69,9 +70,7 @@ impl Instance<'_> {
 
     /// fchownat(2)
     pub fn fchownat(&self, dirfd: i32, path: *const u8, uid: u32, gid: u32, flags: i32) -> Answer {
-        // SAFETY: read only where found readable.
-        let is_unnamed = || crate::user::is_string(path) && unsafe { *path } == 0;
-        if flags & libc::AT_EMPTY_PATH != 0 && is_unnamed() && self.is_protected_descriptor(dirfd) {
+        if names_descriptor(path, flags) && self.is_protected_descriptor(dirfd) {
             return Answer::fail(Errno::EROFS);
         }
         let words = [uid as usize, gid as usize, flags as usize];
@@ -89,6 +88,11 @@ impl Instance<'_> {
     }
 
     fn modify(&self, nr: i64, dirfd: i32, path: *const u8, flags: i32, words: [usize; 3]) -> Answer {
+        if names_descriptor(path, flags)
+            && let Some(done) = self.modify_in_union(nr, [dirfd as usize, words[0], words[1], words[2], 0, 0])
+        {
+            return done;
+        }
         let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
         self.at(nr, dirfd, path, Want::MODIFY.following(follow), |place| {
             let [a, b, c] = words;
@@ -101,7 +105,16 @@ impl Instance<'_> {
     /// words after it: truncate(2), setxattr(2), removexattr(2).
     pub fn alter(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 4]) -> Answer {
         let change = if nr == libc::SYS_truncate { Change::Truncate } else { Change::Modify };
+        if nr != libc::SYS_truncate
+            && let Err(errno) = self.may_alter_attribute(nr, path, follow, words[0] as *const u8)
+        {
+            return Answer::fail(errno);
+        }
+        let is_private = nr != libc::SYS_truncate && is_private_attribute(words[0] as *const u8);
         self.at(nr, AT_FDCWD, path, Want { follow, change }, |place| {
+            if is_private && self.is_layered(place) {
+                return Err(Errno::EOPNOTSUPP);
+            }
             place.with_path(|path| {
                 let [a, b, c, d] = words;
                 // SAFETY: the program's pointers, for the kernel to judge.
@@ -109,4 +122,10 @@ impl Instance<'_> {
             })
         })
     }
+}
+
+/// Whether a call means the file of its descriptor.
+fn names_descriptor(path: *const u8, flags: i32) -> bool {
+    // SAFETY: read only where found readable.
+    flags & libc::AT_EMPTY_PATH != 0 && crate::user::is_string(path) && unsafe { *path } == 0
 }

@@ -17,7 +17,10 @@ impl Instance<'_> {
                 // SAFETY: the kernel only reads the string.
                 Answer::Done(unsafe { syscall(libc::SYS_chdir, [path as usize, 0, 0, 0, 0, 0]) })
             }
-            _ => self.look(libc::SYS_chdir, path, true, [0; 3]),
+            _ => {
+                self.settle_directory(path, true, false);
+                self.look(libc::SYS_chdir, path, true, [0; 3])
+            }
         };
         if matches!(answer, Answer::Done(Ok(_))) {
             note_directory(AT_FDCWD, None);

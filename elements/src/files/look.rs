@@ -8,6 +8,7 @@ use super::magic::is_magic;
 use super::place::{Place, Scratch, Want, is_link_of};
 use super::plain::PlainScratch;
 use super::text::Text;
+use super::union::look_at_attributes;
 use super::{MAX_PATH, scan};
 use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance};
@@ -216,6 +217,11 @@ impl Instance<'_> {
     /// statfs(2), getxattr(2), listxattr(2), inotify's and others'.
     pub fn look(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 3]) -> Answer {
         self.at(nr, AT_FDCWD, path, Want::LOOK.following(follow), |place| {
+            if self.is_layered(place)
+                && let Some(done) = look_at_attributes(nr, place, words)
+            {
+                return done;
+            }
             place.with_path(|path| {
                 // SAFETY: the program's pointers, for the kernel to judge.
                 unsafe { syscall(nr, [path as usize, words[0], words[1], words[2], 0, 0]) }
@@ -226,6 +232,7 @@ impl Instance<'_> {
     /// inotify_add_watch(2)
     pub fn inotify_add_watch(&self, fd: i32, path: *const u8, mask: u32) -> Answer {
         let want = Want::LOOK.following(mask & libc::IN_DONT_FOLLOW == 0);
+        self.settle_directory(path, want.follow, true);
         self.at(libc::SYS_inotify_add_watch, AT_FDCWD, path, want, |place| {
             place.with_path(|path| {
                 let args = [fd as usize, path as usize, mask as usize, 0, 0, 0];

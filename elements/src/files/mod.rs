@@ -33,6 +33,7 @@ pub(crate) mod scan;
 mod socket;
 mod stat;
 mod text;
+mod union;
 
 pub use base::{VFORKS, disable_base_cache, note_directory, note_duplicate, note_open};
 pub use explain::Explanation;
@@ -65,7 +66,7 @@ impl Instance<'_> {
         dirfd: i32,
         path: *const u8,
         want: Want,
-        call: impl FnOnce(&Place) -> Result<usize, Errno>,
+        call: impl FnMut(&Place) -> Result<usize, Errno>,
     ) -> Answer {
         match self.glance(path) {
             Glance::Elsewhere => Answer::Pass,
@@ -80,7 +81,7 @@ impl Instance<'_> {
         (dirfd, path): (i32, *const u8),
         start: Start,
         want: Want,
-        call: impl FnOnce(&Place) -> Result<usize, Errno>,
+        mut call: impl FnMut(&Place) -> Result<usize, Errno>,
     ) -> Answer {
         let mut scratch = PlainScratch::new();
         let look = match self.plain_place(path, start, true, &mut scratch) {
@@ -101,7 +102,9 @@ impl Instance<'_> {
     /// Whether changes at a plain place need no look at what is there: it is no
     /// mount point, and the mount is not read-only.
     fn takes_changes(&self, place: &Place, host: &PlainScratch) -> bool {
-        self.view.mount(place.mount).access == Access::ReadWrite && !host.ends_in_slash()
+        self.view.mount(place.mount).access == Access::ReadWrite
+            && !host.ends_in_slash()
+            && !self.is_layered(place)
     }
 
     #[inline(never)]
@@ -111,13 +114,18 @@ impl Instance<'_> {
         (dirfd, path): (i32, *const u8),
         look: Look,
         want: Want,
-        call: impl FnOnce(&Place) -> Result<usize, Errno>,
+        mut call: impl FnMut(&Place) -> Result<usize, Errno>,
     ) -> Answer {
         let mut scratch = Scratch::new();
         let found = self.place(dirfd, path, look, want, &mut scratch);
+        let in_union = matches!(&found, Ok(Some(place)) if self.is_layered(place));
+        let changes_union = want.change != Change::None && in_union;
         if !self.traces() {
             return match found {
                 Ok(None) => Answer::Pass,
+                Ok(Some(_)) if changes_union => {
+                    Answer::Done(self.change_union((dirfd, path), want, &mut call))
+                }
                 Ok(Some(place)) => Answer::Done(call(&place)),
                 Err(errno) => Answer::fail(errno),
             };
@@ -125,6 +133,7 @@ impl Instance<'_> {
         // What is told of must be done here, to know how it ended.
         let done = match &found {
             Ok(None) => call(&Place::new(dirfd, path, 0, look.boundary())),
+            Ok(Some(_)) if changes_union => self.change_union((dirfd, path), want, &mut call),
             Ok(Some(place)) => call(place),
             Err(errno) => Err(*errno),
         };

@@ -10,8 +10,9 @@ use view::Kind;
 use super::MAX_PATH;
 use super::base::Cursor;
 use super::magic::is_magic;
-use super::place::{Place, Scratch};
+use super::place::{Change, Place, Scratch, Want};
 use super::text::Text;
+use super::union::Position;
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Errno, Instance};
 
@@ -26,6 +27,9 @@ pub(super) struct Walk {
     pub host: Text<MAX_PATH>,
     /// Where `app` stands in the tree.
     pub cursor: Cursor,
+    /// Where it stands in a union of layers, if it is in one.
+    pub position: Position,
+    in_union: bool,
     /// What is still to be walked, back to front: the next component is last.
     pending: Text<{ 2 * MAX_PATH }>,
     links: u32,
@@ -68,17 +72,35 @@ impl Instance<'_> {
         follow: bool,
         scratch: &mut Scratch,
     ) -> Result<Place, Errno> {
-        let slash = match self.walk_path(&mut walk, dirfd, path, follow) {
+        let slash = self.walk_path(&mut walk, dirfd, path, follow);
+        self.finish_walk(walk, slash, (dirfd, path), follow, scratch)
+    }
+
+    /// The place that a walk has come to, or what it could not pass.
+    pub(super) fn finish_walk(
+        &self,
+        mut walk: Walk,
+        slash: Result<bool, Errno>,
+        (dirfd, path): (i32, *const u8),
+        follow: bool,
+        scratch: &mut Scratch,
+    ) -> Result<Place, Errno> {
+        let slash = match slash {
             Err(Errno::ENOENT) if dirfd == AT_FDCWD => self.walk_out(&mut walk, path, follow)?,
             done => done?,
         };
+        if walk.in_union && walk.position.sides == 0 && walk.slash_follows {
+            return Err(Errno::ENOENT);
+        }
         scratch.truncate(0);
         scratch.push(if walk.host.is_empty() { b"/" } else { walk.host.bytes() })?;
         if slash {
             scratch.push(b"/")?;
         }
         let node = (walk.cursor.below == 0).then_some(walk.cursor.node);
-        Ok(Place::new(AT_FDCWD, scratch.as_ptr(), self.view.region(walk.cursor.node), node))
+        let mut place = Place::new(AT_FDCWD, scratch.as_ptr(), self.view.region(walk.cursor.node), node);
+        place.identity = if walk.in_union { walk.position.identity() } else { None };
+        Ok(place)
     }
 
     /// Walks a path that leads out of a working directory that has been removed.
@@ -127,6 +149,23 @@ impl Instance<'_> {
         self.walk_on(walk, path, follow)
     }
 
+    /// Stands at a path in a union, by names alone.
+    pub(super) fn walk_union(&self, walk: &mut Walk, mount: u32, below: &[u8]) -> Result<(), Errno> {
+        walk.start(self, self.view.mount(mount).at)?;
+        for name in super::scan::components(below) {
+            walk.enter(self, name)?;
+        }
+        Ok(())
+    }
+
+    /// Stands at the directory that a descriptor is of, in a union, by its name.
+    pub(super) fn walk_descriptor(&self, walk: &mut Walk, dirfd: i32) -> Result<(), Errno> {
+        let mut app = Text::new();
+        self.base_path(dirfd, &mut app)?;
+        walk.start(self, app.bytes())?;
+        if walk.in_union { Ok(()) } else { Err(Errno::EXDEV) }
+    }
+
     /// Walks on from where the walk stands.
     fn walk_on(&self, walk: &mut Walk, path: &[u8], follow: bool) -> Result<bool, Errno> {
         let slash = path.last() == Some(&b'/');
@@ -147,6 +186,10 @@ impl Instance<'_> {
             _ => {}
         }
         if last && !follow {
+            return Ok(());
+        }
+        if walk.in_union && walk.position.kind != libc::S_IFLNK {
+            // What is there is known, and missing ancestors are met at the next step.
             return Ok(());
         }
         let mut target = Text::<MAX_PATH>::new();
@@ -187,10 +230,23 @@ impl Walk {
             app: Text::new(),
             host: Text::new(),
             cursor,
+            position: Position::new(),
+            in_union: false,
             pending: Text::new(),
             links: 0,
             slash_follows: true,
         }
+    }
+
+    /// A walk for a call that changes something.
+    pub(super) fn for_change(want: Want) -> Walk {
+        let names = matches!(want.change, Change::Create | Change::Remove(_));
+        Walk { slash_follows: !names, ..Walk::new() }
+    }
+
+    /// Whether it stands in a union of layers.
+    pub(super) fn in_union(&self) -> bool {
+        self.in_union
     }
 
     /// Stands at a canonical app path.
@@ -198,6 +254,7 @@ impl Walk {
         self.app.truncate(0);
         self.host.truncate(0);
         self.cursor = Cursor::at(instance.view.app_root());
+        self.in_union = false;
         if let Some(source) =
             instance.view.node(self.cursor.node).and_then(|root| instance.view.source_of(root))
         {
@@ -221,8 +278,19 @@ impl Walk {
         let mount = instance.view.mount(instance.view.region(self.cursor.node));
         if point && mount.kind.has_source() {
             self.host.truncate(0);
+            self.in_union = mount.kind == Kind::Layers;
+            if let (true, Some(union)) = (self.in_union, instance.union(mount.id)) {
+                union.enter_root(&mut self.position)?;
+                return union.write_host(&self.position, &[], &mut self.host);
+            }
             return self.host.push(mount.source);
         }
+        if let (true, Some(union)) = (self.in_union, instance.union(mount.id)) {
+            let below = union.below(self.app.bytes());
+            union.enter(&mut self.position, below, name)?;
+            return union.write_host(&self.position, below, &mut self.host);
+        }
+        self.in_union = false;
         self.host.push(b"/")?;
         self.host.push(name)
     }
@@ -230,6 +298,9 @@ impl Walk {
     /// `.` and `..` are names that only a directory has, and only for those
     /// who may search it.
     fn require_directory(&mut self) -> Result<(), Errno> {
+        if self.in_union && !self.position.is_dir() {
+            return Err(if self.position.sides == 0 { Errno::ENOENT } else { Errno::ENOTDIR });
+        }
         let len = self.host.len();
         self.host.push(b"/.")?;
         let found = kernel::fstatat(AT_FDCWD, self.host.as_ptr(), 0);
@@ -259,6 +330,10 @@ impl Walk {
             return self.start(instance, app.bytes());
         }
         self.cursor = instance.locate(app.bytes());
+        if instance.view.node(self.cursor.node).is_some_and(view::Node::is_layered) {
+            // What is to be changed is not what the descriptor is of.
+            return self.start(instance, app.bytes());
+        }
         self.app = app;
         if instance.names_program(self.host.bytes()) {
             let mut link = Text::<MAX_PATH>::new();

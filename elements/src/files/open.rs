@@ -5,15 +5,16 @@
 
 use core::hint::cold_path;
 
-use view::Access;
+use view::{Access, Kind};
 
 use super::base::Cursor;
 use super::glance::{Glance, Start};
 use super::lexical::{Look, Rest};
+use super::namei::Walk;
 use super::place::{self, Place, Scratch, Want};
 use super::plain::PlainScratch;
 use super::{note_directory, note_open, scan};
-use crate::kernel::{self, OpenHow, RESOLVE_NO_SYMLINKS};
+use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
 use crate::proc::may_show_mappings;
 use crate::{Answer, Errno, Instance};
 
@@ -108,7 +109,7 @@ impl Instance<'_> {
     fn open_plain(&self, start: Start, path: *const u8, flags: i32, mode: u32) -> Option<Result<i32, Errno>> {
         let mut scratch = PlainScratch::new();
         let place = self.plain_place(path, start, false, &mut scratch)?;
-        if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly {
+        if writes(flags) && !self.takes_writes(&place) {
             return None;
         }
         let opened = kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
@@ -120,6 +121,13 @@ impl Instance<'_> {
             }
         }
         Some(opened)
+    }
+
+    /// Whether what is written at a place goes to its host path.
+    #[inline(always)]
+    fn takes_writes(&self, place: &Place) -> bool {
+        let mount = self.view.mount(place.mount);
+        mount.access == Access::ReadWrite && mount.kind != Kind::Layers
     }
 
     #[inline(never)]
@@ -180,13 +188,52 @@ impl Instance<'_> {
         scratch: &mut Scratch,
     ) -> Result<i32, Errno> {
         // O_CREAT with O_EXCL does not follow a link in the last place.
-        let exclusive = flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL;
+        let exclusive = flags & (libc::O_CREAT | libc::O_EXCL | libc::O_PATH) == libc::O_CREAT | libc::O_EXCL;
         let follow = flags & libc::O_NOFOLLOW == 0 && !exclusive;
-        let place = self.walk(dirfd, path, follow, scratch)?;
+        let place = match self.walk_to_open(dirfd, path, follow, &how(flags, mode, 0), scratch)? {
+            ToOpen::Opened(file) => return Ok(file),
+            ToOpen::At(place) => place,
+        };
         if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly {
             return open_read_only(&place, flags, mode);
         }
         kernel::openat(place.dirfd, place.path, flags, mode)
+    }
+
+    /// Walks to what is to be opened. In a union that is done at once, since a
+    /// walk may find that it has been overtaken.
+    fn walk_to_open(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        follow: bool,
+        how: &OpenHow,
+        scratch: &mut Scratch,
+    ) -> Result<ToOpen, Errno> {
+        // Flags that do not go together are refused before the path is looked at.
+        let flags = how.flags as i32;
+        let with_directory =
+            flags & libc::O_DIRECTORY != 0 && flags & (libc::O_CREAT | libc::O_TMPFILE) != libc::O_DIRECTORY;
+        if with_directory && kernel::openat(AT_FDCWD, c"".as_ptr().cast(), flags, 0) == Err(Errno::EINVAL) {
+            return Err(Errno::EINVAL);
+        }
+        if self.has_unions()
+            && flags & (libc::O_CREAT | libc::O_PATH) == libc::O_CREAT
+            && Place::new(dirfd, path, 0, None).ends_in_slash()
+            && self.directory_of((dirfd, path))?.is_some_and(|mount| self.union(mount).is_some())
+        {
+            return Err(Errno::EISDIR);
+        }
+        self.open_again(|| {
+            let mut walk = Walk::new();
+            let slash = self.walk_path(&mut walk, dirfd, path, follow);
+            if !walk.in_union() {
+                return self
+                    .finish_walk(walk, slash, (dirfd, path), follow, scratch)
+                    .map(|place| Some(ToOpen::At(place)));
+            }
+            Ok(self.open_in_union(&walk, slash?, how, scratch)?.map(ToOpen::Opened))
+        })
     }
 
     /// openat2(2)
@@ -229,17 +276,21 @@ impl Instance<'_> {
                     kernel::openat2(dirfd, path, how)
                 }
             }
-            _ => match self.walk(
+            _ => match self.walk_to_open(
                 dirfd,
                 path,
                 want.follow && how.resolve & RESOLVE_NO_SYMLINKS == 0,
+                how,
                 &mut scratch,
             ) {
                 Err(errno) => Err(errno),
-                Ok(place) if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly => {
+                Ok(ToOpen::Opened(file)) => Ok(file),
+                Ok(ToOpen::At(place))
+                    if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly =>
+                {
                     open_read_only(&place, flags, how.mode as u32)
                 }
-                Ok(place) => kernel::openat2(place.dirfd, place.path, how),
+                Ok(ToOpen::At(place)) => kernel::openat2(place.dirfd, place.path, how),
             },
         };
         if let Ok(fd) = answer {
@@ -269,6 +320,14 @@ impl Instance<'_> {
         let certain = cursor.filter(|cursor| cursor.below > 0 && self.passes(cursor.node));
         note_directory(fd, certain);
     }
+}
+
+/// What a walk for an open has come to.
+enum ToOpen {
+    /// A place.
+    At(Place),
+    /// A union, which has opened it.
+    Opened(i32),
 }
 
 /// Whether what is opened with these flags may become the start of other

@@ -77,6 +77,8 @@ pub struct Place {
     pub mount: u32,
     /// The node, where the path ends at one.
     pub node: Option<NodeId>,
+    /// Of a union's directory with several sides, the layer that it is known by.
+    pub(super) identity: Option<usize>,
     /// A descriptor made for the occasion.
     opened: Option<i32>,
 }
@@ -91,7 +93,7 @@ impl Drop for Place {
 
 impl Place {
     pub(super) fn new(dirfd: i32, path: *const u8, mount: u32, node: Option<NodeId>) -> Place {
-        Place { dirfd, path, mount, node, opened: None }
+        Place { dirfd, path, mount, node, identity: None, opened: None }
     }
 
     /// Whether the path says that it means a directory.
@@ -133,7 +135,10 @@ impl Instance<'_> {
         scratch: &mut Scratch,
     ) -> Result<Option<Place>, Errno> {
         if let (Change::Remove(below), false) = (want.change, matches!(look, Look::Untouched)) {
-            refuse_dots(path, below)?;
+            if let Err(errno) = refuse_dots(path, below) {
+                self.directory_of((dirfd, path))?;
+                return Err(errno);
+            }
         }
         let place = match look {
             Look::Untouched => return Ok(None),
@@ -149,8 +154,17 @@ impl Instance<'_> {
             }
             Look::Walk => self.walk_for(dirfd, path, want, scratch)?,
         };
+        if self.is_layered(&place) {
+            // A union says itself what it does not allow.
+            return Ok(Some(place));
+        }
         self.refuse(&place, want)?;
         Ok(Some(place))
+    }
+
+    /// Whether a place lies in a union of layers.
+    pub(super) fn is_layered(&self, place: &Place) -> bool {
+        self.view.layer_count(place.mount) != 0
     }
 
     fn walk_for(
@@ -203,7 +217,7 @@ impl Instance<'_> {
         match mount.kind {
             Kind::Hidden => return Err(Errno::ENOENT),
             Kind::Denied => return Err(Errno::EACCES),
-            Kind::Link | Kind::Pass => return Ok(None),
+            Kind::Link | Kind::Pass | Kind::Layers => return Ok(None),
             Kind::Host | Kind::Content | Kind::Empty | Kind::Scaffold => {}
         }
         let node = ends_at_node.then_some(node);
@@ -256,11 +270,10 @@ impl Instance<'_> {
         if below.is_empty() || self.is_known_plain(mount, below) {
             return true;
         }
+        let epoch = self.shared.map(|shared| shared.epoch());
         let confirmed = confirm(AT_FDCWD, parent);
-        if confirmed.is_ok()
-            && let Some(shared) = self.shared
-        {
-            shared.set_plain(directory_hash(mount, below));
+        if let (Some(shared), Some(epoch), Ok(())) = (self.shared, epoch, confirmed) {
+            shared.set_plain(directory_hash(mount, below), epoch);
         }
         is_no_link(confirmed)
     }
@@ -282,13 +295,11 @@ impl Instance<'_> {
         }
     }
 
-    /// Refuses what the mount at the place does not allow, as the kernel
-    /// would: names first, then mount points, then `EROFS`.
-    pub(super) fn refuse(&self, place: &Place, want: Want) -> Result<(), Errno> {
+    /// Refuses to change a mount point, or a directory that one lies below.
+    pub(super) fn refuse_point(&self, place: &Place, want: Want) -> Result<(), Errno> {
         let point = place.node.is_some_and(|node| self.view.is_mount_point(node));
         let mount = self.view.mount(place.mount);
         match want.change {
-            Change::None => Ok(()),
             Change::Create if place.node.is_some() => Err(Errno::EEXIST),
             // Only rmdir(2) asks for a directory without a slash.
             Change::Remove(errno)
@@ -302,6 +313,17 @@ impl Instance<'_> {
                 let busy = point && (errno != Errno::EISDIR || !mount.is_dir);
                 Err(if busy { Errno::EBUSY } else { errno })
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses what the mount at the place does not allow, as the kernel
+    /// would: names first, then mount points, then `EROFS`.
+    pub(super) fn refuse(&self, place: &Place, want: Want) -> Result<(), Errno> {
+        self.refuse_point(place, want)?;
+        let mount = self.view.mount(place.mount);
+        match want.change {
+            Change::None => Ok(()),
             _ if mount.access == Access::ReadWrite => Ok(()),
             Change::Modify => {
                 let flags = if want.follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };

@@ -51,7 +51,8 @@ impl Instance<'_> {
             let tail = scan::tail(at, limit)?;
             let between = |end: *const u8| slice::from_raw_parts(point, end as usize - point as usize);
             let above = between(tail.slash);
-            if confirmed && !above.is_empty() && !self.is_known_plain(node.region(), above) {
+            let must_know = (confirmed && !above.is_empty()) || node.is_layered();
+            if must_know && !self.is_known_plain(node.region(), above) {
                 return None;
             }
             let host = scratch.set_padded(self.view.source_of(node)?, between(tail.end))?;

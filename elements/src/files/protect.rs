@@ -4,7 +4,7 @@
 use view::{Access, Kind};
 
 use super::text::Text;
-use super::{MAX_PATH, scan};
+use super::{MAX_PATH, Want, scan};
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Answer, Errno, Instance};
 
@@ -18,23 +18,68 @@ impl Instance<'_> {
         if reads && self.is_protected_descriptor(fd) { Answer::fail(Errno::EROFS) } else { Answer::Pass }
     }
 
+    /// The same, of a call that is given whole. One that means a file in a layer that never
+    /// changes goes to the file's copy.
+    pub fn modify_by_descriptor(&self, number: i64, args: [usize; 6]) -> Answer {
+        let fd = args[0] as i32;
+        self.modify_in_union(number, args).unwrap_or_else(|| self.change_by_descriptor(fd))
+    }
+
+    /// Makes a call that changes what a descriptor stands for, if that lies in a layer
+    /// of a union that never changes. The descriptor is the first of `args`;
+    /// where the call takes a path too, that is left out.
+    #[inline(never)]
+    pub(super) fn modify_in_union(&self, number: i64, args: [usize; 6]) -> Option<Answer> {
+        if !self.has_unions() {
+            return None;
+        }
+        let mut host = Text::<MAX_PATH>::new();
+        if !read_descriptor(args[0] as i32, &mut host) {
+            return None;
+        }
+        let mut node = self.view.host_root();
+        for name in scan::components(host.bytes()) {
+            let Some(child) = self.view.child(node, name) else { break };
+            node = child;
+        }
+        let mount = self.view.mount(self.view.region(node));
+        if mount.kind != Kind::Layers || self.is_in_write_layer(mount.id, host.bytes()) {
+            return None;
+        }
+        let mut app = Text::<MAX_PATH>::new();
+        if let Err(errno) = self.reverse(host.bytes(), &mut app) {
+            return Some(Answer::fail(errno));
+        }
+        let [_, a, b, c, d, _] = args;
+        let done = self.change_union((AT_FDCWD, app.as_ptr()), Want::MODIFY_LINK, &mut |place| {
+            let (here, path) = (place.dirfd as usize, place.path as usize);
+            let no_follow = libc::AT_SYMLINK_NOFOLLOW as usize;
+            const SYS_FCHMODAT2: i64 = 452;
+            let (number, args) = match number {
+                libc::SYS_fchmod | SYS_FCHMODAT2 => (libc::SYS_fchmodat, [here, path, a, 0, 0, 0]),
+                libc::SYS_fchown | libc::SYS_fchownat => {
+                    (libc::SYS_fchownat, [here, path, a, b, no_follow, 0])
+                }
+                libc::SYS_fsetxattr => (libc::SYS_lsetxattr, [path, a, b, c, d, 0]),
+                libc::SYS_fremovexattr => (libc::SYS_lremovexattr, [path, a, 0, 0, 0, 0]),
+                libc::SYS_futimesat => (libc::SYS_futimesat, [here, path, a, 0, 0, 0]),
+                _ => (libc::SYS_utimensat, [here, path, a, no_follow, 0, 0]),
+            };
+            // SAFETY: the program's pointers, for the kernel to judge.
+            unsafe { kernel::syscall(number, args) }
+        });
+        Some(Answer::Done(done))
+    }
+
     /// Whether read-only mounts alone show what a descriptor stands for.
     pub(super) fn is_protected_descriptor(&self, fd: i32) -> bool {
-        if fd < 0 {
-            return false;
-        }
-        let mut link = Text::<32>::new();
         let mut host = Text::<MAX_PATH>::new();
-        let named = link.push(b"/proc/self/fd/").and_then(|()| link.push_decimal(fd.unsigned_abs()));
-        if named.is_err() || host.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room)).is_err() {
+        if !read_descriptor(fd, &mut host) {
             return false;
         }
         let view = &self.view;
         let mut node = view.host_root();
         let mut access = None;
-        if host.bytes().first() != Some(&b'/') {
-            return false;
-        }
         for name in scan::components(host.bytes()) {
             let Some(child) = view.child(node, name) else { break };
             node = child;
@@ -50,4 +95,14 @@ impl Instance<'_> {
         };
         access == Some(Access::ReadOnly) && !view.mounts().any(shown_by)
     }
+}
+
+/// Reads the host path of what a descriptor stands for. False: it has none.
+fn read_descriptor(fd: i32, host: &mut Text<MAX_PATH>) -> bool {
+    let mut link = Text::<32>::new();
+    let named = link.push(b"/proc/self/fd/").and_then(|()| link.push_decimal(fd.unsigned_abs()));
+    fd >= 0
+        && named.is_ok()
+        && host.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room)).is_ok()
+        && host.bytes().first() == Some(&b'/')
 }

@@ -52,36 +52,37 @@ impl Instance<'_> {
         flags: u32,
     ) -> Result<usize, Errno> {
         let mut scratch = (Scratch::new(), Scratch::new());
-        let (mut mounts, mut dots) = ([0; 2], [false; 2]);
-        for (index, given) in [old, new].into_iter().enumerate() {
-            if let (Some(mount), Some(dot)) = (mounts.get_mut(index), dots.get_mut(index)) {
-                *dot = ends_in_dots(given.1);
-                *mount = if *dot { self.mount_of_directory(given)? } else { 0 };
-            }
-        }
-        let from = self.end(old, from, false, &mut scratch.0)?;
-        let to = self.end(new, to, false, &mut scratch.1)?;
-        for ((mount, dot), end) in mounts.iter_mut().zip(dots).zip([&from, &to]) {
-            if !dot {
-                *mount = self.mount_above(end);
+        let dots = [ends_in_dots(old.1), ends_in_dots(new.1)];
+        let mut ends = [None, None];
+        let mut mounts = [0; 2];
+        let looks = [(old, from, &mut scratch.0), (new, to, &mut scratch.1)];
+        for (((given, look, scratch), dot), (end, mount)) in
+            looks.into_iter().zip(dots).zip(ends.iter_mut().zip(&mut mounts))
+        {
+            if dot {
+                *mount = self.mount_of_directory(given)?;
+            } else {
+                let found = end.insert(self.end(given, look, (false, true), scratch)?);
+                *mount = self.mount_above(found);
             }
         }
         let [old_mount, new_mount] = mounts;
+        let keeps = flags & libc::RENAME_NOREPLACE != 0;
         let read_only = self.view.mount(old_mount).access == view::Access::ReadOnly;
-        if old_mount != new_mount || dots != [false; 2] || from.busy || to.busy || read_only {
-            place::parent_exists(&from.place)?;
-            place::parent_exists(&to.place)?;
-            let keeps = flags & libc::RENAME_NOREPLACE != 0;
-            return Err(match (old_mount == new_mount, dots) {
-                (false, _) => Errno::EXDEV,
-                (_, [true, _]) => Errno::EBUSY,
-                (_, [_, true]) => {
-                    if keeps {
-                        Errno::EEXIST
-                    } else {
-                        Errno::EBUSY
-                    }
-                }
+        let [Some(from), Some(to)] = ends else {
+            self.directory_of(old)?;
+            self.directory_of(new)?;
+            return Err(match dots {
+                _ if old_mount != new_mount => Errno::EXDEV,
+                [false, true] if keeps => Errno::EEXIST,
+                _ => Errno::EBUSY,
+            });
+        };
+        if old_mount != new_mount || from.busy || to.busy || read_only {
+            self.directory_of(old)?;
+            self.directory_of(new)?;
+            return Err(match old_mount == new_mount {
+                false => Errno::EXDEV,
                 _ if read_only => Errno::EROFS,
                 _ if !place::exists(&from.place) => Errno::ENOENT,
                 _ if keeps && place::exists(&to.place) => Errno::EEXIST,
@@ -89,6 +90,9 @@ impl Instance<'_> {
             });
         }
         let (from, to) = (&from.place, &to.place);
+        if self.is_layered(from) {
+            return self.rename_in_union(old, new, flags);
+        }
         // A directory that moves takes its name away from those below it.
         let stat = kernel::fstatat(from.dirfd, from.path, libc::AT_SYMLINK_NOFOLLOW)?;
         let moves_directory = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
@@ -135,7 +139,7 @@ impl Instance<'_> {
         let follow = flags & libc::AT_SYMLINK_FOLLOW != 0;
         // SAFETY: found readable.
         let unnamed = flags & libc::AT_EMPTY_PATH != 0 && unsafe { *old.1 } == 0;
-        let from = self.end(old, from, follow, &mut scratch.0)?;
+        let from = self.end(old, from, (follow, false), &mut scratch.0)?;
         // A file without a name (O_TMPFILE, by descriptor or by /proc) has no
         // mount of its own here: the kernel sees to it.
         // SAFETY: a place's path is a string that ends in NUL.
@@ -146,8 +150,9 @@ impl Instance<'_> {
             let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
             kernel::fstatat(from.place.dirfd, from.place.path, flags)?;
         }
-        let to = self.end(new, to, false, &mut scratch.1)?.place;
-        if self.view.mount(to.mount).kind != Kind::Pass {
+        let to = self.end(new, to, (false, true), &mut scratch.1)?.place;
+        let to_union = self.is_layered(&to);
+        if self.view.mount(to.mount).kind != Kind::Pass && !to_union {
             self.refuse(&to, Want::CREATE)?;
         }
         if !anywhere && from.place.mount != to.mount {
@@ -155,21 +160,41 @@ impl Instance<'_> {
             return Err(if place::exists(&to) { Errno::EEXIST } else { Errno::EXDEV });
         }
         let from = &from.place;
-        let args =
-            [from.dirfd as usize, from.path as usize, to.dirfd as usize, to.path as usize, flags as usize, 0];
-        // SAFETY: the kernel only reads the strings.
-        unsafe { syscall(libc::SYS_linkat, args) }
+        let link = |from: (i32, *const u8), to: &Place, flags: i32| {
+            let args =
+                [from.0 as usize, from.1 as usize, to.dirfd as usize, to.path as usize, flags as usize, 0];
+            // SAFETY: the kernel only reads the strings.
+            unsafe { syscall(libc::SYS_linkat, args) }
+        };
+        if to_union && anywhere {
+            return self.change_union(new, Want::CREATE, &mut |to| link((from.dirfd, from.path), to, flags));
+        }
+        if to_union {
+            return self
+                .link_in_union((old, follow), new, &mut |from, to| link((from.dirfd, from.path), to, 0));
+        }
+        link((from.dirfd, from.path), &to, flags)
     }
 
     fn end(
         &self,
         (dirfd, path): Given,
         look: Look,
-        follow: bool,
+        (follow, may_be_new): (bool, bool),
         scratch: &mut Scratch,
     ) -> Result<End, Errno> {
         let boundary = matches!(look, Look::Boundary(_));
-        let place = self.place(dirfd, path, look, Want::LOOK.following(follow), scratch)?;
+        let in_union = match look {
+            // A name that nothing has yet is no place to look at in a union.
+            Look::Mapped { .. } | Look::Walk if may_be_new && self.has_unions() => {
+                Some(self.walk_to_name(dirfd, path, scratch)?).filter(|place| self.is_layered(place))
+            }
+            _ => None,
+        };
+        let place = match in_union {
+            None => self.place(dirfd, path, look, Want::LOOK.following(follow), scratch)?,
+            found => found,
+        };
         let place = place.unwrap_or_else(|| Place::new(dirfd, path, 0, None));
         Ok(End { busy: boundary || place.node.is_some(), place })
     }
@@ -183,7 +208,12 @@ impl Instance<'_> {
     }
 
     /// The mount of the directory that stands before a path's last component.
-    fn mount_of_directory(&self, (dirfd, path): Given) -> Result<u32, Errno> {
+    fn mount_of_directory(&self, given: Given) -> Result<u32, Errno> {
+        self.directory_of(given).map(|mount| mount.unwrap_or(0))
+    }
+
+    /// The same; none where no mount is involved. The directory must exist, and is looked at.
+    pub(super) fn directory_of(&self, (dirfd, path): Given) -> Result<Option<u32>, Errno> {
         // SAFETY: a string that has been read up to its NUL.
         let path = unsafe { core::slice::from_raw_parts(path, super::scan::length(path)) };
         let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
@@ -195,7 +225,12 @@ impl Instance<'_> {
         let mut scratch = Scratch::new();
         let look = self.look_up(dirfd, directory.as_ptr(), Want::LOOK);
         let place = self.place(dirfd, directory.as_ptr(), look, Want::LOOK, &mut scratch)?;
-        Ok(place.map_or(0, |place| place.mount))
+        let Some(place) = place else {
+            kernel::fstatat(dirfd, directory.as_ptr(), 0)?;
+            return Ok(None);
+        };
+        kernel::fstatat(place.dirfd, place.path, 0)?;
+        Ok(Some(place.mount))
     }
 }
 

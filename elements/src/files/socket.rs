@@ -91,6 +91,10 @@ impl Instance<'_> {
         let mut scratch = Scratch::new();
         let look = self.look_up(AT_FDCWD, spelled, want);
         let place = match self.place(AT_FDCWD, spelled, look, want, &mut scratch)? {
+            Some(place) if want.change == Change::Create && self.is_layered(&place) => {
+                self.make_room_in_union((AT_FDCWD, spelled))?;
+                place
+            }
             // What begins in the mount is the same name for the kernel.
             Some(place) if place.path != spelled => place,
             _ => return Ok(None),

@@ -5,7 +5,7 @@ use core::hint::cold_path;
 use super::glance::{Glance, Start};
 use super::lexical::Look;
 use super::look::follows;
-use super::place::{Place, Want, is_link_of};
+use super::place::{Place, Scratch, Want, is_link_of};
 use super::plain::PlainScratch;
 use crate::kernel::syscall;
 use crate::{Answer, Errno, Instance};
@@ -59,7 +59,16 @@ impl Instance<'_> {
         let look = self.look_closer(dirfd, path, start, want);
         let given = Place::new(dirfd, path, 0, look.boundary());
         if !self.traces() && (given.node.is_some() || means_descriptor(path, flags)) {
-            return Answer::Done(self.look_and_count(&given, stat, flags));
+            let done = self.look_and_count(&given, stat, flags);
+            let mut scratch = Scratch::new();
+            // SAFETY: a call that succeeds has filled the struct.
+            if done.is_ok()
+                && is_directory(unsafe { (*stat).st_mode })
+                && let Some(place) = self.union_place(dirfd, path, &mut scratch)
+            {
+                return Answer::Done(self.look_and_count(&place, stat, libc::AT_SYMLINK_NOFOLLOW));
+            }
+            return Answer::Done(done);
         }
         if matches!(look, Look::Untouched) && !self.traces() {
             return Answer::Pass;
@@ -86,7 +95,7 @@ impl Instance<'_> {
     pub fn statx(&self, dirfd: i32, path: *const u8, flags: i32, mask: u32, buf: *mut libc::statx) -> Answer {
         let Glance::Closer(start) = self.glance(path) else { return Answer::Pass };
         let want = Want::LOOK.following(follows(flags));
-        let look = |place: &Place| {
+        let look = |place: &Place, flags: i32| {
             let args =
                 [place.dirfd as usize, place.path as usize, flags as usize, mask as usize, buf as usize, 0];
             // SAFETY: the program's pointer, for the kernel to judge.
@@ -95,22 +104,36 @@ impl Instance<'_> {
             let found = unsafe { &mut *buf };
             if found.stx_mask & libc::STATX_NLINK != 0 && is_directory(found.stx_mode.into()) {
                 found.stx_nlink = self.count_links(place, found.stx_nlink.into()) as u32;
+                if let Some(known_by) = self.identity_of(place) {
+                    (found.stx_ino, found.stx_nlink) = (known_by.st_ino, 1);
+                    found.stx_dev_major = libc::major(known_by.st_dev);
+                    found.stx_dev_minor = libc::minor(known_by.st_dev);
+                }
             }
             Ok(done)
         };
         let mut scratch = PlainScratch::new();
         let read = match self.plain_place(path, start, true, &mut scratch) {
             Some(place) if !want.follow || !is_link_of(&place, scratch.ends_in_slash()) => {
-                return Answer::Done(look(&place));
+                return Answer::Done(look(&place, flags));
             }
             Some(_) => Look::Walk,
             None => self.look_closer(dirfd, path, start, want),
         };
         let given = Place::new(dirfd, path, 0, read.boundary());
         if !self.traces() && (given.node.is_some() || means_descriptor(path, flags)) {
-            return Answer::Done(look(&given));
+            let done = look(&given, flags);
+            let mut scratch = Scratch::new();
+            // SAFETY: a call that succeeds has filled the struct.
+            if done.is_ok()
+                && is_directory(unsafe { (*buf).stx_mode }.into())
+                && let Some(place) = self.union_place(dirfd, path, &mut scratch)
+            {
+                return Answer::Done(look(&place, flags & !libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW));
+            }
+            return Answer::Done(done);
         }
-        self.at_place(libc::SYS_statx, (dirfd, path), read, want, look)
+        self.at_place(libc::SYS_statx, (dirfd, path), read, want, |place| look(place, flags))
     }
 
     /// Looks at a place, as newfstatat(2), and counts what is mounted in a directory.
@@ -120,6 +143,9 @@ impl Instance<'_> {
         let found = unsafe { &mut *stat };
         if is_directory(found.st_mode) {
             found.st_nlink = self.count_links(place, found.st_nlink);
+            if let Some(known_by) = self.identity_of(place) {
+                (found.st_dev, found.st_ino, found.st_nlink) = (known_by.st_dev, known_by.st_ino, 1);
+            }
         }
         Ok(done)
     }

@@ -160,6 +160,13 @@ pub fn faccessat(dirfd: i32, path: *const u8, mode: i32) -> Result<(), Errno> {
     Ok(())
 }
 
+/// faccessat2(2)
+pub fn faccessat2(dirfd: i32, path: *const u8, mode: i32, flags: i32) -> Result<(), Errno> {
+    let args = [fd(dirfd), path as usize, mode as usize, flags as usize, 0, 0];
+    // SAFETY: the kernel only reads the string.
+    unsafe { syscall(libc::SYS_faccessat2, args) }.map(|_| ())
+}
+
 /// getcwd(2): the length of the path in `buf`, without its NUL.
 pub fn getcwd(buf: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes no more than the slice's length.

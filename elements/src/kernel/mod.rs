@@ -6,9 +6,11 @@
 //! one place can.
 
 pub mod arch;
+mod change;
 mod fs;
 mod process;
 
+pub use change::*;
 pub use fs::*;
 pub use process::*;
 

@@ -51,6 +51,7 @@ fn view_of_two_mounts() -> Vec<u8> {
         access: Access::ReadWrite,
         is_dir: true,
         source: source.into(),
+        layers: Vec::new(),
         line: 1,
     };
     let long = format!("/{}", "long/".repeat(20));

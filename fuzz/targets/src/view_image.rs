@@ -82,6 +82,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         access: Access::ReadOnly,
         is_dir: true,
         source: source.into(),
+        layers: Vec::new(),
         line: 1,
     };
     let root = row("/", Kind::Pass, "");

@@ -72,6 +72,7 @@ pub fn outcome(explained: &Explanation<'_>, host: &str) -> String {
         Kind::Content => format!("an inline file, kept in {host}"),
         Kind::Empty => format!("a private scratch directory, kept in {host}"),
         Kind::Scaffold => "a directory that exists only because a mount lies below it".into(),
+        Kind::Layers => format!("{host}, in a union of layers"),
         Kind::Link => "a symbolic link that leads to a mount".into(),
     }
 }

@@ -61,6 +61,9 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
     if instance.view.flags() & ::view::flags::COVERAGE_REQUIRED == 0 {
         placed.forget_uncovered().context("cannot write to the instance's view")?;
     }
+    if instance.view.flags() & ::view::flags::LAYERS != 0 {
+        placed.forget_directories().context("cannot write to the instance's view")?;
+    }
     let strings = |list: &[OsString]| -> Result<Vec<CString>> {
         list.iter().map(|text| CString::new(text.as_bytes()).context("an argument holds NUL")).collect()
     };

@@ -8,9 +8,9 @@ use toml::Spanned;
 use view::Access;
 
 use super::{Checker, shorten};
-use crate::checked::{Mount, What};
+use crate::checked::{Mount, What, Write};
 use crate::host::Found;
-use crate::raw::{RawAccess, RawKind, RawMount};
+use crate::raw::{RawAccess, RawKind, RawMount, RawWrite};
 
 /// What becomes of a mount.
 enum Outcome {
@@ -24,10 +24,10 @@ enum Outcome {
 
 impl Checker<'_> {
     /// The mounts that are right, in the order of the file.
-    pub fn mounts(&mut self, said: &[Spanned<RawMount>]) -> Vec<Mount> {
-        let mut mounts: Vec<Mount> = Vec::with_capacity(said.len());
+    pub fn mounts<'r>(&mut self, said: impl Iterator<Item = &'r Spanned<RawMount>>) -> Vec<Mount> {
+        let mut mounts: Vec<Mount> = Vec::with_capacity(said.size_hint().0);
         // Mount points, their lines, and whether their mounts are right.
-        let mut seen: HashMap<PathBuf, (u32, bool)> = HashMap::with_capacity(said.len());
+        let mut seen: HashMap<PathBuf, (u32, bool)> = HashMap::with_capacity(said.size_hint().0);
         for raw in said {
             let raw = raw.get_ref();
             let at = raw.at.as_ref().and_then(|said| Some((self.mount_point(said)?, said.span())));
@@ -69,6 +69,11 @@ impl Checker<'_> {
     fn root(&mut self, span: std::ops::Range<usize>, what: &What) -> bool {
         let (message, help) = match what {
             What::Host { source, is_dir: true } if source != Path::new("/") => return true,
+            What::Layers { layers, .. } if layers.iter().all(|layer| layer != Path::new("/")) => return true,
+            What::Layers { .. } => (
+                "the host's `/` among the layers at /",
+                "name the directories that are to be changed as mounts",
+            ),
             What::Host { is_dir: true, .. } => {
                 ("the host's `/` mounted at /", "take the mount away: it stands there anyway")
             }
@@ -82,7 +87,16 @@ impl Checker<'_> {
     fn meaning(&mut self, raw: &RawMount) -> (Access, Outcome) {
         let before = self.report.diagnostics().len();
         let kind = self.kind(raw);
-        let default = if kind == Some(RawKind::Empty) { Access::ReadWrite } else { Access::ReadOnly };
+        let write = raw.write.as_ref().map_or(Write::Private, |write| match write.get_ref() {
+            RawWrite::Private => Write::Private,
+            RawWrite::Ephemeral => Write::Ephemeral,
+            RawWrite::None => Write::None,
+        });
+        let default = match kind {
+            Some(RawKind::Empty) => Access::ReadWrite,
+            Some(RawKind::Layers) if write != Write::None => Access::ReadWrite,
+            _ => Access::ReadOnly,
+        };
         let access = raw.access.as_ref().map_or(default, |access| match access.get_ref() {
             RawAccess::ReadOnly => Access::ReadOnly,
             RawAccess::ReadWrite => Access::ReadWrite,
@@ -97,6 +111,10 @@ impl Checker<'_> {
                 Outcome::Stands(What::Content { bytes: text.into_bytes(), mode: mode.unwrap_or(0o644) })
             }
             (Some(RawKind::Empty), ..) => Outcome::Stands(What::Empty { mode: mode.unwrap_or(0o755) }),
+            (Some(RawKind::Layers), ..) => match &raw.layers {
+                Some(said) => self.layers(said, write, raw.optional),
+                None => Outcome::Wrong,
+            },
             (Some(RawKind::Hidden), ..) => Outcome::Stands(What::Hidden),
             (Some(RawKind::Denied), ..) => Outcome::Stands(What::Denied),
             _ => Outcome::Wrong,
@@ -126,28 +144,32 @@ impl Checker<'_> {
             }
             // What was taken out may have said it.
             (None, ..) if raw.damaged => return None,
+            (None, None, None) if raw.layers.is_some() => RawKind::Layers,
             (None, Some(_), None) => RawKind::Host,
             (None, None, Some(_)) => RawKind::Content,
             (None, None, None) => {
                 let Some(at) = &raw.at else { return None };
                 let message = format!("nothing stands at \"{}\"", shorten(at.get_ref()));
-                let help = "add `source`, `content`, or `kind` = \"empty\", \"hidden\" or \"denied\"";
+                let help =
+                    "add `source`, `layers`, `content`, or `kind` = \"empty\", \"hidden\" or \"denied\"";
                 self.report.add(at.span(), message, "this mount does not say what", Some(help.into()));
                 return None;
             }
         };
         let rules = [
-            (RawKind::Host, "source", raw.source.as_ref()),
-            (RawKind::Content, "content", raw.content.as_ref()),
+            (RawKind::Host, "source", raw.source.as_ref().map(Spanned::span)),
+            (RawKind::Content, "content", raw.content.as_ref().map(Spanned::span)),
+            (RawKind::Layers, "layers", raw.layers.as_ref().map(Spanned::span)),
+            (RawKind::Layers, "write", raw.write.as_ref().map(Spanned::span)),
         ];
         for (of, key, value) in rules {
             match value {
-                Some(value) if kind != of => {
+                Some(span) if kind != of => {
                     let message = format!("`{key}` does not go with kind \"{}\"", kind.word());
                     let expected = format!("only kind \"{}\" has it", of.word());
-                    self.report.add(value.span(), message, expected, None);
+                    self.report.add(span, message, expected, None);
                 }
-                None if kind == of && !raw.damaged => {
+                None if kind == of && key != "write" && !raw.damaged => {
                     let span = raw.kind.as_ref().map_or(0..0, Spanned::span);
                     let message = format!("a mount of kind \"{}\" without `{key}`", kind.word());
                     self.report.add(span, message, format!("`{key}` is needed"), None);
@@ -155,13 +177,19 @@ impl Checker<'_> {
                 _ => {}
             }
         }
-        if let (Some(mode), RawKind::Host | RawKind::Hidden | RawKind::Denied) = (&raw.mode, kind) {
+        if let (Some(mode), RawKind::Host | RawKind::Layers | RawKind::Hidden | RawKind::Denied) =
+            (&raw.mode, kind)
+        {
             let message = format!("`mode` does not go with kind \"{}\"", kind.word());
             self.report.add(mode.span(), message, "only \"content\" and \"empty\" have it", None);
         }
         if let (Some(access), RawKind::Hidden | RawKind::Denied) = (&raw.access, kind) {
             let message = format!("`access` says nothing about a {} path", kind.word());
             self.report.add(access.span(), message, "nothing there can be read or written", None);
+        }
+        if let (Some(access), RawKind::Layers) = (&raw.access, kind) {
+            let message = "`access` does not go with kind \"layers\"";
+            self.report.add(access.span(), message, "`write` says where changes go", None);
         }
         Some(kind)
     }
@@ -203,6 +231,45 @@ impl Checker<'_> {
         let message = format!("the source {} cannot be used: {error}", shorten(&path.to_string_lossy()));
         self.report.add(said.span(), message, "a file or directory of the host", Some(help.into()));
         Outcome::Wrong
+    }
+
+    /// The layers of a union, lowest first.
+    fn layers(&mut self, said: &Spanned<Vec<Spanned<String>>>, write: Write, optional: bool) -> Outcome {
+        let room = view::MAX_LAYERS - 1;
+        if said.get_ref().is_empty() || said.get_ref().len() > room {
+            let message = format!("a union of {} layers", said.get_ref().len());
+            self.report.add(said.span(), message, format!("1 to {room} directories, lowest first"), None);
+            return Outcome::Wrong;
+        }
+        let mut layers: Vec<PathBuf> = Vec::new();
+        for layer in said.get_ref() {
+            let Some(path) = self.expanded(layer) else { return Outcome::Wrong };
+            match self.source(layer, &path, optional) {
+                Outcome::Stands(What::Host { source, is_dir: true }) => {
+                    // Changes to one would be seen in the other.
+                    let other =
+                        layers.iter().find(|other| other.starts_with(&source) || source.starts_with(other));
+                    if let Some(other) = other {
+                        let message = format!("the layer {} is, or lies in, another one", shorten(&path));
+                        self.report.add(
+                            layer.span(),
+                            message,
+                            format!("it shares files with {}", other.display()),
+                            None,
+                        );
+                        return Outcome::Wrong;
+                    }
+                    layers.push(source);
+                }
+                Outcome::Stands(_) => {
+                    let message = format!("the layer {} is no directory", shorten(&path));
+                    self.report.add(layer.span(), message, "a directory of the host", None);
+                    return Outcome::Wrong;
+                }
+                other => return other,
+            }
+        }
+        Outcome::Stands(What::Layers { layers, write })
     }
 
     /// The canonical path of a source, and whether it is a directory. Sources

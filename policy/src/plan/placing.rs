@@ -6,12 +6,13 @@
 //! for each mount in them, so that their listings are right.
 
 use std::collections::{HashMap, HashSet};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use view::{Access, Kind};
 
-use super::{Plan, PlannedFile, PlannedRow, Source};
-use crate::checked::{Mount, Policy, What};
+use super::{Plan, PlannedFile, PlannedLayer, PlannedRow, Source};
+use crate::checked::{Mount, Policy, What, Write};
 use crate::host::Found;
 use crate::links::{Behind, Tree};
 use crate::report::Report;
@@ -86,7 +87,7 @@ impl Planner<'_> {
         let is_dir = match &mount.what {
             What::Host { is_dir, .. } => *is_dir,
             What::Content { .. } => false,
-            What::Empty { .. } => true,
+            What::Empty { .. } | What::Layers { .. } => true,
             What::Hidden | What::Denied => match &behind {
                 Behind::Host(host) => self.tree.host.look(host) != Found::File,
                 _ => true,
@@ -95,6 +96,7 @@ impl Planner<'_> {
         if !self.make_room(&at, is_dir, mount) {
             return;
         }
+        let mut layers = Vec::new();
         let (kind, source) = match &mount.what {
             What::Host { source, .. } => (Kind::Host, Source::Text(source.clone())),
             What::Content { bytes, mode } => {
@@ -111,14 +113,34 @@ impl Planner<'_> {
                 self.plan.is_private = true;
                 (Kind::Empty, Source::Planned(name))
             }
+            What::Layers { layers: said, write } => {
+                layers = self.layers(index, &at, said, *write);
+                (Kind::Layers, layers.first().cloned().unwrap_or(Source::None))
+            }
             What::Hidden => (Kind::Hidden, Source::None),
             What::Denied => (Kind::Denied, Source::None),
         };
         // A changed file must not be shared between runs.
         self.plan.is_private |= kind == Kind::Content && mount.access == Access::ReadWrite;
-        let row = PlannedRow { at, kind, access: mount.access, is_dir, source, line: mount.line };
+        let row = PlannedRow { at, kind, access: mount.access, is_dir, source, layers, line: mount.line };
         self.points.insert(row.at.clone(), self.rows.len());
         self.rows.push((index, row));
+    }
+
+    /// The layers of a union, with the one that its changes go to.
+    fn layers(&mut self, index: usize, at: &Path, said: &[PathBuf], write: Write) -> Vec<Source> {
+        let mut layers: Vec<Source> = said.iter().cloned().map(Source::Text).collect();
+        let (name, is_kept) = match write {
+            Write::None => return layers,
+            Write::Private => (Path::new("write").join(layer_name(at)), true),
+            Write::Ephemeral => (Path::new("write").join(index.to_string()), false),
+        };
+        let upper = name.join("upper");
+        layers.push(if is_kept { Source::Kept(upper) } else { Source::Planned(upper) });
+        self.plan.is_private |= !is_kept;
+        let below = said.last().cloned().unwrap_or_default();
+        self.plan.write_layers.push(PlannedLayer { name, is_kept, below });
+        layers
     }
 
     /// Sees to it that the directory that the mount point is in exists in the
@@ -182,6 +204,17 @@ impl Planner<'_> {
                         return false;
                     }
                 },
+                Behind::Layers(layers) => {
+                    let found = layers.iter().map(|layer| self.tree.host.look(layer));
+                    match found.into_iter().find(|found| *found != Found::Nothing) {
+                        Some(Found::Directory) => {}
+                        None => {
+                            self.scaffold(directory, above.get(depth..).unwrap_or(&[]));
+                            break;
+                        }
+                        _ => return self.no_room(mount, directory, 0),
+                    }
+                }
                 Behind::Planned(name) => self.make_directories(&name),
                 Behind::Nothing => return self.no_room(mount, directory, 0),
             }
@@ -215,6 +248,7 @@ impl Planner<'_> {
             access: Access::ReadOnly,
             is_dir: true,
             source: Source::Planned(name.clone()),
+            layers: Vec::new(),
             line: 0,
         });
         self.tree.place([(top.to_owned(), Behind::Planned(name))]);
@@ -265,10 +299,31 @@ impl Planner<'_> {
             access: Access::ReadOnly,
             is_dir: false,
             source: Source::Text(target.clone()),
+            layers: Vec::new(),
             line: 0,
         }));
         self.plan.rows.extend(self.scaffolds);
         Ok(self.plan)
+    }
+}
+
+/// The name of a write layer's directory, which tells people where it belongs.
+fn layer_name(at: &Path) -> String {
+    const LONGEST: usize = 200;
+    let at = at.as_os_str().as_bytes();
+    let escaped: String = at
+        .iter()
+        .skip(1)
+        .map(|byte| match byte {
+            b'/' => "-".to_owned(),
+            b'-' | b'%' | 0..=b' ' | 0x7f.. => format!("%{byte:02x}"),
+            byte => char::from(*byte).to_string(),
+        })
+        .collect();
+    match escaped.len() {
+        0 => "-".into(),
+        1..LONGEST => escaped,
+        _ => blake3::hash(at).to_hex().to_string(),
     }
 }
 
@@ -281,6 +336,16 @@ impl PlannedRow {
         match &self.source {
             Source::Text(path) if self.kind == Kind::Host => Behind::Host(path.clone()),
             Source::Planned(name) if self.is_dir => Behind::Planned(name.clone()),
+            _ if self.kind == Kind::Layers => Behind::Layers(
+                self.layers
+                    .iter()
+                    .rev()
+                    .filter_map(|layer| match layer {
+                        Source::Text(path) => Some(path.clone()),
+                        _ => None,
+                    })
+                    .collect(),
+            ),
             _ => Behind::Nothing,
         }
     }

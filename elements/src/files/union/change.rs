@@ -1,0 +1,420 @@
+//! Changes to what a union has under a name: modify, make, take away.
+
+use super::super::namei::Walk;
+use super::super::place::{Change, Place, Scratch, Want};
+use super::copy_up::Data;
+use super::{Position, Union, highest, is_whiteout, parent, xattr};
+use crate::kernel::{self, AT_FDCWD};
+use crate::{Answer, Errno, Instance};
+
+/// A call to be made on a place in the write layer.
+pub(in crate::files) type Call<'c> = &'c mut dyn FnMut(&Place) -> Result<usize, Errno>;
+
+impl Instance<'_> {
+    /// Makes a call that changes something in a union.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel would answer of its own union.
+    #[inline(never)]
+    pub(in crate::files) fn change_union(
+        &self,
+        (dirfd, path): (i32, *const u8),
+        want: Want,
+        call: Call<'_>,
+    ) -> Result<usize, Errno> {
+        self.again_and_again(|| {
+            let mut walk = Walk::for_change(want);
+            let slash = self.walk_path(&mut walk, dirfd, path, want.follow)?;
+            let mount = self.view.region(walk.cursor.node);
+            let union = self.union(mount).ok_or(Errno::ESTALE)?;
+            let node = (walk.cursor.below == 0).then_some(walk.cursor.node);
+            let step = Step { union, walk: &walk, slash, place: Place::new(AT_FDCWD, path, mount, node) };
+            match want.change {
+                Change::None => Err(Errno::EINVAL),
+                Change::Modify | Change::Truncate => step.modify(want, call),
+                Change::Create => step.make(call),
+                Change::Remove(below) => step.remove(want, below == Errno::ENOTEMPTY, call),
+            }
+        })
+    }
+}
+
+impl Instance<'_> {
+    /// linkat(2) of names in one union. `link` gets the places of both in the write layer.
+    #[inline(never)]
+    pub(in crate::files) fn link_in_union(
+        &self,
+        (old, follow): ((i32, *const u8), bool),
+        new: (i32, *const u8),
+        link: &mut dyn FnMut(&Place, &Place) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        let mut walk = Walk::new();
+        let slash = self.walk_path(&mut walk, old.0, old.1, follow)?;
+        let at = &walk.position;
+        let union = self.union(self.view.region(walk.cursor.node)).ok_or(Errno::ESTALE)?;
+        let below = union.below(walk.app.bytes());
+        if at.sides == 0 {
+            return Err(Errno::ENOENT);
+        }
+        if slash && !at.is_dir() {
+            return Err(Errno::ENOTDIR);
+        }
+        let mut path = Scratch::new();
+        self.change_union(new, Want::CREATE, &mut |to| {
+            if to.ends_in_slash() {
+                return Err(Errno::ENOENT);
+            }
+            if at.is_dir() {
+                return Err(Errno::EPERM);
+            }
+            union.copy_up(at, below, Data::All)?;
+            let from = union.upper_path(below, &mut path)?;
+            link(&Place::new(AT_FDCWD, from.as_ptr(), to.mount, None), to)
+        })
+    }
+}
+
+impl Instance<'_> {
+    /// Sees to it that a call which takes no place can make a name in the write layer: bind(2).
+    pub(in crate::files) fn make_room_in_union(&self, (dirfd, path): (i32, *const u8)) -> Result<(), Errno> {
+        let mut walk = Walk::for_change(Want::CREATE);
+        self.walk_path(&mut walk, dirfd, path, false)?;
+        let union = self.union(self.view.region(walk.cursor.node)).ok_or(Errno::ESTALE)?;
+        let below = union.below(walk.app.bytes());
+        if walk.position.sides != 0 {
+            return Err(Errno::EEXIST);
+        }
+        union.writable()?;
+        union.may_change_names(&walk.position, below)?;
+        union.ensure_upper(parent(below))?;
+        if walk.position.is_gone {
+            let mut path = Scratch::new();
+            kernel::unlinkat(AT_FDCWD, union.upper_path(below, &mut path)?.as_ptr(), 0)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a directory its side in the write layer, if it lies in a union that
+    /// takes changes, before the program stays there or watches it. `always`, or
+    /// only where layers below know it under another name.
+    pub(in crate::files) fn settle_directory(&self, path: *const u8, follow: bool, always: bool) {
+        let mut walk = Walk::new();
+        if !self.has_unions()
+            || !crate::user::is_string(path)
+            || self.walk_path(&mut walk, AT_FDCWD, path, follow).is_err()
+            || !walk.in_union()
+            || !walk.position.is_dir()
+        {
+            return;
+        }
+        if let Some(union) = self.union(self.view.region(walk.cursor.node)).filter(|union| union.is_writable)
+            && (always || walk.position.has_own_name())
+        {
+            // The call itself will meet what stands in the way.
+            let _ = union.ensure_upper(union.below(walk.app.bytes()));
+        }
+    }
+
+    /// fsync(2) of a union's directory: its side in the write layer is what changes.
+    pub fn fsync(&self, fd: i32) -> Answer {
+        let mut scratch = Scratch::new();
+        if !self.has_unions() || self.union_place(fd, c"".as_ptr().cast(), &mut scratch).is_none() {
+            return Answer::Pass;
+        }
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+        Answer::Done(kernel::openat(AT_FDCWD, scratch.as_ptr(), flags, 0).and_then(|side| {
+            let done = kernel::fsync(side);
+            kernel::close(side);
+            done.map(|()| 0)
+        }))
+    }
+}
+
+/// One try at a change.
+struct Step<'s, 'i> {
+    union: Union<'i>,
+    walk: &'s Walk,
+    slash: bool,
+    /// The place as the program names it.
+    place: Place,
+}
+
+/// None: what was found has changed meanwhile; look again.
+type Tried = Result<Option<usize>, Errno>;
+
+impl Step<'_, '_> {
+    fn at(&self) -> &Position {
+        &self.walk.position
+    }
+
+    fn below(&self) -> &[u8] {
+        self.union.below(self.walk.app.bytes())
+    }
+
+    /// A call on a host path of the write layer, with the slash that the
+    /// program's path ends in.
+    fn call_at(&self, path: &mut Scratch, call: Call<'_>) -> Result<usize, Errno> {
+        if self.slash {
+            path.push(b"/")?;
+        }
+        call(&Place::new(AT_FDCWD, path.as_ptr(), self.place.mount, self.place.node))
+    }
+
+    fn modify(&self, want: Want, call: Call<'_>) -> Tried {
+        let at = self.at();
+        if at.sides == 0 {
+            return Err(Errno::ENOENT);
+        }
+        if self.slash && !at.is_dir() {
+            return Err(Errno::ENOTDIR);
+        }
+        if want.change == Change::Truncate && at.is_dir() {
+            return Err(Errno::EISDIR);
+        }
+        self.union.writable()?;
+        self.union.may_modify(at, self.below(), want)?;
+        self.union.copy_up(at, self.below(), Data::All)?;
+        let mut path = Scratch::new();
+        let path = self.union.upper_path(self.below(), &mut path)?;
+        match self.call_at(path, call) {
+            // Renamed or taken away by somebody else.
+            Err(Errno::ENOENT) => Ok(None),
+            done => done.map(Some),
+        }
+    }
+
+    fn make(&self, call: Call<'_>) -> Tried {
+        let (at, union) = (self.at(), &self.union);
+        if at.sides != 0 || self.place.node.is_some() {
+            return Err(Errno::EEXIST);
+        }
+        union.writable()?;
+        union.may_change_names(at, self.below())?;
+        union.ensure_upper(parent(self.below()))?;
+        let mut path = Scratch::new();
+        if !at.is_gone {
+            let path = union.upper_path(self.below(), &mut path)?;
+            return match self.call_at(path, call) {
+                // Is it a name, or a whiteout that has come meanwhile?
+                Err(Errno::EEXIST) if union.is_gone(self.below())? => Ok(None),
+                done => done.map(Some),
+            };
+        }
+        let path = union.draft_path(&mut path)?;
+        let end = path.len();
+        let done = self.call_at(path, call)?;
+        path.truncate(end);
+        let placed = union.as_if_made_in(path, parent(self.below())).and_then(|is_dir| {
+            if is_dir && union.is_covered(at)? {
+                xattr::set(path.as_ptr(), &xattr::OPAQUE, b"y")?;
+            }
+            union.replace_whiteout(path, self.below())
+        });
+        if placed != Ok(true) {
+            union.discard(path);
+        }
+        Ok(placed?.then_some(done))
+    }
+
+    fn remove(&self, want: Want, directory: bool, call: Call<'_>) -> Tried {
+        let (at, union) = (self.at(), &self.union);
+        if self.place.node.is_some() {
+            self.union.instance.refuse_point(&self.place, want)?;
+        }
+        match (at.sides, at.is_dir()) {
+            (0, _) => return Err(Errno::ENOENT),
+            (_, true) if !directory => return Err(Errno::EISDIR),
+            (_, false) if directory || self.slash => return Err(Errno::ENOTDIR),
+            _ => {}
+        }
+        union.writable()?;
+        union.may_change_names(at, self.below())?;
+        union.may_remove(at, self.below())?;
+        if directory {
+            return union.remove_directory(at, self.below()).map(|done| done.then_some(0));
+        }
+        let covered = union.is_covered(at)?;
+        let mut path = Scratch::new();
+        if at.sides == union.top_bit() {
+            if !covered {
+                let path = union.upper_path(self.below(), &mut path)?;
+                return match self.call_at(path, call) {
+                    Err(Errno::ENOENT | Errno::EISDIR) => Ok(None),
+                    done => done.map(Some),
+                };
+            }
+            let path = union.draft_path(&mut path)?;
+            Union::make_whiteout(path)?;
+            return union.whiteout_over(path, self.below()).map(|done| done.then_some(0));
+        }
+        union.ensure_upper(parent(self.below()))?;
+        let path = union.upper_path(self.below(), &mut path)?;
+        match Union::make_whiteout(path) {
+            Err(Errno::EEXIST) => Ok(None),
+            done => done.map(|()| Some(0)),
+        }
+    }
+}
+
+impl Union<'_> {
+    /// Whether the write layer says that a name is gone.
+    pub(super) fn is_gone(&self, below: &[u8]) -> Result<bool, Errno> {
+        Ok(self.in_upper(below)?.is_some_and(|stat| is_whiteout(&stat)))
+    }
+
+    /// Puts a whiteout in the place of a file of the write layer. False: that is
+    /// gone, or a directory now.
+    fn whiteout_over(&self, whiteout: &mut Scratch, below: &[u8]) -> Result<bool, Errno> {
+        let mut upper = Scratch::new();
+        let upper = self.upper_path(below, &mut upper)?;
+        let ends = ((AT_FDCWD, whiteout.as_ptr()), (AT_FDCWD, upper.as_ptr()));
+        let done = match kernel::renameat2(ends.0, ends.1, libc::RENAME_EXCHANGE) {
+            Ok(()) => {
+                let came_out = kernel::fstatat(AT_FDCWD, whiteout.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
+                let is_right = came_out.st_mode & libc::S_IFMT != libc::S_IFDIR && !is_whiteout(&came_out);
+                if came_out.st_mode & libc::S_IFMT == libc::S_IFDIR {
+                    kernel::renameat2(ends.0, ends.1, libc::RENAME_EXCHANGE)?;
+                }
+                Ok(is_right)
+            }
+            Err(Errno::ENOENT) => Ok(false),
+            Err(errno) => Err(errno),
+        };
+        let _ = kernel::unlinkat(AT_FDCWD, whiteout.as_ptr(), 0);
+        done
+    }
+
+    /// Takes an empty directory away. False: it is another one now.
+    fn remove_directory(&self, at: &Position, below: &[u8]) -> Result<bool, Errno> {
+        if !self.is_empty(at, below)? {
+            return Err(Errno::ENOTEMPTY);
+        }
+        self.ensure_upper(parent(below))?;
+        let covered = self.is_covered(at)?;
+        let mut upper = Scratch::new();
+        let upper = self.upper_path(below, &mut upper)?;
+        self.instance.forget_directories();
+        let done = if at.sides & self.top_bit() == 0 {
+            match Union::make_whiteout(upper) {
+                Err(Errno::EEXIST) => Ok(false),
+                done => done.map(|()| true),
+            }
+        } else {
+            self.take_out(upper, covered)
+        };
+        self.instance.forget_directories();
+        done
+    }
+
+    /// Takes the write layer's side of an empty directory out of its place, and
+    /// puts a whiteout there if layers below have the name.
+    fn take_out(&self, upper: &mut Scratch, covered: bool) -> Result<bool, Errno> {
+        if !covered && kernel::unlinkat(AT_FDCWD, upper.as_ptr(), libc::AT_REMOVEDIR).is_ok() {
+            return Ok(true);
+        }
+        let mut draft = Scratch::new();
+        let draft = self.draft_path(&mut draft)?;
+        if covered {
+            Union::make_whiteout(draft)?;
+        }
+        let flags = if covered { libc::RENAME_EXCHANGE } else { libc::RENAME_NOREPLACE };
+        let (inside, outside) = ((AT_FDCWD, upper.as_ptr()), (AT_FDCWD, draft.as_ptr()));
+        match kernel::renameat2(inside, outside, flags) {
+            Ok(()) => {}
+            Err(errno) => {
+                self.discard(draft);
+                return if errno == Errno::ENOENT { Ok(false) } else { Err(errno) };
+            }
+        }
+        // Out of the way, nobody can put anything into it any more.
+        if self.clear_whiteouts(draft).is_ok()
+            && kernel::unlinkat(AT_FDCWD, draft.as_ptr(), libc::AT_REMOVEDIR).is_ok()
+        {
+            return Ok(true);
+        }
+        // Something has been put into it in the last moment: it goes back.
+        kernel::renameat2(outside, inside, flags)?;
+        if covered {
+            kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0)?;
+        }
+        Err(Errno::ENOTEMPTY)
+    }
+
+    /// What was made in the work directory becomes as if it had been made in its
+    /// own: with that one's group, where it hands it on. Says whether it is a directory.
+    pub(super) fn as_if_made_in(&self, draft: &mut Scratch, above: &[u8]) -> Result<bool, Errno> {
+        let made = kernel::fstatat(AT_FDCWD, draft.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
+        let is_dir = made.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        let Some(above) = self.in_upper(above)? else { return Err(Errno::ENOENT) };
+        // A name that is linked is of a file that has its group already.
+        let is_new = is_dir || made.st_nlink == 1;
+        if is_new && above.st_mode & libc::S_ISGID != 0 {
+            let flags = libc::AT_SYMLINK_NOFOLLOW;
+            kernel::fchownat(AT_FDCWD, draft.as_ptr(), u32::MAX, above.st_gid, flags)?;
+            if is_dir {
+                kernel::fchmodat(AT_FDCWD, draft.as_ptr(), made.st_mode & 0o7777 | libc::S_ISGID)?;
+            }
+        }
+        Ok(is_dir)
+    }
+
+    /// Whether the program may make and take away names beside this one. In the
+    /// write layer the kernel says so itself; a directory that has no side there
+    /// yet is asked.
+    pub(super) fn may_change_names(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
+        let above = highest(at.above).ok_or(Errno::ENOENT)?;
+        if Some(above) == self.top() {
+            return Ok(());
+        }
+        let mut path = Scratch::new();
+        let lower = if at.is_moved { parent(at.lower.bytes()) } else { parent(below) };
+        let path = self.host_path(above, lower, &mut path)?;
+        may(path, libc::W_OK | libc::X_OK)
+    }
+
+    /// Whether the program may take a name away from a directory in which users
+    /// may only do so with their own (`S_ISVTX`).
+    pub(super) fn may_remove(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
+        let user = kernel::geteuid();
+        let (Some(above), Some(here)) = (highest(at.above), highest(at.sides)) else { return Ok(()) };
+        if user == 0 || Some(here) == self.top() {
+            return Ok(());
+        }
+        let look = |layer: usize, path: &[u8]| {
+            let mut text = Scratch::new();
+            let text = self.host_path(layer, path, &mut text)?;
+            kernel::fstatat(AT_FDCWD, text.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)
+        };
+        let lower = if Some(above) == self.top() { parent(below) } else { parent(at.lower.bytes()) };
+        let above = look(above, lower)?;
+        if above.st_mode & libc::S_ISVTX == 0 || above.st_uid == user {
+            return Ok(());
+        }
+        if look(here, at.path_in(self, here, below))?.st_uid == user { Ok(()) } else { Err(Errno::EPERM) }
+    }
+
+    /// Whether the program may change a file that has no copy in the write layer
+    /// yet. A copy is the user's own, so it would not be asked.
+    pub(super) fn may_modify(&self, at: &Position, below: &[u8], want: Want) -> Result<(), Errno> {
+        let Some(here) = highest(at.sides).filter(|here| Some(*here) != self.top()) else { return Ok(()) };
+        let mut path = Scratch::new();
+        let path = self.host_path(here, at.path_in(self, here, below), &mut path)?;
+        if want.change == Change::Truncate {
+            return may(path, libc::W_OK);
+        }
+        let user = kernel::geteuid();
+        let stat = kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
+        // An owner may change all; times and attributes who may write.
+        if user == 0 || stat.st_uid == user || may(path, libc::W_OK).is_ok() {
+            Ok(())
+        } else {
+            Err(Errno::EPERM)
+        }
+    }
+}
+
+/// Whether the program has a right, by its effective user.
+pub(super) fn may(path: &mut Scratch, right: i32) -> Result<(), Errno> {
+    kernel::faccessat2(AT_FDCWD, path.as_ptr(), right, libc::AT_EACCESS)
+}

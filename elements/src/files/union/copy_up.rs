@@ -1,0 +1,324 @@
+//! Copy-up: what a layer below has gets a copy in the write layer, to be changed.
+//!
+//! The copy is made where nobody looks, and put in place by one call, with its
+//! contents, owner, mode, attributes and times as they were. A file is made
+//! without a name, so that a crash leaves nothing; other kinds are drafts in the
+//! work directory. Whoever is second finds the name taken, and the first one's
+//! copy is as good.
+
+use super::super::MAX_PATH;
+use super::super::place::Scratch;
+use super::super::text::Text;
+use super::upper::Times;
+use super::{Position, Union, highest, parent, xattr};
+use crate::Errno;
+use crate::kernel::{self, AT_FDCWD};
+
+/// How much of a file's contents is copied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Data {
+    /// All.
+    All,
+    /// None: it is about to be emptied.
+    None,
+}
+
+/// How much is copied by hand at once.
+const CHUNK: usize = 16 * 1024;
+/// How much the kernel is asked to copy at once, so that a signal is not kept waiting.
+const PIECE: u64 = 64 << 20;
+
+impl Union<'_> {
+    /// Gives what is at a position a copy in the write layer, unless it has one.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` where nothing is there, `EROFS` where there is no write layer,
+    /// and what stands in the way of the copy.
+    #[inline(never)]
+    pub(super) fn copy_up(&self, at: &Position, below: &[u8], data: Data) -> Result<(), Errno> {
+        let top = self.writable()?;
+        if at.sides & super::bit(top) != 0 {
+            return Ok(());
+        }
+        let from = highest(at.sides).ok_or(Errno::ENOENT)?;
+        if !below.is_empty() {
+            self.ensure_upper(parent(below))?;
+        }
+        let mut source = Scratch::new();
+        let source = self.host_path(from, at.path_in(self, from, below), &mut source)?;
+        let stat = kernel::fstatat(AT_FDCWD, source.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
+        let times = if below.is_empty() { None } else { Some(self.keep_times(below)?) };
+        let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        if is_dir {
+            self.instance.forget_directories();
+        }
+        let mut copy = || match stat.st_mode & libc::S_IFMT {
+            libc::S_IFREG => self.copy_file(source, &stat, below, data),
+            _ => self.copy_other(source, &stat, below),
+        };
+        let done = match copy() {
+            // What the program may do to a file does not depend on whether it may
+            // change the directory that the file is in.
+            Err(Errno::EACCES) => self.with_room(parent(below), &mut copy),
+            done => done,
+        };
+        if is_dir {
+            self.instance.forget_directories();
+        }
+        if let Some(times) = times {
+            self.restore_times(below, &times);
+        }
+        match done {
+            Err(Errno::EEXIST) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// A regular file. It has no name until it is whole.
+    fn copy_file(
+        &self,
+        source: &mut Scratch,
+        stat: &libc::stat,
+        below: &[u8],
+        data: Data,
+    ) -> Result<(), Errno> {
+        const READ: i32 = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        let from = match data {
+            Data::None => None,
+            Data::All => Some(kernel::openat(AT_FDCWD, source.as_ptr(), READ, 0)?),
+        };
+        let mut draft = Scratch::new();
+        let opened = self.open_draft(&mut draft);
+        let done = opened.and_then(|(to, is_named)| {
+            let done = from
+                .map_or(Ok(()), |from| copy_data(from, to, stat.st_size as u64))
+                .and_then(|()| Copy::File(to).take_after(source, stat))
+                .and_then(|()| {
+                    if is_named { self.publish(&mut draft, below) } else { self.publish_file(to, below) }
+                });
+            kernel::close(to);
+            if is_named && done.is_err() {
+                let _ = kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0);
+            }
+            done
+        });
+        if let Some(from) = from {
+            kernel::close(from);
+        }
+        done
+    }
+
+    /// Gives a file without a name its name.
+    fn publish_file(&self, file: i32, below: &[u8]) -> Result<(), Errno> {
+        let mut by_number = Text::<64>::new();
+        by_number.push(b"/proc/self/fd/")?;
+        by_number.push_decimal(file.unsigned_abs())?;
+        let mut upper = Scratch::new();
+        let upper = self.upper_path(below, &mut upper)?;
+        let to = (AT_FDCWD, upper.as_ptr());
+        kernel::linkat((AT_FDCWD, by_number.as_ptr()), to, libc::AT_SYMLINK_FOLLOW)
+    }
+
+    /// Makes a copy in a directory of this user's that nobody may write to.
+    #[cold]
+    fn with_room(&self, above: &[u8], copy: &mut dyn FnMut() -> Result<(), Errno>) -> Result<(), Errno> {
+        let Some(stat) = self.in_upper(above)? else { return Err(Errno::EACCES) };
+        if stat.st_uid != kernel::geteuid() || stat.st_mode & 0o300 == 0o300 {
+            return Err(Errno::EACCES);
+        }
+        let mut path = Scratch::new();
+        let path = self.upper_path(above, &mut path)?;
+        kernel::fchmodat(AT_FDCWD, path.as_ptr(), stat.st_mode & 0o7777 | 0o300)?;
+        let done = copy();
+        kernel::fchmodat(AT_FDCWD, path.as_ptr(), stat.st_mode & 0o7777)?;
+        done
+    }
+
+    /// A file for a copy, and whether it has a name, as it must on a file
+    /// system that has none without.
+    fn open_draft(&self, draft: &mut Scratch) -> Result<(i32, bool), Errno> {
+        self.draft_path(draft)?;
+        let mut work = Scratch::new();
+        work.push(parent(draft.bytes()))?;
+        let flags = libc::O_RDWR | libc::O_CLOEXEC;
+        match kernel::openat(AT_FDCWD, work.as_ptr(), flags | libc::O_TMPFILE, 0o600) {
+            Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::ENOENT) => {}
+            opened => return opened.map(|file| (file, false)),
+        }
+        let flags = flags | libc::O_CREAT | libc::O_EXCL;
+        kernel::openat(AT_FDCWD, draft.as_ptr(), flags, 0o600).map(|file| (file, true))
+    }
+
+    /// A directory, a link, or a special file.
+    fn copy_other(&self, source: &mut Scratch, stat: &libc::stat, below: &[u8]) -> Result<(), Errno> {
+        let mut draft = Scratch::new();
+        let draft = self.draft_path(&mut draft)?;
+        match stat.st_mode & libc::S_IFMT {
+            libc::S_IFDIR => kernel::mkdirat(AT_FDCWD, draft.as_ptr(), 0o700)?,
+            libc::S_IFLNK => {
+                let mut target = Text::<MAX_PATH>::new();
+                target.fill(|room| kernel::readlinkat(AT_FDCWD, source.as_ptr(), room))?;
+                kernel::symlinkat(target.as_ptr(), AT_FDCWD, draft.as_ptr())?;
+            }
+            kind => kernel::mknodat(AT_FDCWD, draft.as_ptr(), kind | 0o600, stat.st_rdev)?,
+        }
+        let done = Copy::Path(draft).take_after(source, stat).and_then(|()| self.publish(draft, below));
+        if done.is_err() {
+            self.discard(draft);
+        }
+        done
+    }
+}
+
+/// A copy in the making: a file that has no name yet, or something with one.
+pub(super) enum Copy<'a> {
+    /// A descriptor.
+    File(i32),
+    /// A host path.
+    Path(&'a mut Scratch),
+}
+
+impl Copy<'_> {
+    /// Gives it its original's owner, mode, attributes and times. An ordinary
+    /// user's copy of another's file is that user's, and loses the bits that would
+    /// make a program run as its owner.
+    pub(super) fn take_after(&mut self, source: &mut Scratch, stat: &libc::stat) -> Result<(), Errno> {
+        let mut mode = stat.st_mode & 0o7777;
+        match self.set_owner(stat.st_uid, stat.st_gid) {
+            Ok(()) => {}
+            Err(Errno::EPERM | Errno::EINVAL) => {
+                // The group alone may be had.
+                let _ = self.set_owner(u32::MAX, stat.st_gid);
+                if stat.st_uid != kernel::geteuid() {
+                    mode &= !(libc::S_ISUID | libc::S_ISGID);
+                }
+            }
+            Err(errno) => return Err(errno),
+        }
+        let is_link = stat.st_mode & libc::S_IFMT == libc::S_IFLNK;
+        if !is_link {
+            self.set_mode(mode)?;
+            self.copy_attributes(source)?;
+        }
+        self.set_times(&Times::of(stat))
+    }
+
+    fn set_owner(&mut self, uid: u32, gid: u32) -> Result<(), Errno> {
+        match self {
+            Copy::File(file) => kernel::fchownat(*file, EMPTY, uid, gid, libc::AT_EMPTY_PATH),
+            Copy::Path(path) => {
+                kernel::fchownat(AT_FDCWD, path.as_ptr(), uid, gid, libc::AT_SYMLINK_NOFOLLOW)
+            }
+        }
+    }
+
+    fn set_mode(&mut self, mode: u32) -> Result<(), Errno> {
+        match self {
+            Copy::File(file) => kernel::fchmod(*file, mode),
+            Copy::Path(path) => kernel::fchmodat(AT_FDCWD, path.as_ptr(), mode),
+        }
+    }
+
+    /// Where the file system keeps no attributes, there were none to lose.
+    fn set_attribute(&mut self, name: *const u8, value: &[u8]) -> Result<(), Errno> {
+        let done = match self {
+            Copy::File(file) => kernel::fsetxattr(*file, name, value),
+            Copy::Path(path) => kernel::lsetxattr(path.as_ptr(), name, value, 0),
+        };
+        match done {
+            // Special files take none of a user's.
+            Err(Errno::EOPNOTSUPP | Errno::EPERM) => Ok(()),
+            done => done,
+        }
+    }
+
+    fn set_times(&mut self, times: &Times) -> Result<(), Errno> {
+        match self {
+            Copy::File(file) => kernel::utimensat(*file, core::ptr::null(), times.as_array(), 0),
+            Copy::Path(path) => {
+                kernel::utimensat(AT_FDCWD, path.as_ptr(), times.as_array(), libc::AT_SYMLINK_NOFOLLOW)
+            }
+        }
+    }
+
+    fn copy_attributes(&mut self, source: &mut Scratch) -> Result<(), Errno> {
+        let mut names = Text::<MAX_PATH>::new();
+        match names.fill(|room| kernel::llistxattr(source.as_ptr(), room)) {
+            Ok(0) | Err(Errno::EOPNOTSUPP | Errno::EPERM) => return Ok(()),
+            Ok(_) => {}
+            Err(errno) => return Err(errno),
+        }
+        let mut value = Text::<CHUNK>::new();
+        for name in names.bytes().split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+            if xattr::is_private(name) {
+                continue;
+            }
+            let mut text = Text::<256>::new();
+            text.push(name)?;
+            value.truncate(0);
+            match value.fill(|room| kernel::lgetxattr_by(source.as_ptr(), text.as_ptr(), room)) {
+                Ok(_) => self.set_attribute(text.as_ptr(), value.bytes())?,
+                // Taken away meanwhile, or not for this user to see.
+                Err(Errno::ENODATA | Errno::EPERM | Errno::EACCES) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+}
+
+const EMPTY: *const u8 = c"".as_ptr().cast();
+
+/// Copies a file's contents: shared where the file system can, and its holes
+/// left as they are.
+fn copy_data(from: i32, to: i32, len: u64) -> Result<(), Errno> {
+    if len == 0 || kernel::clone_file(to, from).is_ok() {
+        return Ok(());
+    }
+    kernel::ftruncate(to, len)?;
+    let mut at = 0;
+    while at < len {
+        let start = match kernel::lseek(from, at as i64, libc::SEEK_DATA) {
+            Ok(start) => start as u64,
+            // Nothing but a hole up to the end.
+            Err(Errno::ENXIO) => return Ok(()),
+            // A file system that cannot tell.
+            Err(_) => at,
+        };
+        let end = kernel::lseek(from, start as i64, libc::SEEK_HOLE).map_or(len, |end| end as u64);
+        copy_run(from, to, start, end.min(len))?;
+        at = end.max(start + 1);
+    }
+    Ok(())
+}
+
+fn copy_run(from: i32, to: i32, start: u64, end: u64) -> Result<(), Errno> {
+    let mut at = start;
+    let mut by_hand = false;
+    let mut buffer = [0; CHUNK];
+    while at < end {
+        if !by_hand {
+            match kernel::copy_file_range(from, to, at, (end - at).min(PIECE) as usize) {
+                Ok(0) | Err(Errno::EXDEV | Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
+                    by_hand = true
+                }
+                Ok(copied) => at += copied as u64,
+                Err(errno) => return Err(errno),
+            }
+            continue;
+        }
+        let room = buffer.len().min((end - at) as usize);
+        let got = kernel::pread(from, buffer.get_mut(..room).unwrap_or(&mut []), at)?;
+        if got == 0 {
+            return Ok(());
+        }
+        let mut rest = buffer.get(..got).unwrap_or(&[]);
+        while !rest.is_empty() {
+            let written = kernel::pwrite(to, rest, at)?;
+            at += written as u64;
+            rest = rest.get(written..).unwrap_or(&[]);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! A union of layers: directories of the host that look like one, as the
+//! kernel's overlayfs makes it of them, on overlayfs's own on-disk format.
+//!
+//! The layers are numbered, the lowest first. None of them changes but the last,
+//! the *write layer*, where the union has one. A name is looked for from the top:
+//! the first layer that has it decides. Directories of one name are merged, down
+//! to one that is *opaque*. A *whiteout* (a character device 0:0) says that a
+//! name is gone.
+//!
+//! A directory has a *side* in each layer that has it. Which those are is kept in
+//! a table that the instance's processes share ([`crate::shared`]), so that a file
+//! in a directory with one side costs no call more than natively. An entry of the
+//! table may be missing, never wrong: a directory gets its side in the write layer
+//! only between two moments at which the whole table loses its meaning.
+//!
+//! Nothing is locked. A layer below never changes, so whoever copies a file up
+//! copies the same bytes, and the first one to put them in place has done it for
+//! all. What must not be seen half made is made in the write layer's *work*
+//! directory and moved into place by one call; what that call finds in the way
+//! tells the loser of a race.
+
+mod change;
+mod copy_up;
+mod list;
+mod open;
+mod position;
+mod rename;
+mod upper;
+mod xattr;
+
+pub(super) use list::Listing;
+pub(super) use position::Position;
+pub(super) use xattr::{is_private_attribute, look_at_attributes};
+
+use core::ffi::CStr;
+
+use view::Access;
+
+use super::namei::Walk;
+use super::place::{Place, Scratch};
+use crate::kernel::{self, AT_FDCWD};
+use crate::shared::Shared;
+use crate::{Errno, Instance};
+
+/// How often a call that has lost a race looks again before it gives up.
+const ATTEMPTS: u32 = 64;
+/// When it no longer takes the table of directories at its word: something else
+/// than the instance may have changed a layer.
+const DOUBTFUL: u32 = 4;
+
+/// One union of the view.
+#[derive(Clone, Copy)]
+pub(super) struct Union<'i> {
+    instance: &'i Instance<'i>,
+    /// The mount.
+    id: u32,
+    /// How many layers it has.
+    count: usize,
+    /// Whether the last of them takes changes.
+    is_writable: bool,
+}
+
+impl Instance<'_> {
+    /// Whether the view has a union of layers.
+    pub(super) fn has_unions(&self) -> bool {
+        self.view.flags() & view::flags::LAYERS != 0
+    }
+
+    /// The union that a mount is, if it is one.
+    pub(super) fn union(&self, id: u32) -> Option<Union<'_>> {
+        let count = self.view.layer_count(id);
+        if count == 0 {
+            return None;
+        }
+        let is_writable = self.view.mount(id).access == Access::ReadWrite;
+        Some(Union { instance: self, id, count, is_writable })
+    }
+
+    /// The place of a union's directory that a descriptor is of, where `path` is empty.
+    /// None: of something else.
+    pub(super) fn union_place(&self, dirfd: i32, path: *const u8, scratch: &mut Scratch) -> Option<Place> {
+        // SAFETY: the kernel has taken it for a string.
+        let is_unnamed = unsafe { *path } == 0;
+        if !is_unnamed || !self.view.node(self.base(dirfd)?.node)?.is_layered() {
+            return None;
+        }
+        let mut walk = Walk::new();
+        self.walk_descriptor(&mut walk, dirfd).ok()?;
+        if !walk.position.is_dir() {
+            return None;
+        }
+        self.finish_walk(walk, Ok(false), (dirfd, path), false, scratch).ok()
+    }
+
+    /// Makes a try at a call until nobody interferes: None is a lost race.
+    fn again_and_again<T>(&self, mut attempt: impl FnMut() -> Result<Option<T>, Errno>) -> Result<T, Errno> {
+        for number in 0..ATTEMPTS {
+            if number == DOUBTFUL {
+                self.forget_directories();
+            }
+            if let Some(done) = attempt()? {
+                return Ok(done);
+            }
+        }
+        Err(Errno::EAGAIN)
+    }
+
+    /// Whether a host path lies in a union's write layer.
+    pub(super) fn is_in_write_layer(&self, mount: u32, host: &[u8]) -> bool {
+        let top = self.union(mount).and_then(|union| Some(union.layer(union.top()?)));
+        top.and_then(|top| host.strip_prefix(top)).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+    }
+
+    /// What the side says that a directory with several sides is known by.
+    pub(super) fn identity_of(&self, place: &Place) -> Option<libc::stat> {
+        let (layer, union) = (place.identity?, self.union(place.mount)?);
+        // SAFETY: a place's path is a string.
+        let path = unsafe { CStr::from_ptr(place.path.cast()) }.to_bytes();
+        let is_below = |below: &&[u8]| below.first().is_none_or(|byte| *byte == b'/');
+        let below =
+            (0..union.count).find_map(|number| path.strip_prefix(union.layer(number)).filter(is_below))?;
+        let mut text = Scratch::new();
+        let text = union.host_path(layer, below, &mut text).ok()?;
+        kernel::fstatat(AT_FDCWD, text.as_ptr(), libc::AT_SYMLINK_NOFOLLOW).ok()
+    }
+}
+
+impl<'i> Union<'i> {
+    /// The host path of a layer.
+    fn layer(&self, number: usize) -> &'i [u8] {
+        self.instance.view.layer(self.id, number)
+    }
+
+    fn shared(&self) -> Option<&'i Shared> {
+        self.instance.shared
+    }
+
+    /// The number of the write layer, if there is one.
+    fn top(&self) -> Option<usize> {
+        self.is_writable.then(|| self.count - 1)
+    }
+
+    /// The bit of the write layer; 0 where there is none.
+    fn top_bit(&self) -> u64 {
+        self.top().map_or(0, bit)
+    }
+
+    /// The bits of all layers.
+    fn all(&self) -> u64 {
+        u64::MAX >> (64 - self.count)
+    }
+
+    /// The bits of the layers that never change.
+    fn lower(&self) -> u64 {
+        self.all() & !self.top_bit()
+    }
+
+    /// The write layer's number.
+    ///
+    /// # Errors
+    ///
+    /// `EROFS` where there is none.
+    fn writable(&self) -> Result<usize, Errno> {
+        self.top().ok_or(Errno::EROFS)
+    }
+
+    /// Writes the host path of what a layer has at a path below its root.
+    fn host_path<'s>(
+        &self,
+        number: usize,
+        below: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s mut Scratch, Errno> {
+        scratch.truncate(0);
+        scratch.push(self.layer(number))?;
+        scratch.push(below)?;
+        Ok(scratch)
+    }
+
+    /// A path in the union, below its root, of an app path in it.
+    pub(in crate::files) fn below<'p>(&self, app: &'p [u8]) -> &'p [u8] {
+        let at = self.instance.view.mount(self.id).at;
+        let at = at.strip_suffix(b"/").unwrap_or(at);
+        app.get(at.len()..).unwrap_or(&[])
+    }
+}
+
+/// A layer's bit.
+fn bit(number: usize) -> u64 {
+    1 << number
+}
+
+/// The highest layer of some.
+fn highest(layers: u64) -> Option<usize> {
+    layers.checked_ilog2().map(|number| number as usize)
+}
+
+/// The lowest layer of some.
+fn lowest(layers: u64) -> Option<usize> {
+    (layers != 0).then(|| layers.trailing_zeros() as usize)
+}
+
+/// The layers of some, from the top.
+fn downwards(layers: u64) -> impl Iterator<Item = usize> {
+    (0..64).rev().filter(move |number| layers & bit(*number) != 0)
+}
+
+/// Whether what is there says that the name is gone.
+fn is_whiteout(stat: &libc::stat) -> bool {
+    stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == 0
+}
+
+/// The path of the directory that a path's last name is in.
+fn parent(below: &[u8]) -> &[u8] {
+    let end = below.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    below.get(..end).unwrap_or(&[])
+}

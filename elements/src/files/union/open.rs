@@ -1,0 +1,168 @@
+//! Opening what a union has under a name, or makes under it.
+
+use super::super::namei::Walk;
+use super::super::place::Scratch;
+use super::change::may;
+use super::copy_up::Data;
+use super::{Union, highest, lowest, parent};
+use crate::kernel::{self, AT_FDCWD, OpenHow};
+use crate::{Errno, Instance};
+
+impl Instance<'_> {
+    /// Opens what a walk has come to in a union, as openat2(2) would the path.
+    /// None: it has changed meanwhile; walk again. `resolve` is of no more use: the
+    /// walk has done it.
+    #[inline(never)]
+    pub(in crate::files) fn open_in_union(
+        &self,
+        walk: &Walk,
+        slash: bool,
+        how: &OpenHow,
+        scratch: &mut Scratch,
+    ) -> Result<Option<i32>, Errno> {
+        let union = self.union(self.view.region(walk.cursor.node)).ok_or(Errno::ESTALE)?;
+        Open { union, walk, slash, flags: how.flags as i32, mode: how.mode as u32 }.open(scratch)
+    }
+
+    /// Walks and opens, until nobody interferes.
+    pub(in crate::files) fn open_again<T>(
+        &self,
+        attempt: impl FnMut() -> Result<Option<T>, Errno>,
+    ) -> Result<T, Errno> {
+        self.again_and_again(attempt)
+    }
+}
+
+struct Open<'w, 'i> {
+    union: Union<'i>,
+    walk: &'w Walk,
+    slash: bool,
+    flags: i32,
+    mode: u32,
+}
+
+impl Open<'_, '_> {
+    fn below(&self) -> &[u8] {
+        self.union.below(self.walk.app.bytes())
+    }
+
+    fn makes(&self) -> bool {
+        self.flags & libc::O_CREAT != 0 && self.flags & libc::O_PATH == 0
+    }
+
+    fn is_unnamed(&self) -> bool {
+        self.flags & libc::O_TMPFILE == libc::O_TMPFILE && self.flags & libc::O_PATH == 0
+    }
+
+    fn writes(&self) -> bool {
+        self.flags & libc::O_PATH == 0
+            && (self.flags & libc::O_ACCMODE != libc::O_RDONLY || self.flags & libc::O_TRUNC != 0)
+    }
+
+    fn open(&self, scratch: &mut Scratch) -> Result<Option<i32>, Errno> {
+        let (at, union) = (&self.walk.position, &self.union);
+        if at.sides == 0 {
+            return if self.makes() { self.make(scratch) } else { Err(Errno::ENOENT) };
+        }
+        if self.makes() && self.flags & libc::O_EXCL != 0 {
+            return Err(Errno::EEXIST);
+        }
+        if at.is_dir() && self.is_unnamed() {
+            union.writable()?;
+            union.ensure_upper(self.below())?;
+            return self.call(union.top(), scratch).map(Some);
+        }
+        let here = highest(at.sides);
+        if at.is_dir() {
+            // A directory is known by its lowest side, which it keeps for ever. One
+            // that has been renamed has its own name in the write layer alone.
+            let side =
+                if at.is_moved || !at.redirect.is_empty() { union.top().or(here) } else { lowest(at.sides) };
+            if side == union.top() {
+                union.ensure_upper(self.below())?;
+            }
+            return self.call(side, scratch).map(Some);
+        }
+        if at.kind != libc::S_IFREG || !self.writes() {
+            return match self.call(here, scratch) {
+                Err(Errno::ENOENT) if here == union.top() => Ok(None),
+                done => done.map(Some),
+            };
+        }
+        union.writable()?;
+        if self.slash || self.flags & libc::O_DIRECTORY != 0 {
+            return Err(Errno::ENOTDIR);
+        }
+        if here != union.top() {
+            self.may_write(here)?;
+            let data = if self.flags & libc::O_TRUNC != 0 { Data::None } else { Data::All };
+            union.copy_up(at, self.below(), data)?;
+        }
+        match self.call(union.top(), scratch) {
+            // Renamed or taken away meanwhile.
+            Err(Errno::ENOENT | Errno::ENXIO) => Ok(None),
+            done => done.map(Some),
+        }
+    }
+
+    /// Whether the program may open a file that has no copy in the write layer yet.
+    fn may_write(&self, here: Option<usize>) -> Result<(), Errno> {
+        let Some(here) = here else { return Err(Errno::ENOENT) };
+        let rights = match self.flags & libc::O_ACCMODE {
+            libc::O_RDONLY | libc::O_RDWR => libc::R_OK | libc::W_OK,
+            _ => libc::W_OK,
+        };
+        let mut path = Scratch::new();
+        let path = self.union.host_path(here, self.walk.position.lower.bytes(), &mut path)?;
+        may(path, rights)
+    }
+
+    /// The open itself, in a layer. The path has been walked, so a link in the
+    /// last place is one that the program wants.
+    fn call(&self, layer: Option<usize>, scratch: &mut Scratch) -> Result<i32, Errno> {
+        let layer = layer.ok_or(Errno::ENOENT)?;
+        let below = self.walk.position.path_in(&self.union, layer, self.below());
+        let path = self.union.host_path(layer, below, scratch)?;
+        if self.slash {
+            path.push(b"/")?;
+        }
+        kernel::openat(AT_FDCWD, path.as_ptr(), self.flags | libc::O_NOFOLLOW, self.mode)
+    }
+
+    fn make(&self, scratch: &mut Scratch) -> Result<Option<i32>, Errno> {
+        let (at, union) = (&self.walk.position, &self.union);
+        if self.flags & libc::O_DIRECTORY != 0 {
+            return Err(Errno::EINVAL);
+        }
+        union.writable()?;
+        union.may_change_names(at, self.below())?;
+        union.ensure_upper(parent(self.below()))?;
+        if !at.is_gone {
+            return match self.call(union.top(), scratch) {
+                // A whiteout, or a link, has come meanwhile.
+                Err(Errno::ENXIO | Errno::EACCES | Errno::EEXIST | Errno::ELOOP)
+                    if union.in_upper(self.below())?.is_some() =>
+                {
+                    if self.flags & libc::O_EXCL != 0 && !union.is_gone(self.below())? {
+                        return Err(Errno::EEXIST);
+                    }
+                    Ok(None)
+                }
+                done => done.map(Some),
+            };
+        }
+        let mut draft = Scratch::new();
+        let draft = union.draft_path(&mut draft)?;
+        let flags = self.flags | libc::O_EXCL | libc::O_NOFOLLOW;
+        let file = kernel::openat(AT_FDCWD, draft.as_ptr(), flags, self.mode)?;
+        let placed = union
+            .as_if_made_in(draft, parent(self.below()))
+            .and_then(|_| union.replace_whiteout(draft, self.below()));
+        if placed != Ok(true) {
+            kernel::close(file);
+            union.discard(draft);
+        }
+        union.upper_path(self.below(), scratch)?;
+        Ok(placed?.then_some(file))
+    }
+}

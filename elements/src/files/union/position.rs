@@ -1,0 +1,300 @@
+//! Where a walk stands in a union, and the step from a directory to a name in it.
+
+use super::super::MAX_PATH;
+use super::super::text::Text;
+use super::{Union, bit, downwards, is_whiteout, lowest, xattr};
+use crate::Errno;
+use crate::kernel::{self, AT_FDCWD};
+use crate::shared::directory_hash;
+
+/// A place in a union: a directory, another file, or a name that nothing has.
+pub(in crate::files) struct Position {
+    /// The layers that have what is here: of a directory, all of its sides; of
+    /// another file, the one whose it is; none where nothing is here.
+    pub sides: u64,
+    /// The sides of the directory that it is in.
+    pub above: u64,
+    /// What kind of file is here (`S_IFMT`).
+    pub kind: u32,
+    /// Whether the write layer says that the name is gone.
+    pub is_gone: bool,
+    /// Whether layers below know the directory under another name than the app.
+    pub is_moved: bool,
+    /// The path below the layers' roots, in all but the write layer.
+    pub lower: Text<MAX_PATH>,
+    /// The same of the directory's sides below, where it has been renamed; or nothing.
+    pub redirect: Text<MAX_PATH>,
+}
+
+impl Position {
+    /// Nowhere.
+    pub fn new() -> Position {
+        Position {
+            sides: 0,
+            above: 0,
+            kind: 0,
+            is_gone: false,
+            is_moved: false,
+            lower: Text::new(),
+            redirect: Text::new(),
+        }
+    }
+
+    /// Whether a directory is here.
+    pub fn is_dir(&self) -> bool {
+        self.sides != 0 && self.kind == libc::S_IFDIR
+    }
+
+    /// Whether a directory has its name in the write layer alone, because it has been
+    /// renamed, or one above it.
+    pub(super) fn has_own_name(&self) -> bool {
+        self.is_moved || !self.redirect.is_empty()
+    }
+
+    /// The layer whose inode a directory with several sides has.
+    pub fn identity(&self) -> Option<usize> {
+        let is_merged = self.is_dir() && self.sides & (self.sides - 1) != 0;
+        if is_merged && !self.has_own_name() { lowest(self.sides) } else { None }
+    }
+
+    /// The same position once more.
+    pub(super) fn again(&self) -> Result<Position, Errno> {
+        let mut copy = Position::new();
+        copy.lower.push(self.lower.bytes())?;
+        copy.redirect.push(self.redirect.bytes())?;
+        (copy.sides, copy.above, copy.kind) = (self.sides, self.above, self.kind);
+        (copy.is_gone, copy.is_moved) = (self.is_gone, self.is_moved);
+        Ok(copy)
+    }
+
+    /// The path of the directory's sides in the layers below.
+    pub(super) fn sides_below(&self) -> &[u8] {
+        if self.redirect.is_empty() { self.lower.bytes() } else { self.redirect.bytes() }
+    }
+
+    /// The path of what is here, in a layer. `below` is the one in the write layer.
+    pub(super) fn path_in<'p>(&'p self, union: &Union<'_>, layer: usize, below: &'p [u8]) -> &'p [u8] {
+        if Some(layer) == union.top() {
+            below
+        } else if self.kind == libc::S_IFDIR {
+            self.sides_below()
+        } else {
+            self.lower.bytes()
+        }
+    }
+}
+
+impl Union<'_> {
+    /// Stands at the union's root.
+    pub fn enter_root(&self, at: &mut Position) -> Result<(), Errno> {
+        at.lower.truncate(0);
+        at.redirect.truncate(0);
+        at.is_moved = false;
+        at.is_gone = false;
+        at.above = 0;
+        at.kind = libc::S_IFDIR;
+        if let Some(sides) = self.known(&[]) {
+            at.sides = sides;
+            return Ok(());
+        }
+        let epoch = self.epoch();
+        at.sides = self.lower();
+        if let Some(top) = self.top() {
+            let mut path = Text::<MAX_PATH>::new();
+            path.push(self.layer(top))?;
+            match kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) {
+                Ok(_) => at.sides |= bit(top),
+                Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        self.remember(&[], at.sides, epoch);
+        Ok(())
+    }
+
+    /// Goes from a directory to a name in it. `below` is the name's path below
+    /// the union's root.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` or `ENOTDIR` where no directory is here, and the kernel's own.
+    pub fn enter(&self, at: &mut Position, below: &[u8], name: &[u8]) -> Result<(), Errno> {
+        if at.sides == 0 {
+            return Err(Errno::ENOENT);
+        }
+        if at.kind != libc::S_IFDIR {
+            return Err(Errno::ENOTDIR);
+        }
+        if !at.redirect.is_empty() {
+            at.lower.truncate(0);
+            at.lower.push(at.redirect.bytes())?;
+            at.redirect.truncate(0);
+            at.is_moved = true;
+        }
+        at.lower.push(b"/")?;
+        at.lower.push(name)?;
+        at.above = at.sides;
+        at.is_gone = false;
+        if !at.is_moved
+            && let Some(sides) = self.known(below)
+        {
+            at.sides = sides;
+            return Ok(());
+        }
+        let epoch = self.epoch();
+        self.find(at, below)?;
+        if at.is_dir() && !at.is_moved && at.redirect.is_empty() {
+            self.remember(below, at.sides, epoch);
+        }
+        Ok(())
+    }
+
+    /// Writes the host path of what is here: of a directory, its highest side's,
+    /// and where nothing is, the one that it would get.
+    pub fn write_host(&self, at: &Position, below: &[u8], host: &mut Text<MAX_PATH>) -> Result<(), Errno> {
+        let layer = super::highest(at.sides).or(self.top()).unwrap_or(0);
+        host.truncate(0);
+        host.push(self.layer(layer))?;
+        host.push(at.path_in(self, layer, below))
+    }
+
+    /// What the program is told of what is here: of a directory with several sides, what the
+    /// highest says, but for its inode.
+    pub(super) fn stat(&self, at: &Position, below: &[u8]) -> Result<libc::stat, Errno> {
+        let mut path = Text::<MAX_PATH>::new();
+        self.write_host(at, below, &mut path)?;
+        let mut stat = kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
+        if let Some(layer) = at.identity() {
+            path.truncate(0);
+            path.push(self.layer(layer))?;
+            path.push(at.path_in(self, layer, below))?;
+            let known_by = kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
+            (stat.st_dev, stat.st_ino) = (known_by.st_dev, known_by.st_ino);
+            stat.st_nlink = 1;
+        }
+        Ok(stat)
+    }
+
+    /// Finds out what is at the position, in the sides of the directory above.
+    fn find(&self, at: &mut Position, below: &[u8]) -> Result<(), Errno> {
+        let among = at.above;
+        at.sides = 0;
+        at.kind = 0;
+        let mut path = Text::<MAX_PATH>::new();
+        for layer in downwards(among) {
+            let is_top = Some(layer) == self.top();
+            path.truncate(0);
+            path.push(self.layer(layer))?;
+            path.push(if is_top { below } else { at.lower.bytes() })?;
+            let stat = match kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                Err(Errno::ENOENT | Errno::ENOTDIR) => continue,
+                Err(errno) => return Err(errno),
+            };
+            if is_whiteout(&stat) {
+                at.is_gone = is_top;
+                return Ok(());
+            }
+            let kind = stat.st_mode & libc::S_IFMT;
+            if at.sides != 0 && kind != libc::S_IFDIR {
+                return Ok(());
+            }
+            at.kind = kind;
+            at.sides |= bit(layer);
+            let is_last = among & (bit(layer) - 1) == 0;
+            if kind != libc::S_IFDIR || (is_last && !is_top) || xattr::is_opaque(path.as_ptr()) {
+                return Ok(());
+            }
+            if is_top && self.read_redirect(at, path.as_ptr())? {
+                let mut redirect = Text::<MAX_PATH>::new();
+                redirect.push(at.redirect.bytes())?;
+                at.sides |= self.sides_of_lower(redirect.bytes())?;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the redirect of the write layer's directory at a host path.
+    fn read_redirect(&self, at: &mut Position, host: *const u8) -> Result<bool, Errno> {
+        let mut said = Text::<MAX_PATH>::new();
+        if !xattr::redirect(host, &mut said) {
+            return Ok(false);
+        }
+        at.redirect.truncate(0);
+        if said.bytes().first() != Some(&b'/') {
+            // A name beside its own.
+            at.redirect.push(super::parent(at.lower.bytes()))?;
+            at.redirect.push(b"/")?;
+        }
+        at.redirect.push(said.bytes())?;
+        Ok(true)
+    }
+
+    /// The sides that a directory has in the layers that never change.
+    fn sides_of_lower(&self, below: &[u8]) -> Result<u64, Errno> {
+        let mut among = self.lower();
+        let mut walked = Text::<MAX_PATH>::new();
+        let mut path = Text::<MAX_PATH>::new();
+        for name in super::super::scan::components(below) {
+            walked.push(b"/")?;
+            walked.push(name)?;
+            let mut sides = 0;
+            for layer in downwards(among) {
+                path.truncate(0);
+                path.push(self.layer(layer))?;
+                path.push(walked.bytes())?;
+                match kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) {
+                    Ok(stat) if stat.st_mode & libc::S_IFMT == libc::S_IFDIR => {
+                        sides |= bit(layer);
+                        if Some(layer) != lowest(among) && xattr::is_opaque(path.as_ptr()) {
+                            break;
+                        }
+                    }
+                    Ok(_) => break,
+                    Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+                    Err(errno) => return Err(errno),
+                }
+            }
+            among = sides;
+        }
+        Ok(among)
+    }
+
+    /// Whether the layers that never change have something at the position
+    /// which the write layer must hide where it has nothing of its own there.
+    pub(super) fn is_covered(&self, at: &Position) -> Result<bool, Errno> {
+        let mut path = Text::<MAX_PATH>::new();
+        for layer in downwards(at.above & self.lower()) {
+            path.truncate(0);
+            path.push(self.layer(layer))?;
+            path.push(at.lower.bytes())?;
+            match kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) {
+                Ok(stat) => return Ok(!is_whiteout(&stat)),
+                Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(false)
+    }
+
+    /// The sides of a directory that the table knows.
+    fn known(&self, below: &[u8]) -> Option<u64> {
+        let sides = self.shared()?.sides(directory_hash(self.id, below))?;
+        Some(sides & self.all())
+    }
+
+    fn epoch(&self) -> u32 {
+        self.shared().map_or(0, |shared| shared.epoch())
+    }
+
+    /// Tells the table of a directory's sides, as they were found in an epoch.
+    fn remember(&self, below: &[u8], sides: u64, epoch: u32) {
+        let Some(shared) = self.shared() else { return };
+        let hash = directory_hash(self.id, below);
+        shared.set_sides(hash, sides, epoch);
+        if sides == 1 {
+            shared.set_plain(hash, epoch);
+        }
+    }
+}

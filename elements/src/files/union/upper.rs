@@ -1,0 +1,165 @@
+//! The write layer: making room in it, and putting things in their place.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::super::MAX_PATH;
+use super::super::namei::Walk;
+use super::super::place::Scratch;
+use super::super::text::Text;
+use super::{Union, is_whiteout, parent};
+use crate::Errno;
+use crate::kernel::{self, AT_FDCWD};
+
+/// Tells this process's drafts from each other.
+static DRAFTS: AtomicU32 = AtomicU32::new(0);
+
+impl<'i> Union<'i> {
+    /// Writes a host path in the write layer.
+    pub(super) fn upper_path<'s>(
+        &self,
+        below: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s mut Scratch, Errno> {
+        self.host_path(self.writable()?, below, scratch)
+    }
+
+    /// Writes a fresh host path in the work directory, on the write layer's own
+    /// file system. What is there after a crash means nothing to anybody.
+    pub(super) fn draft_path<'s>(&self, scratch: &'s mut Scratch) -> Result<&'s mut Scratch, Errno> {
+        let upper = self.layer(self.writable()?);
+        scratch.truncate(0);
+        scratch.push(upper.strip_suffix(b"upper").unwrap_or(upper))?;
+        scratch.push(b"work/#")?;
+        for number in [kernel::gettid().unsigned_abs(), DRAFTS.fetch_add(1, Ordering::Relaxed)] {
+            scratch.push_decimal(number)?;
+            scratch.push(b"-")?;
+        }
+        // A process of another namespace may have the same number.
+        scratch.push_decimal(kernel::random() as u32)?;
+        Ok(scratch)
+    }
+
+    /// What the write layer itself has at a path.
+    pub(super) fn in_upper(&self, below: &[u8]) -> Result<Option<libc::stat>, Errno> {
+        let mut path = Scratch::new();
+        let path = self.upper_path(below, &mut path)?;
+        match kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Sees to it that a directory of the union has its side in the write layer,
+    /// and those above it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` where it is gone meanwhile, and what stands in the way of a copy.
+    #[inline(never)]
+    pub(super) fn ensure_upper(&self, below: &[u8]) -> Result<(), Errno> {
+        if self.in_upper(below)?.is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR) {
+            return Ok(());
+        }
+        let mut end = 0;
+        loop {
+            let prefix = below.get(..end).unwrap_or(below);
+            if !self.in_upper(prefix)?.is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR) {
+                self.ensure_one(prefix)?;
+            }
+            if end >= below.len() {
+                return Ok(());
+            }
+            let rest = below.get(end + 1..).unwrap_or(&[]);
+            end = end + 1 + rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+        }
+    }
+
+    #[inline(never)]
+    fn ensure_one(&self, below: &[u8]) -> Result<(), Errno> {
+        let mut walk = Walk::new();
+        self.instance.walk_union(&mut walk, self.id, below)?;
+        if !walk.position.is_dir() {
+            return Err(if walk.position.sides == 0 { Errno::ENOENT } else { Errno::ENOTDIR });
+        }
+        self.copy_up(&walk.position, below, super::copy_up::Data::All).map(|_| ())
+    }
+
+    /// Puts a draft in its place, where the write layer has nothing. A draft of
+    /// a directory that others have been faster with is of no use to anybody.
+    pub(super) fn publish(&self, draft: &mut Scratch, below: &[u8]) -> Result<(), Errno> {
+        let mut upper = Scratch::new();
+        let upper = self.upper_path(below, &mut upper)?;
+        kernel::renameat2((AT_FDCWD, draft.as_ptr()), (AT_FDCWD, upper.as_ptr()), libc::RENAME_NOREPLACE)
+    }
+
+    /// Puts a draft where a whiteout is. False: there is none (any more), and
+    /// nothing has changed.
+    pub(super) fn replace_whiteout(&self, draft: &mut Scratch, below: &[u8]) -> Result<bool, Errno> {
+        let mut upper = Scratch::new();
+        let upper = self.upper_path(below, &mut upper)?;
+        match kernel::renameat2((AT_FDCWD, draft.as_ptr()), (AT_FDCWD, upper.as_ptr()), libc::RENAME_EXCHANGE)
+        {
+            Ok(()) => {}
+            Err(Errno::ENOENT) => return Ok(false),
+            Err(errno) => return Err(errno),
+        }
+        let came_out = kernel::fstatat(AT_FDCWD, draft.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
+        if is_whiteout(&came_out) {
+            kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0)?;
+            return Ok(true);
+        }
+        // Somebody has made something there meanwhile: it goes back.
+        kernel::renameat2((AT_FDCWD, draft.as_ptr()), (AT_FDCWD, upper.as_ptr()), libc::RENAME_EXCHANGE)?;
+        Ok(false)
+    }
+
+    /// Makes a whiteout at a host path where nothing is.
+    pub(super) fn make_whiteout(path: &mut Scratch) -> Result<(), Errno> {
+        kernel::mknodat(AT_FDCWD, path.as_ptr(), libc::S_IFCHR, 0)
+    }
+
+    /// Takes a draft away, whatever it is: of a directory, what overlayfs may
+    /// leave in one whose names are all gone.
+    pub(super) fn discard(&self, draft: &mut Scratch) {
+        if kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0).is_ok() {
+            return;
+        }
+        if kernel::unlinkat(AT_FDCWD, draft.as_ptr(), libc::AT_REMOVEDIR) == Err(Errno::ENOTEMPTY) {
+            let _ = self.clear_whiteouts(draft);
+            let _ = kernel::unlinkat(AT_FDCWD, draft.as_ptr(), libc::AT_REMOVEDIR);
+        }
+    }
+
+    /// The directory above a path, before something is copied up into it: that
+    /// a program has not changed it, its times must show.
+    pub(super) fn keep_times(&self, below: &[u8]) -> Result<Times, Errno> {
+        let mut path = Text::<MAX_PATH>::new();
+        let path = self.upper_path(parent(below), &mut path)?;
+        Ok(Times::of(&kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?))
+    }
+
+    /// Sets them back.
+    pub(super) fn restore_times(&self, below: &[u8], times: &Times) {
+        let mut path = Text::<MAX_PATH>::new();
+        if let Ok(path) = self.upper_path(parent(below), &mut path) {
+            let _ = kernel::utimensat(AT_FDCWD, path.as_ptr(), &times.0, 0);
+        }
+    }
+}
+
+/// A file's times of access and of change.
+pub(super) struct Times([libc::timespec; 2]);
+
+impl Times {
+    pub(super) fn of(stat: &libc::stat) -> Times {
+        Times([
+            libc::timespec { tv_sec: stat.st_atime, tv_nsec: stat.st_atime_nsec },
+            libc::timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec },
+        ])
+    }
+
+    pub(super) fn as_array(&self) -> &[libc::timespec; 2] {
+        &self.0
+    }
+}

@@ -1,0 +1,139 @@
+//! What overlayfs keeps in extended attributes.
+//!
+//! An ordinary user's are called `user.overlay.*`, as the kernel reads them of a
+//! mount with the option `userxattr`; root's are `trusted.overlay.*`. Both are
+//! read; the first are always written, and the second where that is allowed.
+
+use core::ffi::CStr;
+
+use super::super::MAX_PATH;
+use super::super::namei::Walk;
+use super::super::place::Place;
+use super::super::text::Text;
+use crate::kernel::{self, AT_FDCWD, syscall};
+use crate::{Errno, Instance, user};
+
+/// Attributes under the one name and the other.
+pub struct Names(pub &'static CStr, pub &'static CStr);
+
+/// A directory that hides what layers below have under its name.
+pub const OPAQUE: Names = Names(c"user.overlay.opaque", c"trusted.overlay.opaque");
+/// A directory that is merged with those of another name below.
+pub const REDIRECT: Names = Names(c"user.overlay.redirect", c"trusted.overlay.redirect");
+/// Whether an attribute is the union's own business, and not the program's.
+pub fn is_private(name: &[u8]) -> bool {
+    name.starts_with(b"user.overlay.") || name.starts_with(b"trusted.overlay.")
+}
+
+/// Whether a directory is opaque. `path` ends in NUL.
+pub fn is_opaque(path: *const u8) -> bool {
+    let mut value = [0];
+    [OPAQUE.0, OPAQUE.1]
+        .iter()
+        .any(|name| kernel::lgetxattr(path, name, &mut value) == Ok(1) && value == *b"y")
+}
+
+/// Reads where below a directory is merged with another name: absolute, or a
+/// name beside its own. False where it is not.
+pub fn redirect(path: *const u8, to: &mut Text<MAX_PATH>) -> bool {
+    to.truncate(0);
+    let found = [REDIRECT.0, REDIRECT.1]
+        .iter()
+        .any(|name| to.fill(|room| kernel::lgetxattr(path, name, room)).is_ok_and(|len| len > 0));
+    found
+}
+
+/// Sets an attribute, under the second name where that is allowed.
+pub fn set(path: *const u8, names: &Names, value: &[u8]) -> Result<(), Errno> {
+    let _ = kernel::lsetxattr(path, names.1.as_ptr().cast(), value, 0);
+    kernel::lsetxattr(path, names.0.as_ptr().cast(), value, 0)
+}
+
+/// The same of the program's string.
+pub fn is_private_attribute(name: *const u8) -> bool {
+    // SAFETY: read only where found readable.
+    user::is_string(name) && is_private(unsafe { CStr::from_ptr(name.cast()) }.to_bytes())
+}
+
+impl Instance<'_> {
+    /// Whether a call on an attribute of something in a union is not refused
+    /// before it comes to a change: that is no reason to copy it up.
+    pub(in crate::files) fn may_alter_attribute(
+        &self,
+        number: i64,
+        path: *const u8,
+        follow: bool,
+        name: *const u8,
+    ) -> Result<(), Errno> {
+        let mut walk = Walk::new();
+        if !self.has_unions() || !user::is_string(path) || !user::is_string(name) {
+            return Ok(());
+        }
+        // What the call itself will be refused for is not told here.
+        match self.walk_path(&mut walk, AT_FDCWD, path, follow) {
+            Ok(slash)
+                if walk.in_union() && walk.position.sides != 0 && (!slash || walk.position.is_dir()) => {}
+            _ => return Ok(()),
+        }
+        // SAFETY: found readable.
+        let is_users = unsafe { CStr::from_ptr(name.cast()) }.to_bytes().starts_with(b"user.");
+        if is_users && !matches!(walk.position.kind, libc::S_IFREG | libc::S_IFDIR) {
+            return Err(Errno::EPERM);
+        }
+        if matches!(number, libc::SYS_removexattr | libc::SYS_lremovexattr) {
+            kernel::lgetxattr_by(walk.host.as_ptr(), name, &mut [])?;
+        }
+        Ok(())
+    }
+}
+
+/// How much of a list is read to leave private names out of it.
+const ROOM: usize = 4096;
+
+/// A call that looks at attributes in a union, where private ones matter: the
+/// program is not told of them.
+pub fn look_at_attributes(number: i64, place: &Place, words: [usize; 3]) -> Option<Result<usize, Errno>> {
+    let [first, size, _] = words;
+    match number {
+        libc::SYS_getxattr | libc::SYS_lgetxattr => {
+            is_private_attribute(first as *const u8).then_some(Err(Errno::EOPNOTSUPP))
+        }
+        libc::SYS_listxattr | libc::SYS_llistxattr => list(number, place, first as *mut u8, size),
+        _ => None,
+    }
+}
+
+/// None: the list is too long to be read here.
+fn list(number: i64, place: &Place, to: *mut u8, size: usize) -> Option<Result<usize, Errno>> {
+    let mut names = Text::<ROOM>::new();
+    let read = place.with_path(|path| {
+        names.fill(|room| {
+            // SAFETY: the kernel writes no more than the room's length.
+            unsafe { syscall(number, [path as usize, room.as_mut_ptr() as usize, room.len(), 0, 0, 0]) }
+        })
+    });
+    match read {
+        Err(Errno::ERANGE) => return None,
+        Err(errno) => return Some(Err(errno)),
+        Ok(_) => {}
+    }
+    let mut shown = Text::<ROOM>::new();
+    for name in names.bytes().split_inclusive(|byte| *byte == 0) {
+        if !is_private(name.strip_suffix(b"\0").unwrap_or(name)) && shown.push(name).is_err() {
+            return None;
+        }
+    }
+    let len = shown.len();
+    if size == 0 {
+        return Some(Ok(len));
+    }
+    if len > size {
+        return Some(Err(Errno::ERANGE));
+    }
+    if !user::is_writable(to, len) {
+        return Some(Err(Errno::EFAULT));
+    }
+    // SAFETY: the program's buffer, found writable.
+    unsafe { core::ptr::copy_nonoverlapping(shown.bytes().as_ptr(), to, len) };
+    Some(Ok(len))
+}

@@ -1,0 +1,103 @@
+//! What is kept for an application from one run to the next: its write layers.
+//!
+//! The directory of an application is named after it, in the state directory:
+//! systemd's `$STATE_DIRECTORY`, or the user's own (XDG base directory
+//! specification), or root's.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::{AtFlags, CWD, Gid, Timespec, Timestamps, UTIME_OMIT, Uid};
+use serde::{Deserialize, Serialize};
+
+/// The variables that say where the state directory is.
+pub const VARIABLES: [&str; 3] = ["STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"];
+
+/// A write layer of an application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteLayer {
+    /// The directory that holds its `upper` and its `work`.
+    pub dir: PathBuf,
+    /// The host path of the layer below it.
+    pub below: PathBuf,
+}
+
+/// The directory for what is kept of this user's applications, canonical.
+///
+/// # Errors
+///
+/// That there is no place for it.
+pub fn dir() -> Result<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let of_unit = variable("STATE_DIRECTORY").and_then(|list| {
+        let first = list.as_bytes().split(|byte| *byte == b':').next()?;
+        Some(PathBuf::from(std::ffi::OsStr::from_bytes(first)))
+    });
+    let is_root = rustix::process::geteuid().is_root();
+    let own = || {
+        let state = variable("XDG_STATE_HOME").map(PathBuf::from);
+        let home = || variable("HOME").map(|home| Path::new(&home).join(".local/state"));
+        state.filter(|dir| dir.is_absolute()).or_else(home).map(|dir| dir.join("launcher"))
+    };
+    let dir = of_unit.or_else(|| if is_root { Some("/var/lib/launcher".into()) } else { own() });
+    let Some(dir) = dir else {
+        bail!("there is no place to keep the application's changes; set XDG_STATE_HOME or HOME")
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&dir)
+        .and_then(|()| dir.canonicalize())
+        .with_context(|| format!("the state directory {} cannot be used", dir.display()))
+}
+
+/// The directory for what is kept of an application.
+///
+/// # Errors
+///
+/// As [`dir`].
+pub fn of_application(name: &str) -> Result<PathBuf> {
+    Ok(dir()?.join("instances").join(name))
+}
+
+impl WriteLayer {
+    /// Makes the layer's directories, where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn make(&self) -> Result<()> {
+        let made = || -> std::io::Result<()> {
+            DirBuilder::new().recursive(true).mode(0o755).create(&self.dir)?;
+            for (name, mode) in [("work", 0o700), ("upper", 0o755)] {
+                let dir = self.dir.join(name);
+                if !dir.is_dir() {
+                    DirBuilder::new().mode(mode).create(&dir)?;
+                    if name == "upper" {
+                        self.take_after(&dir)?;
+                    }
+                }
+            }
+            Ok(())
+        };
+        made().with_context(|| format!("cannot make the write layer {}", self.dir.display()))
+    }
+
+    /// The union's root looks as the highest layer's does that was there before.
+    fn take_after(&self, upper: &Path) -> std::io::Result<()> {
+        let below = fs::metadata(&self.below)?;
+        let owner = (Some(Uid::from_raw(below.uid())), Some(Gid::from_raw(below.gid())));
+        // An ordinary user's write layer is that user's.
+        let _ = rustix::fs::chownat(CWD, upper, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW);
+        fs::set_permissions(upper, fs::Permissions::from_mode(below.mode() & 0o7777))?;
+        let modified = Timespec { tv_sec: below.mtime(), tv_nsec: below.mtime_nsec() };
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+            last_modification: modified,
+        };
+        Ok(rustix::fs::utimensat(CWD, upper, &times, AtFlags::empty())?)
+    }
+}
