@@ -71,20 +71,11 @@ pub struct Collected {
 }
 
 impl Store {
-    /// The store of this user, made where it is missing.
+    /// The store in a directory, made where it is missing.
     ///
     /// # Errors
     ///
     /// A directory that cannot be made, or is not ours alone.
-    pub fn open() -> Result<Store> {
-        Store::at(place()?)
-    }
-
-    /// The store in a directory.
-    ///
-    /// # Errors
-    ///
-    /// The same.
     pub fn at(dir: PathBuf) -> Result<Store> {
         for part in ["", "layers", "names", "drafts"] {
             let path = dir.join(part);
@@ -306,23 +297,4 @@ fn lock(path: &Path, how: FlockOperation) -> Result<Option<Lock>> {
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
-}
-
-/// The directory for this user's images.
-fn place() -> Result<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // systemd gives a list; the first is the unit's own.
-    let state = variable("STATE_DIRECTORY").and_then(|list| std::env::split_paths(&list).next());
-    let root = rustix::process::geteuid().is_root().then(|| PathBuf::from("/var/lib/launcher"));
-    let dir = state
-        .or_else(|| variable("XDG_STATE_HOME").map(|dir| dir.join("launcher")))
-        .or(root)
-        .or_else(|| variable("HOME").map(|dir| dir.join(".local/state/launcher")))
-        .context(
-            "no directory can hold images: set STATE_DIRECTORY or XDG_STATE_HOME to a directory of yours",
-        )?;
-    if !dir.is_absolute() {
-        bail!("{} is no absolute path: set STATE_DIRECTORY or XDG_STATE_HOME to one", dir.display())
-    }
-    Ok(dir.join("images"))
 }

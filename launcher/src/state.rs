@@ -54,6 +54,15 @@ pub fn dir() -> Result<PathBuf> {
         .with_context(|| format!("the state directory {} cannot be used", dir.display()))
 }
 
+/// The directory for the store of images.
+///
+/// # Errors
+///
+/// As [`dir`].
+pub fn images() -> Result<PathBuf> {
+    Ok(dir()?.join("images"))
+}
+
 /// The directory for what is kept of an application.
 ///
 /// # Errors

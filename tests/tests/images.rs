@@ -1,142 +1,14 @@
 //! The store of images: what good images become, against umoci and the
-//! kernel's overlayfs, and what becomes of hostile ones.
+//! kernel's overlayfs.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-use tests::tarball::{Tarball, blob, header, layout, layout_of, sealed};
+use tests::images::{LISTING, Place, listing, must};
+use tests::tarball::{Tarball, layout, sha256};
 use tests::{is_root, launcher};
-
-struct Place {
-    dir: PathBuf,
-    user: Option<u32>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            let _ = fs::remove_dir_all(&self.dir);
-        }
-    }
-}
-
-impl Place {
-    fn new(name: &str) -> Place {
-        let dir = std::env::temp_dir().join(format!("launcher-test-image-{name}"));
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(dir.join("state")).expect("the temporary directory is writable");
-        Place { dir, user: None }
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(launcher());
-        command
-            .arg("image")
-            .args(words)
-            .env("STATE_DIRECTORY", self.dir.join("state"))
-            .current_dir(&self.dir);
-        if let Some(user) = self.user {
-            command.uid(user).gid(user);
-        }
-        command
-    }
-
-    fn run(&self, words: &[&str]) -> Output {
-        self.command(words).output().expect("the launcher runs")
-    }
-
-    fn good(&self, words: &[&str]) -> String {
-        let output = self.run(words);
-        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// What is said where it is refused; nothing of it is to be seen then.
-    fn refused(&self, words: &[&str]) -> String {
-        let output = self.run(words);
-        assert_eq!(output.status.code(), Some(125), "{words:?}: {}", String::from_utf8_lossy(&output.stdout));
-        assert_eq!(self.good(&["ls"]).lines().count(), 1, "{words:?}");
-        for part in ["names", "layers", "drafts"] {
-            let left =
-                fs::read_dir(self.dir.join("state/images").join(part)).expect("the store is there").count();
-            assert_eq!(left, 0, "{words:?} leaves something in {part}");
-        }
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    }
-
-    fn layers(&self, layers: &[Vec<u8>]) {
-        let _ = fs::remove_dir_all(self.dir.join("oci"));
-        layout(&self.dir.join("oci"), layers);
-    }
-
-    /// The trees of an image, lowest first.
-    fn trees(&self, name: &str) -> Vec<PathBuf> {
-        let shown = self.good(&["show", name]);
-        shown
-            .lines()
-            .filter(|line| line.starts_with("              /"))
-            .map(|line| line.trim().into())
-            .collect()
-    }
-
-    /// One layer of a tar archive, imported; where its files are.
-    fn tree(&self, layer: Vec<u8>) -> PathBuf {
-        self.layers(&[layer]);
-        self.good(&["import", "oci:oci", "--name", "one", "--replace"]);
-        self.trees("one").pop().expect("it has a layer")
-    }
-}
-
-fn must(program: &str, words: &[&str], dir: &Path) -> String {
-    let output = Command::new(program).args(words).current_dir(dir).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}: `cargo xtask packages`"));
-    assert!(output.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// What is in a tree: types, modes, owners, times, links, attributes, contents.
-/// Where a file cannot have what it should, its extended attribute counts.
-const LISTING: &str = r#"
-import os, sys, stat, hashlib
-root = sys.argv[1]
-first = {}
-def row(path, name):
-    s = os.lstat(path)
-    kind = {stat.S_IFREG: 'file', stat.S_IFDIR: 'dir', stat.S_IFLNK: 'symlink', stat.S_IFIFO: 'pipe',
-            stat.S_IFCHR: 'char-%d-%d', stat.S_IFBLK: 'block-%d-%d'}[stat.S_IFMT(s.st_mode)]
-    if '%' in kind: kind %= (os.major(s.st_rdev), os.minor(s.st_rdev))
-    own = (s.st_uid, s.st_gid, stat.S_IMODE(s.st_mode), kind)
-    attributes = {}
-    if not stat.S_ISLNK(s.st_mode):
-        for key in os.listxattr(path):
-            value = os.getxattr(path, key)
-            if key == 'user.containers.override_stat':
-                uid, gid, mode, kind = value.decode().split(':')
-                own = (int(uid), int(gid), int(mode, 8), kind)
-            elif key.startswith('user.launcher.xattr.'):
-                attributes[key[len('user.launcher.xattr.'):]] = value
-            elif not key.startswith('user.overlay.'):
-                attributes[key] = value
-    linked = ''
-    if not stat.S_ISDIR(s.st_mode) and s.st_nlink > 1:
-        linked = first.setdefault((s.st_dev, s.st_ino), name)
-    content = ''
-    if stat.S_ISLNK(s.st_mode): content = os.readlink(path)
-    elif stat.S_ISREG(s.st_mode): content = hashlib.sha256(open(path, 'rb').read()).hexdigest()
-    if kind.startswith(('char', 'block')): content = ''
-    print(repr(name), own, s.st_mtime_ns, linked, sorted(attributes.items()), content)
-def walk(path, name):
-    row(path, name)
-    if stat.S_ISDIR(os.lstat(path).st_mode):
-        for child in sorted(os.listdir(path)): walk(path + '/' + child, name + '/' + child)
-walk(root, '')
-"#;
-
-fn listing(tree: &Path) -> String {
-    must("python3", &["-c", LISTING, &tree.to_string_lossy()], Path::new("/"))
-}
 
 /// The listing of the layers, as the kernel's overlayfs unites them.
 fn union(trees: &[PathBuf], dir: &Path) -> String {
@@ -250,204 +122,43 @@ fn a_directory_and_an_archive_of_it_are_images_too() {
 }
 
 #[test]
-fn names_stay_inside() {
-    let place = Place::new("inside");
-    let outside = place.dir.join("outside");
-    fs::create_dir(&outside).expect("ours");
-    fs::write(outside.join("kept"), "kept").expect("ours");
-    let out = outside.to_string_lossy().into_owned();
-    let hostile = Tarball::default()
-        .link("away", &out)
-        .file("away/written", "x")
-        .file("../../../../dotdot", "x")
-        .file("/absolute", "x")
-        .link("up", "../../../../..")
-        .file("up/up", "x")
-        .link("self", ".")
-        .file("self/self/deep", "x")
-        .file("away/.wh.kept", "");
-    let tree = place.tree(hostile.ended());
-    assert_eq!(fs::read_dir(&outside).expect("ours").count(), 1, "something was written outside");
-    assert!(outside.join("kept").exists());
-    for name in ["dotdot", "absolute", "up", "deep"] {
-        assert!(tree.join(name).symlink_metadata().is_ok(), "{name}");
-    }
-    assert!(tree.join(out.trim_start_matches('/')).join("written").exists(), "the link leads inside");
-}
-
-#[test]
-fn what_is_hostile_is_refused_with_the_rule() {
-    let place = Place::new("hostile");
-    let good = || Tarball::default().file("good", "good");
-    let long = "x".repeat(300);
-    let circle = Tarball::default().link("a", "b").link("b", "a").file("a/x", "x");
-    let mut checksum = header(b"x", b'0', b"", 0);
-    checksum[0] = b'y';
-    let mut sized = header(b"x", b'2', b"y", 0);
-    sized[124..135].copy_from_slice(b"00000000777");
-    let deep = "d/".repeat(200);
-    for (layer, parts) in [
-        (good().entry("h", b'1', "/etc/passwd", b"").ended(), &["layer 1", "`h`", "not there"][..]),
-        (good().entry("h", b'1', "../../../etc/passwd", b"").ended(), &["not there"]),
-        (good().entry("h", b'1', "later", b"").file("later", "").ended(), &["not there"]),
-        (good().file(".wh.", "").ended(), &["hides no name"]),
-        (good().file(".wh...", "").ended(), &["hides no name"]),
-        (good().file("a/..", "").ended(), &["`..`"]),
-        (good().link(".", "/etc").ended(), &["the root"]),
-        (circle.ended(), &["circle"]),
-        (good().file("good/below", "").ended(), &["no directory"]),
-        (good().pax(b'x', &[("path", &long)]).file("x", "").ended(), &["255"]),
-        (
-            good().file(&deep[..90], "").pax(b'x', &[("path", &deep)]).dir("x").ended(),
-            &["depth", "--limit depth="],
-        ),
-        (good().pax(b'x', &[("path", "a\0b")]).file("x", "").ended(), &["NUL"]),
-        (good().raw(&checksum).ended(), &["checksum"]),
-        (good().raw(&sealed(sized)).ended(), &["no file", "disagree"]),
-        (good().entry("odd", b'M', "", b"").ended(), &["type 'M'"]),
-        (good().pax(b'x', &[("size", "99999")]).file("x", "").ended(), &["ends within a file"]),
-        ([good().ended(), good().ended()].concat(), &["goes on after its end"]),
-        (
-            good()
-                .pax(b'x', &[("GNU.sparse.map", "0,1,0,1"), ("GNU.sparse.size", "9")])
-                .file("x", "ab")
-                .ended(),
-            &["overlap"],
-        ),
-        (
-            good().pax(b'x', &[("GNU.sparse.map", "0,5"), ("GNU.sparse.size", "9")]).file("x", "ab").ended(),
-            &["are stored"],
-        ),
-        (good().pax(b'x', &[("path", "x")]).cut(), &["before the entry"]),
-    ] {
-        place.layers(&[layer]);
-        let said = place.refused(&["import", "oci:oci", "--name", "bad"]);
-        for part in parts {
-            assert!(said.contains(part), "{part} is not in {said}");
-        }
-    }
-}
-
-#[test]
-fn a_bomb_and_a_damaged_blob_are_refused() {
-    let place = Place::new("bomb");
-    must(
-        "sh",
-        &["-c", "head -c 200M /dev/zero > zero && tar -cf zero.tar zero && gzip -k zero.tar"],
-        &place.dir,
-    );
-    let said = place.refused(&["import", "rootfs:zero.tar.gz", "--name", "bomb"]);
-    assert!(said.contains("--limit ratio="), "{said}");
-    let said = place.refused(&["import", "zero.tar", "--name", "big", "--limit", "bytes=1M"]);
-    assert!(said.contains("limit `bytes` of 1048576"), "{said}");
-    let said = place.refused(&["import", "zero.tar", "--name", "big", "--limit", "byte=1"]);
-    assert!(said.contains("there are bytes, ratio"), "{said}");
-    let layer = Tarball::default().file("good", "good").ended();
-    let gzip = "application/vnd.oci.image.layer.v1.tar+gzip";
-    for (archives, kind, blobs, part) in [
-        (&layer, gzip, [&layer[..], b"x"].concat(), "goes on after its end"),
-        (&Tarball::default().ended(), gzip, layer.clone(), "the configuration says"),
-        (&layer, "application/vnd.oci.image.layer.nondistributable.v1.tar", layer.clone(), "another server"),
-        (&layer, "application/vnd.oci.image.layer.v1.tar+encrypted", layer.clone(), "decrypt"),
-    ] {
-        let _ = fs::remove_dir_all(place.dir.join("oci"));
-        layout_of(&place.dir.join("oci"), std::slice::from_ref(archives), kind, &[blobs]);
-        let said = place.refused(&["import", "oci:oci", "--name", "bad"]);
-        assert!(said.contains(part), "{part} is not in {said}");
-    }
-    // A blob changed in place, and one cut short.
-    place.layers(std::slice::from_ref(&layer));
-    let file = place.dir.join("oci/blobs/sha256").join(tests::tarball::sha256(&layer));
-    let mut changed = layer.clone();
-    changed[520] ^= 1;
-    fs::write(&file, changed).expect("ours");
-    assert!(place.refused(&["import", "oci:oci", "--name", "bad"]).contains("damaged or was changed"));
-    fs::write(&file, &layer[..1024]).expect("ours");
-    assert!(place.refused(&["import", "oci:oci", "--name", "bad"]).contains("truncated"));
-    let outside = r#"{"schemaVersion":2,"manifests":[{"digest":"sha256:../../../../etc/passwd","size":1}]}"#;
-    fs::write(place.dir.join("oci/index.json"), outside).expect("ours");
-    assert!(place.refused(&["import", "oci:oci", "--name", "bad"]).contains("is no digest"));
-    let arm = r#"{"schemaVersion":2,"manifests":[{"digest":"sha256:0","size":1,"platform":{"os":"linux","architecture":"arm64"}}]}"#;
-    fs::write(place.dir.join("oci/index.json"), arm).expect("ours");
-    assert!(place.refused(&["import", "oci:oci", "--name", "bad"]).contains("there are: linux/arm64"));
-    fs::write(place.dir.join("oci/index.json"), "[".repeat(100_000)).expect("ours");
-    assert!(place.refused(&["import", "oci:oci", "--name", "bad"]).contains("index.json"));
-    blob(&place.dir.join("oci"), gzip, b"unreferenced blobs are allowed");
-}
-
-#[test]
-fn the_last_entry_of_a_name_counts() {
-    let place = Place::new("last");
-    let layer = Tarball::default()
-        .dir("d")
-        .file("d/in", "x")
-        .file("d", "now a file")
-        .file("f", "x")
-        .dir("f")
-        .file("f/in", "y")
-        .pax(b'g', &[("mtime", "5.25")])
-        .pax(b'x', &[("path", "pax"), ("size", "3")])
-        .raw(&header(b"ustar", b'0', b"", 3))
-        .raw(b"abc")
-        .pax(b'x', &[("GNU.sparse.map", "1048576,2"), ("GNU.sparse.size", "2097152")])
-        .file("sparse", "ab")
-        .pax(
-            b'x',
-            &[
-                ("GNU.sparse.major", "1"),
-                ("GNU.sparse.minor", "0"),
-                ("GNU.sparse.name", "new"),
-                ("GNU.sparse.realsize", "9"),
-            ],
-        )
-        .file("GNUSparseFile.0/new", &format!("1\n4\n2\n{}cd", "\0".repeat(506)))
-        .entry("long", b'L', "", "l".repeat(200).as_bytes())
-        .file("short", "x");
-    let tree = place.tree(layer.ended());
-    let text = |name: &str| fs::read_to_string(tree.join(name)).expect("it is there");
-    assert_eq!((text("d"), text("f/in"), text("pax")), ("now a file".into(), "y".into(), "abc".into()));
-    assert_eq!(text("new"), "\0\0\0\0cd\0\0\0");
-    assert_eq!(text(&"l".repeat(200)), "x");
-    let sparse = fs::metadata(tree.join("sparse")).expect("it is there");
-    use std::os::unix::fs::MetadataExt;
-    assert_eq!(sparse.len(), 2 << 20);
-    assert!(sparse.blocks() < 64, "the holes have been filled");
-    assert_eq!((sparse.mtime(), sparse.mtime_nsec()), (5, 250_000_000));
-}
-
-#[test]
-fn an_import_that_is_killed_leaves_nothing() {
+fn an_import_that_is_killed_leaves_all_or_nothing() {
     let place = Place::new("killed");
-    must(
-        "sh",
-        &["-c", "mkdir r && for i in $(seq 2000); do echo $i > r/$i; done && tar -cf r.tar r"],
-        &place.dir,
-    );
-    for wait in [0, 5, 10, 20, 30, 50, 80, 120] {
-        let mut child =
-            place.command(&["import", "r.tar", "--name", "killed"]).spawn().expect("the launcher runs");
-        std::thread::sleep(std::time::Duration::from_millis(wait));
-        let _ = child.kill();
-        let done = child.wait().expect("it ends").success();
-        let shown = place.good(&["ls"]);
-        // All of it is there, or nothing.
-        assert!(
-            shown.lines().count() == 1
-                || fs::read_dir(place.trees("killed")[0].join("r")).expect("there").count() == 2000
-        );
-        assert!(!done || shown.lines().count() == 2);
-        if shown.lines().count() == 2 {
-            place.good(&["rm", "killed"]);
-        }
-        place.good(&["gc"]);
-        for part in ["names", "layers", "drafts"] {
-            assert_eq!(
-                fs::read_dir(place.dir.join("state/images").join(part)).expect("there").count(),
-                0,
-                "{part}"
-            );
+    must("sh", &["-c", "mkdir r && touch r/1 r/2 r/3"], &place.dir);
+    packed(&place.dir, "r", "r.tar");
+    let store = place.dir.join("state/images");
+    let entries = |part: &str| fs::read_dir(store.join(part)).map_or(0, Iterator::count);
+    let mut ended = [0, 0];
+    // Each call that makes, moves or syncs something, the first time, the second, and so on.
+    for call in ["mkdir", "mkdirat", "openat", "fsetxattr", "write", "syncfs", "renameat2", "fsync", "rmdir"]
+    {
+        for number in 1.. {
+            let inject = format!("inject={call}:signal=KILL:when={number}");
+            let strace = Command::new("strace")
+                .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject])
+                .arg(launcher())
+                .args(["image", "import", "r.tar", "--name", "killed"])
+                .env("STATE_DIRECTORY", place.dir.join("state"))
+                .current_dir(&place.dir)
+                .output()
+                .expect("strace runs: `cargo xtask packages`");
+            let shown = place.good(&["ls"]).lines().count() == 2;
+            if shown {
+                assert_eq!(fs::read_dir(&place.trees("killed")[0]).expect("there").count(), 3, "{inject}");
+                place.good(&["rm", "killed"]);
+            }
+            assert!(shown || !strace.status.success(), "{inject}");
+            ended[usize::from(shown)] += 1;
+            place.good(&["gc"]);
+            for part in ["names", "layers", "drafts"] {
+                assert_eq!(entries(part), 0, "{inject} leaves something in {part}");
+            }
+            if strace.status.success() {
+                break;
+            }
         }
     }
+    assert!(ended[0] > 20 && ended[1] >= 9, "{ended:?}");
 }
 
 #[test]
@@ -476,4 +187,157 @@ fn an_image_in_use_stays() {
     place.good(&["rm", "one"]);
     assert!(place.good(&["gc", "--json"]).contains("\"layers\":1"));
     assert!(!tree.exists());
+}
+
+/// An archive of a whole directory.
+fn packed(dir: &Path, from: &str, into: &str) {
+    must("tar", &["-C", from, "-cf", into, "."], dir);
+}
+
+#[test]
+fn what_docker_saves_is_read_in_its_old_form_and_its_new_one() {
+    let place = Place::new("docker");
+    let layers = [
+        Tarball::default().file("low", "low").file("gone", "x").ended(),
+        Tarball::default().file("high", "high").file(".wh.gone", "").ended(),
+    ];
+    let ids: Vec<String> = layers.iter().map(|layer| format!("sha256:{}", sha256(layer))).collect();
+    let config = format!(
+        r#"{{"os":"linux","architecture":"amd64","config":{{"Cmd":["/high"]}},"rootfs":{{"type":"layers","diff_ids":["{}","{}"]}}}}"#,
+        ids[0], ids[1]
+    );
+    let digits = sha256(config.as_bytes());
+    // Before Docker 25: a directory for each layer, with files for readers of the first format.
+    let old = place.dir.join("old");
+    for (id, layer) in [("1111", &layers[0]), ("2222", &layers[1])] {
+        fs::create_dir_all(old.join(id)).expect("ours");
+        fs::write(old.join(id).join("VERSION"), "1.0").expect("ours");
+        fs::write(old.join(id).join("json"), format!("{{\"id\":\"{id}\"}}")).expect("ours");
+        fs::write(old.join(id).join("layer.tar"), layer).expect("ours");
+    }
+    // A layer that occurs twice is a link to the first.
+    fs::create_dir(old.join("3333")).expect("ours");
+    std::os::unix::fs::symlink("../1111/layer.tar", old.join("3333/layer.tar")).expect("ours");
+    fs::write(old.join(format!("{digits}.json")), &config).expect("ours");
+    fs::write(old.join("repositories"), r#"{"shop":{"v1":"2222"}}"#).expect("ours");
+    let manifest = format!(
+        r#"[{{"Config":"{digits}.json","RepoTags":["shop:v1"],"Layers":["3333/layer.tar","2222/layer.tar"]}}]"#
+    );
+    fs::write(old.join("manifest.json"), manifest).expect("ours");
+    packed(&place.dir, "old", "old.tar");
+    // Since then: an OCI layout, with the old manifest beside its index.
+    let new = place.dir.join("new");
+    layout(&new, &layers);
+    fs::write(new.join("blobs/sha256").join(&digits), &config).expect("ours");
+    let manifest = format!(
+        r#"[{{"Config":"blobs/sha256/{digits}","RepoTags":["shop:v1"],"Layers":["blobs/sha256/{}","blobs/sha256/{}"]}}]"#,
+        sha256(&layers[0]),
+        sha256(&layers[1])
+    );
+    fs::write(new.join("manifest.json"), manifest).expect("ours");
+    packed(&place.dir, "new", "new.tar");
+    let mut all = Vec::new();
+    for source in [
+        "docker-archive:old.tar",
+        "docker-archive:old.tar:shop:v1",
+        "docker-archive:new.tar:shop:v1",
+        "oci-archive:new.tar",
+    ] {
+        place.good(&["import", source, "--name", "saved", "--replace"]);
+        let trees = place.trees("saved");
+        assert_eq!(trees.len(), 2, "{source}");
+        assert_eq!(fs::read_to_string(trees[1].join("high")).expect("it is there"), "high", "{source}");
+        all.push(trees);
+    }
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "the layers are the same: {all:?}");
+    let output = place.run(&["import", "docker-archive:old.tar:shop:v2", "--name", "other"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("there are: shop:v1"), "{said}");
+}
+
+#[test]
+fn what_buildah_writes_is_read() {
+    assert!(is_root(), "buildah is run as root: run the tests as root");
+    let place = Place::new("buildah");
+    let script = r#"
+        b="buildah --root $PWD/store --runroot $PWD/run --storage-driver vfs"
+        c=$($b from scratch); echo hi > f; $b copy $c f /usr/f; $b config --env X=y --cmd '["/usr/f"]' $c
+        $b commit --quiet $c oci:oci:t; $b commit --quiet --format docker $c oci:schema2:t
+        $b commit --quiet $c docker-archive:saved.tar:x:y
+        skopeo copy --quiet --insecure-policy --dest-compress --dest-compress-format zstd oci:oci:t oci:zstd:t
+    "#;
+    must("sh", &["-ec", script], &place.dir);
+    for source in ["oci:oci:t", "oci:schema2:t", "docker-archive:saved.tar:x:y", "oci:zstd:t"] {
+        place.good(&["import", source, "--name", "one", "--replace"]);
+        let tree = place.trees("one").pop().expect("it has a layer");
+        assert_eq!(fs::read_to_string(tree.join("usr/f")).expect("it is there"), "hi\n", "{source}");
+        assert!(place.good(&["show", "one"]).contains("X=y"), "{source}");
+    }
+}
+
+/// Has the kernel refuse mknodat(2) to a process and what it starts.
+fn without_mknod() -> std::io::Result<()> {
+    let filter = [
+        libc::sock_filter { code: 0x20, jt: 0, jf: 0, k: 0 },
+        libc::sock_filter { code: 0x15, jt: 0, jf: 1, k: libc::SYS_mknodat.try_into().unwrap_or(0) },
+        libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0x0005_0000 | libc::EPERM.cast_unsigned() },
+        libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000 },
+    ];
+    let program = libc::sock_fprog { len: 4, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: the program lives as long as the calls that read it.
+    let done = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+            && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
+    };
+    if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+#[test]
+fn where_a_whiteout_device_is_refused_a_file_says_the_same() {
+    let place = Place::new("whiteout");
+    let layers = [
+        Tarball::default().file("gone", "x").file("dir/in", "x").file("back", "old").ended(),
+        Tarball::default().file(".wh.gone", "").file(".wh.dir", "").file(".wh.back", "").ended(),
+        Tarball::default().file("back", "new").file("dir/own", "y").ended(),
+    ];
+    let import = |layers: &[Vec<u8>]| {
+        place.layers(layers);
+        let mut command = place.command(&["import", "oci:oci", "--name", "one"]);
+        // SAFETY: it makes two system calls and allocates nothing.
+        unsafe { command.pre_exec(without_mknod) };
+        let output = command.output().expect("the launcher runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    // A layer above knows that the file is gone.
+    let late = Tarball::default().entry("late", b'1', "gone", b"").ended();
+    let (done, said) = import(&[&layers[..2], &[late]].concat());
+    assert!(!done && said.contains("not there"), "{said}");
+    let (done, said) = import(&layers);
+    assert!(done, "{said}");
+    let trees = place.trees("one");
+    for name in ["gone", "dir", "back"] {
+        assert!(trees[1].join(name).symlink_metadata().is_err(), "{name}");
+        assert_eq!(fs::read(trees[1].join(format!(".wh.{name}"))).expect("it is there"), b"", "{name}");
+    }
+    assert_eq!(fs::read_to_string(trees[2].join("back")).expect("it is there"), "new");
+}
+
+#[test]
+fn progress_is_shown_on_a_terminal_alone() {
+    let place = Place::new("progress");
+    place.layers(&[Tarball::default().file("good", "good").ended()]);
+    let quiet = place.run(&["import", "oci:oci", "--name", "one"]);
+    assert!(quiet.status.success() && quiet.stderr.is_empty(), "{quiet:?}");
+    let words = format!("{} image import oci:oci --name two", launcher().display());
+    let shown = Command::new("script")
+        .args(["-qec", &words, "/dev/null"])
+        .env("STATE_DIRECTORY", place.dir.join("state"))
+        .env("TERM", "xterm")
+        .current_dir(&place.dir)
+        .output()
+        .expect("script runs");
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("2.00 KiB/2.00 KiB"), "{shown:?}");
+    let json = place.good(&["import", "oci:oci", "--name", "three", "--json"]);
+    assert!(json.contains("\"name\": \"three\""), "{json}");
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::print;
 use crate::cli::ImageVerb;
+use crate::state;
 
 /// What the words of a configuration are called, in its JSON and here.
 const CONFIG: [(&str, &str); 9] = [
@@ -28,7 +29,7 @@ const CONFIG: [(&str, &str); 9] = [
 
 /// Does what is asked of the store.
 pub fn image(verb: &ImageVerb) -> Result<u8> {
-    let store = Store::open()?;
+    let store = Store::at(state::images()?)?;
     match verb {
         ImageVerb::Import { source, name, replace, limit, json } => {
             let mut limits = Limits::default();
