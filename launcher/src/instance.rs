@@ -338,6 +338,23 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
     write(&draft.join(VIEW), &view, 0o644)
 }
 
+/// What all processes have mapped that this user may look at.
+fn maps_of_all() -> Vec<Vec<u8>> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.map(|process| fs::read(process.path().join("maps")).unwrap_or_default()).collect()
+}
+
+fn is_mapped(dir: &Path, maps: &[Vec<u8>]) -> bool {
+    let view = dir.join(VIEW);
+    let name = view.as_os_str().as_bytes();
+    maps.iter().any(|maps| maps.windows(name.len()).any(|window| window == name))
+}
+
+/// Whether a process runs in the instance in a directory.
+pub fn is_in_use(dir: &Path) -> bool {
+    is_mapped(dir, &maps_of_all())
+}
+
 /// Takes away directories that no process has mapped, and old records. Errors are no concern
 /// of the program that is being started.
 fn forget_stale(base: &Path, current: &Path) {
@@ -347,15 +364,10 @@ fn forget_stale(base: &Path, current: &Path) {
     if dirs.len() <= MANY {
         return;
     }
-    let mut mapped = Vec::new();
-    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        mapped.push(fs::read(process.path().join("maps")).unwrap_or_default());
-    }
+    let maps = maps_of_all();
     let now = i64::try_from(start_time() / 1_000_000_000).unwrap_or(i64::MAX);
     for dir in dirs {
-        let view = dir.join(VIEW);
-        let name = view.as_os_str().as_bytes();
-        let used = mapped.iter().any(|maps| maps.windows(name.len()).any(|window| window == name));
+        let used = is_mapped(&dir, &maps);
         let young = fs::metadata(&dir).is_ok_and(|about| now - about.mtime() < A_DAY);
         if !used && !young && dir != current {
             let _ = fs::remove_dir_all(&dir);

@@ -13,6 +13,8 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::{AtFlags, CWD, Gid, Timespec, Timestamps, UTIME_OMIT, Uid};
 use serde::{Deserialize, Serialize};
 
+use crate::instance;
+
 /// The variables that say where the state directory is.
 pub const VARIABLES: [&str; 3] = ["STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"];
 
@@ -93,6 +95,41 @@ impl WriteLayer {
             Ok(())
         };
         made().with_context(|| format!("cannot make the write layer {}", self.dir.display()))
+    }
+
+    /// Takes the layer for an instance, and what a crash has left in it away.
+    ///
+    /// # Errors
+    ///
+    /// That another instance uses it: the two would not know of each other's changes.
+    pub fn claim(&self, instance: &Path) -> Result<()> {
+        let owner = self.dir.join("instance");
+        match fs::read_link(&owner) {
+            Ok(other) if other == instance => {}
+            Ok(other) if instance::is_in_use(&other) => {
+                bail!(
+                    "the write layer {} is in use: a program runs in it under {}\n  end that first, \
+                     or give this application another name (`app.name`)",
+                    self.dir.display(),
+                    other.display()
+                );
+            }
+            _ => {
+                let draft = self.dir.join(format!("instance-{}", std::process::id()));
+                std::os::unix::fs::symlink(instance, &draft)
+                    .and_then(|()| fs::rename(&draft, &owner))
+                    .with_context(|| format!("cannot write {}", owner.display()))?;
+            }
+        }
+        let drafts = || fs::read_dir(self.dir.join("work")).into_iter().flatten().flatten();
+        if drafts().next().is_some() && !instance::is_in_use(instance) {
+            for draft in drafts().filter(|draft| draft.file_name().as_bytes().starts_with(b"#")) {
+                let is_dir = draft.file_type().is_ok_and(|kind| kind.is_dir());
+                // What stays is in nobody's way.
+                let _ = if is_dir { fs::remove_dir_all(draft.path()) } else { fs::remove_file(draft.path()) };
+            }
+        }
+        Ok(())
     }
 
     /// The union's root looks as the highest layer's does that was there before.

@@ -415,6 +415,11 @@ static void step(void)
         return;
     }
     case 27: {
+        // Where the directory has not been moved: the descriptor of a file that has no
+        // copy yet does not tell of that.
+        sprintf(path, "./%c", 'a' + upto(5));
+        if (!lstat(path, &st) && S_ISLNK(st.st_mode))
+            path[2] = 'x';
         int fd = open(path, O_RDONLY | O_NONBLOCK);
         printf("descriptor %s", path);
         if (fd < 0) {

@@ -183,6 +183,17 @@ impl Instance<'_> {
     /// The app path of the working directory or of a descriptor.
     pub(crate) fn base_path(&self, dirfd: i32, app: &mut Text<MAX_PATH>) -> Result<(), crate::Errno> {
         let mut host = Text::<MAX_PATH>::new();
+        self.base_paths(dirfd, &mut host, app)
+    }
+
+    /// The same, and the host path.
+    pub(super) fn base_paths(
+        &self,
+        dirfd: i32,
+        host: &mut Text<MAX_PATH>,
+        app: &mut Text<MAX_PATH>,
+    ) -> Result<(), crate::Errno> {
+        host.truncate(0);
         if dirfd == AT_FDCWD {
             host.fill(kernel::getcwd)?;
         } else {

@@ -142,9 +142,7 @@ impl Instance<'_> {
         if path.first() == Some(&b'/') {
             walk.start(self, &[])?;
         } else {
-            let mut base = Text::new();
-            self.base_path(dirfd, &mut base)?;
-            walk.start(self, base.bytes())?;
+            self.walk_base(walk, dirfd)?;
         }
         self.walk_on(walk, path, follow)
     }
@@ -160,10 +158,18 @@ impl Instance<'_> {
 
     /// Stands at the directory that a descriptor is of, in a union, by its name.
     pub(super) fn walk_descriptor(&self, walk: &mut Walk, dirfd: i32) -> Result<(), Errno> {
-        let mut app = Text::new();
-        self.base_path(dirfd, &mut app)?;
-        walk.start(self, app.bytes())?;
+        self.walk_base(walk, dirfd)?;
         if walk.in_union { Ok(()) } else { Err(Errno::EXDEV) }
+    }
+
+    /// Stands at the working directory or a descriptor's.
+    fn walk_base(&self, walk: &mut Walk, dirfd: i32) -> Result<(), Errno> {
+        let (mut host, mut app) = (Text::new(), Text::new());
+        self.base_paths(dirfd, &mut host, &mut app)?;
+        walk.start(self, app.bytes())?;
+        // In a union it may have gone or been renamed, which its side below does not know.
+        let known = !walk.in_union || self.is_side_of(walk, host.bytes());
+        if known { Ok(()) } else { Err(Errno::ENOENT) }
     }
 
     /// Walks on from where the walk stands.

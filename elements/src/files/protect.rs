@@ -3,6 +3,7 @@
 
 use view::{Access, Kind};
 
+use super::namei::Walk;
 use super::text::Text;
 use super::{MAX_PATH, Want, scan};
 use crate::kernel::{self, AT_FDCWD};
@@ -49,6 +50,14 @@ impl Instance<'_> {
         let mut app = Text::<MAX_PATH>::new();
         if let Err(errno) = self.reverse(host.bytes(), &mut app) {
             return Some(Answer::fail(errno));
+        }
+        let mut walk = Walk::new();
+        let below = app.bytes().get(mount.at.len()..).unwrap_or(&[]);
+        if self.walk_union(&mut walk, mount.id, below).is_err()
+            || !self.is_descriptors(&mut walk, args[0] as i32, host.bytes())
+        {
+            // It has been taken away or renamed since, and nobody knows where it is now.
+            return Some(Answer::fail(Errno::ESTALE));
         }
         let [_, a, b, c, d, _] = args;
         let done = self.change_union((AT_FDCWD, app.as_ptr()), Want::MODIFY_LINK, &mut |place| {

@@ -62,6 +62,7 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
         placed.forget_uncovered().context("cannot write to the instance's view")?;
     }
     if instance.view.flags() & ::view::flags::LAYERS != 0 {
+        settings.write_layers.iter().try_for_each(|layer| layer.claim(&placed.dir))?;
         placed.forget_directories().context("cannot write to the instance's view")?;
     }
     let strings = |list: &[OsString]| -> Result<Vec<CString>> {

@@ -200,6 +200,7 @@ impl Copy<'_> {
         if !is_link {
             self.set_mode(mode)?;
             self.copy_attributes(source)?;
+            self.set_attribute(xattr::ORIGIN.as_ptr().cast(), &xattr::origin(stat))?;
         }
         self.set_times(&Times::of(stat))
     }

@@ -92,6 +92,34 @@ impl Instance<'_> {
         self.finish_walk(walk, Ok(false), (dirfd, path), false, scratch).ok()
     }
 
+    /// Whether a host path is that of a side of the directory that a walk has come to.
+    pub(super) fn is_side_of(&self, walk: &Walk, host: &[u8]) -> bool {
+        let at = &walk.position;
+        let Some(union) = self.union(self.view.region(walk.cursor.node)) else { return false };
+        let is_below = |below: &&[u8]| below.first().is_none_or(|byte| *byte == b'/');
+        let side = (0..union.count)
+            .find_map(|number| Some((number, host.strip_prefix(union.layer(number)).filter(is_below)?)));
+        side.is_some_and(|(layer, path)| {
+            at.is_dir()
+                && at.sides & bit(layer) != 0
+                && path == at.path_in(&union, layer, union.below(walk.app.bytes()))
+        })
+    }
+
+    /// Whether what a walk has come to is what a descriptor stands for, which lies at a
+    /// host path in a layer that never changes: that itself, or a copy of it.
+    pub(super) fn is_descriptors(&self, walk: &mut Walk, fd: i32, host: &[u8]) -> bool {
+        if walk.position.is_dir() {
+            return self.is_side_of(walk, host);
+        }
+        let Ok(stat) = kernel::fstatat(fd, c"".as_ptr().cast(), libc::AT_EMPTY_PATH) else { return false };
+        let mut origin = [0; 16];
+        walk.position.sides != 0
+            && (walk.host.bytes() == host
+                || kernel::lgetxattr(walk.host.as_ptr(), xattr::ORIGIN, &mut origin) == Ok(origin.len())
+                    && origin == xattr::origin(&stat))
+    }
+
     /// Makes a try at a call until nobody interferes: None is a lost race.
     fn again_and_again<T>(&self, mut attempt: impl FnMut() -> Result<Option<T>, Errno>) -> Result<T, Errno> {
         for number in 0..ATTEMPTS {

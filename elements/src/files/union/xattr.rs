@@ -20,9 +20,22 @@ pub struct Names(pub &'static CStr, pub &'static CStr);
 pub const OPAQUE: Names = Names(c"user.overlay.opaque", c"trusted.overlay.opaque");
 /// A directory that is merged with those of another name below.
 pub const REDIRECT: Names = Names(c"user.overlay.redirect", c"trusted.overlay.redirect");
+/// Of which file below this one is a copy: its device and inode. The kernel's own
+/// attribute for this holds a handle, which takes privileges to be of use.
+pub const ORIGIN: &CStr = c"user.launcher.origin";
+
+/// What [`ORIGIN`] holds for a file.
+pub fn origin(stat: &libc::stat) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let (device, inode) = bytes.split_at_mut(8);
+    device.copy_from_slice(&stat.st_dev.to_le_bytes());
+    inode.copy_from_slice(&stat.st_ino.to_le_bytes());
+    bytes
+}
+
 /// Whether an attribute is the union's own business, and not the program's.
 pub fn is_private(name: &[u8]) -> bool {
-    name.starts_with(b"user.overlay.") || name.starts_with(b"trusted.overlay.")
+    name.starts_with(b"user.overlay.") || name.starts_with(b"trusted.overlay.") || name == ORIGIN.to_bytes()
 }
 
 /// Whether a directory is opaque. `path` ends in NUL.

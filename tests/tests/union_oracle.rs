@@ -1,0 +1,329 @@
+//! A union of layers, held against the kernel's overlayfs.
+//!
+//! tests/programs/union.c makes random layers and random calls on their union. It
+//! is run in the view, and in a private mount namespace on an overlay of the same
+//! layers: what the calls answer, what the listings say and what the trees look like in
+//! the end must be the same. `UNION_SEQUENCES` says how many sequences of
+//! calls there are, `UNION_SEED` where they begin.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tests::{assert_same, feed, is_root, launcher, program, transcript};
+
+/// Sequences that are made at once.
+const BATCH: u64 = 100;
+const STEPS: u64 = 60;
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// Layers, a place for their union, and a place for what is kept.
+struct Ground {
+    dir: PathBuf,
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+impl Ground {
+    fn new(name: &str) -> Ground {
+        // Of two temporary directories the quicker.
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let dir = base.join(format!("launcher-union-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        for below in ["app", "state", "kernel/upper", "kernel/work"] {
+            fs::create_dir_all(dir.join(below)).expect("the temporary directory is writable");
+        }
+        let policy = format!(
+            "app.name = \"oracle\"\n[[mount]]\nat = \"{}\"\nlayers = [\"base\", \"middle\", \"patches\"]\n",
+            dir.join("app").display()
+        );
+        fs::write(dir.join("policy.toml"), policy).expect("the temporary directory is writable");
+        Ground { dir }
+    }
+
+    /// With random layers.
+    fn grown(name: &str, seed: u64, sequences: u64) -> Ground {
+        let ground = Ground::new(name);
+        let made = Command::new(program("union"))
+            .arg("make")
+            .arg(&ground.dir)
+            .args([seed.to_string(), sequences.to_string()])
+            .status();
+        assert!(made.expect("the probe runs").success());
+        ground
+    }
+
+    fn in_view(&self, program: &Path, words: &[&str]) -> String {
+        let mut command = Command::new(launcher());
+        command.arg("--policy").arg(self.dir.join("policy.toml")).arg(program).args(self.spelled(words));
+        command.env("STATE_DIRECTORY", self.dir.join("state")).current_dir("/");
+        transcript(&feed(&mut command, b""))
+    }
+
+    /// Runs a program on the kernel's overlay, with what changes in directories
+    /// `upper` and `work` of one of ours.
+    fn on_overlay(&self, write: &Path, program: &Path, words: &[&str]) -> String {
+        let options = format!(
+            "redirect_dir=on,index=off,xino=off,metacopy=off,lowerdir={0}/patches:{0}/middle:{0}/base,upperdir={1}/upper,workdir={1}/work",
+            self.dir.display(),
+            write.display()
+        );
+        let script = format!(
+            "mount --make-rprivate / && mount -t overlay overlay -o {options} {}/app && exec \"$@\"",
+            self.dir.display()
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--", "sh", "-c", &script, "sh"]).arg(program).args(self.spelled(words));
+        command.current_dir("/");
+        transcript(&feed(&mut command, b""))
+    }
+
+    /// `@` stands for the union.
+    fn spelled(&self, words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| word.replace('@', &self.dir.join("app").to_string_lossy())).collect()
+    }
+
+    /// The directory of the write layer.
+    fn kept(&self) -> PathBuf {
+        let write = self.dir.join("state/instances/oracle/write");
+        let layers = fs::read_dir(write).expect("a write layer").flatten();
+        layers.map(|entry| entry.path()).next().expect("a write layer")
+    }
+
+    /// An overlay's upper directory that is as old as the layers.
+    fn kernels(&self) -> PathBuf {
+        let write = self.dir.join("kernel");
+        let aged = Command::new("touch").args(["-d", "@1000000000"]).arg(write.join("upper")).status();
+        assert!(aged.expect("touch is installed").success());
+        write
+    }
+
+    fn nothing_is_left_over(&self) {
+        let left: Vec<_> =
+            fs::read_dir(self.kept().join("work")).expect("a work directory").flatten().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// What is said of the same sequences, without those in which the kernel lists names that are not
+/// there: it shows a whiteout in a directory that has one side (which a rename may bring about).
+fn comparable(kernel: &str, view: &str) -> (String, String) {
+    let sequences = |said: &str| -> Vec<String> { said.split("sequence ").map(str::to_owned).collect() };
+    let (kernels, views) = (sequences(kernel), sequences(view));
+    if kernels.len() != views.len() {
+        return (kernel.into(), view.into());
+    }
+    let same: Vec<_> =
+        kernels.iter().zip(views.iter()).filter(|(kernel, _)| !kernel.contains(" is not there: 2")).collect();
+    assert!(same.len() * 10 > kernels.len() * 9, "{} of {}", same.len(), kernels.len());
+    same.into_iter().map(|(kernel, view)| (kernel.clone(), view.clone())).unzip()
+}
+
+/// What the kernel says of a write layer of ours, but for what it does not hide or know: the
+/// attributes for ordinary users, and which inode to list for what has been renamed.
+fn known(dump: &str) -> String {
+    let line = |line: &str| {
+        let mut words: Vec<&str> = line.split(' ').collect();
+        words.retain(|word| !word.starts_with("user.overlay.") && !word.starts_with("user.launcher."));
+        let mut line = words.join(" ");
+        while let Some(at) = line.find(" has another inode") {
+            let start = line.get(..at).and_then(|before| before.rfind(' ')).unwrap_or(at);
+            line.replace_range(start..at + " has another inode".len(), "");
+        }
+        line + "\n"
+    };
+    dump.lines().map(line).collect()
+}
+
+fn can_mount() -> bool {
+    if !is_root() {
+        eprintln!("not root, so there is no overlay to compare with");
+    }
+    is_root()
+}
+
+#[test]
+fn random_calls_are_answered_as_by_the_kernel() {
+    if !can_mount() {
+        return;
+    }
+    let (first, sequences) = (number("UNION_SEED", 1), number("UNION_SEQUENCES", 1000));
+    for seed in first..first + sequences.div_ceil(BATCH) {
+        let ground = Ground::grown("random", seed, BATCH);
+        let (seed, batch, steps) = (seed.to_string(), BATCH.to_string(), STEPS.to_string());
+        let words = ["run", "@", &seed, "0", &batch, &steps];
+        let expected = ground.on_overlay(&ground.kernels(), &program("union"), &words);
+        let found = ground.in_view(&program("union"), &words);
+        let (expected, found) = comparable(&expected, &found);
+        if expected != found {
+            eprintln!("again: UNION_SEED={seed} UNION_SEQUENCES={BATCH}");
+        }
+        assert_same("the kernel", &expected, "the view", &found);
+        ground.nothing_is_left_over();
+    }
+}
+
+#[test]
+fn the_kernel_mounts_our_write_layer_and_we_take_its() {
+    if !can_mount() {
+        return;
+    }
+    let ground = Ground::grown("exchange", 7, 40);
+    let probe = program("union");
+    let run = ["run", "@", "7", "0", "40", "60"];
+    // Ours, as the kernel sees it, and as we do in the next run.
+    ground.in_view(&probe, &run);
+    let found = ground.in_view(&probe, &["dump", "@"]);
+    let layer = ground.kept();
+    assert_same("the kernel", &known(&ground.on_overlay(&layer, &probe, &["dump", "@"])), "the view", &found);
+    // The kernel goes on with it, and then we do.
+    ground.on_overlay(&layer, &probe, &["run", "@", "8", "0", "40", "60"]);
+    let expected = known(&ground.on_overlay(&layer, &probe, &["dump", "@"]));
+    assert_same("the kernel", &expected, "the view", &ground.in_view(&probe, &["dump", "@"]));
+    let again = ["run", "@", "9", "0", "40", "60"];
+    ground.in_view(&probe, &again);
+    let found = ground.in_view(&probe, &["dump", "@"]);
+    assert_same("the kernel", &known(&ground.on_overlay(&layer, &probe, &["dump", "@"])), "the view", &found);
+}
+
+#[test]
+fn several_processes_change_a_union_at_once() {
+    if !can_mount() {
+        return;
+    }
+    let probe = program("union");
+    for seed in 0..4 {
+        let ground = Ground::grown("several", 100 + seed, 4);
+        // All in the same few directories, each with calls of its own.
+        let script = format!(
+            "for seed in 1 2 3 4; do {0} run @ {seed}$seed 0 4 200 >/dev/null & done; wait; exec {0} dump @",
+            probe.display()
+        );
+        let found = ground.in_view(Path::new("/bin/sh"), &["-c", &script]);
+        for wrong in ["is not there", "another", "then", "seekdir", "errno"] {
+            assert!(!found.contains(&format!(" {wrong}")), "seed {seed}: {found}");
+        }
+        ground.nothing_is_left_over();
+        let layer = ground.kept();
+        assert_same(
+            "the kernel",
+            &known(&ground.on_overlay(&layer, &probe, &["dump", "@"])),
+            "the view",
+            &found,
+        );
+    }
+}
+
+#[test]
+fn no_update_is_lost() {
+    let ground = Ground::new("append");
+    for layer in ["base/d", "middle", "patches"] {
+        fs::create_dir_all(ground.dir.join(layer)).expect("a fresh tree");
+    }
+    for file in 0..20 {
+        fs::write(ground.dir.join(format!("base/d/{file}")), "base\n").expect("a fresh tree");
+    }
+    let script = "for writer in 1 2 3 4; do \
+                  (for file in $(seq 0 19); do for line in 1 2 3 4 5; do echo $writer >> @/d/$file; done; done) & done; wait; \
+                  for file in $(seq 0 19); do echo $(sort @/d/$file | uniq -c); done | uniq -c";
+    let found = ground.in_view(Path::new("/bin/bash"), &["-c", script]);
+    assert!(found.contains("20 5 1 5 2 5 3 5 4 1 base\n"), "{found}");
+    assert!(
+        (0..20)
+            .all(|file| fs::read(ground.dir.join(format!("base/d/{file}")))
+                .is_ok_and(|text| text == b"base\n"))
+    );
+    ground.nothing_is_left_over();
+}
+
+/// The calls that a program in the view makes from its first one on the union on: each by its name,
+/// and as the how manieth of that name.
+fn calls_of(ground: &Ground, words: &[&str]) -> Vec<(String, usize)> {
+    let table = ground.dir.join("calls");
+    let said = ground.under_strace(&["-o", &table.to_string_lossy()], words);
+    assert!(said.contains("exit status: 0"), "{said}");
+    let mut counts = std::collections::HashMap::<String, usize>::new();
+    let mut calls = Vec::new();
+    let mut is_on_union = false;
+    for line in fs::read_to_string(table).expect("a table").lines() {
+        let Some((name, _)) = line.split_once('(').filter(|(name, _)| !name.contains(' ')) else { continue };
+        let count = counts.entry(name.to_owned()).or_default();
+        *count += 1;
+        is_on_union |= line.contains("/app/d") && !line.contains("execve");
+        if is_on_union {
+            calls.push((name.to_owned(), *count));
+        }
+    }
+    calls
+}
+
+impl Ground {
+    fn under_strace(&self, options: &[&str], words: &[&str]) -> String {
+        let mut command = Command::new("strace");
+        command.args(options).arg(launcher()).arg("--policy").arg(self.dir.join("policy.toml"));
+        command.args(self.spelled(words)).env("STATE_DIRECTORY", self.dir.join("state")).current_dir("/");
+        transcript(&feed(&mut command, b""))
+    }
+}
+
+/// Kills a program at each of its system calls, and looks at what it leaves: what was
+/// there before, or what it would have made.
+fn killed_at_each_call(name: &str, words: &[&str]) {
+    let (probe, ground) = (program("union"), Ground::new(name));
+    for layer in ["base/d/sub", "middle", "patches"] {
+        fs::create_dir_all(ground.dir.join(layer)).expect("a fresh tree");
+    }
+    fs::write(ground.dir.join("base/d/file"), "text\n".repeat(20_000)).expect("a fresh tree");
+    fs::write(ground.dir.join("base/d/sub/file"), "sub\n").expect("a fresh tree");
+    let look = || {
+        let dump = ground.in_view(&probe, &["dump", "@"]);
+        // That a name has come or gone shows in its directory's time only when all is done.
+        dump.replace(" now", "").replace(" long ago", "").replace(" set", "")
+    };
+    let fresh = || {
+        let _ = fs::remove_dir_all(ground.dir.join("state"));
+    };
+    let before = look();
+    let calls = calls_of(&ground, words);
+    let after = look();
+    assert_ne!(before, after, "{words:?}");
+    let mut kills = 0;
+    for (name, number) in calls {
+        fresh();
+        let inject = format!("inject={name}:signal=SIGKILL:when={number}");
+        let said = ground.under_strace(&["-o", "/dev/null", "-e", &inject], words);
+        kills += usize::from(said.contains("signal: 9"));
+        let found = look();
+        if found != before {
+            assert_same("done", &after, &format!("killed at {name} {number}"), &found);
+        }
+        ground.nothing_is_left_over();
+    }
+    assert!(kills > 20, "{kills}");
+}
+
+#[test]
+fn a_kill_in_a_copy_up_leaves_the_old_or_the_new() {
+    killed_at_each_call("kill-copy", &["chmod", "600", "@/d/file"]);
+}
+
+#[test]
+fn a_kill_in_a_rename_leaves_the_old_or_the_new() {
+    killed_at_each_call("kill-rename", &["mv", "-T", "@/d/sub", "@/d/moved"]);
+    killed_at_each_call("kill-move", &["mv", "@/d/file", "@/d/sub/file"]);
+}
+
+#[test]
+fn a_kill_in_a_removal_leaves_the_old_or_the_new() {
+    killed_at_each_call("kill-remove", &["rm", "@/d/file"]);
+}
