@@ -260,11 +260,14 @@ impl Walk {
         self.app.truncate(0);
         self.host.truncate(0);
         self.cursor = Cursor::at(instance.view.app_root());
-        self.in_union = false;
-        if let Some(source) =
-            instance.view.node(self.cursor.node).and_then(|root| instance.view.source_of(root))
-        {
-            self.host.push(source)?;
+        let root = instance.view.region(self.cursor.node);
+        let union = instance.union(root);
+        self.in_union = union.is_some();
+        if let Some(union) = union {
+            union.enter_root(&mut self.position)?;
+            union.write_host(&self.position, &[], &mut self.host)?;
+        } else if instance.view.has_root() {
+            self.host.push(instance.view.mount(root).source)?;
         }
         for name in super::scan::components(app) {
             self.enter(instance, name)?;
