@@ -237,14 +237,16 @@ impl<'a, R: Read> Archive<'a, R> {
     }
 
     fn skip(&mut self) -> Result<()> {
-        let mut left = self.body + std::mem::take(&mut self.padding);
-        self.body = 0;
+        let mut left = std::mem::take(&mut self.body);
         let mut scratch = [0; 8192];
         while left > 0 {
             let most = scratch.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             self.fill(&mut scratch[..most])?;
             left -= most as u64;
         }
+        // Some writers leave the last file's padding out, with the end (`umoci insert`).
+        let padding = usize::try_from(std::mem::take(&mut self.padding))?;
+        self.done |= self.read_up_to(&mut scratch[..padding])? < padding;
         Ok(())
     }
 
@@ -261,11 +263,19 @@ impl<'a, R: Read> Archive<'a, R> {
     }
 
     fn fill_or_end(&mut self, into: &mut [u8]) -> Result<bool> {
+        match self.read_up_to(into)? {
+            0 => Ok(into.is_empty()),
+            count if count == into.len() => Ok(true),
+            _ => bail!("the archive is truncated after {} bytes", self.offset),
+        }
+    }
+
+    /// Reads until all is full, or the stream ends.
+    fn read_up_to(&mut self, into: &mut [u8]) -> Result<usize> {
         let mut at = 0;
         while at < into.len() {
             match self.input.read(&mut into[at..]) {
-                Ok(0) if at == 0 => return Ok(false),
-                Ok(0) => bail!("the archive is truncated after {} bytes", self.offset),
+                Ok(0) => break,
                 Ok(count) => {
                     at += count;
                     self.offset += count as u64;
@@ -274,7 +284,7 @@ impl<'a, R: Read> Archive<'a, R> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(true)
+        Ok(at)
     }
 }
 

@@ -53,9 +53,13 @@ pub struct Image {
     pub layers: Vec<Layer>,
 }
 
+/// Finds which of these layers' trees running processes use, and the id of one that does.
+pub type Users = fn(&[PathBuf]) -> Vec<(PathBuf, i32)>;
+
 /// The store.
 pub struct Store {
     dir: PathBuf,
+    users: Users,
 }
 
 /// A lock, until it is dropped or its holder dies.
@@ -76,7 +80,7 @@ impl Store {
     /// # Errors
     ///
     /// A directory that cannot be made, or is not ours alone.
-    pub fn at(dir: PathBuf) -> Result<Store> {
+    pub fn at(dir: PathBuf, users: Users) -> Result<Store> {
         for part in ["", "layers", "names", "drafts"] {
             let path = dir.join(part);
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
@@ -95,7 +99,7 @@ impl Store {
                 dir.display()
             )
         }
-        Ok(Store { dir })
+        Ok(Store { dir, users })
     }
 
     /// Where drafts are made.
@@ -208,8 +212,8 @@ impl Store {
         image.layers.iter().map(|layer| Ok(self.layer(&Digest::parse(&layer.chain)?).join("tree"))).collect()
     }
 
-    /// The lock of one who runs on an image: while it is held, the image
-    /// cannot be removed or replaced.
+    /// The lock of one who starts on an image: while it is held, the image
+    /// cannot be removed or replaced. Those that run are found by what they have mapped.
     ///
     /// # Errors
     ///
@@ -228,7 +232,13 @@ impl Store {
     pub fn own_image(&self, name: &str) -> Result<Lock> {
         let path = self.name(name)?.join("lock");
         let held = lock(&path, FlockOperation::NonBlockingLockExclusive)?;
-        held.with_context(|| format!("the image `{name}` is in use by an instance: stop the instance first"))
+        let held = held.with_context(|| {
+            format!("an instance is being started on the image `{name}`: try again later")
+        })?;
+        if let Some((_, process)) = (self.users)(&self.trees(&self.image(name)?)?).first() {
+            bail!("the image `{name}` is in use by process {process}: stop that first")
+        }
+        Ok(held)
     }
 
     /// Takes an image away. Its layers stay until `gc`.
@@ -269,13 +279,18 @@ impl Store {
         };
         let mut collected = Collected { drafts: self.clear_drafts()?, layers: 0 };
         let images = self.list()?;
-        let wanted: HashSet<PathBuf> = images
+        let mut wanted: HashSet<PathBuf> = images
             .iter()
             .flat_map(|image| &image.layers)
             .filter_map(|layer| Some(self.layer(&Digest::parse(&layer.chain).ok()?)))
             .collect();
+        let mut layers = Vec::new();
         for entry in fs::read_dir(self.dir.join("layers")).context("cannot list the layers")? {
-            let path = entry.context("cannot list the layers")?.path();
+            layers.push(entry.context("cannot list the layers")?.path());
+        }
+        let trees: Vec<PathBuf> = layers.iter().map(|layer| layer.join("tree")).collect();
+        wanted.extend((self.users)(&trees).iter().filter_map(|(tree, _)| Some(tree.parent()?.to_owned())));
+        for path in layers {
             if !wanted.contains(&path) {
                 // From its place in one step: half a layer is never there.
                 let draft = self.draft()?;

@@ -87,7 +87,7 @@ pub struct PolicyFile {
 /// `run`
 #[derive(Args)]
 #[command(
-    override_usage = "launcher run [OPTIONS] --policy <FILE> <PROGRAM> [ARGUMENT]...",
+    override_usage = "launcher run [OPTIONS] --policy <FILE> [<PROGRAM> [ARGUMENT]...]",
     after_help = format!("Exit status: {EXIT_STATUS}")
 )]
 pub struct Run {
@@ -100,8 +100,8 @@ pub struct Run {
     /// The door by which calls reach the view, whatever the policy says: shim, gate or auto
     #[arg(long, value_name = "DOOR", value_parser = door_named)]
     pub door: Option<Door>,
-    /// The program, as the application names it, and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    /// The program, as the application names it, and its arguments; that of the image, where none is named
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,
 }
 

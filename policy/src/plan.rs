@@ -104,7 +104,7 @@ pub struct Plan {
 
 /// Bumped when the layout of an instance's directory changes, or what a policy
 /// is compiled to.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
     let mut bits = 0;

@@ -180,7 +180,7 @@ fn an_image_in_use_stays() {
         .output();
     let held = held.expect("sh runs");
     assert_eq!(held.status.code(), Some(125));
-    assert!(String::from_utf8_lossy(&held.stderr).contains("in use"), "{held:?}");
+    assert!(String::from_utf8_lossy(&held.stderr).contains("is being started"), "{held:?}");
     assert!(tree.exists());
     place.good(&["gc"]);
     assert!(tree.exists(), "gc keeps what an image has");

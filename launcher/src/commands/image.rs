@@ -29,7 +29,7 @@ const CONFIG: [(&str, &str); 9] = [
 
 /// Does what is asked of the store.
 pub fn image(verb: &ImageVerb) -> Result<u8> {
-    let store = Store::at(state::images()?)?;
+    let store = state::images()?;
     match verb {
         ImageVerb::Import { source, name, replace, limit, json } => {
             let mut limits = Limits::default();

@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use policy::{Policy, Report};
 
 use crate::cli::{EXAMPLES, EXIT_STATUS};
+use crate::root_image;
 
 /// Writes to standard output. A reader that has gone away is no error.
 pub fn print(text: &str) -> Result<u8> {
@@ -25,7 +26,7 @@ pub fn print(text: &str) -> Result<u8> {
 
 /// Reads a policy with the process's own variables.
 pub fn load(file: &Path) -> Result<Policy, Report> {
-    policy::load(file, &|name| std::env::var(name).ok())
+    policy::load(file, &|name| std::env::var(name).ok(), &root_image::find)
 }
 
 /// Prints a report to standard error, in colour where that is read by a person.
