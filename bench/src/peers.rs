@@ -24,10 +24,10 @@ const fn peer(name: &'static str, prefix: &'static str, bind: &'static str) -> P
     Peer { name, prefix, bind }
 }
 
-/// All of them. Native is first, the launcher second: by the shim, then by the gate.
+/// All of them. Native is first; the launcher comes next, by the shim and by the gate.
 pub const PEERS: &[Peer] = &[
     peer("native", "", ""),
-    peer("launcher", "{launcher} --policy {policy}", ""),
+    peer("shim", "{launcher} --door shim --policy {policy}", ""),
     peer("gate", "{launcher} --door gate --policy {policy}", ""),
     peer("empty preload", "LD_PRELOAD={empty}", ""),
     peer("redhook", "LD_PRELOAD={redhook}", ""),

@@ -4,6 +4,8 @@
 //! stands here is what only a door on system calls must see to: signals, and
 //! new processes.
 
+use core::sync::atomic::Ordering;
+
 use elements::calls::{Args, CALLS, When};
 use elements::instance::attached;
 use elements::kernel;
@@ -14,13 +16,14 @@ use crate::loader::own_path;
 use crate::native::{self, Mask};
 use crate::place::{Slot, free_others};
 use crate::seccomp::Verdict;
-use crate::{patch, ptrace, seccomp, signals};
+use crate::{alternate, patch, ptrace, seccomp, signals};
 
 /// The gate's own calls, in the manner of [`CALLS`].
 const OWN: &[(u32, When)] = &[
     (libc::SYS_rt_sigaction as u32, When::Always),
     (libc::SYS_rt_sigprocmask as u32, When::Always),
     (libc::SYS_rt_sigsuspend as u32, When::Always),
+    (libc::SYS_sigaltstack as u32, When::NotNull(0)),
     (libc::SYS_ppoll as u32, When::NotNull(3)),
     (libc::SYS_pselect6 as u32, When::NotNull(5)),
     (libc::SYS_epoll_pwait as u32, When::NotNull(4)),
@@ -56,6 +59,9 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
     // SAFETY: the entry gives the slot that it has claimed.
     let slot = unsafe { &mut *slot };
     slot.number = slot.rax;
+    if slot.held.load(Ordering::Relaxed) != 0 {
+        alternate::put_away(slot);
+    }
     let back = slot.rcx;
     let number = slot.rax as i64;
     let args = slot.args.map(|word| word as usize);
@@ -71,10 +77,15 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
     let answer = match number {
         libc::SYS_rt_sigaction => Answer::Done(signals::sigaction(args)),
         libc::SYS_rt_sigprocmask => Answer::Done(signals::rt_sigprocmask(args)),
-        libc::SYS_rt_sigsuspend => native::prepare(slot, Mask::Argument(0)),
-        libc::SYS_ppoll => native::prepare(slot, Mask::Argument(3)),
-        libc::SYS_pselect6 => native::prepare(slot, Mask::Pair(5)),
-        libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => native::prepare(slot, Mask::Argument(4)),
+        libc::SYS_rt_sigsuspend => native::prepare(slot, Some(Mask::Argument(0))),
+        libc::SYS_ppoll => native::prepare(slot, Some(Mask::Argument(3))),
+        libc::SYS_pselect6 => native::prepare(slot, Some(Mask::Pair(5))),
+        libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => native::prepare(slot, Some(Mask::Argument(4))),
+        // The kernel looks where the stack pointer is.
+        libc::SYS_sigaltstack => match alternate::note(args[0]) {
+            Ok(()) => native::prepare(slot, None),
+            Err(errno) => Answer::fail(errno),
+        },
         libc::SYS_execve | libc::SYS_execveat => exec(slot, number, args),
         libc::SYS_fork | libc::SYS_clone => fork(slot, number, args),
         libc::SYS_ptrace => ptrace::trace_me(),

@@ -11,9 +11,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use elements::kernel;
 
+use crate::alternate;
 use crate::entry::{
-    address, gate_check, gate_claimed, gate_entry, gate_fault, gate_freed, gate_inside, gate_interrupted,
-    gate_left, gate_look, gate_unmasked, gate_waits,
+    address, gate_check, gate_claimed, gate_entry, gate_fault, gate_freed, gate_held, gate_holding,
+    gate_holds, gate_inside, gate_interrupted, gate_left, gate_look, gate_saved, gate_unmasked, gate_waits,
 };
 use crate::place::{BASE, SIZE, Slot, is_inside, slot_of};
 use crate::signals::{ACTIONS, SIGNALS, SIGSYS_BIT};
@@ -73,10 +74,11 @@ extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> b
     // SAFETY: the kernel's own, for this handler.
     let (about, context) = unsafe { (&*info, &mut *context) };
     let rip = context.rip;
-    if (address(gate_claimed)..address(gate_inside)).contains(&rip) {
+    let holding = (address(gate_holding)..address(gate_held)).contains(&rip);
+    if holding || (address(gate_claimed)..address(gate_inside)).contains(&rip) {
         // SAFETY: r11 holds the slot from here on.
-        free(unsafe { &*(context.r8_to_r15[3] as *const Slot) });
-        context.rip = address(gate_entry);
+        let slot = unsafe { &*(context.r8_to_r15[3] as *const Slot) };
+        begin_anew(slot, context, holding);
         return false;
     }
     if (address(gate_check)..=address(gate_freed)).contains(&rip) {
@@ -126,6 +128,22 @@ fn is_fault(signal: i32, about: &Info) -> bool {
     matches!(signal, libc::SIGSEGV | libc::SIGBUS) && about[2] > 0
 }
 
+/// Sends the thread back to the entry, with the registers that it had there.
+fn begin_anew(slot: &Slot, context: &mut Context, holding: bool) {
+    let rip = context.rip;
+    if holding || rip >= address(gate_saved) {
+        context.rax = slot.rax;
+    }
+    if holding && rip >= address(gate_holds) {
+        let [rdi, rsi, rdx, r10, _, r9] = slot.args;
+        (context.rdi, context.rsi, context.rdx, context.rcx) = (rdi, rsi, rdx, slot.rcx);
+        context.r8_to_r15[1] = r9;
+        context.r8_to_r15[2] = r10;
+    }
+    free(slot);
+    context.rip = address(gate_entry);
+}
+
 fn free(slot: &Slot) {
     slot.busy.store(0, Ordering::Release);
 }
@@ -162,12 +180,21 @@ fn restore(slot: &mut Slot, context: &mut Context) {
     free(slot);
 }
 
-/// Ends a call during which a signal has come: sends it again, to come as soon
-/// as the mask allows.
+/// Ends a call of a thread that is held, or during which a signal has come: that
+/// is sent again, to come as soon as the mask allows.
 pub extern "C" fn leave(slot: *mut Slot) {
     // SAFETY: the entry gives the slot that it has claimed.
     let kept = unsafe { &mut *slot };
-    kept.pending.store(0, Ordering::Relaxed);
+    let pending = kept.pending.swap(0, Ordering::Relaxed) != 0;
+    if kept.held.load(Ordering::Relaxed) != 0 {
+        let mask = alternate::give_back(kept);
+        if !pending {
+            kept.mask.store(mask, Ordering::Relaxed);
+        }
+    }
+    if !pending {
+        return;
+    }
     if kept.rax as i64 == -i64::from(ERESTARTSYS) {
         // The call is to be made again: back onto its instruction.
         kept.rax = kept.number;

@@ -34,9 +34,13 @@ core::arch::global_asm!(
     "jc 4f",
     "gate_claimed:",
     "mov [r11 + {rsp}], rsp",
+    "mov [r11 + {rax}], rax",
+    "gate_saved:",
+    "cmp dword ptr [rip + {any}], 0",
+    "jne 6f",
+    "7:",
     "lea rsp, [r11 - 16]",
     "gate_inside:",
-    "mov [r11 + {rax}], rax",
     "mov [r11 + {rcx}], rcx",
     "mov [r11 + {args}], rdi",
     "mov [r11 + {args} + 8], rsi",
@@ -74,7 +78,8 @@ core::arch::global_asm!(
     "mov r11, [rsp]",
     "mov [r11 + {rax}], rax",
     "gate_check:",
-    "cmp dword ptr [r11 + {pending}], 0",
+    // The word beside it, too: whether the thread is held.
+    "cmp qword ptr [r11 + {pending}], 0",
     "jne 5f",
     "movaps xmm0, [r11 + {xmm}]",
     "movaps xmm1, [r11 + {xmm} + 16]",
@@ -105,6 +110,40 @@ core::arch::global_asm!(
     "mov dword ptr [r11], 0",
     "gate_left:",
     "jmp rcx",
+    // There are alternate stacks: the program may be on one. Then no signal must
+    // come while it is not. To be gone through before `gate_inside`, for signals.
+    ".globl gate_saved, gate_holding, gate_holds, gate_held",
+    "6:",
+    "gate_holding:",
+    "mov rax, rsp",
+    "shr rax, 12",
+    "and eax, {bits} - 1",
+    "bt dword ptr [rip + {pages}], eax",
+    "jnc 7b",
+    "mov [r11 + {rcx}], rcx",
+    "mov [r11 + {args}], rdi",
+    "mov [r11 + {args} + 8], rsi",
+    "mov [r11 + {args} + 16], rdx",
+    "mov [r11 + {args} + 24], r10",
+    "mov [r11 + {args} + 40], r9",
+    "gate_holds:",
+    "mov r9, r11",
+    "mov edi, 2",
+    "lea rsi, [rip + gate_all]",
+    "lea rdx, [r11 + {before}]",
+    "mov r10d, 8",
+    "mov eax, 14",
+    "syscall",
+    "gate_held:",
+    "mov r11, r9",
+    "mov rcx, [r11 + {rcx}]",
+    "mov rdi, [r11 + {args}]",
+    "mov rsi, [r11 + {args} + 8]",
+    "mov rdx, [r11 + {args} + 16]",
+    "mov r10, [r11 + {args} + 24]",
+    "mov r9, [r11 + {args} + 40]",
+    "mov dword ptr [r11 + {held}], 1",
+    "jmp 7b",
     // The next slot, the first after the last.
     "4:",
     "mov dword ptr [rip + {alone}], 0",
@@ -114,7 +153,8 @@ core::arch::global_asm!(
     "pause",
     "mov r11, [rip + gate_first]",
     "jmp 2b",
-    // A signal has come: on the slot's stack still, never to return here.
+    // A signal has come, or the thread is held: on the slot's stack still, never
+    // to return here.
     "5:",
     "lea rsp, [r11 - 16]",
     "mov rdi, r11",
@@ -225,6 +265,7 @@ core::arch::global_asm!(
     ".balign 8",
     "gate_first: .quad {first}",
     "gate_pool_end: .quad {end}",
+    "gate_all: .quad -1",
     ".popsection",
     first = const FIRST,
     end = const BASE,
@@ -233,6 +274,11 @@ core::arch::global_asm!(
     slot_size = const SLOT_SIZE,
     slot_bits = const SLOT_SIZE.trailing_zeros(),
     pending = const offset_of!(Slot, pending),
+    held = const offset_of!(Slot, held),
+    before = const offset_of!(Slot, before),
+    bits = const crate::alternate::BITS,
+    any = sym crate::alternate::ANY,
+    pages = sym crate::alternate::PAGES,
     rsp = const offset_of!(Slot, rsp),
     rax = const offset_of!(Slot, rax),
     rcx = const offset_of!(Slot, rcx),
@@ -250,6 +296,14 @@ unsafe extern "C" {
     pub fn gate_entry();
     /// A slot is claimed; the stack is the program's.
     pub fn gate_claimed();
+    /// The program's rax is in the slot.
+    pub fn gate_saved();
+    /// Its other registers are about to be, for a system call (alternate.rs).
+    pub fn gate_holding();
+    /// They are.
+    pub fn gate_holds();
+    /// The system call has been made: no signal comes.
+    pub fn gate_held();
     /// The stack is the slot's.
     pub fn gate_inside();
     /// All that is left is to restore.

@@ -15,7 +15,7 @@
 //! - [`calls`]: the table of calls, each a line that names its element.
 //! - [`patch`]: call sites that trap often come by a jump instead.
 //! - [`seccomp`]: filters that the program installs; [`ptrace`]: debuggers.
-//! - [`signals`], [`deliver`] and [`native`]: what keeps the program's signals its own.
+//! - [`signals`], [`deliver`], [`alternate`] and [`native`]: what keeps the program's signals its own.
 //!
 //! The rules for code in a stranger's process hold here as in the shim: no
 //! allocation, no lock, no panic, no thread-local storage. No libc either.
@@ -23,6 +23,7 @@
 #![no_std]
 #![no_main]
 
+mod alternate;
 mod calls;
 mod deliver;
 mod entry;

@@ -1,5 +1,5 @@
-//! Calls that take a signal mask and wait: ppoll, pselect6, epoll_pwait,
-//! rt_sigsuspend.
+//! Calls that the program makes itself: those that take a signal mask and wait
+//! (ppoll, pselect6, epoll_pwait, rt_sigsuspend), and sigaltstack.
 //!
 //! A signal that the mask lets through must reach its handler in the middle of
 //! the call, so the call cannot be made from a slot. The program makes it
@@ -40,7 +40,7 @@ pub enum Mask {
 const RED_ZONE: u64 = 128;
 
 /// Prepares the call, so that it is made as the slot is left.
-pub fn prepare(slot: &mut Slot, mask: Mask) -> Answer {
+pub fn prepare(slot: &mut Slot, mask: Option<Mask>) -> Answer {
     match place(slot, mask) {
         // The number goes where the result would: it is what the call needs there.
         Ok(()) => Answer::Done(Ok(slot.number as usize)),
@@ -48,10 +48,11 @@ pub fn prepare(slot: &mut Slot, mask: Mask) -> Answer {
     }
 }
 
-fn place(slot: &mut Slot, mask: Mask) -> Result<(), Errno> {
+fn place(slot: &mut Slot, mask: Option<Mask>) -> Result<(), Errno> {
     let (index, pointer) = match mask {
-        Mask::Argument(index) => (index, slot.args[index] as usize),
-        Mask::Pair(index) => (index, read::<[u64; 2]>(slot.args[index] as usize)?[0] as usize),
+        None => (0, 0),
+        Some(Mask::Argument(index)) => (index, slot.args[index] as usize),
+        Some(Mask::Pair(index)) => (index, read::<[u64; 2]>(slot.args[index] as usize)?[0] as usize),
     };
     let [rdi, _, _, r10, r8, r9] = slot.args;
     let start = (slot.rsp - RED_ZONE - size_of::<Native>() as u64) & !15;
@@ -61,8 +62,8 @@ fn place(slot: &mut Slot, mask: Mask) -> Result<(), Errno> {
         let placed = start + core::mem::offset_of!(Native, mask) as u64;
         native.pair.0 = placed;
         slot.args[index] = match mask {
-            Mask::Argument(_) => placed,
-            Mask::Pair(_) => start + core::mem::offset_of!(Native, pair) as u64,
+            Some(Mask::Pair(_)) => start + core::mem::offset_of!(Native, pair) as u64,
+            _ => placed,
         };
     }
     // SAFETY: below the program's stack pointer and its red zone nothing is in

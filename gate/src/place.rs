@@ -10,6 +10,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use elements::kernel;
 use elements::proc::mappings::GATE;
 
+use crate::alternate::StackT;
+
 /// Where the gate's image begins.
 pub const BASE: usize = POOL + SLOTS * SLOT_SIZE;
 /// How many bytes are reserved for it: a power of two.
@@ -31,8 +33,11 @@ const _: () = assert!(GATE.start == POOL as u64 && GATE.end == (BASE + SIZE) as 
 pub struct Slot {
     /// Whether a call is under way here.
     pub busy: AtomicU32,
+    apart: u32,
     /// Whether a signal has come meanwhile.
     pub pending: AtomicU32,
+    /// Whether the program's stack pointer may lie in an alternate stack (alternate.rs).
+    pub held: AtomicU32,
     /// The program's stack pointer.
     pub rsp: u64,
     /// The number of the call; once it is done, its result.
@@ -53,7 +58,13 @@ pub struct Slot {
     pub mask: AtomicU64,
     /// What is known of the signal: a `siginfo_t`.
     pub info: [u64; 16],
+    /// The mask that the thread had when it was held, and its alternate stack.
+    pub before: u64,
+    /// See [`Slot::before`].
+    pub alternate: StackT,
 }
+
+const _: () = assert!(core::mem::offset_of!(Slot, held) == core::mem::offset_of!(Slot, pending) + 4);
 
 /// Where the first slot lies.
 pub const FIRST: usize = POOL + SLOT_SIZE - size_of::<Slot>();

@@ -168,6 +168,9 @@ pub struct Doctor {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// The door by which the program would be run, whatever the policy says: shim, gate or auto
+    #[arg(long, value_name = "DOOR", value_parser = door_named)]
+    pub door: Option<Door>,
     /// The program, as the application names it
     pub program: Option<PathBuf>,
 }

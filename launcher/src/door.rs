@@ -2,20 +2,18 @@
 //!
 //! The gate covers every program, and needs a kernel that takes seccomp
 //! filters. The shim works everywhere, and covers what ld.so loads. Where the
-//! policy leaves it open, programs that the shim cannot get into have the gate.
+//! policy leaves it open, it is the gate if the kernel lets it, and else the shim.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
 use elements::files::{Scratch, Want};
 use elements::kernel::AT_FDCWD;
-use elements::process::program::{self, HEAD, Program};
-use elements::{Instance, files};
+use elements::{Errno, Instance, files};
 use policy::Door;
 use view::Kind;
 
-/// How many interpreters a script may lead through.
-const MAX_INTERPRETERS: usize = 5;
+const PAGE: usize = 4096;
 
 /// Why the gate cannot be used here, if so.
 ///
@@ -30,13 +28,37 @@ pub fn gate_is_open(no_new_privs: bool) -> Result<(), &'static str> {
     if unsafe { elements::kernel::syscall(libc::SYS_seccomp, args) }.is_err() {
         return Err("the kernel takes no seccomp filters here, or a filter forbids them");
     }
+    if is_gated() {
+        return Err(
+            "this is a program of another instance already, and its gate is where this one's would be",
+        );
+    }
     if !no_new_privs && !rustix::process::geteuid().is_root() {
         return Err("a filter needs no_new_privs, and the policy says no_new_privs = false");
     }
     Ok(())
 }
 
-/// The door for a program, which is looked for at these app paths.
+/// Whether this process runs through a gate itself. Its mappings do not tell, but
+/// that nothing else can be mapped there does.
+fn is_gated() -> bool {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+    let place = elements::proc::mappings::GATE.start as usize;
+    let args = [place, PAGE, libc::PROT_NONE as usize, flags as usize, usize::MAX, 0];
+    // SAFETY: a page where nothing is; it is given back at once.
+    unsafe {
+        match elements::kernel::syscall(libc::SYS_mmap, args) {
+            Ok(page) => {
+                elements::kernel::unmap(page, PAGE);
+                false
+            }
+            Err(errno) => errno == Errno::EEXIST,
+        }
+    }
+}
+
+/// The door for an instance's programs; with it, why it is not the gate that the
+/// policy would rather have.
 ///
 /// # Errors
 ///
@@ -45,8 +67,8 @@ pub fn choose(
     asked: Door,
     no_new_privs: bool,
     instance: &Instance<'_>,
-    attempts: &[CString],
-) -> Result<Door, &'static str> {
+) -> Result<(Door, Option<&'static str>), &'static str> {
+    let gate = || gate_is_open(no_new_privs);
     match asked {
         Door::Shim if has_other_loader(instance) => {
             Err("the root at `/` has an ld.so of its own, and under the shim the kernel takes the host's")
@@ -54,16 +76,14 @@ pub fn choose(
         Door::Shim if has_layers(instance) => {
             Err("a mount is a union of layers, which the shim does not see whole")
         }
-        Door::Auto if has_other_loader(instance) || has_layers(instance) => {
-            gate_is_open(no_new_privs).map(|()| Door::Gate)
-        }
-        Door::Shim => Ok(Door::Shim),
-        Door::Gate => gate_is_open(no_new_privs).map(|()| Door::Gate),
-        Door::Auto => {
-            let program = attempts.iter().find_map(|path| kind(instance, path.clone()));
-            let is_for_gate = matches!(program, Some(Program::Uncovered(why)) if why.is_for_gate());
-            Ok(if is_for_gate && gate_is_open(no_new_privs).is_ok() { Door::Gate } else { Door::Shim })
-        }
+        Door::Shim => Ok((Door::Shim, None)),
+        Door::Auto => match gate() {
+            Err(reason) if !has_other_loader(instance) && !has_layers(instance) => {
+                Ok((Door::Shim, Some(reason)))
+            }
+            opened => opened.map(|()| (Door::Gate, None)),
+        },
+        Door::Gate => gate().map(|()| (Door::Gate, None)),
     }
 }
 
@@ -87,21 +107,4 @@ fn has_other_loader(instance: &Instance<'_>) -> bool {
 /// Whether a mount is a union of layers.
 fn has_layers(instance: &Instance<'_>) -> bool {
     instance.view.mounts().any(|mount| mount.kind == Kind::Layers)
-}
-
-/// What kind of program is started in the end: of a script, the interpreter.
-fn kind(instance: &Instance<'_>, mut path: CString) -> Option<Program> {
-    for _ in 0..MAX_INTERPRETERS {
-        let mut scratch: Scratch = files::Text::new();
-        let app = path.as_ptr().cast();
-        let host = instance.host_path(AT_FDCWD, app, Want::LOOK, &mut scratch).ok()?.unwrap_or(app);
-        let mut head = [0; HEAD];
-        let (program, len) = program::look(AT_FDCWD, host, 0, false, &mut head).ok()??;
-        if program != Program::Script {
-            return Some(program);
-        }
-        let (name, _) = program::interpreter(&head[..len])?;
-        path = CString::new(name).ok()?;
-    }
-    None
 }

@@ -253,6 +253,57 @@ static void forks_in_handler(void) {
     printf("%d\n", count);
 }
 
+// A handler on the alternate stack makes calls while other signals come, whose
+// frames belong below its own.
+static char *frame_of_first;
+static void second(int signal) {
+    char here;
+    count += look() && &here < frame_of_first;
+}
+static void first(int signal) {
+    volatile char room[8192];
+    memset((char *)room, 7, sizeof room);
+    frame_of_first = (char *)room;
+    stack_t seen, other = {.ss_sp = malloc(65536), .ss_size = 65536};
+    sigaltstack(NULL, &seen);
+    int set = sigaltstack(&other, NULL);
+    printf("flags %d set %d %d\n", seen.ss_flags, set, errno);
+    sigset_t usr2, before;
+    sigemptyset(&usr2), sigaddset(&usr2, SIGUSR2);
+    for (int i = 0; i < 50; i++) {
+        sigprocmask(SIG_BLOCK, &usr2, &before);
+        raise(SIGUSR2);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+    }
+    struct stat about;
+    int bad = syscall(SYS_newfstatat, AT_FDCWD, (char *)8, &about, 0);
+    printf("bad pointer %d %d\n", bad, errno);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        sigprocmask(SIG_SETMASK, NULL, &before), sigaltstack(NULL, &seen);
+        printf("child blocks USR1 %d USR2 %d flags %d\n", sigismember(&before, SIGUSR1), sigismember(&before, SIGUSR2), seen.ss_flags);
+        fflush(stdout);
+        execl("/bin/grep", "grep", "SigBlk", "/proc/self/status", (char *)0);
+        _exit(1);
+    }
+    waitpid(child, NULL, 0);
+    struct itimerval often = {{0, 200}, {0, 200}}, never = {0};
+    setitimer(ITIMER_REAL, &often, NULL);
+    for (int i = 0; i < 20000; i++) if (!look()) printf("cannot open\n");
+    setitimer(ITIMER_REAL, &never, NULL);
+    for (size_t i = 0; i < sizeof room; i++) if (room[i] != 7) { printf("written over at %zu\n", i); break; }
+    siglongjmp(jump, 1);
+}
+static void on_alternate_stack(void) {
+    sigaltstack(&(stack_t){.ss_sp = malloc(1 << 17), .ss_size = 1 << 17}, NULL);
+    on(SIGUSR1, first, SA_ONSTACK), on(SIGUSR2, second, SA_ONSTACK), on(SIGALRM, second, SA_ONSTACK | SA_RESTART);
+    if (sigsetjmp(jump, 1) == 0) raise(SIGUSR1);
+    stack_t seen;
+    sigaltstack(NULL, &seen);
+    printf("left, flags %d, at least fifty %d, open %d\n", seen.ss_flags, count >= 50, look());
+}
+
 static void stopped_and_killed(void) {
     for (int turn = 0; turn < 20; turn++) {
         pid_t child = fork();
@@ -274,7 +325,7 @@ static const struct { const char *name; void (*run)(void); } parts[] = {
     {"small stacks", small_stacks}, {"jumps", jumps}, {"often", often}, {"contexts", contexts}, {"flags", flags},
     {"interrupted", interrupted}, {"restarted", restarted}, {"queued", queued}, {"waited for", waited_for},
     {"own sigsys", own_sigsys}, {"cancelled", cancelled}, {"main first", main_first}, {"forks in handler", forks_in_handler},
-    {"stopped and killed", stopped_and_killed},
+    {"stopped and killed", stopped_and_killed}, {"on the alternate stack", on_alternate_stack},
 };
 
 int main(int argc, char **argv) {

@@ -226,7 +226,8 @@ int main(int argc, char **argv) {
     double seconds = atof(argv[1]);
     int count = atoi(argv[2]);
     path = argv[3], text = argv[4];
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    // All signals are blocked in it, so it must not meet the end of a stack.
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
     sigfillset(&action.sa_mask);
     sigaction(SIGALRM, &action, NULL);
     struct itimerval often = {{0, 1000}, {0, 1000}};

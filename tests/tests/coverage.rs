@@ -42,6 +42,11 @@ fn world(name: &str) -> World {
     World::new(name, MOUNTS, fill)
 }
 
+/// One whose programs the shim covers, and not all of them.
+fn shim_world(name: &str) -> World {
+    world(name).saying("coverage.door = \"shim\"")
+}
+
 /// A program of root's with the setuid bit, in a world of another user's.
 fn make_setuid(world: &World, program: &str) {
     let path = world.dir.join("host/fixed/setuid");
@@ -54,7 +59,7 @@ fn make_setuid(world: &World, program: &str) {
 
 #[test]
 fn a_static_program_is_refused_with_one_clear_line() {
-    let world = world("static").saying("coverage.door = \"shim\"");
+    let world = shim_world("static");
     for (program, words) in
         [("@/ro/static", "statically linked"), ("@/ro/narrow", "32-bit"), ("@/ro/foreign", "another machine")]
     {
@@ -68,14 +73,14 @@ fn a_static_program_is_refused_with_one_clear_line() {
 #[test]
 fn a_loader_runs_no_static_program_either() {
     let said =
-        world("loader-static").view_says(LOADER, &["--argv0", "x", "@/ro/static", "null", "/bin/true"]);
+        shim_world("loader-static").view_says(LOADER, &["--argv0", "x", "@/ro/static", "null", "/bin/true"]);
     assert!(said.contains("/ro/static: not started: it is statically linked"), "{said}");
     assert!(said.contains("exit status: 126"), "{said}");
 }
 
 #[test]
 fn an_exec_that_would_escape_fails_with_eacces() {
-    let world = world("static-exec");
+    let world = shim_world("static-exec");
     let script = "@/ro/static null /bin/true; echo $?; exec @/ro/static x y";
     let said = world.view_says("/bin/bash", &["-c", script]);
     assert!(said.contains("126\n") && said.contains("exit status: 126"), "{said}");
@@ -96,7 +101,7 @@ for call in [lambda: os.execv('@/ro/static', ['x']), lambda: subprocess.run(['@/
 
 #[test]
 fn best_effort_lets_it_go_and_says_so_once() {
-    let world = world("best-effort").saying("coverage = \"best-effort\"");
+    let world = world("best-effort").saying("coverage = { level = \"best-effort\", door = \"shim\" }");
     let script = "for i in 1 2 3; do @/ro/static null /bin/echo ran; done";
     let said = world.view_says("/bin/bash", &["-c", script]);
     assert_eq!(said.matches("ran\n").count(), 3, "{said}");
@@ -134,7 +139,7 @@ fn a_program_that_gives_up_roots_rights_stays_in_the_view() {
 
 #[test]
 fn a_process_of_two_users_starts_nothing_that_would_escape() {
-    let world = world("two-users");
+    let world = shim_world("two-users");
     for call in ["os.seteuid(65534)", "os.setegid(65534)"] {
         let python = format!(
             "import os\n{call}\nprint(os.stat('@/ro/file').st_size)\nprint(os.system('cat @/ro/file'))"
@@ -146,7 +151,7 @@ fn a_process_of_two_users_starts_nothing_that_would_escape() {
 
 #[test]
 fn where_the_shim_cannot_be_read_nothing_starts_that_would_escape() {
-    let world = world("shut-out");
+    let world = shim_world("shut-out");
     let python = "import os\n\
                   dir = 'DIR'\n\
                   os.chmod(dir, 0o700)\npid = os.fork()\n\
@@ -200,7 +205,7 @@ fn the_exit_status_is_the_programs_own_or_says_what_failed() {
 
 #[test]
 fn the_launcher_becomes_the_program() {
-    let world = world("pid");
+    let world = shim_world("pid");
     // The shell itself reads its status: while it starts a child it blocks signals.
     let script = "echo $PPID $$; ls /proc/$$/fd; cat /proc/$$/comm; tr '\\0' ' ' < /proc/$$/cmdline; while read line; do case $line in Sig[!Q]*) echo \"$line\";; esac; done < /proc/$$/status";
     let said = |mut command: Command| {

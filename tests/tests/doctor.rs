@@ -1,4 +1,5 @@
-//! `doctor` tells what a program imports that the shim can't serve.
+//! `doctor` tells what a program imports that the shim can't serve, and what
+//! the gate covers.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +12,7 @@ fn fill(dir: &Path) {
 
 /// The lines about imports, and how doctor ended.
 fn says(arguments: &[&Path]) -> (String, String) {
-    let output = Command::new(launcher()).arg("doctor").args(arguments).output();
+    let output = Command::new(launcher()).args(["doctor", "--door", "shim"]).args(arguments).output();
     let said = transcript(&output.expect("the launcher runs"));
     let imports = said.lines().filter(|line| line.contains(" imports ")).collect::<Vec<_>>().join("\n");
     (imports, said)
@@ -39,6 +40,23 @@ fn a_policy_that_leaves_their_files_alone_is_no_cause_to_worry() {
     let (imports, said) = says(&[Path::new("--policy"), &policy, &program("imports")]);
     let warned: Vec<_> = imports.lines().filter(|line| line.starts_with("warn")).collect();
     assert!(warned.len() == 1 && warned[0].contains("getpwnam"), "{said}");
+}
+
+#[test]
+fn the_gate_covers_what_the_shim_does_not_see() {
+    let says = |door: &str, program: &Path| {
+        let output = Command::new(launcher()).args(["doctor", "--door", door]).arg(program).output();
+        transcript(&output.expect("the launcher runs"))
+    };
+    let fixed = tests::compiled("pointers", &["-static"], "pointers-static");
+    for door in ["gate", "auto"] {
+        for program in [&program("imports"), &fixed] {
+            let said = says(door, program);
+            assert!(said.contains("the gate covers it") && said.contains("exit status: 0"), "{said}");
+        }
+    }
+    let said = says("shim", &fixed);
+    assert!(said.contains("coverage.door = \"auto\"") && said.contains("exit status: 2"), "{said}");
 }
 
 #[test]

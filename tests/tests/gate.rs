@@ -109,6 +109,44 @@ fn a_go_program_has_the_gate_by_itself_and_never_the_shim() {
 }
 
 #[test]
+fn the_gate_is_taken_where_nothing_is_said() {
+    let said = |world: &World, words: &[&str]| {
+        let mut command = Command::new(tests::launcher());
+        command.args(["-v", "--policy"]).arg(world.policy_file()).args(words);
+        transcript(&feed(&mut command, b""))
+    };
+    let world = World::new("gate-auto", MOUNTS, fill).saying("coverage = \"required\"");
+    let gate = said(&world, &["/bin/cat", "/etc/hostname"]);
+    assert!(gate.contains("door: gate") && gate.contains("exit status: 0"), "{gate}");
+    // An ordinary user may install a filter only under no_new_privs.
+    let world = World::new("gate-auto-privs", MOUNTS, fill)
+        .saying("coverage = \"required\"\n[app]\nno_new_privs = false");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "1500", "--regid", "1500", "--clear-groups"]).arg(tests::launcher());
+    command.args(["-v", "--policy"]).arg(world.policy_file()).args(["/bin/cat", "/etc/hostname"]);
+    let shim = transcript(&feed(&mut command, b""));
+    assert!(shim.contains("door: shim") && shim.contains("not the gate: a filter needs"), "{shim}");
+}
+
+#[test]
+fn an_instance_in_an_instance_has_both_views() {
+    let outer = world("gate-outer");
+    let inner = World::new("gate-inner", &[read_only("ro", "fixed")], fill).saying("coverage = \"required\"");
+    write(inner.dir.join("host/fixed/file"), "inner\n");
+    let (files, launcher) = (["work/file", "../../launcher-test-gate-inner/app/ro/file"], tests::launcher());
+    let files = files.map(|file| outer.dir.join("app").join(file).to_string_lossy().into_owned());
+    let policy = inner.policy_file();
+    let [launcher, policy] = [launcher, &*policy].map(|path| path.to_string_lossy().into_owned());
+    let mut words = vec!["-v", "--policy", &policy, "/bin/cat"];
+    words.extend(files.iter().map(String::as_str));
+    let said = outer.view_says(&launcher, &words);
+    assert!(
+        said.contains("data\ninner\n") && said.contains("not the gate: this is a program of another"),
+        "{said}"
+    );
+}
+
+#[test]
 fn threads_forks_and_execs_under_signals_lose_nothing() {
     // More where that is asked for. Ten minutes, in all:
     // `STRESS=150 cargo test -p tests --test gate -- --nocapture lose_nothing`

@@ -69,7 +69,7 @@ fn a_library_that_binds_its_own_symbols_first_is_in_the_view() {
 
 #[test]
 fn a_child_started_by_descriptor_is_in_the_view() {
-    let world = World::new("pidfd", MOUNTS, fill).as_user(65534);
+    let world = World::new("pidfd", MOUNTS, fill).saying("coverage.door = \"shim\"").as_user(65534);
     let probe = program("pidfd");
     let said = world.view_says(&probe.to_string_lossy(), &["@/r/cat", "@/w/file"]);
     let app = world.dir.join("app");

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tests::{assert_same, feed, is_root, launcher, program, transcript};
+use tests::{assert_same, compiled, feed, is_root, launcher, program, transcript};
 
 /// Sequences that are made at once.
 const BATCH: u64 = 100;
@@ -171,6 +171,32 @@ fn random_calls_are_answered_as_by_the_kernel() {
         assert_same("the kernel", &expected, "the view", &found);
         ground.nothing_is_left_over();
     }
+}
+
+#[test]
+fn a_union_at_the_root_is_answered_so_too() {
+    if !can_mount() {
+        return;
+    }
+    let ground = Ground::grown("root", 3, BATCH);
+    let probe = ground.dir.join("base/probe");
+    fs::copy(compiled("union", &["-static"], "union-static"), &probe).expect("a fresh tree");
+    fs::create_dir(ground.dir.join("base/proc")).expect("a fresh tree");
+    for aged in ["base/proc", "base"] {
+        let status = Command::new("touch").args(["-d", "@1000000000"]).arg(ground.dir.join(aged)).status();
+        assert!(status.expect("touch is installed").success());
+    }
+    let policy = "app = { name = \"oracle\", workdir = \"/\" }\n[root]\nlayers = [\"base\", \"middle\", \"patches\"]\n\
+                  [[mount]]\nat = \"/proc\"\nsource = \"/proc\"\n";
+    fs::write(ground.dir.join("policy.toml"), policy).expect("a fresh tree");
+    let (batch, steps) = (BATCH.to_string(), STEPS.to_string());
+    let words = ["run", "/.", "3", "0", &batch, &steps];
+    let script = "mount -t proc proc \"$0/proc\" && exec chroot \"$0\" /probe \"$@\"";
+    let in_root = [&["-c", script, "@"], &words[..]].concat();
+    let expected = ground.on_overlay(&ground.kernels(), Path::new("/bin/sh"), &in_root);
+    let found = ground.in_view(Path::new("/probe"), &words);
+    let (expected, found) = comparable(&expected, &found);
+    assert_same("the kernel", &expected, "the view", &found);
 }
 
 #[test]

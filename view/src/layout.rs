@@ -350,7 +350,7 @@ impl<'a> View<'a> {
             }
             let [first, count] = mount.layers.map(|number| number as usize);
             let is_union = mount.kind == Kind::Layers as u8;
-            if !first.checked_add(count).is_some_and(|end| end <= self.layers.len())
+            if first.checked_add(count).is_none_or(|end| end > self.layers.len())
                 || (count != 0) != is_union
                 || count > MAX_LAYERS
             {

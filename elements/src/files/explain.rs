@@ -18,8 +18,23 @@ pub struct Explanation<'v> {
     pub mount: Mount<'v>,
     /// Whether the path is a mount point itself.
     pub is_mount_point: bool,
+    /// In a union, which layer the host path lies in.
+    pub layer: Option<Layer>,
     /// Why the walk ended early, if it did.
     pub stopped: Option<Errno>,
+}
+
+/// A layer of a union, as people count.
+#[derive(Clone, Copy)]
+pub struct Layer {
+    /// Which it is, from the lowest, which is 1.
+    pub number: usize,
+    /// How many there are.
+    pub count: usize,
+    /// Whether it is the one that takes changes.
+    pub is_write_layer: bool,
+    /// Whether the union has anything at the path.
+    pub is_there: bool,
 }
 
 impl<'v> Instance<'v> {
@@ -30,7 +45,9 @@ impl<'v> Instance<'v> {
         let stopped = self.walk_path(&mut walk, AT_FDCWD, path.as_ptr().cast(), follow).err();
         let node = walk.cursor.node;
         let is_mount_point = walk.cursor.below == 0 && self.view.is_mount_point(node);
+        let layer = if walk.in_union() { self.layer_of(&walk) } else { None };
         let mut explained = Explanation {
+            layer,
             app: walk.app,
             host: walk.host,
             mount: self.view.mount(self.view.region(node)),

@@ -36,7 +36,7 @@ mod text;
 mod union;
 
 pub use base::{VFORKS, disable_base_cache, note_directory, note_duplicate, note_open};
-pub use explain::Explanation;
+pub use explain::{Explanation, Layer};
 pub use glance::{Glance, Start};
 pub use open::{OPEN_FLAGS, is_worth_knowing};
 pub use place::{Change, Place, Scratch, Want};

@@ -140,6 +140,13 @@ impl Instance<'_> {
             return Err(Errno::ENAMETOOLONG);
         }
         if path.first() == Some(&b'/') {
+            // The letters lead to a mount point, whatever lies on the way to it on the host.
+            let reach = self.view.reach(self.view.app_root(), path);
+            let mount = self.view.mount(self.view.region(reach.node));
+            if let (Some(left), Kind::Layers) = (reach.point, mount.kind) {
+                walk.start(self, mount.at)?;
+                return self.walk_on(walk, path.get(path.len() - left..).unwrap_or(&[]), follow);
+            }
             walk.start(self, &[])?;
         } else {
             self.walk_base(walk, dirfd)?;
@@ -260,14 +267,16 @@ impl Walk {
         self.app.truncate(0);
         self.host.truncate(0);
         self.cursor = Cursor::at(instance.view.app_root());
-        let root = instance.view.region(self.cursor.node);
-        let union = instance.union(root);
-        self.in_union = union.is_some();
-        if let Some(union) = union {
+        self.in_union = false;
+        let root = instance.view.node(self.cursor.node);
+        if let Some(union) =
+            root.filter(|root| root.is_layered()).and_then(|root| instance.union(root.region()))
+        {
+            self.in_union = true;
             union.enter_root(&mut self.position)?;
             union.write_host(&self.position, &[], &mut self.host)?;
-        } else if instance.view.has_root() {
-            self.host.push(instance.view.mount(root).source)?;
+        } else if let Some(source) = root.and_then(|root| instance.view.source_of(root)) {
+            self.host.push(source)?;
         }
         for name in super::scan::components(app) {
             self.enter(instance, name)?;

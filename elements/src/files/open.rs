@@ -13,6 +13,7 @@ use super::lexical::{Look, Rest};
 use super::namei::Walk;
 use super::place::{self, Place, Scratch, Want};
 use super::plain::PlainScratch;
+use super::rename::ends_in_dots;
 use super::{note_directory, note_open, scan};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
 use crate::proc::may_show_mappings;
@@ -73,6 +74,13 @@ impl Instance<'_> {
         mode: u32,
         (start, look): (Start, Option<Look>),
     ) -> Answer {
+        if look.is_none()
+            && !writes(flags)
+            && !self.traces()
+            && let Some(opened) = self.open_one_of_two(start, path, flags, mode)
+        {
+            return Answer::Done(opened.map(|fd| fd as usize));
+        }
         let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
         let look = look.unwrap_or_else(|| self.look_closer(dirfd, path, start, want));
         if may_show_mappings(path, flags) {
@@ -119,6 +127,44 @@ impl Instance<'_> {
             if scratch.bytes().ends_with(b"maps") && may_show_mappings(path, flags) {
                 self.show_mappings(fd, flags);
             }
+        }
+        Some(opened)
+    }
+
+    /// Opens what has a plain path in a directory of a union with two sides, to read. None:
+    /// that takes a walk.
+    fn open_one_of_two(
+        &self,
+        start: Start,
+        path: *const u8,
+        flags: i32,
+        mode: u32,
+    ) -> Option<Result<i32, Errno>> {
+        let mut scratch = [PlainScratch::new(), PlainScratch::new()];
+        let [higher, lower] = self.two_places(path, start, &mut scratch)?;
+        if flags & (libc::O_PATH | libc::O_TMPFILE) != 0 {
+            return None;
+        }
+        let open =
+            |place: &Place| kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
+        let opened = match open(&higher) {
+            Err(Errno::ENOENT) => match open(&lower) {
+                Err(errno) if errno != Errno::ENOENT => return None,
+                opened => opened,
+            },
+            Err(_) => return None,
+            Ok(fd) => {
+                let stat = kernel::fstatat(fd, c"".as_ptr().cast(), libc::AT_EMPTY_PATH);
+                // A directory is known by another side.
+                if stat.is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR) {
+                    kernel::close(fd);
+                    return None;
+                }
+                Ok(fd)
+            }
+        };
+        if let Ok(fd) = opened {
+            note_open(fd);
         }
         Some(opened)
     }
@@ -220,6 +266,7 @@ impl Instance<'_> {
         if self.has_unions()
             && flags & (libc::O_CREAT | libc::O_PATH) == libc::O_CREAT
             && Place::new(dirfd, path, 0, None).ends_in_slash()
+            && !ends_in_dots(path)
             && self.directory_of((dirfd, path))?.is_some_and(|mount| self.union(mount).is_some())
         {
             return Err(Errno::EISDIR);

@@ -134,11 +134,11 @@ impl Instance<'_> {
         want: Want,
         scratch: &mut Scratch,
     ) -> Result<Option<Place>, Errno> {
-        if let (Change::Remove(below), false) = (want.change, matches!(look, Look::Untouched)) {
-            if let Err(errno) = refuse_dots(path, below) {
-                self.directory_of((dirfd, path))?;
-                return Err(errno);
-            }
+        if let (Change::Remove(below), false) = (want.change, matches!(look, Look::Untouched))
+            && let Err(errno) = refuse_dots(path, below)
+        {
+            self.directory_of((dirfd, path))?;
+            return Err(errno);
         }
         let place = match look {
             Look::Untouched => return Ok(None),

@@ -18,6 +18,16 @@ use crate::kernel::AT_FDCWD;
 /// Room for the host path of a plain place: less than for any, to be easy on the stack.
 pub type PlainScratch = Text<512>;
 
+/// A plain path below a mount point.
+struct PlainPath<'v, 'p> {
+    /// The last node on the way.
+    node: &'v Node,
+    /// What follows the mount point, but for the last name.
+    above: &'p [u8],
+    /// The same with it.
+    whole: &'p [u8],
+}
+
 /// How far nodes reach on a path.
 struct Descent<'v> {
     /// The last one.
@@ -39,6 +49,19 @@ impl Instance<'_> {
         confirmed: bool,
         scratch: &mut PlainScratch,
     ) -> Option<Place> {
+        let PlainPath { node, above, whole } = self.plain_path(path, start)?;
+        let must_know = (confirmed && !above.is_empty()) || node.is_layered();
+        if must_know && !self.is_known_plain(node.region(), above) {
+            return None;
+        }
+        // SAFETY: the glance has seen to it that as much can be read.
+        let host = unsafe { scratch.set_padded(self.view.source_of(node)?, whole)? };
+        Some(Place::new(AT_FDCWD, host, node.region(), None))
+    }
+
+    /// What follows the last mount point in a plain path.
+    #[inline(always)]
+    fn plain_path<'p>(&self, path: *const u8, start: Start) -> Option<PlainPath<'_, 'p>> {
         let limit = path.wrapping_add(REACH);
         // SAFETY: the glance has seen to it that as much can be read, and a
         // slash comes after what it has read.
@@ -50,14 +73,32 @@ impl Instance<'_> {
             }
             let tail = scan::tail(at, limit)?;
             let between = |end: *const u8| slice::from_raw_parts(point, end as usize - point as usize);
-            let above = between(tail.slash);
-            let must_know = (confirmed && !above.is_empty()) || node.is_layered();
-            if must_know && !self.is_known_plain(node.region(), above) {
-                return None;
-            }
-            let host = scratch.set_padded(self.view.source_of(node)?, between(tail.end))?;
-            Some(Place::new(AT_FDCWD, host, node.region(), None))
+            Some(PlainPath { node, above: between(tail.slash), whole: between(tail.end) })
         }
+    }
+
+    /// The two places that a plain path may mean in a union, the higher one first: in a
+    /// directory that has a side in the write layer and one other.
+    pub(super) fn two_places(
+        &self,
+        path: *const u8,
+        start: Start,
+        scratch: &mut [PlainScratch; 2],
+    ) -> Option<[Place; 2]> {
+        if !self.has_unions() || start.node == NodeId::NONE {
+            return None;
+        }
+        let PlainPath { node, above, whole } = self.plain_path(path, start)?;
+        let ends_in_slash = whole.last() == Some(&b'/');
+        let layers = if ends_in_slash { None } else { self.two_sides(node, above) }?;
+        let mount = node.region();
+        let [higher, lower] = scratch;
+        let place = |layer: usize, text: &mut PlainScratch| {
+            text.truncate(0);
+            text.push(self.view.layer(mount, layer)).and_then(|()| text.push(whole)).ok()?;
+            Some(Place::new(AT_FDCWD, text.as_ptr(), mount, None))
+        };
+        Some([place(layers[0], higher)?, place(layers[1], lower)?])
     }
 
     /// The host path of a directory with a plain path, for a function of libc

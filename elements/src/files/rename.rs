@@ -235,7 +235,7 @@ impl Instance<'_> {
 }
 
 /// Whether a path's last component is no name: `.`, `..` or the root.
-fn ends_in_dots(path: *const u8) -> bool {
+pub(super) fn ends_in_dots(path: *const u8) -> bool {
     // SAFETY: a string that has been read up to its NUL.
     let path = unsafe { core::slice::from_raw_parts(path, super::scan::length(path)) };
     let last = path.split(|byte| *byte == b'/').rfind(|name| !name.is_empty());

@@ -7,6 +7,7 @@ use super::lexical::Look;
 use super::look::follows;
 use super::place::{Place, Scratch, Want, is_link_of};
 use super::plain::PlainScratch;
+use super::union::is_whiteout;
 use crate::kernel::syscall;
 use crate::{Answer, Errno, Instance};
 
@@ -55,6 +56,9 @@ impl Instance<'_> {
         start: Start,
     ) -> Answer {
         const NR: i64 = libc::SYS_newfstatat;
+        if let Some(done) = self.look_at_one_of_two(path, stat, flags, start) {
+            return Answer::Done(done);
+        }
         let want = Want::LOOK.following(follows(flags));
         let look = self.look_closer(dirfd, path, start, want);
         let given = Place::new(dirfd, path, 0, look.boundary());
@@ -62,10 +66,8 @@ impl Instance<'_> {
             let done = self.look_and_count(&given, stat, flags);
             let mut scratch = Scratch::new();
             // SAFETY: a call that succeeds has filled the struct.
-            if done.is_ok()
-                && is_directory(unsafe { (*stat).st_mode })
-                && let Some(place) = self.union_place(dirfd, path, &mut scratch)
-            {
+            let is_dir = done.is_ok() && is_directory(unsafe { (*stat).st_mode });
+            if is_dir && let Some(place) = self.union_place(dirfd, path, &mut scratch) {
                 return Answer::Done(self.look_and_count(&place, stat, libc::AT_SYMLINK_NOFOLLOW));
             }
             return Answer::Done(done);
@@ -80,6 +82,34 @@ impl Instance<'_> {
             return self.at(NR, dirfd, path, want, |place| self.look_and_count(place, stat, flags));
         }
         first
+    }
+
+    /// Looks at what has a plain path in a directory of a union with two sides. None: that
+    /// takes a walk.
+    fn look_at_one_of_two(
+        &self,
+        path: *const u8,
+        stat: *mut libc::stat,
+        flags: i32,
+        start: Start,
+    ) -> Option<Result<usize, Errno>> {
+        let mut scratch = [PlainScratch::new(), PlainScratch::new()];
+        let [higher, lower] = self.two_places(path, start, &mut scratch)?;
+        if self.traces() {
+            return None;
+        }
+        let no_follow = flags | libc::AT_SYMLINK_NOFOLLOW;
+        let (done, is_higher) = match look_at(&higher, stat, no_follow) {
+            Err(Errno::ENOENT) => (look_at(&lower, stat, no_follow), false),
+            done => (done, true),
+        };
+        if let Err(errno) = done {
+            return (errno == Errno::ENOENT).then_some(Err(errno));
+        }
+        // SAFETY: a call that succeeds has filled the struct.
+        let found = unsafe { &*stat };
+        let is_other = is_higher && (is_directory(found.st_mode) || is_whiteout(found));
+        if is_other || (follows(flags) && found_link(stat)) { None } else { Some(done) }
     }
 
     /// The same, where the path leads through a link.
@@ -125,10 +155,8 @@ impl Instance<'_> {
             let done = look(&given, flags);
             let mut scratch = Scratch::new();
             // SAFETY: a call that succeeds has filled the struct.
-            if done.is_ok()
-                && is_directory(unsafe { (*buf).stx_mode }.into())
-                && let Some(place) = self.union_place(dirfd, path, &mut scratch)
-            {
+            let is_dir = done.is_ok() && is_directory(unsafe { (*buf).stx_mode }.into());
+            if is_dir && let Some(place) = self.union_place(dirfd, path, &mut scratch) {
                 return Answer::Done(look(&place, flags & !libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW));
             }
             return Answer::Done(done);

@@ -14,6 +14,7 @@ use elements::Instance;
 use elements::process::loader;
 use elements::process::program::{Program, Why, classify, interpreter};
 use object::read::elf::{ElfFile64, FileHeader as _};
+use policy::Door;
 use serde_json::json;
 
 use self::imports::imports;
@@ -88,8 +89,14 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
                 };
                 let program = in_path(program, variable("PATH"), &on_host);
                 let libraries = variable("LD_LIBRARY_PATH");
-                let sight = Sight { on_host: &on_host, view: Some(&instance), libraries };
-                examine(&program, &sight, 0, &mut findings);
+                let door = asked.door.unwrap_or(placed.settings.door);
+                match door::choose(door, placed.settings.no_new_privs, &instance) {
+                    Ok((door, _)) => {
+                        let sight = Sight { on_host: &on_host, view: Some(&instance), libraries, door };
+                        examine(&program, &sight, 0, &mut findings);
+                    }
+                    Err(reason) => findings.add(Verdict::Blocked, "door", reason),
+                }
             }
             if plan.is_private() {
                 // Nobody runs in it.
@@ -100,7 +107,12 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
             let on_host = |app: &Path| Ok(app.to_owned());
             let program = in_path(program, std::env::var_os("PATH"), &on_host);
             let libraries = std::env::var_os("LD_LIBRARY_PATH");
-            let sight = Sight { on_host: &on_host, view: None, libraries };
+            let door = match asked.door {
+                Some(Door::Shim) => Door::Shim,
+                _ if door::gate_is_open(true).is_ok() => Door::Gate,
+                _ => Door::Shim,
+            };
+            let sight = Sight { on_host: &on_host, view: None, libraries, door };
             examine(&program, &sight, 0, &mut findings);
         }
         (None, None) => {}
@@ -133,6 +145,8 @@ struct Sight<'a> {
     view: Option<&'a Instance<'a>>,
     /// The application's `LD_LIBRARY_PATH`.
     libraries: Option<OsString>,
+    /// By which door it would be run.
+    door: Door,
 }
 
 /// The host path of a program that is named as the application names it.
@@ -253,11 +267,15 @@ fn examine(app: &Path, sight: &Sight<'_>, depth: u32, findings: &mut Findings) {
             }
         }
         Program::Dynamic => dynamic(app, path, &bytes, sight, findings),
+        Program::Loader if sight.door == Door::Gate => {
+            let text = format!("{shown} is ld.so: the gate covers it, and what it runs");
+            findings.add(Verdict::Pass, "program", text);
+        }
         Program::Loader => {
             let text = format!("{shown} is ld.so: it loads the shim into the program that it is told to run");
             findings.add(Verdict::Pass, "program", text);
         }
-        Program::Uncovered(why) if why.is_for_gate() && door::gate_is_open(true).is_ok() => {
+        Program::Uncovered(why) if why.is_for_gate() && sight.door == Door::Gate => {
             let kind = if why == Why::Go { "Go" } else { "static" };
             findings.add(Verdict::Pass, "program", format!("{shown}: 64-bit, {kind}: the gate covers it"));
         }
@@ -265,6 +283,9 @@ fn examine(app: &Path, sight: &Sight<'_>, depth: u32, findings: &mut Findings) {
             let reason = String::from_utf8_lossy(why.words()).into_owned();
             let remedy = match why {
                 Why::WrongMachine => "",
+                _ if why.is_for_gate() && door::gate_is_open(true).is_ok() => {
+                    "; with coverage.door = \"auto\" the gate covers it"
+                }
                 _ => "; with coverage = \"best-effort\" it runs outside the view",
             };
             findings.add(Verdict::Blocked, "coverage", format!("{shown} is {reason}{remedy}"));
@@ -304,6 +325,17 @@ fn dynamic(app: &Path, host: &Path, bytes: &[u8], sight: &Sight<'_>, findings: &
     let kind = elf.elf_header().e_type(endian);
     let pie = if kind == object::elf::ET_DYN { "position-independent" } else { "fixed address" };
     findings.add(Verdict::Pass, "program", format!("{shown}: 64-bit, dynamic, {libc}, {pie}"));
+    if sight.door == Door::Gate {
+        match (sight.on_host)(&loader) {
+            Ok(host) if host.exists() => findings.add(Verdict::Pass, "loader", loader.display().to_string()),
+            _ => {
+                let text = format!("{} does not exist in the view", loader.display());
+                findings.add(Verdict::Blocked, "loader", text);
+            }
+        }
+        findings.add(Verdict::Pass, "coverage", "the gate covers it, and all that its libraries call");
+        return;
+    }
     if loader.exists() {
         findings.add(Verdict::Pass, "loader", loader.display().to_string());
     } else {

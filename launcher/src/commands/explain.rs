@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use elements::files::Explanation;
+use elements::files::{Explanation, Layer};
 use elements::{Errno, Instance};
 use serde_json::{Value, json};
 use view::{Access, Kind};
@@ -72,7 +72,12 @@ pub fn outcome(explained: &Explanation<'_>, host: &str) -> String {
         Kind::Content => format!("an inline file, kept in {host}"),
         Kind::Empty => format!("a private scratch directory, kept in {host}"),
         Kind::Scaffold => "a directory that exists only because a mount lies below it".into(),
-        Kind::Layers => format!("{host}, in a union of layers"),
+        Kind::Layers => match explained.layer {
+            Some(layer) if !layer.is_there => format!("nothing: no layer has it, or it was removed ({host})"),
+            Some(layer) if layer.is_write_layer => format!("{host}, changed: from the write layer"),
+            Some(Layer { number, count, .. }) => format!("{host}, from layer {number} of {count}"),
+            None => format!("{host}, in a union of layers"),
+        },
         Kind::Link => "a symbolic link that leads to a mount".into(),
     }
 }
@@ -143,7 +148,7 @@ fn would(explained: &Explanation<'_>, host: &Path, intent: Intent, slash: bool) 
     if let Some(errno) = explained.stopped {
         return name(errno);
     }
-    let exists = host.symlink_metadata().is_ok();
+    let exists = explained.layer.map_or_else(|| host.symlink_metadata().is_ok(), |layer| layer.is_there);
     let read_only = explained.mount.access == Access::ReadOnly && explained.mount.kind != Kind::Pass;
     let (path, rights) = match (intent, exists) {
         (Intent::Read | Intent::Write, false) => return name(Errno::ENOENT),
@@ -153,6 +158,8 @@ fn would(explained: &Explanation<'_>, host: &Path, intent: Intent, slash: bool) 
         (Intent::Read, true) => (host, Rights::READ_OK),
         (Intent::Write, true) if host.is_dir() => (host, Rights::WRITE_OK | Rights::EXEC_OK),
         (Intent::Write, true) => (host, Rights::WRITE_OK),
+        // The directory gets its copy when it is needed.
+        (Intent::Create, false) if explained.layer.is_some() => return "ok".into(),
         (Intent::Create, false) => (host.parent().unwrap_or(host), Rights::WRITE_OK | Rights::EXEC_OK),
     };
     match access(path, rights) {

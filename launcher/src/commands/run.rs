@@ -111,19 +111,15 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
     }
     let (shim, gate) = (placed.shim(), placed.gate());
     let gate_path = CString::new(gate.as_os_str().as_bytes()).context("the instance's path holds NUL")?;
-    let chosen = match door::choose(
-        asked_door.unwrap_or(settings.door),
-        settings.no_new_privs,
-        &instance,
-        &attempts,
-    ) {
+    let asked = asked_door.unwrap_or(settings.door);
+    let (chosen, instead) = match door::choose(asked, settings.no_new_privs, &instance) {
         Ok(door) => door,
-        Err(reason) if asked_door.unwrap_or(settings.door) == Door::Shim => {
+        Err(reason) if asked == Door::Shim => {
             eprintln!("launcher: the shim cannot serve this view: {reason}");
             eprintln!("  say coverage.door = \"gate\", or \"auto\"");
             return Ok(FAILED);
         }
-        Err(reason) => return Ok(refuse_gate(&instance, reason, asked_door.is_some())),
+        Err(reason) => return Ok(refuse_gate(&instance, reason, asked_door, settings.door)),
     };
     let (name_of_door, file, door) = match chosen {
         Door::Gate => {
@@ -133,6 +129,9 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
     };
     if verbose {
         eprintln!("launcher: door: {name_of_door} ({})", file.display());
+        if let Some(reason) = instead {
+            eprintln!("launcher: not the gate: {reason}");
+        }
     }
     if let (Some(user), Some(said)) = (&user, &settings.user) {
         user.become_it(said)?;
@@ -179,12 +178,17 @@ fn who(instance: &Instance<'_>, settings: &Settings) -> Result<(Option<User>, Op
     Ok((user, home))
 }
 
-/// The policy or the command line asks for the gate, and it cannot be had.
-fn refuse_gate(instance: &Instance<'_>, reason: &str, by_option: bool) -> u8 {
+/// The policy, the command line or the view itself asks for the gate, and it cannot be had.
+fn refuse_gate(instance: &Instance<'_>, reason: &str, by_option: Option<Door>, by_policy: Door) -> u8 {
     let file = String::from_utf8_lossy(instance.view.policy_file()).into_owned();
-    let asks = match (by_option, instance.view.coverage_line()) {
-        (true, _) => "`--door gate` asks for it".to_owned(),
-        (false, line) => format!("{file}:{line} asks for it (coverage.door = \"gate\")"),
+    let asks = match (by_option, by_policy, instance.view.coverage_line()) {
+        (Some(Door::Gate), ..) => "`--door gate` asks for it".to_owned(),
+        (None, Door::Gate, line) => format!("{file}:{line} asks for it (coverage.door = \"gate\")"),
+        _ => {
+            eprintln!("launcher: the gate is closed: {reason}");
+            eprintln!("  this view takes it: it has a union of layers, or a root with an ld.so of its own");
+            return FAILED;
+        }
     };
     eprintln!("launcher: the gate is closed: {reason}");
     eprintln!("  {asks}; \"auto\" takes the shim where it is closed");

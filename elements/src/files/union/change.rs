@@ -294,6 +294,7 @@ impl Union<'_> {
         let covered = self.is_covered(at)?;
         let mut upper = Scratch::new();
         let upper = self.upper_path(below, &mut upper)?;
+        self.may_change_directories()?;
         self.instance.forget_directories();
         let done = if at.sides & self.top_bit() == 0 {
             match Union::make_whiteout(upper) {

@@ -51,6 +51,7 @@ impl Union<'_> {
         let times = if below.is_empty() { None } else { Some(self.keep_times(below)?) };
         let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
         if is_dir {
+            self.may_change_directories()?;
             self.instance.forget_directories();
         }
         let mut copy = || match stat.st_mode & libc::S_IFMT {

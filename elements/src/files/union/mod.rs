@@ -36,6 +36,7 @@ use core::ffi::CStr;
 
 use view::Access;
 
+use super::explain::Layer;
 use super::namei::Walk;
 use super::place::{Place, Scratch};
 use crate::kernel::{self, AT_FDCWD};
@@ -92,6 +93,15 @@ impl Instance<'_> {
         self.finish_walk(walk, Ok(false), (dirfd, path), false, scratch).ok()
     }
 
+    /// The two sides of a directory, if it is known to have one in the write layer and
+    /// one other.
+    pub(super) fn two_sides(&self, node: &view::Node, below: &[u8]) -> Option<[usize; 2]> {
+        let union = self.union(node.region()).filter(|_| node.is_layered())?;
+        let sides = union.known(below)?;
+        let (top, lower) = (union.top()?, sides & union.lower());
+        (sides & bit(top) != 0 && lower.is_power_of_two()).then(|| [top, lower.trailing_zeros() as usize])
+    }
+
     /// Whether a host path is that of a side of the directory that a walk has come to.
     pub(super) fn is_side_of(&self, walk: &Walk, host: &[u8]) -> bool {
         let at = &walk.position;
@@ -103,6 +113,19 @@ impl Instance<'_> {
             at.is_dir()
                 && at.sides & bit(layer) != 0
                 && path == at.path_in(&union, layer, union.below(walk.app.bytes()))
+        })
+    }
+
+    /// Which layer has what a walk has come to.
+    pub(super) fn layer_of(&self, walk: &Walk) -> Option<Layer> {
+        let union = self.union(self.view.region(walk.cursor.node))?;
+        let found = highest(walk.position.sides);
+        let number = found.or(union.top())?;
+        Some(Layer {
+            number: number + 1,
+            count: union.count,
+            is_write_layer: Some(number) == union.top(),
+            is_there: found.is_some(),
         })
     }
 
@@ -161,6 +184,15 @@ impl<'i> Union<'i> {
 
     fn shared(&self) -> Option<&'i Shared> {
         self.instance.shared
+    }
+
+    /// A directory may only come, move or go where the table of directories can be told.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES` in another user's process, which cannot write to it.
+    fn may_change_directories(&self) -> Result<(), Errno> {
+        if self.shared().is_some() { Ok(()) } else { Err(Errno::EACCES) }
     }
 
     /// The number of the write layer, if there is one.
@@ -234,7 +266,7 @@ fn downwards(layers: u64) -> impl Iterator<Item = usize> {
 }
 
 /// Whether what is there says that the name is gone.
-fn is_whiteout(stat: &libc::stat) -> bool {
+pub(super) fn is_whiteout(stat: &libc::stat) -> bool {
     stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == 0
 }
 

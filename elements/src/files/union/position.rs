@@ -279,7 +279,7 @@ impl Union<'_> {
     }
 
     /// The sides of a directory that the table knows.
-    fn known(&self, below: &[u8]) -> Option<u64> {
+    pub(super) fn known(&self, below: &[u8]) -> Option<u64> {
         let sides = self.shared()?.sides(directory_hash(self.id, below))?;
         Some(sides & self.all())
     }

@@ -85,6 +85,7 @@ impl Rename<'_, '_> {
         union.ensure_upper(parent(to.below))?;
         let moves_directory = from.at.is_dir() || to.at.is_dir();
         if moves_directory {
+            union.may_change_directories()?;
             union.instance.forget_directories();
         }
         let done = if self.exchanges() { self.exchange() } else { self.replace() };

@@ -64,7 +64,7 @@ impl<'i> Union<'i> {
         let mut end = 0;
         loop {
             let prefix = below.get(..end).unwrap_or(below);
-            if !self.in_upper(prefix)?.is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR) {
+            if self.in_upper(prefix)?.is_none_or(|stat| stat.st_mode & libc::S_IFMT != libc::S_IFDIR) {
                 self.ensure_one(prefix)?;
             }
             if end >= below.len() {

@@ -50,10 +50,9 @@ pub fn is_opaque(path: *const u8) -> bool {
 /// name beside its own. False where it is not.
 pub fn redirect(path: *const u8, to: &mut Text<MAX_PATH>) -> bool {
     to.truncate(0);
-    let found = [REDIRECT.0, REDIRECT.1]
+    [REDIRECT.0, REDIRECT.1]
         .iter()
-        .any(|name| to.fill(|room| kernel::lgetxattr(path, name, room)).is_ok_and(|len| len > 0));
-    found
+        .any(|name| to.fill(|room| kernel::lgetxattr(path, name, room)).is_ok_and(|len| len > 0))
 }
 
 /// Sets an attribute, under the second name where that is allowed.
