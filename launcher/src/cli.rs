@@ -56,6 +56,14 @@ enum Verb {
     Trace(Trace),
     /// Say what this host and a program allow
     Doctor(Doctor),
+    /// List the processes that run in views
+    Ps {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End an application: by its signal, then by KILL
+    Stop(Stop),
     /// Keep images: bring them in, look at them, take them away
     Image {
         #[command(subcommand)]
@@ -173,6 +181,24 @@ pub struct Doctor {
     pub door: Option<Door>,
     /// The program, as the application names it
     pub program: Option<PathBuf>,
+}
+
+/// `stop`
+#[derive(Args)]
+#[command(after_help = "\
+Daemons that have left their parents are processes of the application too. The
+signal goes to those that no other process of it has started.
+
+Exit status: 0 if none is left, 125 if none was there or some are left.")]
+pub struct Stop {
+    /// The application's name
+    pub name: String,
+    /// How many seconds it may take before KILL
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub timeout: u64,
+    /// The signal, instead of the one that its image names, or TERM
+    #[arg(long)]
+    pub signal: Option<String>,
 }
 
 /// `image`
@@ -312,6 +338,8 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
         (Some(Verb::Explain(explain)), _) => commands::explain::explain(&explain),
         (Some(Verb::Trace(trace)), _) => commands::trace::trace(&trace),
         (Some(Verb::Doctor(doctor)), _) => commands::doctor::doctor(&doctor),
+        (Some(Verb::Ps { json }), _) => commands::ps::ps(json),
+        (Some(Verb::Stop(stop)), _) => commands::stop::stop(&stop),
         (Some(Verb::Image { verb }), _) => commands::image::image(&verb),
         (Some(Verb::Schema), _) => commands::print(&format!("{:#}\n", policy::schema())),
         (Some(Verb::Completions { shell }), _) => commands::completions(shell, &mut Cli::command()),

@@ -7,12 +7,36 @@ use std::path::{Path, PathBuf};
 
 use elements::instance::VIEW;
 
+use crate::instance;
+
 /// A process, and the view that it runs in.
 pub struct Process {
     /// Its id.
     pub id: i32,
     /// The file of its view.
     pub view: PathBuf,
+}
+
+/// What an application is called, and where its policy was.
+pub struct Application {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// The policy file.
+    pub policy: Vec<u8>,
+}
+
+impl Process {
+    /// The application that it belongs to, by its view.
+    pub fn application(&self) -> Option<Application> {
+        let image = instance::read_image(self.view.parent()?).ok()?;
+        let view = instance::view(&image).ok()?;
+        Some(Application { name: view.name().to_vec(), policy: view.policy_file().to_vec() })
+    }
+
+    /// Whether the process of this id runs in this view still.
+    pub fn is_still_there(&self) -> bool {
+        view_of(Path::new(&format!("/proc/{}", self.id))).as_ref() == Some(&self.view)
+    }
 }
 
 /// All of them that this user may look at.

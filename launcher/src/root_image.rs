@@ -54,6 +54,7 @@ fn look_up(name: &str) -> Result<Image> {
         cmd: list("Cmd")?,
         workdir: word("WorkingDir"),
         user: word("User"),
+        stop_signal: word("StopSignal"),
     })
 }
 

@@ -48,6 +48,8 @@ pub struct Image {
     pub workdir: Option<String>,
     /// Who it runs as.
     pub user: Option<String>,
+    /// The signal by which it is stopped.
+    pub stop_signal: Option<String>,
 }
 
 /// What stands at a mount point.

@@ -179,6 +179,59 @@ fn an_image_that_a_process_runs_on_stays() {
 }
 
 #[test]
+fn what_runs_is_listed_and_stopped_with_its_daemons() {
+    let place = Place::new("lifecycle");
+    shop(&place);
+    must("umoci", &["config", "--image", "oci:v1", "--config.stopsignal", "SIGUSR1"], &place.dir);
+    place.good(&["import", "oci:oci:v1", "--name", "shop", "--replace"]);
+    let name = format!("stopped-{}", std::process::id());
+    let policy = format!("[app]\nname = \"{name}\"\nuser = \"\"\n{IMAGE}");
+    let launch = |words: &[&str]| -> String {
+        let mut command = Command::new(launcher());
+        command.args(words);
+        String::from_utf8_lossy(&command.output().expect("the launcher runs").stdout).into_owned()
+    };
+    let own = || {
+        launch(&["ps"])
+            .lines()
+            .filter(|line| line.starts_with(&name))
+            .map(ToOwned::to_owned)
+            .collect::<Vec<_>>()
+    };
+    // A shell that heeds the signal, and a daemon that has left it and heeds none.
+    let heeding = "trap 'echo stopping; exit 0' USR1; echo ready; while :; do sleep 0.05; done";
+    let daemon = "trap '' USR1 TERM; while :; do sleep 0.05; done";
+    for (script, timeout, is_long) in [
+        (heeding.to_owned(), "30", false),
+        (format!("(sh -c \"{daemon}\" > /srv/log 2>&1 < /etc/passwd &); {heeding}"), "1", true),
+    ] {
+        let mut child = start(&place, &policy, &["/bin/sh", "-c", &script]);
+        let mut child = child.stdout(std::process::Stdio::piped()).spawn().expect("the launcher runs");
+        let mut ready = [0; 6];
+        std::io::Read::read_exact(child.stdout.as_mut().expect("it is piped"), &mut ready)
+            .expect("it says so");
+        let shown = own();
+        assert!(
+            shown.iter().any(|line| line.contains(&child.id().to_string()) && line.contains("/bin/sh -c")),
+            "{shown:?}"
+        );
+        let json = launch(&["ps", "--json"]);
+        assert!(json.contains(&format!("\"pid\": {}", child.id())) && json.contains(&name), "{json}");
+        let begun = std::time::Instant::now();
+        let stopped = Command::new(launcher()).args(["stop", &name, "--timeout", timeout]).output();
+        let stopped = stopped.expect("the launcher runs");
+        assert!(stopped.status.success(), "{stopped:?}");
+        assert_eq!(begun.elapsed().as_secs() >= 1, is_long, "{script}");
+        let output = child.wait_with_output().expect("it has ended");
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"stopping\n"[..]), "{script}");
+        assert_eq!(own(), Vec::<String>::new());
+    }
+    let none = Command::new(launcher()).args(["stop", &name]).output().expect("the launcher runs");
+    let said = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(none.status.code() == Some(125) && said.contains("launcher ps"), "{said}");
+}
+
+#[test]
 fn an_ordinary_user_runs_an_image_as_that_user() {
     assert!(is_root(), "users are changed: run the tests as root");
     let mut place = Place::new("ordinary");

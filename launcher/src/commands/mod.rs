@@ -4,7 +4,9 @@ pub mod check;
 pub mod doctor;
 pub mod explain;
 pub mod image;
+pub mod ps;
 pub mod run;
+pub mod stop;
 pub mod trace;
 
 use std::io::{ErrorKind, IsTerminal, Write};
