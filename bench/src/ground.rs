@@ -7,7 +7,8 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -21,6 +22,8 @@ pub struct Ground {
     pub runtime: PathBuf,
     /// The probe, tests/programs/cost.c.
     pub probe: PathBuf,
+    /// The least filter, tests/programs/filter.c.
+    pub filter: PathBuf,
     /// The least preload library, tests/programs/empty.c.
     pub empty: PathBuf,
     /// The pass-through library written with redhook.
@@ -34,6 +37,7 @@ impl Ground {
         let ground = Ground {
             runtime: dir.join("run"),
             probe: tests::compiled("cost", &["-O2"], "cost"),
+            filter: tests::compiled("filter", &["-O2"], "filter"),
             empty: tests::compiled("empty", &["-O2", "-shared", "-fPIC", "-nostartfiles"], "empty.so"),
             redhook,
             dir,
@@ -55,6 +59,8 @@ impl Ground {
                 symlink("file", tree.join("link"))?;
             }
         }
+        fs::create_dir(self.scratch())?;
+        self.make_many()?;
         for mounts in [10, 20, MOST] {
             let mut policy = String::new();
             for mount in 0..mounts {
@@ -65,6 +71,44 @@ impl Ground {
             fs::write(self.policy(mounts), policy)?;
         }
         Ok(())
+    }
+
+    /// The tree of 20,000 files, and the program that reads it.
+    fn make_many(&self) -> std::io::Result<()> {
+        let many = self.source(0).join("many");
+        for directory in 0..400 {
+            let directory = many.join(format!("{}/{}", directory / 20, directory % 20));
+            fs::create_dir_all(&directory)?;
+            for file in 0..50 {
+                fs::write(directory.join(file.to_string()), format!("file {file}\n").repeat(file + 1))?;
+            }
+        }
+        let go = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/read.go");
+        // An index that is as young as its files makes git(1) read them all again.
+        let commit = "git init -q . && git add . && git -c user.name=bench -c user.email=bench@localhost commit -qm all \
+            && cp -a . \"$1\" && sleep 1.1 && for tree in . \"$1\"; do cd \"$tree\"; rm .git/index; git reset -q; done";
+        let mut git = Command::new("sh");
+        git.args(["-ec", commit, "sh"]).arg(self.at(0).join("many")).current_dir(&many);
+        let mut build = Command::new("go");
+        build.arg("build").arg("-o").arg(self.reader()).arg(go);
+        build.env("CGO_ENABLED", "0").env("GOCACHE", self.dir.join("gocache")).env("GOFLAGS", "-mod=mod");
+        for mut command in [git, build] {
+            let status = command.status()?;
+            if !status.success() {
+                return Err(std::io::Error::other(format!("{command:?}: {status}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The Go program that reads all files of a tree, programs/read.go.
+    pub fn reader(&self) -> PathBuf {
+        self.dir.join("read")
+    }
+
+    /// A directory that programs write to.
+    pub fn scratch(&self) -> PathBuf {
+        self.dir.join("scratch")
     }
 
     fn tree(&self, side: &str, number: usize) -> PathBuf {

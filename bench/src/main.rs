@@ -6,6 +6,7 @@ mod ground;
 mod operations;
 mod paired;
 mod peers;
+mod programs;
 mod table;
 
 use std::path::PathBuf;

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::ground::Ground;
 use crate::peers::Peer;
+use crate::programs;
 
 /// One line of the result.
 pub struct Operation {
@@ -27,6 +28,8 @@ enum What {
     Start,
     /// A shell that starts a program many times.
     Loop,
+    /// A script of `programs.rs`.
+    Script(&'static str),
 }
 
 #[derive(Clone, Copy)]
@@ -61,7 +64,17 @@ pub const OPERATIONS: &[Operation] = &[
     call("fork, exec and wait, 20 mounts", "exec", 20, On::Program, Some(1.10)),
     Operation { name: "start of /bin/true, 20 mounts", bar: Some(1.8), mounts: 20, what: What::Start },
     Operation { name: "200 starts by a shell", bar: Some(1.10), mounts: 20, what: What::Loop },
+    whole("find in 20,000 files", programs::FIND, 1.10),
+    whole("tar of 20,000 files", programs::TAR, 1.10),
+    whole("git status in 20,000 files", programs::GIT, 1.10),
+    whole("100,000 files read by Go", programs::GO, 1.10),
+    whole("redis, a request", programs::REDIS, 1.03),
+    whole("nginx, a request", programs::NGINX, 1.03),
 ];
+
+const fn whole(name: &'static str, script: &'static str, bar: f64) -> Operation {
+    Operation { name, bar: Some(bar), mounts: 10, what: What::Script(script) }
+}
 
 const LOOP: &str = "i=0; while [ $i -lt 200 ]; do /bin/true; i=$((i+1)); done";
 
@@ -77,7 +90,7 @@ pub struct Effort {
 impl Operation {
     /// Whether the paths are under mounts.
     pub fn is_mapped(&self) -> bool {
-        matches!(self.what, What::Call(_, On::Mount(_)))
+        matches!(self.what, What::Call(_, On::Mount(_)) | What::Script(_))
     }
 
     /// Nanoseconds of one operation.
@@ -96,6 +109,10 @@ impl Operation {
                 let mut command = peer.command(ground, self.mounts, Path::new("/bin/true"), &[]);
                 let starts = (0..effort.batches).map(|_| ran(&mut command));
                 starts.reduce(|best, next| Ok(best?.min(next?))).context("no start at all")?
+            }
+            What::Script(text) => {
+                let words = ["-c".to_owned(), programs::script(text, ground)];
+                said(&mut peer.command(ground, self.mounts, Path::new("/bin/dash"), &words))
             }
             What::Loop => {
                 let words = ["-c".to_owned(), LOOP.to_owned()];

@@ -1,6 +1,6 @@
 //! Who is measured: a table of names and command prefixes.
 //!
-//! To add a peer is to add a line. In its words `{launcher}`, `{policy}`,
+//! To add a peer is to add a line. In its words `{launcher}`, `{policy}`, `{filter}`,
 //! `{empty}` and `{redhook}` stand for files of this run, and leading words of
 //! the form `NAME=value` go into the environment. `{mounts}` stands for `bind`,
 //! once for each mount, with the mount's `{source}` and `{at}`. A peer whose
@@ -29,6 +29,7 @@ pub const PEERS: &[Peer] = &[
     peer("native", "", ""),
     peer("shim", "{launcher} --door shim --policy {policy}", ""),
     peer("gate", "{launcher} --door gate --policy {policy}", ""),
+    peer("any filter", "{filter}", ""),
     peer("empty preload", "LD_PRELOAD={empty}", ""),
     peer("redhook", "LD_PRELOAD={redhook}", ""),
     peer("fakechroot", "fakechroot", ""),
@@ -53,6 +54,7 @@ impl Peer {
         let fill = |text: &str| {
             text.replace("{launcher}", &tests::launcher().to_string_lossy())
                 .replace("{policy}", &ground.policy(mounts).to_string_lossy())
+                .replace("{filter}", &ground.filter.to_string_lossy())
                 .replace("{empty}", &ground.empty.to_string_lossy())
                 .replace("{redhook}", &ground.redhook.to_string_lossy())
         };

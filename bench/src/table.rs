@@ -13,7 +13,7 @@ pub type Row = (&'static Operation, Vec<Outcome>);
 
 /// A Markdown table: native and the launcher in full, the others' ratios.
 pub fn markdown(rows: &[Row]) -> String {
-    let mut text = String::from("| operation | native | launcher | ratio | spread | bar |");
+    let mut text = format!("| operation | native | {} | ratio | spread | bar |", PEERS[1].name);
     for peer in &PEERS[2..] {
         // Writing to a string does not fail.
         let _ = write!(text, " {} |", peer.name);

@@ -385,14 +385,13 @@ fn forget_stale(base: &Path, current: &Path) {
     if dirs.len() <= MANY {
         return;
     }
-    let maps = maps_of_all();
     let now = i64::try_from(start_time() / 1_000_000_000).unwrap_or(i64::MAX);
-    for dir in dirs {
-        let used = is_mapped(&dir, &maps);
-        let young = fs::metadata(&dir).is_ok_and(|about| now - about.mtime() < A_DAY);
-        if !used && !young && dir != current {
-            let _ = fs::remove_dir_all(&dir);
-        }
+    let is_old = |dir: &PathBuf| fs::metadata(dir).is_ok_and(|about| now - about.mtime() >= A_DAY);
+    let old: Vec<PathBuf> = dirs.into_iter().filter(|dir| dir != current && is_old(dir)).collect();
+    // To ask what is in use takes long, and most of the time nothing is old.
+    let maps = if old.is_empty() { Vec::new() } else { maps_of_all() };
+    for dir in old.iter().filter(|dir| !is_mapped(dir, &maps)) {
+        let _ = fs::remove_dir_all(dir);
     }
     for record in fs::read_dir(base.join(RECORDS)).into_iter().flatten().flatten() {
         let old = record.metadata().is_ok_and(|about| now - about.mtime() >= A_DAY);

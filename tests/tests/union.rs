@@ -19,7 +19,8 @@ fn fill(dir: &Path) {
 const LAYERS: &str = "[[mount]]\nat = \"@/at\"\nlayers = [\"host/base\", \"host/patches\"]";
 
 fn world(name: &str, more: &str) -> World {
-    World::new(name, &[], fill).saying(&format!("app.name = \"{name}\"\n{LAYERS}\n{more}"))
+    World::new(name, &[], fill)
+        .saying(&format!("coverage.door = \"gate\"\napp.name = \"{name}\"\n{LAYERS}\n{more}"))
 }
 
 /// What a shell script says in the view.
@@ -93,7 +94,7 @@ fn a_union_at_the_root_is_a_root() {
     let fill = |dir: &Path| {
         write(dir.join("host/patches/only"), "only here\n");
     };
-    let policy = "[root]\nlayers = [\"/usr\", \"host/patches\"]\nwrite = \"ephemeral\"\n\
+    let policy = "coverage.door = \"gate\"\n[root]\nlayers = [\"/usr\", \"host/patches\"]\nwrite = \"ephemeral\"\n\
                   [[mount]]\nat = \"/usr\"\nsource = \"/usr\"\n[[mount]]\nat = \"/proc\"\nsource = \"/proc\"\n\
                   [[mount]]\nat = \"/etc\"\nsource = \"/etc\"\n[[mount]]\nat = \"/lib64\"\nsource = \"/usr/lib64\"\n[[mount]]\nat = \"/dev\"\nsource = \"/dev\"";
     let world = World::new("union-root", &[], fill).saying(policy);

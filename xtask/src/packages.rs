@@ -64,7 +64,17 @@ pub const CPYTHON: &[&str] =
 
 /// What `cargo xtask bench` needs. Peers are measured where they are
 /// installed: fakechroot, proot, bubblewrap.
-pub const BENCH: &[&str] = &["dash", "gcc", "libc6-dev"];
+pub const BENCH: &[&str] = &[
+    "apache2-utils",
+    "dash",
+    "gcc",
+    "git",
+    "golang-go",
+    "libc6-dev",
+    "nginx-light",
+    "redis-server",
+    "redis-tools",
+];
 
 /// Installs what is missing. Needs root only where something is.
 pub fn install(packages: &[&'static str]) -> Result<()> {

@@ -41,6 +41,9 @@ pub const OPEN_FLAGS: i32 = libc::O_ACCMODE
 /// libc calls it 0 on x86-64, where glibc never sets it; other callers do.
 const O_LARGEFILE: i32 = 0o100_000;
 
+/// So many components are never too long for a path, with the mount that they are below.
+const SURE: u32 = 12;
+
 const WITH_PATH: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
 
 impl Instance<'_> {
@@ -122,7 +125,7 @@ impl Instance<'_> {
         }
         let opened = kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
         if let Ok(fd) = opened {
-            note_open(fd);
+            self.opened_without_links(AT_FDCWD, path, flags, fd);
             // Under a mount at `/`, /proc is a mount too.
             if scratch.bytes().ends_with(b"maps") && may_show_mappings(path, flags) {
                 self.show_mappings(fd, flags);
@@ -181,15 +184,14 @@ impl Instance<'_> {
         let mut scratch = Scratch::new();
         let opened = match look {
             Look::Untouched | Look::Boundary(_) if !self.traces() => return Answer::Pass,
-            Look::Untouched | Look::Boundary(_) => kernel::openat(dirfd, path, flags, mode),
+            Look::Untouched | Look::Boundary(_) => {
+                kernel::openat(dirfd, path, flags, mode).inspect(|fd| note_open(*fd))
+            }
             Look::Mapped { node, ends_at_node, rest } => {
                 self.open_mapped(dirfd, path, (node, ends_at_node, rest), flags, mode, &mut scratch)
             }
             Look::Walk => self.open_walked(dirfd, path, flags, mode, &mut scratch),
         };
-        if let Ok(fd) = opened {
-            note_open(fd);
-        }
         let done = opened.map(|fd| fd as usize);
         if self.traces() {
             let host = (!scratch.is_empty()).then(|| scratch.as_ptr());
@@ -221,7 +223,7 @@ impl Instance<'_> {
                 drop(place);
                 self.open_walked(dirfd, path, flags, mode, scratch)
             }
-            answer => answer,
+            answer => answer.inspect(|fd| self.opened_without_links(dirfd, path, flags, *fd)),
         }
     }
 
@@ -237,13 +239,16 @@ impl Instance<'_> {
         let exclusive = flags & (libc::O_CREAT | libc::O_EXCL | libc::O_PATH) == libc::O_CREAT | libc::O_EXCL;
         let follow = flags & libc::O_NOFOLLOW == 0 && !exclusive;
         let place = match self.walk_to_open(dirfd, path, follow, &how(flags, mode, 0), scratch)? {
-            ToOpen::Opened(file) => return Ok(file),
+            ToOpen::Opened(file) => {
+                note_open(file);
+                return Ok(file);
+            }
             ToOpen::At(place) => place,
         };
         if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly {
-            return open_read_only(&place, flags, mode);
+            return open_read_only(&place, flags, mode).inspect(|fd| note_open(*fd));
         }
-        kernel::openat(place.dirfd, place.path, flags, mode)
+        kernel::openat(place.dirfd, place.path, flags, mode).inspect(|fd| note_open(*fd))
     }
 
     /// Walks to what is to be opened. In a union that is done at once, since a
@@ -317,7 +322,10 @@ impl Instance<'_> {
             Look::Untouched | Look::Boundary(_) => return Answer::Pass,
             _ if how.resolve & CONFINED != 0 => {
                 let id = self.base(dirfd).map_or(0, |base| self.view.region(base.node));
-                if writes(flags) && self.view.mount(id).access == Access::ReadOnly {
+                if self.union(id).is_some() {
+                    // The descriptor is of one side; callers can do without, as on an older kernel.
+                    Err(Errno::ENOSYS)
+                } else if writes(flags) && self.view.mount(id).access == Access::ReadOnly {
                     Err(Errno::EROFS)
                 } else {
                     kernel::openat2(dirfd, path, how)
@@ -356,16 +364,33 @@ impl Instance<'_> {
     /// The same, where it is, or may be, a directory.
     #[inline(never)]
     pub fn opened_directory(&self, dirfd: i32, path: *const u8, fd: i32) {
-        let cursor = self.cursor_elsewhere(path).or_else(|| {
-            // SAFETY: the open succeeded, so the string is one.
-            let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
-            let absolute = path.first() == Some(&b'/');
-            let start = if absolute { Some(Cursor::at(self.view.app_root())) } else { self.base(dirfd) };
-            start.and_then(|start| start.along(&self.view, path))
-        });
+        let cursor = self.cursor_elsewhere(path).or_else(|| self.cursor_by_letters(dirfd, path));
         // Where a link of the host may have led elsewhere in the tree, ask when it matters.
         let certain = cursor.filter(|cursor| cursor.below > 0 && self.passes(cursor.node));
         note_directory(fd, certain);
+    }
+
+    /// Notes what has been opened by a path that has met no link: it is where the
+    /// letters say.
+    #[inline]
+    fn opened_without_links(&self, dirfd: i32, path: *const u8, flags: i32, fd: i32) {
+        if is_worth_knowing(flags) {
+            // Far down its path may be too long to have: then the kernel alone knows it.
+            let cursor = self.cursor_by_letters(dirfd, path);
+            note_directory(fd, cursor.filter(|cursor| cursor.below < SURE));
+        } else {
+            note_open(fd);
+        }
+    }
+
+    /// Where a path that has been opened leads if it meets no link.
+    #[inline(never)]
+    fn cursor_by_letters(&self, dirfd: i32, path: *const u8) -> Option<Cursor> {
+        // SAFETY: the open succeeded, so the string is one.
+        let path = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
+        let absolute = path.first() == Some(&b'/');
+        let start = if absolute { Some(Cursor::at(self.view.app_root())) } else { self.base(dirfd) };
+        start.and_then(|start| start.along(&self.view, path))
     }
 }
 

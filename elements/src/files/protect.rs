@@ -38,15 +38,7 @@ impl Instance<'_> {
         if !read_descriptor(args[0] as i32, &mut host) {
             return None;
         }
-        let mut node = self.view.host_root();
-        for name in scan::components(host.bytes()) {
-            let Some(child) = self.view.child(node, name) else { break };
-            node = child;
-        }
-        let mount = self.view.mount(self.view.region(node));
-        if mount.kind != Kind::Layers || self.is_in_write_layer(mount.id, host.bytes()) {
-            return None;
-        }
+        let mount = self.layers_own(host.bytes())?;
         let mut app = Text::<MAX_PATH>::new();
         if let Err(errno) = self.reverse(host.bytes(), &mut app) {
             return Some(Answer::fail(errno));
@@ -78,6 +70,23 @@ impl Instance<'_> {
             unsafe { kernel::syscall(number, args) }
         });
         Some(Answer::Done(done))
+    }
+
+    /// The union that has a host path in a layer which never changes.
+    fn layers_own(&self, host: &[u8]) -> Option<view::Mount<'_>> {
+        let mut node = self.view.host_root();
+        for name in scan::components(host) {
+            let Some(child) = self.view.child(node, name) else { break };
+            node = child;
+        }
+        let mount = self.view.mount(self.view.region(node));
+        (mount.kind == Kind::Layers && !self.is_in_write_layer(mount.id, host)).then_some(mount)
+    }
+
+    /// Whether a descriptor stands for something in such a layer.
+    pub(super) fn is_layers_own(&self, fd: i32) -> bool {
+        let mut host = Text::<MAX_PATH>::new();
+        self.has_unions() && read_descriptor(fd, &mut host) && self.layers_own(host.bytes()).is_some()
     }
 
     /// Whether read-only mounts alone show what a descriptor stands for.

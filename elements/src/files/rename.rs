@@ -122,6 +122,7 @@ impl Instance<'_> {
         let from = self.look_up(old.0, old.1, Want::LOOK.following(follow));
         let to = self.look_up(new.0, new.1, Want::CREATE);
         if matches!((&from, &to), (Look::Untouched | Look::Boundary(_), Look::Untouched | Look::Boundary(_)))
+            && !(self.has_unions() && flags & libc::AT_EMPTY_PATH != 0)
         {
             return Answer::Pass;
         }
@@ -139,6 +140,10 @@ impl Instance<'_> {
         let follow = flags & libc::AT_SYMLINK_FOLLOW != 0;
         // SAFETY: found readable.
         let unnamed = flags & libc::AT_EMPTY_PATH != 0 && unsafe { *old.1 } == 0;
+        if unnamed && self.is_layers_own(old.0) {
+            // A second name for a layer's file would be a way to change it.
+            return Err(Errno::EXDEV);
+        }
         let from = self.end(old, from, (follow, false), &mut scratch.0)?;
         // A file without a name (O_TMPFILE, by descriptor or by /proc) has no
         // mount of its own here: the kernel sees to it.

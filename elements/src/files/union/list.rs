@@ -26,7 +26,7 @@ const HASH: u64 = (1 << TURN) - 1;
 /// How much of a side is read at once to learn its names.
 const ROOM: usize = 4096;
 /// More names than this, and a filter would let too many through.
-const MANY: u32 = 2000;
+const MANY: u32 = 10_000;
 
 /// A directory that is being listed.
 pub(in crate::files) struct Listing<'l, 'i> {
@@ -293,20 +293,23 @@ fn split(position: u64) -> (usize, u64) {
     }
 }
 
+/// How large the filter is: for so many names, one in seven or less gets through in vain.
+const WORDS: usize = 1024;
+
 /// A filter for the names of all sides but one: most names have one side alone.
 struct Names {
-    bits: [u64; 128],
+    bits: [u64; WORDS],
     /// Whether it holds for nothing.
     is_full: bool,
 }
 
 impl Names {
     fn unknown() -> Names {
-        Names { bits: [0; 128], is_full: true }
+        Names { bits: [0; WORDS], is_full: true }
     }
 
     fn of(listing: &Listing<'_, '_>, but: usize) -> Names {
-        let mut names = Names { bits: [0; 128], is_full: false };
+        let mut names = Names { bits: [0; WORDS], is_full: false };
         let mut room = [0; ROOM];
         let mut count = 0;
         for turn in (0..listing.count).filter(|turn| *turn != but) {

@@ -1,0 +1,41 @@
+//! Whole programs: shell scripts that print how many nanoseconds their work took.
+//!
+//! `TREE` stands for a directory of 20,000 files in a work tree of git(1), under a
+//! mount; `READ` for the Go program that reads them, `PORT` for a free port and
+//! `DIR` for a directory to write to. What only prepares is left out of the time.
+
+use std::path::PathBuf;
+
+use crate::ground::Ground;
+
+/// find(1) that looks at each file.
+pub const FIND: &str = "begin; find TREE -type f -size +100k > DIR/out; end 1";
+/// tar(1) that reads them all.
+pub const TAR: &str = "begin; tar -C TREE -cf - . | cat > /dev/null; end 1";
+/// git(1) that compares them all with its index.
+pub const GIT: &str = "begin; git -C TREE status --porcelain > DIR/out; end 1";
+/// A static Go program.
+pub const GO: &str = "begin; READ TREE 5; end 1";
+/// 20,000 requests to redis, by sixteen clients.
+pub const REDIS: &str = "redis-server --port PORT --bind 127.0.0.1 --save '' --dir DIR > DIR/out & \
+    until redis-cli -p PORT ping > DIR/out 2>&1; do sleep 0.02; done; \
+    begin; redis-benchmark -p PORT -c 16 -n 20000 -t get -q > DIR/out; end 20000; kill $!; wait";
+/// 10,000 requests for a file under a mount to nginx, by sixteen clients.
+pub const NGINX: &str = "printf 'daemon off; pid DIR/pid; error_log DIR/err; events {} http { access_log off; \
+    client_body_temp_path DIR/1; proxy_temp_path DIR/2; fastcgi_temp_path DIR/3; uwsgi_temp_path DIR/4; scgi_temp_path DIR/5; \
+    server { listen 127.0.0.1:PORT; root TREE; } }' > DIR/conf; nginx -e DIR/err -c DIR/conf & \
+    until ab -n 1 http://127.0.0.1:PORT/0/0/0 > DIR/out 2>&1; do sleep 0.02; done; \
+    begin; ab -q -k -c 16 -n 10000 http://127.0.0.1:PORT/0/0/0 > DIR/out; end 10000; kill $!; wait";
+
+const CLOCK: &str = "begin() { from=$(date +%s%N); }; end() { echo $((($(date +%s%N) - from) / $1)); }; ";
+
+/// The script with the names of this run.
+pub fn script(text: &str, ground: &Ground) -> String {
+    let show = |path: PathBuf| path.to_string_lossy().into_owned();
+    CLOCK.to_owned()
+        + &text
+            .replace("TREE", &show(ground.at(0).join("many")))
+            .replace("READ", &show(ground.reader()))
+            .replace("PORT", &tests::free_port().to_string())
+            .replace("DIR", &show(ground.scratch()))
+}
