@@ -143,13 +143,18 @@ fn exec(slot: &Slot, number: i64, args: Args) -> Answer {
 }
 
 /// fork(2), and clone(2) where it does not share memory. The child has one
-/// thread, and memory of its own.
-fn fork(slot: &Slot, number: i64, args: Args) -> Answer {
+/// thread, and memory of its own. It leaves the gate as its parent does, so a
+/// stack that it is to begin on is for then.
+fn fork(slot: &mut Slot, number: i64, mut args: Args) -> Answer {
+    let stack = if number == libc::SYS_clone { core::mem::take(&mut args[1]) } else { 0 };
     patch::hold();
     // SAFETY: the program's own arguments; the child goes on as we do.
     let done = unsafe { kernel::waiting_syscall(number, args) };
     patch::let_go();
     if done == Ok(0) {
+        if stack != 0 {
+            slot.rsp = stack as u64;
+        }
         free_others(slot);
         process::set_owner(kernel::getpid());
     }

@@ -65,7 +65,8 @@ unsafe extern "C" {
 /// The program's handlers; 0 where it has none.
 pub static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
 
-type Info = [i32; 32];
+/// `siginfo_t`: si_signo, si_errno, si_code, and what else there is.
+pub type Info = [i32; 32];
 /// The kernel's number for a call that is to be made again.
 pub const ERESTARTSYS: i32 = 512;
 
@@ -73,30 +74,19 @@ pub const ERESTARTSYS: i32 = 512;
 extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> bool {
     // SAFETY: the kernel's own, for this handler.
     let (about, context) = unsafe { (&*info, &mut *context) };
-    let rip = context.rip;
-    let holding = (address(gate_holding)..address(gate_held)).contains(&rip);
-    if holding || (address(gate_claimed)..address(gate_inside)).contains(&rip) {
-        // SAFETY: r11 holds the slot from here on.
-        let slot = unsafe { &*(context.r8_to_r15[3] as *const Slot) };
-        begin_anew(slot, context, holding);
+    if context.rip == address(gate_deliver) {
+        return stacked(signal, about, context);
+    }
+    if settle(context) {
         return false;
     }
+    let rip = context.rip;
     if (address(gate_check)..=address(gate_freed)).contains(&rip) {
         // SAFETY: r11 holds the slot there.
         let slot = unsafe { &mut *(context.r8_to_r15[3] as *mut Slot) };
         context.rip = address(gate_check);
         keep(slot, signal, about, context);
         return true;
-    }
-    if rip == address(gate_left) {
-        context.rip = context.rcx;
-        return false;
-    }
-    if rip == address(gate_unmasked) {
-        // SAFETY: r9 holds the slot there.
-        let slot = unsafe { &mut *(context.r8_to_r15[1] as *mut Slot) };
-        restore(slot, context);
-        return false;
     }
     // On the program's own stack: the entry has not begun, or a handler of
     // ours was interrupted, which does not mind.
@@ -121,6 +111,79 @@ extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> b
     }
     keep(slot, signal, about, context);
     true
+}
+
+/// Gives up a slot that is as good as not claimed or as good as left. Says
+/// whether it was one, so that the program's handler may run at once.
+fn settle(context: &mut Context) -> bool {
+    let rip = context.rip;
+    let holding = (address(gate_holding)..address(gate_held)).contains(&rip);
+    if holding || (address(gate_claimed)..address(gate_inside)).contains(&rip) {
+        // SAFETY: r11 holds the slot from here on.
+        let slot = unsafe { &*(context.r8_to_r15[3] as *const Slot) };
+        begin_anew(slot, context, holding);
+    } else if rip == address(gate_left) {
+        context.rip = context.rcx;
+    } else if rip == address(gate_unmasked) {
+        // SAFETY: r9 holds the slot there.
+        let slot = unsafe { &mut *(context.r8_to_r15[1] as *mut Slot) };
+        restore(slot, context);
+    } else {
+        return false;
+    }
+    true
+}
+
+/// Of several signals that may come, the kernel begins all handlers before any
+/// has run an instruction. The last is the first to run, and finds the others
+/// interrupted at `gate_deliver`; what they have interrupted is what counts.
+fn stacked(signal: i32, about: &Info, context: &mut Context) -> bool {
+    let mut outer = context.rdx as *mut Context;
+    // SAFETY: the third argument of a handler that has just begun is its context.
+    let outer = unsafe {
+        while (*outer).rip == address(gate_deliver) {
+            outer = (*outer).rdx as *mut Context;
+        }
+        &mut *outer
+    };
+    if settle(outer) || !is_inside(outer.rip) {
+        return false;
+    }
+    let leaves = (address(gate_check)..=address(gate_freed)).contains(&outer.rip);
+    if !leaves && slot_of(outer.rsp).is_none() {
+        return false;
+    }
+    send_later(signal, about, context);
+    true
+}
+
+/// Sends a signal again, to come when the call that it has interrupted is done.
+fn send_later(signal: i32, about: &Info, context: &mut Context) {
+    let all = !SIGSYS_BIT;
+    let args = [libc::SIG_SETMASK as usize, &raw const all as usize, 0, 8, 0, 0];
+    // SAFETY: the kernel reads a word.
+    let _ = unsafe { kernel::syscall(libc::SYS_rt_sigprocmask, args) };
+    context.mask = all;
+    arm_again(signal);
+    send(signal, about.as_ptr() as usize);
+}
+
+/// A handler that was for one time only is needed once more.
+fn arm_again(signal: i32) {
+    if let Some(once) = ACTIONS.get(signal as usize).and_then(crate::signals::Kept::once) {
+        // SAFETY: the program's own action.
+        let _ = unsafe { rt_sigaction(signal as usize, &raw const once, core::ptr::null_mut()) };
+    }
+}
+
+/// Sends this thread a signal with the siginfo_t that lies at an address.
+fn send(signal: i32, about: usize) {
+    let args = [kernel::getpid() as usize, kernel::gettid() as usize, signal as usize, about, 0, 0];
+    // SAFETY: the kernel reads one siginfo_t.
+    if unsafe { kernel::syscall(libc::SYS_rt_tgsigqueueinfo, args) }.is_err() {
+        // SAFETY: numbers only.
+        let _ = unsafe { kernel::syscall(libc::SYS_tgkill, args) };
+    }
 }
 
 /// Whether a signal tells of a fault of the code that it interrupts.
@@ -150,17 +213,19 @@ fn free(slot: &Slot) {
 
 /// Keeps a signal until the call is done, and all others away.
 fn keep(slot: &mut Slot, signal: i32, about: &Info, context: &mut Context) {
+    if slot.pending.load(Ordering::Relaxed) != 0 {
+        // One has interrupted the other's handler. The program's mask is the one of
+        // who came first, and handlers only add to it.
+        slot.mask.fetch_and(context.mask, Ordering::Relaxed);
+        return send_later(signal, about, context);
+    }
     slot.signal = signal as u64;
     // SAFETY: both are as large as a siginfo_t.
     slot.info = unsafe { core::ptr::from_ref(about).cast::<[u64; 16]>().read_unaligned() };
     slot.mask.store(context.mask, Ordering::Relaxed);
     slot.pending.store(1, Ordering::Relaxed);
     context.mask = !SIGSYS_BIT;
-    // A handler that was for one time only is needed once more.
-    if let Some(once) = ACTIONS.get(signal as usize).and_then(crate::signals::Kept::once) {
-        // SAFETY: the program's own action.
-        let _ = unsafe { rt_sigaction(signal as usize, &raw const once, core::ptr::null_mut()) };
-    }
+    arm_again(signal);
 }
 
 /// Puts the program's registers into the context that a handler returns to.
@@ -200,13 +265,7 @@ pub extern "C" fn leave(slot: *mut Slot) {
         kept.rax = kept.number;
         kept.rcx -= 2;
     }
-    let (pid, tid) = (kernel::getpid(), kernel::gettid());
-    let args = [pid as usize, tid as usize, kept.signal as usize, kept.info.as_ptr() as usize, 0, 0];
-    // SAFETY: the kernel reads one siginfo_t.
-    if unsafe { kernel::syscall(libc::SYS_rt_tgsigqueueinfo, args) }.is_err() {
-        // SAFETY: numbers only.
-        let _ = unsafe { kernel::syscall(libc::SYS_tgkill, args) };
-    }
+    send(kept.signal as i32, kept.info.as_ptr() as usize);
 }
 
 /// A signal that the program leaves to the kernel, and that only we listen to.

@@ -43,21 +43,21 @@ pub struct Program {
 
 // Offsets in `struct seccomp_data`, see seccomp(2).
 pub const NUMBER: u32 = 0;
-const ARCH: u32 = 4;
+pub const ARCH: u32 = 4;
 pub const IP: u32 = 8;
 const ARGS: u32 = 16;
 
 pub const ALLOW: u32 = 0x7fff_0000;
 pub const TRAP: u32 = 0x0003_0000;
-const ERRNO: u32 = 0x0005_0000;
+pub const ERRNO: u32 = 0x0005_0000;
 
 pub const LOAD: u16 = 0x20;
 pub const LOAD_NUMBER: u16 = 0x00;
 pub const AND: u16 = 0x54;
 pub const EQUAL: u16 = 0x15;
-const AT_LEAST: u16 = 0x35;
-const ANY_OF: u16 = 0x45;
-const JUMP: u16 = 0x05;
+pub const AT_LEAST: u16 = 0x35;
+pub const ANY_OF: u16 = 0x45;
+pub const JUMP: u16 = 0x05;
 pub const RETURN: u16 = 0x06;
 
 const LENGTH: usize = 768;

@@ -14,7 +14,7 @@
 //! - [`trap`] and [`entry`]: from a trapped call to its answer.
 //! - [`calls`]: the table of calls, each a line that names its element.
 //! - [`patch`]: call sites that trap often come by a jump instead.
-//! - [`seccomp`]: filters that the program installs; [`ptrace`]: debuggers.
+//! - [`seccomp`] and [`bpf`]: filters that the program installs; [`ptrace`]: debuggers.
 //! - [`signals`], [`deliver`], [`alternate`] and [`native`]: what keeps the program's signals its own.
 //!
 //! The rules for code in a stranger's process hold here as in the shim: no
@@ -24,6 +24,7 @@
 #![no_main]
 
 mod alternate;
+mod bpf;
 mod calls;
 mod deliver;
 mod entry;

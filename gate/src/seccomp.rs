@@ -9,18 +9,26 @@
 //! error of its own ([`ALLOWED`]), which any other answer but "allow" goes
 //! before. So the kernel keeps the filters, over threads and execve(2), and we
 //! only know that there are any.
+//!
+//! Two actions go after an error, so `gate_ask` does not meet them. Without
+//! somebody who listens or traces, the kernel answers `ENOSYS` for both, and
+//! that is what is installed in their place. A listener cannot be asked about
+//! a call that the gate answers: such a filter is refused.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use elements::calls::Args;
+use elements::files::Text;
 use elements::process::gated;
 use elements::{Answer, Errno, kernel};
 
+use crate::bpf;
 use crate::calls::TRAPPED;
 use crate::entry::{address, gate_ask, gate_asked};
 use crate::filter::{
-    ALLOW, AND, EQUAL, IP, Instruction, LOAD, LOAD_NUMBER, NUMBER, Program, RETURN, STRICT, TRAP,
+    ALLOW, AND, EQUAL, ERRNO, IP, Instruction, LOAD, LOAD_NUMBER, NUMBER, Program, RETURN, STRICT, TRAP,
 };
+use crate::patch;
 use crate::place::{BASE, SIZE};
 use crate::signals::read;
 
@@ -101,7 +109,7 @@ pub fn prctl([option, mode, program, ..]: Args) -> Answer {
 }
 
 /// The most instructions that the kernel takes.
-const MOST: usize = 4096;
+pub const MOST: usize = 4096;
 
 const fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> Instruction {
     Instruction { code, jt, jf, k }
@@ -133,7 +141,47 @@ fn filter(flags: usize, program: usize) -> Answer {
         // SAFETY: a fault here is caught (`gate_fault`).
         *to = unsafe { (code as *const Instruction).wrapping_add(index).read_unaligned() };
     }
-    Answer::Done(install(flags, given.get(..len).unwrap_or(&[])))
+    let given = given.get_mut(..len).unwrap_or(&mut []);
+    if flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as usize == 0 {
+        without_hearing(given, libc::SECCOMP_RET_USER_NOTIF);
+    } else if let Some(number) = asks_about_ours(given) {
+        return Answer::Done(refuse(number));
+    }
+    if !patch::is_traced() {
+        without_hearing(given, libc::SECCOMP_RET_TRACE);
+    }
+    Answer::Done(install(flags, given))
+}
+
+/// Answers as the kernel does where nobody hears what a filter has to tell.
+fn without_hearing(code: &mut [Instruction], action: u32) {
+    for instruction in code {
+        if instruction.code == RETURN && bpf::action_of(instruction.k) == action {
+            instruction.k = ERRNO | Errno::ENOSYS.0 as u32;
+        }
+    }
+}
+
+/// The first of the gate's calls about which a filter may ask its listener.
+#[inline(never)]
+fn asks_about_ours(code: &[Instruction]) -> Option<u32> {
+    let mut reach = bpf::Reach::new();
+    let may_ask = |(number, _): &&_| reach.may_answer(code, *number, libc::SECCOMP_RET_USER_NOTIF);
+    TRAPPED.iter().find(may_ask).map(|(number, _)| *number)
+}
+
+/// As a kernel before Linux 5.0 does, and with the reason.
+fn refuse(number: u32) -> Result<usize, Errno> {
+    let mut line = Text::<160>::new();
+    let words = line
+        .push(b"launcher: refused: a seccomp filter whose listener is to be asked about system call ")
+        .and_then(|()| line.push_decimal(number))
+        .and_then(|()| line.push(b", which the gate answers itself\n"));
+    if words.is_ok() {
+        // Where standard error is closed there is nobody to tell.
+        let _ = kernel::write(2, line.bytes());
+    }
+    Err(Errno::EINVAL)
 }
 
 /// Strict mode is a filter like any other, since ours is there already.

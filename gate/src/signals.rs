@@ -167,7 +167,10 @@ pub fn sigaction(args: [usize; 6]) -> Result<usize, Errno> {
     let handler = entry.load(Ordering::Acquire);
     if signal as i32 == libc::SIGSYS {
         let before = kept.load(handler);
-        if let Some(action) = asked {
+        // A vfork child has our memory, and its own signals: execve(2) forgets what it sets.
+        if let Some(action) = asked
+            && !elements::process::is_borrower()
+        {
             kept.store(&action);
             entry.store(action.handler, Ordering::Release);
         }

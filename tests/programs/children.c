@@ -6,6 +6,8 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -122,6 +124,20 @@ static int vforked(char **argv) {
 	return lost || strcmp(before, after) || access(argv[1], R_OK) < 0;
 }
 
+static int execs(void *argv) {
+	execv(*(char **)argv, argv);
+	return 127;
+}
+
+/* A child that begins on a stack of its own, in memory of its own, as Chromium's do. */
+static int on_a_stack(char **argv) {
+	static char stack[65536] __attribute__((aligned(16)));
+	int failed = 0;
+	for (int i = 0; i < 30; i++)
+		failed += waited(clone(execs, stack + sizeof stack, SIGCHLD, argv)) != 0;
+	return failed;
+}
+
 /* As man(1) keeps its formatters: they may open to read, and not by new calls. */
 static int filtered(char **argv) {
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
@@ -168,6 +184,8 @@ int main(int argc, char **argv) {
 		return spawned(command);
 	else if (!strcmp(how, "filtered"))
 		return filtered(command);
+	else if (!strcmp(how, "stack"))
+		return on_a_stack(command);
 	else if (!strcmp(how, "vfork"))
 		return vforked(command);
 	return 64;

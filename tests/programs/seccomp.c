@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -142,12 +143,61 @@ static void questions(void) {
     printf("mode %d\n", prctl(PR_GET_SECCOMP));
 }
 
+static void unheard(void) {
+    printf("%d\n", install(SYS_openat, SECCOMP_RET_USER_NOTIF, 0));
+    try("unheard");
+}
+static void untraced(void) { printf("%d\n", install(SYS_openat, SECCOMP_RET_TRACE | 7, 0)), try("untraced"); }
+static void logged(void) { printf("%d\n", install(SYS_openat, SECCOMP_RET_LOG, SECCOMP_FILTER_FLAG_LOG)), try("logged"); }
+static void *asks(void *file) {
+    char read_back[64];
+    for (int i = 0; i < 20; i++) *(long *)file += syscall(SYS_sysinfo, read_back) == 4711, close(open(path, O_RDONLY));
+    return NULL;
+}
+// A listener of its own, for a call that the gate leaves alone.
+static void heard(void) {
+    int listener = install(SYS_sysinfo, SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_NEW_LISTENER);
+    printf("listener %d\n", listener >= 0);
+    pthread_t thread;
+    long answered = 0;
+    pthread_create(&thread, NULL, asks, &answered);
+    for (int i = 0; i < 20; i++) {
+        struct seccomp_notif asked = {0};
+        if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &asked)) perror("receive");
+        struct seccomp_notif_resp answer = {asked.id, 4711, 0, 0};
+        if (asked.data.nr != SYS_sysinfo || ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer)) perror("send");
+    }
+    pthread_join(thread, NULL);
+    printf("answered %ld\n", answered);
+}
+// One that is to be asked about opens to write alone.
+static void listens_to_opens(void) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, SYS_openat, 0, 3),
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, SYS_openat, 2, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_WRONLY, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    long done = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+    printf("%s\n", done < 0 ? strerrorname_np(errno) : "a listener");
+    try("refused");
+}
+
 int main(int argc, char **argv) {
     path = argv[1];
+    if (argc > 2) return in_child("listens", listens_to_opens), 0;
     in_child("refuse", refuse); in_child("refuse often", refuse_often); in_child("trap", trap); in_child("trap unhandled", trap_unhandled);
     in_child("end", end); in_child("end often", end_often); in_child("end ours", end_ours); in_child("strict", strict);
     in_child("strict exit", strict_exit); in_child("strict open", strict_open); in_child("nested", nested); in_child("over exec", over_exec); in_child("alone", alone);
     in_child("together", together); in_child("questions", questions);
+    in_child("unheard", unheard); in_child("untraced", untraced); in_child("logged", logged); in_child("heard", heard);
     in_child("again", refuse);
     return 0;
 }

@@ -8,7 +8,9 @@
 #include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,6 +205,68 @@ static void own_sigsys(void) {
     raise(SIGSYS);
 }
 
+static int several[65];
+static void one_of_several(int signal) { several[signal]++, count += look(); }
+// All of what may come at once comes, however the mask is opened.
+static void at_once(void) {
+    int all[] = {SIGUSR1, SIGUSR2, SIGTERM, SIGWINCH, SIGRTMIN, SIGRTMIN + 1};
+    sigset_t set, none;
+    sigemptyset(&set), sigemptyset(&none);
+    for (int i = 0; i < 6; i++) on(all[i], one_of_several, i % 2 ? SA_NODEFER : 0), sigaddset(&set, all[i]);
+    for (int turn = 0; turn < 60; turn++) {
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        for (int i = 0; i < 6; i++) kill(getpid(), all[i]);
+        struct timespec soon = {0, 1000};
+        if (turn % 3 == 0) sigprocmask(SIG_UNBLOCK, &set, NULL);
+        else if (turn % 3 == 1) sigsuspend(&none), sigprocmask(SIG_UNBLOCK, &set, NULL);
+        else ppoll(NULL, 0, &soon, &none), sigprocmask(SIG_UNBLOCK, &set, NULL);
+    }
+    for (int i = 0; i < 6; i++) printf("%d ", several[all[i]]);
+    printf("%d\n", count);
+    volatile int left = 0;
+    on(SIGUSR2, leaves, 0), on(SIGTERM, leaves, 0);
+    for (int turn = 0; turn < 600; turn++)
+        if (sigsetjmp(jump, 1) == 0) {
+            sigprocmask(SIG_BLOCK, &set, NULL);
+            for (int i = 0; i < 4; i++) kill(getpid(), all[i]);
+            sigprocmask(SIG_UNBLOCK, &set, NULL);
+        } else left++;
+    printf("left %d open %d\n", left, look());
+}
+
+static void told(const char *what) {
+    sigset_t mask, pending;
+    struct sigaction now;
+    sigprocmask(SIG_BLOCK, NULL, &mask), sigpending(&pending), sigaction(SIGSYS, NULL, &now);
+    printf("%s: blocked %d pending %d ignored %d default %d count %d open %d\n", what, sigismember(&mask, SIGSYS), sigismember(&pending, SIGSYS),
+           now.sa_handler == SIG_IGN, now.sa_handler == SIG_DFL, count, look());
+}
+
+
+static void sigsys_ignored(void) {
+    on(SIGSYS, SIG_IGN, 0);
+    raise(SIGSYS), told("ignored");
+    for (int i = 0; i < 40; i++) count += look();
+    told("often");
+}
+
+// What a child that shares memory sets to its default stays the parent's.
+static void sigsys_and_spawns(void) {
+    on(SIGSYS, looks, 0);
+    posix_spawnattr_t about;
+    sigset_t set;
+    pid_t child;
+    char *words[] = {"true", NULL};
+    posix_spawnattr_init(&about);
+    sigfillset(&set), posix_spawnattr_setsigdefault(&about, &set);
+    sigemptyset(&set), sigaddset(&set, SIGSYS), posix_spawnattr_setsigmask(&about, &set);
+    posix_spawnattr_setflags(&about, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    for (int i = 0; i < 3; i++) printf("spawn %d\n", posix_spawn(&child, "/bin/true", NULL, &about, words, NULL)), waitpid(child, NULL, 0), told("spawned");
+    if (vfork() == 0) on(SIGSYS, SIG_IGN, 0), execl("/bin/true", "true", NULL);
+    wait(NULL);
+    raise(SIGSYS), told("raised");
+}
+
 static void clean(void *what) { printf("cleaned %s\n", (char *)what); }
 static void *waits_for_fifo(void *unused) {
     pthread_cleanup_push(clean, "fifo");
@@ -325,7 +389,8 @@ static const struct { const char *name; void (*run)(void); } parts[] = {
     {"small stacks", small_stacks}, {"jumps", jumps}, {"often", often}, {"contexts", contexts}, {"flags", flags},
     {"interrupted", interrupted}, {"restarted", restarted}, {"queued", queued}, {"waited for", waited_for},
     {"own sigsys", own_sigsys}, {"cancelled", cancelled}, {"main first", main_first}, {"forks in handler", forks_in_handler},
-    {"stopped and killed", stopped_and_killed}, {"on the alternate stack", on_alternate_stack},
+    {"at once", at_once}, {"stopped and killed", stopped_and_killed}, {"on the alternate stack", on_alternate_stack},
+    {"sigsys ignored", sigsys_ignored}, {"sigsys and spawns", sigsys_and_spawns},
 };
 
 int main(int argc, char **argv) {

@@ -128,6 +128,7 @@ fn spawning_and_vforking_keep_the_view() {
         cd "$APP/work"; run "$APP/ro/children" vfork /bin/cat "$APP/ro/file"
         run "$APP/ro/children" vfork "$APP/ro/show" "$APP/ro/file"
         run "$APP/ro/children" vfork "$APP/ro/missing" "$APP/ro/file"
+        run "$APP/ro/children" stack /bin/cat "$APP/ro/file"
         run "$APP/ro/children" threads /bin/cat "$APP/ro/file" > /dev/null
         "#,
     );

@@ -72,6 +72,74 @@ fn a_32_bit_call_is_refused_with_the_reason() {
     assert!(said.contains("int 0x80") && said.contains("SIGSYS"), "{said}");
 }
 
+/// A program of two calls, write(2) and exit(2), for i386 or x32.
+fn narrow(dir: &Path, flag: &str) -> std::path::PathBuf {
+    let (source, built) = (dir.join("narrow.c"), dir.join(format!("narrow{flag}")));
+    let code = r#"
+        static const char said[] = "ran\n";
+        static long call(long number, long a, long b, long c) {
+            long result;
+        #ifdef __x86_64__
+            __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+        #else
+            __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c) : "memory");
+        #endif
+            return result;
+        }
+        void _start(void) {
+        #ifdef __x86_64__
+            call(0x40000001, 1, (long)said, 4), call(0x40000000 + 231, 7, 0, 0);
+        #else
+            call(4, 1, (long)said, 4), call(1, 7, 0, 0);
+        #endif
+        }
+    "#;
+    std::fs::write(&source, code).expect("the world is writable");
+    let mut gcc = Command::new("gcc");
+    gcc.args([flag, "-nostdlib", "-static", "-fno-pie", "-fno-stack-protector", "-o"])
+        .arg(&built)
+        .arg(&source);
+    let output = gcc.output().expect("gcc is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    built
+}
+
+#[test]
+fn programs_for_i386_and_x32_are_refused_with_the_reason() {
+    for (level, reason) in [("required", "exit status: 126"), ("best-effort", "leaves the view")] {
+        let lines = format!("coverage = {{ level = \"{level}\", door = \"gate\" }}");
+        let world = World::new("gate-narrow", MOUNTS, fill).saying(&lines);
+        for flag in ["-m32", "-mx32"] {
+            let program = narrow(&world.dir, flag);
+            let script = format!("{0}; echo $?; {0}; echo $?; exec {0}", program.display());
+            let said = world.view_says("/bin/sh", &["-c", &script]);
+            assert!(said.starts_with("126\n126\n"), "{level} {flag}: {said}");
+            assert_eq!(
+                said.matches("not started: it is a 32-bit program").count(),
+                3,
+                "{level} {flag}: {said}"
+            );
+            assert!(said.contains(reason), "{level} {flag}: {said}");
+        }
+        // Started by the launcher itself there is no filter yet.
+        let said = world.view_says(&narrow(&world.dir, "-m32").to_string_lossy(), &[]);
+        let goes = said.contains("runs outside the view") && said.contains("exit status: 7");
+        let stays = said.contains("not started: it is a 32-bit program") && said.contains("exit status: 126");
+        assert!(if level == "required" { stays } else { goes }, "{level}: {said}");
+    }
+}
+
+#[test]
+fn clone3_is_answered_as_by_older_kernels() {
+    // With CLONE_CLEAR_SIGHAND, as the posix_spawn of newer libcs asks for it; they fall back.
+    let python = "import ctypes, os; libc = ctypes.CDLL(None, use_errno=True); \
+        words = (ctypes.c_uint64 * 11)(0x100000000 | 0x4000, 0, 0, 0, 17); \
+        print(libc.syscall(435, words, 88), os.strerror(ctypes.get_errno())); \
+        print(os.waitstatus_to_exitcode(os.waitpid(os.posix_spawn('/bin/cat', ['cat', '@/ro/file'], {}), 0)[1]))";
+    let said = world("gate-clone3").view_says("/usr/bin/python3.11", &["-c", python]);
+    assert!(said.starts_with("-1 Function not implemented\n") && said.contains("fixed\n"), "{said}");
+}
+
 #[test]
 fn static_programs_see_what_the_kernel_would_show() {
     let busybox = "/bin/busybox";

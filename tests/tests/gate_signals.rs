@@ -16,11 +16,12 @@ fn world(name: &str) -> World {
 }
 
 /// Runs a probe on a file natively, and in a view on the same file under its app path.
-fn same_natively(name: &str, probe: &str) {
+fn same_natively(name: &str, probe: &str, library: &str) {
     let world = world(name);
-    for (flags, output) in
-        [(&["-pthread"][..], probe.to_owned()), (&["-pthread", "-static"][..], format!("{probe}-static"))]
-    {
+    for (flags, output) in [
+        (&["-pthread", library][..], probe.to_owned()),
+        (&["-pthread", "-static", library][..], format!("{probe}-static")),
+    ] {
         let program = compiled(probe, flags, &output);
         let (host, app) = (world.dir.join("host/data/file"), world.dir.join("app/work/file"));
         let run = |mut command: Command, file: &Path| {
@@ -36,12 +37,29 @@ fn same_natively(name: &str, probe: &str) {
 
 #[test]
 fn signals_come_as_natively() {
-    same_natively("gate-signals", "signals");
+    same_natively("gate-signals", "signals", "-lc");
 }
 
 #[test]
 fn a_program_s_own_filters_judge_its_calls_and_never_the_gate_s() {
-    same_natively("gate-seccomp", "seccomp");
+    same_natively("gate-seccomp", "seccomp", "-lc");
+}
+
+#[test]
+fn filters_made_by_libseccomp_act_as_natively() {
+    same_natively("gate-libseccomp", "libseccomp", "-lseccomp");
+}
+
+#[test]
+fn a_listener_for_calls_that_the_gate_answers_is_refused_with_the_reason() {
+    let world = world("gate-listener");
+    let (probe, file) = (compiled("seccomp", &["-pthread"], "seccomp"), world.dir.join("app/work/file"));
+    let natively = Command::new(&probe).arg(world.dir.join("host/data/file")).arg("listens").output();
+    let natively = String::from_utf8_lossy(&natively.expect("the probe runs").stdout).into_owned();
+    assert!(natively.starts_with("a listener\n"), "{natively}");
+    let said = transcript(&feed(world.in_view(&probe).arg(file).arg("listens"), b""));
+    assert!(said.starts_with("EINVAL\nrefused: openat ok\nrefused: stat 0\n"), "{said}");
+    assert!(said.contains("listener is to be asked about system call 257, which the gate answers"), "{said}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod demo;
 mod packages;
+mod prebuilt;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -19,6 +20,9 @@ cargo xtask <TASK>
   suite cpython
            run CPython's own tests natively and in a view, and compare them
            (three minutes); installs them
+  suite go [--short]
+           the same with Go's own tests of files, processes, sockets and time,
+           static and dynamic (five minutes; one with --short)
   bench [--quick] [--json] [NAME]
            measure what the launcher costs, in times of native
   packages install what the tests need, and nothing else
@@ -34,9 +38,12 @@ fn main() -> ExitCode {
         "build" => build().map(|launcher| println!("{}", launcher.display())),
         "demo" => build().and_then(|launcher| demo::run(&launcher)),
         "test" => test(),
-        "suite" => suite(&std::env::args().nth(2).unwrap_or_default()),
+        "suite" => {
+            let short = std::env::args().nth(3).is_some_and(|word| word == "--short");
+            suite(&std::env::args().nth(2).unwrap_or_default(), short)
+        }
         "bench" => bench(std::env::args().skip(2)),
-        "packages" => packages::install(packages::TESTS),
+        "packages" => packages(),
         "docs" => docs(),
         _ => Err(USAGE.into()),
     };
@@ -87,11 +94,16 @@ fn install_target(target: &str) -> Result<()> {
     must(Command::new("rustup").current_dir(root()).args(["target", "add", target]))
 }
 
+/// Where what is built goes.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Builds the launcher and gives its place.
 fn build() -> Result<PathBuf> {
     install_target(TARGET)?;
     must(cargo().args(["build", "--release", "--locked", "--package", "launcher", "--target", TARGET]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = target();
     let built = target.join(TARGET).join("release/launcher");
     let launcher = target.join("release/launcher");
     let place = || {
@@ -121,6 +133,7 @@ const THROUGH_THE_GATE: &[&str] = &[
     "programs_data",
     "programs_jobs",
     "programs_languages",
+    "programs_prebuilt",
     "programs_servers",
     "programs_shells",
     "scale",
@@ -128,8 +141,18 @@ const THROUGH_THE_GATE: &[&str] = &[
     "systemd",
 ];
 
-fn test() -> Result<()> {
+/// Installs and fetches what the tests run.
+fn packages() -> Result<()> {
     packages::install(packages::TESTS)?;
+    // The nodejs of some systems brings npm along, Debian's does not.
+    if Command::new("npm").arg("--version").output().is_err() {
+        packages::install(&["npm"])?;
+    }
+    prebuilt::fetch(&target().join("prebuilt"))
+}
+
+fn test() -> Result<()> {
+    packages()?;
     let launcher = build()?;
     let tests = |arguments: &[&str]| {
         let mut cargo = cargo();
@@ -164,22 +187,19 @@ fn bench(arguments: impl Iterator<Item = String>) -> Result<()> {
 }
 
 /// Runs a suite that nobody here wrote.
-fn suite(name: &str) -> Result<()> {
-    if name != "cpython" {
-        return Err(format!("there is no suite {name:?}; there is \"cpython\""));
-    }
-    packages::install(packages::CPYTHON)?;
+fn suite(name: &str, short: bool) -> Result<()> {
+    let needed = match name {
+        "cpython" => packages::CPYTHON,
+        "go" => packages::GO,
+        _ => return Err(format!("there is no suite {name:?}; there are \"cpython\" and \"go\"")),
+    };
+    packages::install(needed)?;
     let launcher = build()?;
-    let test = [
-        "test",
-        "--locked",
-        "--package",
-        "tests",
-        "--test",
-        "suite_cpython",
-        "--",
-        "--ignored",
-        "--nocapture",
-    ];
-    must(cargo().args(test).env("LAUNCHER", launcher))
+    let mut test = cargo();
+    test.args(["test", "--locked", "--package", "tests", "--test", &format!("suite_{name}")]);
+    test.args(["--", "--ignored", "--nocapture"]).env("LAUNCHER", launcher);
+    if short {
+        test.env("SUITE_SHORT", "1");
+    }
+    must(&mut test)
 }

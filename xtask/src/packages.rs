@@ -14,6 +14,7 @@ pub const TESTS: &[&str] = &[
     "buildah",
     "busybox-static",
     "caddy",
+    "chromium-headless-shell",
     "curl",
     "dash",
     "esbuild",
@@ -29,8 +30,10 @@ pub const TESTS: &[&str] = &[
     "libacl1-dev",
     "libc6-dev",
     "libcap2-bin",
+    "libseccomp-dev",
     "make",
     "mmdebstrap",
+    "musl",
     "musl-tools",
     "nginx-light",
     "ninja-build",
@@ -42,6 +45,7 @@ pub const TESTS: &[&str] = &[
     "perl",
     "postgresql-15",
     "procps",
+    "python3-pip",
     "python3.11",
     "python3.11-venv",
     "rclone",
@@ -55,12 +59,16 @@ pub const TESTS: &[&str] = &[
     "umoci",
     "util-linux",
     "valgrind",
+    "vsftpd",
     "zstd",
 ];
 
 /// What `cargo xtask suite cpython` needs beside those.
 pub const CPYTHON: &[&str] =
     &["gcc", "libpython3.11-testsuite", "python3.11", "python3.11-venv", "util-linux"];
+
+/// What `cargo xtask suite go` needs.
+pub const GO: &[&str] = &["gcc", "golang-go", "libc6-dev", "python3.11", "tzdata", "util-linux"];
 
 /// What `cargo xtask bench` needs. Peers are measured where they are
 /// installed: fakechroot, proot, bubblewrap.

@@ -31,7 +31,7 @@ pub enum Door<'a> {
     Gate {
         /// The gate's host path.
         path: &'a core::ffi::CStr,
-        /// What it is told (`gated::FIRST`, `gated::FILTERED`).
+        /// What it is told (`gated::FIRST` and others).
         note: u8,
     },
 }
@@ -124,7 +124,7 @@ impl Instance<'_> {
             }
         };
         if let Some(why) = uncovered {
-            self.allow_uncovered(start.path, why)?;
+            self.allow_uncovered(door, start.path, why)?;
         }
         let Door::Shim(shim) = door else {
             // Uncovered, and the policy lets it go.
@@ -223,18 +223,22 @@ impl Instance<'_> {
 
     /// Refuses a program that no door covers, or lets it go and says so once.
     #[inline(never)]
-    pub(super) fn allow_uncovered(&self, path: *const u8, why: Why) -> Result<(), Errno> {
+    pub(super) fn allow_uncovered(&self, door: Door<'_>, path: *const u8, why: Why) -> Result<(), Errno> {
+        // The gate's filter lasts: without a handler the first call that traps would end the program.
+        let lasts = matches!(door, Door::Gate { note, .. } if note & gated::FIRST == 0);
         let required = self.view.flags() & view::flags::COVERAGE_REQUIRED != 0;
-        if !required && !self.shared.is_none_or(crate::shared::Shared::first_uncovered) {
+        if !lasts && !required && !self.shared.is_none_or(crate::shared::Shared::first_uncovered) {
             return Ok(());
         }
         let mut line = Text::<{ 3 * crate::files::MAX_PATH }>::new();
         // SAFETY: host_path has found the string readable.
         let path = unsafe { core::ffi::CStr::from_ptr(path.cast()) }.to_bytes();
         let verdict: &[u8] =
-            if required { b": not started: it is " } else { b": runs outside the view: it is " };
+            if required || lasts { b": not started: it is " } else { b": runs outside the view: it is " };
         let remedy: &[u8] = if required && why.is_for_gate() {
             b"; set coverage.door = \"gate\", which covers such programs\n"
+        } else if lasts {
+            b"; nothing that the gate has started leaves the view: with coverage = { level = \"best-effort\", door = \"shim\" } such programs run outside it\n"
         } else if required {
             b"; set coverage = \"best-effort\" to let such programs run outside the view\n"
         } else {
@@ -256,7 +260,7 @@ impl Instance<'_> {
         line.push(remedy)?;
         // Where standard error is closed there is nobody to tell.
         let _ = kernel::write(2, line.bytes());
-        if required { Err(Errno::EACCES) } else { Ok(()) }
+        if required || lasts { Err(Errno::EACCES) } else { Ok(()) }
     }
 
     /// Gives `call` the environment with the shim in `LD_PRELOAD`: last, after

@@ -4,7 +4,7 @@
 //! ld.so has no interpreter and so looks static, but it loads the shim into
 //! what it runs. It opens that by calls of its own: it is given host paths.
 
-use super::exec::{Pointers, Start, count, text};
+use super::exec::{Door, Pointers, Start, count, text};
 use super::program::{HEAD, Program, classify, shut_out, word};
 use crate::files::{Scratch, Want};
 use crate::kernel::{self, AT_FDCWD};
@@ -129,7 +129,7 @@ impl Instance<'_> {
             Ok(Program::Dynamic) => shut_out(shim)?,
             _ => None,
         };
-        uncovered.map_or(Ok(()), |why| self.allow_uncovered(named, why))
+        uncovered.map_or(Ok(()), |why| self.allow_uncovered(Door::Shim(shim), named, why))
     }
 
     /// A list of directories as the host has them.

@@ -60,7 +60,7 @@ impl Why {
         match self {
             Why::Go => b"a Go program, which makes system calls past libc and the shim",
             Why::Static => b"statically linked, so no shim can be loaded into it",
-            Why::WrongClass => b"a 32-bit program, and the shim is a 64-bit library",
+            Why::WrongClass => b"a 32-bit program, and both doors are for 64-bit ones",
             Why::WrongMachine => b"a program of another machine",
             Why::Setuid => b"setuid or setgid, so ld.so would ignore the shim",
             Why::Capabilities => b"a program with file capabilities, so ld.so would ignore the shim",
