@@ -172,13 +172,14 @@ impl World {
 
     /// The policy's text.
     pub fn policy(&self) -> String {
-        let mut text = self.head.clone() + "\n";
-        // Where a policy says nothing of its door, `DOOR` does.
-        if let Ok(door) = std::env::var("DOOR")
-            && !text.contains("coverage")
-        {
-            text = format!("coverage.door = \"{door}\"\n{text}");
-        }
+        // Where a policy says nothing of its door, `DOOR` does: in the first line, so
+        // that where there is no head the others have their numbers either way.
+        let door = std::env::var("DOOR").ok().filter(|_| !self.head.contains("coverage"));
+        let mut text = match door {
+            Some(door) if self.head.is_empty() => format!("coverage.door = \"{door}\"\n"),
+            Some(door) => format!("coverage.door = \"{door}\"\n{}\n", self.head),
+            None => self.head.clone() + "\n",
+        };
         for mount in &self.mounts {
             let at = self.dir.join("app").join(mount.at);
             // Writing to a string does not fail.

@@ -279,7 +279,7 @@ fn doctor_finds_a_program_as_the_application_would() {
     }
     // Where the policy says another PATH, it is that one.
     let elsewhere = world.dir.join("elsewhere.toml");
-    let text = format!("[env]\nset = {{ PATH = \"{0}/ro\" }}\n{1}", app.display(), world.policy());
+    let text = format!("{1}[env]\nset = {{ PATH = \"{0}/ro\" }}\n", app.display(), world.policy());
     fs::write(&elsewhere, text).expect("the world is writable");
     let (printed, ..) = said(&["doctor", "--policy", &elsewhere.to_string_lossy(), "script"]);
     assert!(printed.contains("ro/script is run by /bin/sh"), "{printed}");

@@ -98,7 +98,7 @@ fn a_library_that_the_view_alone_has_is_told_with_the_remedy() {
     );
     assert!(answer.contains(&remedy) && answer.contains("exit status: 2"), "{answer}");
     assert!(!said("origin").contains("libdeepbind"), "{}", said("origin"));
-    let text = format!("[env]\nset = {{ LD_LIBRARY_PATH = \"{}\" }}\n{}", lib.display(), world.policy());
+    let text = format!("{}[env]\nset = {{ LD_LIBRARY_PATH = \"{}\" }}\n", world.policy(), lib.display());
     std::fs::write(&policy, text).expect("the world is writable");
     assert!(!said("fixed").contains("libdeepbind"), "{}", said("fixed"));
     let mut command = Command::new(launcher());

@@ -191,7 +191,7 @@ fn a_union_at_the_root_is_answered_so_too() {
     fs::write(ground.dir.join("policy.toml"), policy).expect("a fresh tree");
     let (batch, steps) = (BATCH.to_string(), STEPS.to_string());
     let words = ["run", "/.", "3", "0", &batch, &steps];
-    let script = "mount -t proc proc \"$0/proc\" && exec chroot \"$0\" /probe \"$@\"";
+    let script = "mount -t proc proc \"$0/proc\" && exec chroot \"$0\" /probe $*";
     let in_root = [&["-c", script, "@"], &words[..]].concat();
     let expected = ground.on_overlay(&ground.kernels(), Path::new("/bin/sh"), &in_root);
     let found = ground.in_view(Path::new("/probe"), &words);

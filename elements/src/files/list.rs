@@ -36,12 +36,13 @@ impl Instance<'_> {
 
     /// getdents64(2)
     pub fn getdents64(&self, dirfd: i32, buf: *mut u8, size: usize) -> Answer {
-        if let Some(cursor) = self.base(dirfd)
-            && self.view.node(cursor.node).is_some_and(view::Node::is_layered)
-        {
+        let Some(Cursor { node, below }) = self.base(dirfd) else { return Answer::Pass };
+        if self.has_unions() && self.view.node(node).is_some_and(view::Node::is_layered) {
             return self.list_union(dirfd, buf, size);
         }
-        let Some(node) = self.boundary(dirfd) else { return Answer::Pass };
+        if below != 0 || !self.view.has_children(node) {
+            return Answer::Pass;
+        }
         self.list_with(dirfd, (buf, size), Some(node), None)
     }
 
