@@ -56,6 +56,19 @@ enum Verb {
     Trace(Trace),
     /// Say what this host and a program allow
     Doctor(Doctor),
+    /// List the processes that run in views
+    Ps {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End an application: by its signal, then by KILL
+    Stop(Stop),
+    /// Keep images: bring them in, look at them, take them away
+    Image {
+        #[command(subcommand)]
+        verb: ImageVerb,
+    },
     /// Print the JSON schema of the policy file
     Schema,
     /// Print completions for a shell
@@ -82,7 +95,7 @@ pub struct PolicyFile {
 /// `run`
 #[derive(Args)]
 #[command(
-    override_usage = "launcher run [OPTIONS] --policy <FILE> <PROGRAM> [ARGUMENT]...",
+    override_usage = "launcher run [OPTIONS] --policy <FILE> [<PROGRAM> [ARGUMENT]...]",
     after_help = format!("Exit status: {EXIT_STATUS}")
 )]
 pub struct Run {
@@ -95,8 +108,8 @@ pub struct Run {
     /// The door by which calls reach the view, whatever the policy says: shim, gate or auto
     #[arg(long, value_name = "DOOR", value_parser = door_named)]
     pub door: Option<Door>,
-    /// The program, as the application names it, and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    /// The program, as the application names it, and its arguments; that of the image, where none is named
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,
 }
 
@@ -168,6 +181,78 @@ pub struct Doctor {
     pub door: Option<Door>,
     /// The program, as the application names it
     pub program: Option<PathBuf>,
+}
+
+/// `stop`
+#[derive(Args)]
+#[command(after_help = "\
+Daemons that have left their parents are processes of the application too. The
+signal goes to those that no other process of it has started.
+
+Exit status: 0 if none is left, 125 if none was there or some are left.")]
+pub struct Stop {
+    /// The application's name
+    pub name: String,
+    /// How many seconds it may take before KILL
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub timeout: u64,
+    /// The signal, instead of the one that its image names, or TERM
+    #[arg(long)]
+    pub signal: Option<String>,
+}
+
+/// `image`
+#[derive(Subcommand)]
+pub enum ImageVerb {
+    /// Bring an image in
+    #[command(after_help = format!("\
+SOURCE is one of {}.
+
+The limits that --limit can change: {}.
+
+Exit status: 0 if the image is there, 125 if it was refused; then nothing of it is.",
+        image::source::FORMS, image::Limits::WORDS.join(", ")))]
+    Import {
+        /// Where it comes from
+        source: String,
+        /// The name that it has here
+        #[arg(long)]
+        name: String,
+        /// Replace an image of that name
+        #[arg(long)]
+        replace: bool,
+        /// Change a limit on what an image may ask of this host
+        #[arg(long, value_name = "KEY=NUMBER")]
+        limit: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the images
+    Ls {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show an image: its configuration and its layers
+    Show {
+        /// The image
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take an image away; `gc` frees its layers
+    Rm {
+        /// The image
+        name: String,
+    },
+    /// Take away the layers that no image has, and what imports left that were cut off
+    Gc {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// The door of this name.
@@ -253,6 +338,9 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
         (Some(Verb::Explain(explain)), _) => commands::explain::explain(&explain),
         (Some(Verb::Trace(trace)), _) => commands::trace::trace(&trace),
         (Some(Verb::Doctor(doctor)), _) => commands::doctor::doctor(&doctor),
+        (Some(Verb::Ps { json }), _) => commands::ps::ps(json),
+        (Some(Verb::Stop(stop)), _) => commands::stop::stop(&stop),
+        (Some(Verb::Image { verb }), _) => commands::image::image(&verb),
         (Some(Verb::Schema), _) => commands::print(&format!("{:#}\n", policy::schema())),
         (Some(Verb::Completions { shell }), _) => commands::completions(shell, &mut Cli::command()),
         (Some(Verb::Man { dir }), _) => commands::man(dir.as_deref(), Cli::command()),

@@ -7,6 +7,7 @@
 //! half made. An instance that changes what is in its directory gets one of
 //! its own.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -19,6 +20,7 @@ use elements::shared;
 use policy::{Door, Env, Places, Plan, Policy};
 use serde::{Deserialize, Serialize};
 
+use crate::root_image;
 use crate::state::{self, WriteLayer};
 
 /// The doors: the shim, as ld.so will load it, and the gate, as the kernel will
@@ -61,6 +63,12 @@ pub struct Settings {
     pub env: Env,
     /// How many mounts there are.
     pub mounts: usize,
+    /// What is run where no program is named: an image's entry point.
+    pub program: Vec<OsString>,
+    /// Who it runs as; none: who starts it.
+    pub user: Option<String>,
+    /// Whether `/` is an image's, which knows nothing of the host's home directories.
+    pub is_image: bool,
     /// What the changes to unions of layers go to.
     pub write_layers: Vec<WriteLayer>,
 }
@@ -126,6 +134,11 @@ impl Placed {
 pub fn place(base: &Path, policy: &Policy, plan: &Plan) -> Result<Placed> {
     let keeps = plan.write_layers().iter().any(|layer| layer.is_kept);
     let kept = if keeps { state::of_application(&policy.name)? } else { PathBuf::new() };
+    let keeps_root =
+        plan.write_layers().iter().any(|layer| layer.is_kept && layer.name == Path::new("write/-"));
+    if let (Some((name, image)), true) = (&policy.image, keeps_root) {
+        root_image::hold_to(&kept, name, image)?;
+    }
     let digest = plan.digest(DOORS_HASH.as_bytes(), &kept);
     let digest = digest.get(..16).unwrap_or(&digest);
     let mut name = format!("{}-{digest}", policy.name);
@@ -146,6 +159,14 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan) -> Result<Placed> {
         door: policy.door,
         env: policy.env.clone(),
         mounts: plan.mount_count(),
+        program: policy
+            .image
+            .iter()
+            .flat_map(|(_, image)| image.entrypoint.iter().chain(&image.cmd))
+            .map(OsString::from)
+            .collect(),
+        user: policy.user.clone(),
+        is_image: policy.image.is_some(),
         write_layers: plan
             .write_layers()
             .iter()

@@ -6,13 +6,17 @@
 
 #![no_main]
 
+mod admission;
 mod cli;
 mod commands;
 mod door;
 mod environment;
 mod instance;
+mod processes;
 mod remembered;
+mod root_image;
 mod state;
+mod user;
 
 use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;

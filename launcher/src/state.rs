@@ -10,8 +10,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use image::Store;
 use rustix::fs::{AtFlags, CWD, Gid, Timespec, Timestamps, UTIME_OMIT, Uid};
 use serde::{Deserialize, Serialize};
+
+use crate::processes;
 
 use crate::instance;
 
@@ -54,6 +57,15 @@ pub fn dir() -> Result<PathBuf> {
         .create(&dir)
         .and_then(|()| dir.canonicalize())
         .with_context(|| format!("the state directory {} cannot be used", dir.display()))
+}
+
+/// The store of images.
+///
+/// # Errors
+///
+/// As [`dir`], and that it cannot be used.
+pub fn images() -> Result<Store> {
+    Store::at(dir()?.join("images"), processes::using)
 }
 
 /// The directory for what is kept of an application.

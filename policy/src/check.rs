@@ -7,22 +7,29 @@
 //! wrong is not asked whether it may.
 
 mod mounts;
+mod root;
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use toml::Spanned;
 
-use crate::Variables;
 use crate::checked::{Coverage, Door, Env, Policy};
 use crate::expand::expand;
 use crate::host::Host;
-use crate::raw::{Raw, RawCoverage, RawDoor, RawEnv, RawLevel, RawMount, RawRoot};
+use crate::raw::{Raw, RawCoverage, RawDoor, RawEnv, RawLevel};
 use crate::report::Report;
+use crate::{Images, Variables};
 
 /// Checks the words against each other and against the host. Gives what is
 /// right; what is wrong is added to the report.
-pub fn check(file: &Path, text: &str, raw: &Raw, variables: Variables<'_>, report: &mut Report) -> Policy {
+pub fn check(
+    file: &Path,
+    text: &str,
+    raw: &Raw,
+    (variables, images): (Variables<'_>, Images<'_>),
+    report: &mut Report,
+) -> Policy {
     let mut checker = Checker {
         // Of a file that is named by its name alone, the parent is empty, and
         // the empty path is no directory.
@@ -33,9 +40,18 @@ pub fn check(file: &Path, text: &str, raw: &Raw, variables: Variables<'_>, repor
     };
     let name = checker.name(file, raw.app.name.as_ref());
     let workdir = raw.app.workdir.as_ref().and_then(|path| checker.app_path(path, "workdir"));
-    let env = checker.env(&raw.env);
-    let root = raw.root.as_ref().map(root_mount);
-    let mounts = checker.mounts(root.iter().chain(&raw.mount));
+    let mut env = checker.env(&raw.env);
+    let image = raw.root.as_ref().and_then(|root| checker.image(root.get_ref(), images));
+    let root = raw.root.as_ref().map(|root| root::mount(root, image.as_ref().map(|(_, image)| image)));
+    let mut mounts = checker.mounts(root.iter().chain(&raw.mount));
+    let (mut workdir, mut user) = (workdir, checker.user(raw.app.user.as_ref()));
+    if let (Some((_, image)), Some(root)) = (&image, &root) {
+        checker.kernel_directories(root.span(), &mut mounts);
+        workdir = workdir.or_else(|| Some(image.workdir.clone().unwrap_or_else(|| "/".into()).into()));
+        user = user.or_else(|| image.user.clone());
+        root::under(&mut env, image);
+    }
+    let user = user.filter(|user| !user.is_empty());
     let (level, door) = match raw.coverage.as_ref().map(Spanned::get_ref) {
         None => (None, None),
         Some(RawCoverage::Level(level)) => (Some(*level), None),
@@ -56,6 +72,8 @@ pub fn check(file: &Path, text: &str, raw: &Raw, variables: Variables<'_>, repor
         text: text.to_owned(),
         name,
         workdir,
+        user,
+        image,
         no_new_privs: raw.app.no_new_privs.unwrap_or(true),
         coverage,
         coverage_line,
@@ -64,25 +82,6 @@ pub fn check(file: &Path, text: &str, raw: &Raw, variables: Variables<'_>, repor
         mounts,
         host: checker.host,
     }
-}
-
-/// What `[root]` says, as the mount that it stands for.
-fn root_mount(root: &Spanned<RawRoot>) -> Spanned<RawMount> {
-    let (span, RawRoot { layers, write }) = (root.span(), root.get_ref());
-    let mount = RawMount {
-        at: Some(Spanned::new(span.clone(), "/".into())),
-        source: None,
-        layers: layers.clone(),
-        write: write.clone(),
-        access: None,
-        kind: None,
-        content: None,
-        mode: None,
-        optional: false,
-        // What is missing or has been taken out, the schema tells of.
-        damaged: layers.is_none(),
-    };
-    Spanned::new(span, mount)
 }
 
 struct Checker<'a> {

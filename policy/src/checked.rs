@@ -31,6 +31,27 @@ pub struct Env {
     pub keep: Vec<String>,
 }
 
+/// An image, and what its configuration says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// The digest that tells it from others of its name.
+    pub digest: String,
+    /// The trees of its layers, lowest first.
+    pub layers: Vec<PathBuf>,
+    /// Variables, as `NAME=VALUE`.
+    pub env: Vec<String>,
+    /// The program, and its first arguments.
+    pub entrypoint: Vec<String>,
+    /// What follows them; the program, where there is no entry point.
+    pub cmd: Vec<String>,
+    /// The app path that it is started in.
+    pub workdir: Option<String>,
+    /// Who it runs as.
+    pub user: Option<String>,
+    /// The signal by which it is stopped.
+    pub stop_signal: Option<String>,
+}
+
 /// What stands at a mount point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
@@ -114,6 +135,10 @@ pub struct Policy {
     pub name: String,
     /// The app path that it is started in.
     pub workdir: Option<PathBuf>,
+    /// Who it runs as; none: who starts it.
+    pub user: Option<String>,
+    /// The image at `/`, by its name.
+    pub image: Option<(String, Image)>,
     /// Whether no_new_privs is set.
     pub no_new_privs: bool,
     /// How coverage is held.

@@ -129,6 +129,11 @@ impl Host {
         self.others.borrow_mut().push(Fact::Variable(name.into(), value.map(Into::into)));
     }
 
+    /// Notes that the answers cannot be relied on another time.
+    pub fn note_unsettled(&self) {
+        *self.unsettled.borrow_mut() = true;
+    }
+
     /// All that has been answered; none where some of it cannot be relied on.
     pub fn facts(&self) -> Option<Vec<Fact>> {
         if *self.unsettled.borrow() {

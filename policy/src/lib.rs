@@ -20,9 +20,9 @@ mod structure;
 
 use std::path::Path;
 
-pub use checked::{Coverage, Door, Env, Mount, Policy, What, Write};
+pub use checked::{Coverage, Door, Env, Image, Mount, Policy, What, Write};
 pub use host::{Fact, Found, Host};
-pub use plan::{FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer};
+pub use plan::{FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, STOP_SIGNAL};
 pub use report::{Diagnostic, Report};
 
 /// A file that is not a policy at all is not told of for ever.
@@ -31,14 +31,26 @@ const MANY: usize = 10;
 /// How the variables of `${VAR}` are looked up.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// How the images of `[root]` are looked up: an image, or why it cannot be had.
+pub type Images<'a> = &'a dyn Fn(&str) -> Result<Image, String>;
+
+/// No images.
+///
+/// # Errors
+///
+/// Always.
+pub fn no_images(name: &str) -> Result<Image, String> {
+    Err(format!("there is no image `{name}`"))
+}
+
 /// Reads and checks a policy file. Sources are looked up on the host.
 ///
 /// # Errors
 ///
 /// All that is wrong with the file.
-pub fn load(file: &Path, variables: Variables<'_>) -> Result<Policy, Report> {
+pub fn load(file: &Path, variables: Variables<'_>, images: Images<'_>) -> Result<Policy, Report> {
     let bytes = read(file)?;
-    parse_bytes(file, &bytes, variables)
+    parse_bytes(file, &bytes, variables, images)
 }
 
 /// Reads a policy file.
@@ -55,9 +67,14 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Report> {
 /// # Errors
 ///
 /// All that is wrong with them.
-pub fn parse_bytes(file: &Path, bytes: &[u8], variables: Variables<'_>) -> Result<Policy, Report> {
+pub fn parse_bytes(
+    file: &Path,
+    bytes: &[u8],
+    variables: Variables<'_>,
+    images: Images<'_>,
+) -> Result<Policy, Report> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => parse(file, text, variables),
+        Ok(text) => parse_with(file, text, variables, images),
         Err(_) => Err(not_utf8(file, bytes)),
     }
 }
@@ -87,14 +104,23 @@ fn not_utf8(file: &Path, bytes: &[u8]) -> Report {
     report
 }
 
-/// Checks a policy's text. `file` says where relative sources begin.
+/// Checks the text of a policy that has no image. `file` says where relative sources begin.
 ///
 /// # Errors
 ///
 /// All that is wrong with the text, also with the places of its mounts.
 pub fn parse(file: &Path, text: &str, variables: Variables<'_>) -> Result<Policy, Report> {
+    parse_with(file, text, variables, &no_images)
+}
+
+fn parse_with(
+    file: &Path,
+    text: &str,
+    variables: Variables<'_>,
+    images: Images<'_>,
+) -> Result<Policy, Report> {
     let (raw, mut report) = structure::read(file, text)?;
-    let policy = check::check(file, text, &raw, variables, &mut report);
+    let policy = check::check(file, text, &raw, (variables, images), &mut report);
     if report.diagnostics().is_empty() {
         return Ok(policy);
     }

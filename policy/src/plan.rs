@@ -102,9 +102,13 @@ pub struct Plan {
     is_private: bool,
 }
 
+/// Where in the instance's directory the signal stands that stops the application,
+/// where its image names one.
+pub const STOP_SIGNAL: &str = "stop-signal";
+
 /// Bumped when the layout of an instance's directory changes, or what a policy
 /// is compiled to.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
     let mut bits = 0;
@@ -130,10 +134,16 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
         layers: Vec::new(),
         line: 0,
     };
+    let signal = policy.image.iter().filter_map(|(_, image)| image.stop_signal.as_ref());
+    let signal = signal.map(|signal| PlannedFile {
+        name: STOP_SIGNAL.into(),
+        bytes: signal.clone().into_bytes(),
+        mode: 0o444,
+    });
     let plan = Plan {
         rows: vec![root],
         facts,
-        files: Vec::new(),
+        files: signal.collect(),
         directories: BTreeMap::new(),
         write_layers: Vec::new(),
         is_private: trace,

@@ -88,6 +88,11 @@ pub struct RawApp {
     /// The app path that it is started in.
     #[schemars(with = "Option<String>")]
     pub workdir: Option<Spanned<String>>,
+    /// Who it runs as: a user, an uid, or one of these with `:` and a group or a
+    /// gid; names are looked up in the application's own /etc/passwd. Empty: who
+    /// starts it. Not given: the image's user, where there is one.
+    #[schemars(with = "Option<String>")]
+    pub user: Option<Spanned<String>>,
     /// Whether no_new_privs is set, so that setuid has no effect (default: true).
     pub no_new_privs: Option<bool>,
 }
@@ -113,10 +118,14 @@ pub struct RawEnv {
     pub keep: Vec<Spanned<String>>,
 }
 
-/// `[root]`: a union of layers at `/`, as `[[mount]]` with `at = "/"` says it.
+/// `[root]`: a union of layers at `/`, as `[[mount]]` with `at = "/"` says it, or an image.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawRoot {
+    /// The image whose layers stand there. Its configuration says what the
+    /// policy does not.
+    #[schemars(with = "Option<String>")]
+    pub image: Option<Spanned<String>>,
     /// Directories of the host that stand there as one, the lowest first.
     #[schemars(with = "Vec<String>")]
     pub layers: Option<Spanned<Vec<Spanned<String>>>>,

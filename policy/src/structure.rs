@@ -26,7 +26,10 @@ pub fn read(file: &Path, text: &str) -> Result<(Raw, Report), Report> {
     let mut report = Report::new(file, text);
     let is_whole = |raw: &Raw| {
         raw.mount.iter().all(|mount| mount.get_ref().at.is_some())
-            && raw.root.as_ref().is_none_or(|root| root.get_ref().layers.is_some())
+            && raw
+                .root
+                .as_ref()
+                .is_none_or(|root| root.get_ref().layers.is_some() || root.get_ref().image.is_some())
     };
     let first = match toml::from_str::<Raw>(text) {
         Ok(raw) if is_whole(&raw) => return Ok((raw, report)),

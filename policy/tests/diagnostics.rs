@@ -103,7 +103,8 @@ fn nothing_can_be_mounted_in_what_is_no_directory() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let report = launcher_policy::load(Path::new("/nonexistent/app.toml"), &|_| None);
+    let report =
+        launcher_policy::load(Path::new("/nonexistent/app.toml"), &|_| None, &launcher_policy::no_images);
     assert!(report.expect_err("there is no such file").render(false).contains("/nonexistent/app.toml"));
 }
 
@@ -242,12 +243,16 @@ fn files_that_are_no_policies_are_refused_with_a_reason() {
     let said = |bytes: &[u8]| {
         let file = dir.path().join("app.toml");
         std::fs::write(&file, bytes).expect("our own directory");
-        launcher_policy::load(&file, &|_| None).expect_err("no policy").render(false)
+        launcher_policy::load(&file, &|_| None, &launcher_policy::no_images)
+            .expect_err("no policy")
+            .render(false)
     };
     let latin = said(b"[app]\nname = \"caf\xe9\"\n[env]\nkeep = [\"\xff\"]\n");
     assert!(latin.contains("app.toml:2:12") && latin.contains("app.toml:4:10"), "{latin}");
     assert!(said(b"\x7fELF\0\xff").contains("the file is no text"));
-    let directory = launcher_policy::load(dir.path(), &|_| None).expect_err("no policy").render(false);
+    let directory = launcher_policy::load(dir.path(), &|_| None, &launcher_policy::no_images)
+        .expect_err("no policy")
+        .render(false);
     assert!(directory.contains("directory") && directory.contains("name a file in it"), "{directory}");
     let nested = said(format!("a = {}", "[".repeat(100_000)).as_bytes());
     assert!(nested.len() < 2000, "{nested}");
@@ -264,4 +269,38 @@ proptest! {
         let text = format!("[[mount]]\nat = \"{at}\"\nkind = \"{kind}\"\n[[mount]]\nat = \"/a/b\"\ncontent = \"\"\n");
         let _ = parse(Path::new("/p/app.toml"), &text, &|_| None).and_then(|policy| plan(&policy, false));
     }
+}
+
+#[test]
+fn what_is_wrong_with_an_image_is_told_where_it_is_named() {
+    let images = |name: &str| match name {
+        "shop" => Ok(launcher_policy::Image { layers: vec!["/usr".into()], ..Default::default() }),
+        _ => Err("it has gone".to_owned()),
+    };
+    let read = |text: &str| {
+        let read =
+            launcher_policy::parse_bytes(Path::new("/p/app.toml"), text.as_bytes(), &|_| None, &images);
+        read.map_err(|report| {
+            report
+                .diagnostics()
+                .iter()
+                .map(|d| format!("{}:{} {}", d.line, d.column, d.message))
+                .collect::<Vec<_>>()
+        })
+    };
+    let told = |text: &str| read(text).expect_err("it is wrong");
+    assert_eq!(told("[root]\nimage = \"gone\"\n"), ["2:9 the image \"gone\" cannot be had: it has gone"]);
+    assert_eq!(
+        told("[root]\nimage = \"shop\"\nlayers = [\"/opt\"]\n"),
+        ["3:10 a root with `image` and `layers`"]
+    );
+    assert_eq!(
+        told("[app]\nuser = \":5\"\n[root]\nimage = \"${NOT}\"\n"),
+        ["2:8 `user` cannot be \":5\"", "4:10 the variable `NOT` is not set"]
+    );
+    let policy =
+        read("[root]\nimage = \"shop\"\n[[mount]]\nat = \"/dev\"\nkind = \"empty\"\n").expect("it is right");
+    let points: Vec<_> = policy.mounts.iter().map(|mount| mount.at.to_string_lossy()).collect();
+    assert_eq!(points, ["/", "/dev", "/proc", "/sys"]);
+    assert_eq!(policy.workdir, Some("/".into()));
 }

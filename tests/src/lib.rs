@@ -6,10 +6,14 @@
 //! the launcher, under a policy that says the same. What both print must be
 //! the same. Each run starts from a fresh copy, at the same path.
 
+mod debian;
+pub mod images;
 mod session;
 mod steps;
 pub mod symbols;
+pub mod tarball;
 
+pub use debian::debian11;
 pub use session::{WAITING, free_port, which};
 pub use steps::instructions;
 

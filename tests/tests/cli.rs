@@ -6,7 +6,8 @@ use std::process::Command;
 
 use tests::{World, feed, launcher, link, write};
 
-const VERBS: [&str; 8] = ["run", "check", "explain", "trace", "doctor", "schema", "completions", "man"];
+const VERBS: [&str; 11] =
+    ["run", "check", "explain", "trace", "doctor", "ps", "stop", "image", "schema", "completions", "man"];
 
 /// Runs the launcher with words of its own: what it prints, what it says on
 /// standard error, and its status.

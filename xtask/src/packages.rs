@@ -7,8 +7,11 @@ use crate::{Result, must};
 
 /// What `cargo xtask test` needs.
 pub const TESTS: &[&str] = &[
+    "attr",
     "binutils",
+    "bsdutils",
     "bubblewrap",
+    "buildah",
     "busybox-static",
     "caddy",
     "chromium-headless-shell",
@@ -26,6 +29,7 @@ pub const TESTS: &[&str] = &[
     "hugo",
     "libacl1-dev",
     "libc6-dev",
+    "libcap2-bin",
     "libseccomp-dev",
     "make",
     "mmdebstrap",
@@ -47,13 +51,16 @@ pub const TESTS: &[&str] = &[
     "rclone",
     "redis-server",
     "rsync",
+    "skopeo",
     "sqlite3",
     "strace",
     "systemd",
     "tmux",
+    "umoci",
     "util-linux",
     "valgrind",
     "vsftpd",
+    "zstd",
 ];
 
 /// What `cargo xtask suite cpython` needs beside those.

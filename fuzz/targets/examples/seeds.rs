@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use fuzz_targets::{address, policy_text, program, view_image};
+use fuzz_targets::{address, policy_text, program, tar_archive, view_image};
 
 fn main() -> std::io::Result<()> {
     let corpus = PathBuf::from(std::env::args_os().nth(1).unwrap_or_else(|| "fuzz/corpus".into()));
@@ -11,6 +11,7 @@ fn main() -> std::io::Result<()> {
         ("address", address::seeds()),
         ("policy_text", policy_text::seeds()),
         ("program", program::seeds()),
+        ("tar_archive", tar_archive::seeds()),
         ("view_image", view_image::seeds()),
     ] {
         let dir = corpus.join(name);

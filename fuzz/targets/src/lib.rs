@@ -12,4 +12,5 @@ pub mod mappings;
 pub mod mutate;
 pub mod policy_text;
 pub mod program;
+pub mod tar_archive;
 pub mod view_image;

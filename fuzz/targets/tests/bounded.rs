@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use fuzz_targets::mutate::{Random, input};
-use fuzz_targets::{address, mappings, policy_text, program, view_image};
+use fuzz_targets::{address, mappings, policy_text, program, tar_archive, view_image};
 
 fn drive(name: &str, target: fn(&[u8]), mut seeds: Vec<Vec<u8>>, inputs: u64) {
     let once = Path::new(env!("CARGO_MANIFEST_DIR")).join("../regressions").join(name);
@@ -41,6 +41,11 @@ fn no_bytes_do_harm_as_a_program() {
 #[test]
 fn no_bytes_do_harm_as_an_address() {
     drive("address", address::target, address::seeds(), 50_000);
+}
+
+#[test]
+fn no_bytes_do_harm_as_a_tar_archive() {
+    drive("tar_archive", tar_archive::target, tar_archive::seeds(), 50_000);
 }
 
 #[test]

@@ -79,7 +79,7 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
             let instance = Instance::new(view(&placed.image)?, None);
             if let Some(program) = program {
                 let on_host = |app: &Path| on_host(&instance, app);
-                let variables = variables(&policy.env);
+                let variables = variables(&policy.env, None);
                 let variable = |name: &str| {
                     let value = |entry: &CString| {
                         let value = entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;

@@ -3,7 +3,10 @@
 pub mod check;
 pub mod doctor;
 pub mod explain;
+pub mod image;
+pub mod ps;
 pub mod run;
+pub mod stop;
 pub mod trace;
 
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -13,6 +16,7 @@ use anyhow::{Context, Result};
 use policy::{Policy, Report};
 
 use crate::cli::{EXAMPLES, EXIT_STATUS};
+use crate::root_image;
 
 /// Writes to standard output. A reader that has gone away is no error.
 pub fn print(text: &str) -> Result<u8> {
@@ -24,7 +28,7 @@ pub fn print(text: &str) -> Result<u8> {
 
 /// Reads a policy with the process's own variables.
 pub fn load(file: &Path) -> Result<Policy, Report> {
-    policy::load(file, &|name| std::env::var(name).ok())
+    policy::load(file, &|name| std::env::var(name).ok(), &root_image::find)
 }
 
 /// Prints a report to standard error, in colour where that is read by a person.

@@ -12,7 +12,8 @@ use super::{complain, counted};
 use crate::cli::{Run, is_verb};
 use crate::instance::{self, Placed, Settings, view};
 use crate::remembered::Memory;
-use crate::{CANNOT_RUN, FAILED, NOT_FOUND, door, environment};
+use crate::user::{Names, User};
+use crate::{CANNOT_RUN, FAILED, NOT_FOUND, admission, door, environment, root_image};
 
 /// Runs a program. Returns only where that fails.
 pub fn run(asked: &Run) -> Result<u8> {
@@ -29,10 +30,11 @@ pub fn run(asked: &Run) -> Result<u8> {
         Some(placed) => placed,
         None => {
             let variables = |name: &str| std::env::var(name).ok();
-            let prepared = policy::parse_bytes(&asked.policy, &text, &variables).and_then(|policy| {
-                let plan = policy::plan(&policy, false)?;
-                Ok((policy, plan))
-            });
+            let prepared =
+                policy::parse_bytes(&asked.policy, &text, &variables, &root_image::find).and_then(|policy| {
+                    let plan = policy::plan(&policy, false)?;
+                    Ok((policy, plan))
+                });
             let (policy, plan) = match prepared {
                 Ok(prepared) => prepared,
                 Err(report) => {
@@ -51,7 +53,14 @@ pub fn run(asked: &Run) -> Result<u8> {
         let Settings { name, mounts, .. } = &placed.settings;
         eprintln!("launcher: {name}: {}, view in {}", counted(*mounts), placed.dir.display());
     }
-    start(&placed, &asked.program, asked.door, asked.verbose)
+    let program = match asked.program.as_slice() {
+        [] => &placed.settings.program,
+        said => said,
+    };
+    if program.is_empty() {
+        return Err(anyhow!("no program is named: add it and its arguments after the options"));
+    }
+    start(&placed, program, asked.door, asked.verbose)
 }
 
 /// Becomes a program under a placed view.
@@ -69,7 +78,8 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
         list.iter().map(|text| CString::new(text.as_bytes()).context("an argument holds NUL")).collect()
     };
     let argv = strings(program)?;
-    let envp = environment::variables(&settings.env);
+    let (user, home) = who(&instance, settings)?;
+    let envp = environment::variables(&settings.env, home);
     let Some(name) = argv.first() else { return Err(anyhow!("no program is named")) };
     if let Some(workdir) = &settings.workdir {
         let path = CString::new(workdir.as_os_str().as_bytes()).context("workdir holds NUL")?;
@@ -123,6 +133,9 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
             eprintln!("launcher: not the gate: {reason}");
         }
     }
+    if let (Some(user), Some(said)) = (&user, &settings.user) {
+        user.become_it(said)?;
+    }
     let mut worst = Errno::ENOENT;
     for attempt in &attempts {
         let errno = instance.execveat(
@@ -148,6 +161,21 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
         }
     }
     Ok(explain_failure(&instance, name, &attempts, worst))
+}
+
+/// Who the application is to run as, and the home directory that an image gives.
+fn who(instance: &Instance<'_>, settings: &Settings) -> Result<(Option<User>, Option<String>)> {
+    if settings.user.is_none() && !settings.is_image {
+        return Ok((None, None));
+    }
+    let names = Names::of(instance).context("cannot read the application's users")?;
+    let user = settings.user.as_deref().map(|said| names.user(said)).transpose()?;
+    if settings.is_image && rustix::process::geteuid().is_root() {
+        admission::admit(instance, names.uids().chain(user.iter().map(|user| user.uid)))?;
+    }
+    let home = || user.as_ref().map(|user| user.home.clone()).or_else(|| Some(names.user("0").ok()?.home));
+    let home = if settings.is_image { home() } else { None };
+    Ok((user, home))
 }
 
 /// The policy, the command line or the view itself asks for the gate, and it cannot be had.

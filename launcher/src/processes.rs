@@ -1,0 +1,83 @@
+//! The processes that run in views, as the kernel tells of them: each has the
+//! file of its view mapped, whoever started it and whoever its parent is now.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use elements::instance::VIEW;
+
+use crate::instance;
+
+/// A process, and the view that it runs in.
+pub struct Process {
+    /// Its id.
+    pub id: i32,
+    /// The file of its view.
+    pub view: PathBuf,
+}
+
+/// What an application is called, and where its policy was.
+pub struct Application {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// The policy file.
+    pub policy: Vec<u8>,
+}
+
+impl Process {
+    /// The application that it belongs to, by its view.
+    pub fn application(&self) -> Option<Application> {
+        let image = instance::read_image(self.view.parent()?).ok()?;
+        let view = instance::view(&image).ok()?;
+        Some(Application { name: view.name().to_vec(), policy: view.policy_file().to_vec() })
+    }
+
+    /// Whether the process of this id runs in this view still.
+    pub fn is_still_there(&self) -> bool {
+        view_of(Path::new(&format!("/proc/{}", self.id))).as_ref() == Some(&self.view)
+    }
+}
+
+/// All of them that this user may look at.
+pub fn all() -> Vec<Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let id = entry.file_name().to_str()?.parse().ok()?;
+            Some(Process { id, view: view_of(&entry.path())? })
+        })
+        .collect()
+}
+
+/// The view that a process has mapped, or that the gate is about to map for it.
+fn view_of(process: &Path) -> Option<PathBuf> {
+    let maps = fs::read(process.join("maps")).ok()?;
+    let is_view = |path: &Path| path.file_name().is_some_and(|name| name == VIEW);
+    let mapped = maps.split(|byte| *byte == b'\n').find_map(|line| {
+        let path = line.get(line.iter().position(|byte| *byte == b'/')?..)?;
+        let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
+        (is_view(&path) && path.with_file_name("gate").exists()).then_some(path)
+    });
+    mapped.or_else(|| {
+        let gate = fs::read_link(process.join("exe")).ok()?;
+        let view = gate.with_file_name(VIEW);
+        (gate.file_name().is_some_and(|name| name == "gate") && view.exists()).then_some(view)
+    })
+}
+
+/// Which of these host paths views of running processes lead to, and the id of a
+/// process for each.
+pub fn using(paths: &[PathBuf]) -> Vec<(PathBuf, i32)> {
+    let mut views: Vec<Process> = all();
+    views.sort_by(|one, other| one.view.cmp(&other.view));
+    views.dedup_by(|one, other| one.view == other.view);
+    let views: Vec<(i32, Vec<u8>)> =
+        views.iter().filter_map(|process| Some((process.id, fs::read(&process.view).ok()?))).collect();
+    let user = |path: &Path| {
+        let text = path.as_os_str().as_bytes();
+        let leads = |view: &[u8]| !text.is_empty() && view.windows(text.len()).any(|part| part == text);
+        views.iter().find(|(_, view)| leads(view)).map(|(id, _)| *id)
+    };
+    paths.iter().filter_map(|path| Some((path.clone(), user(path)?))).collect()
+}

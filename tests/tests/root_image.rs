@@ -1,0 +1,284 @@
+//! An image at `/`: what runs on it, held against `umoci unpack` and chroot(8).
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tests::images::{Place, must};
+use tests::{assert_same, debian11, feed, free_port, is_root, launcher, transcript};
+
+/// The launcher with a policy, in a place's own directories. Nothing of this
+/// process's environment comes along.
+fn start(place: &Place, policy: &str, words: &[&str]) -> Command {
+    let file = place.dir.join("shop.toml");
+    fs::write(&file, policy).expect("the place is writable");
+    let mut command = Command::new(launcher());
+    command.env_clear().env("STATE_DIRECTORY", place.dir.join("state"));
+    command.env("XDG_RUNTIME_DIR", place.dir.join("run")).env("HOME", "/of/the/host");
+    command.arg("--policy").arg(file).args(words).current_dir("/");
+    if let Some(user) = place.user {
+        command.uid(user).gid(user);
+    }
+    command
+}
+
+fn output(place: &Place, policy: &str, words: &[&str]) -> Output {
+    start(place, policy, words).output().expect("the launcher runs")
+}
+
+fn said(place: &Place, policy: &str, words: &[&str]) -> String {
+    let output = output(place, policy, words);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {errors}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn refused(place: &Place, policy: &str, words: &[&str]) -> String {
+    let output = output(place, policy, words);
+    assert_eq!(output.status.code(), Some(125), "{words:?}: {}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+const IMAGE: &str = "[root]\nimage = \"shop\"\n";
+
+/// What the program of the image tells of itself.
+const SCRIPT: &str = "id -u; id -g; id -G; pwd; env | sort | grep -v '^_=\\|^PWD\\|^SHLVL\\|^OLDPWD'; ls -a / /etc /srv | grep -v '^dev$\\|^proc$\\|^sys$'; \
+     cat /etc/greeting /srv/high; stat -c '%n %a %u %g' /bin/busybox /etc/greeting /srv /tmp; \
+     test -w /etc/greeting || echo not allowed; readlink /bin/sh; test -e /etc/gone || echo gone";
+
+/// An image of a busybox in two layers, with a configuration, unpacked beside.
+fn shop(place: &Place) {
+    let script = r#"
+        umoci init --layout oci && umoci new --image oci:v1 && umoci unpack --image oci:v1 bundle
+        cd bundle/rootfs && mkdir -p bin etc srv tmp && cp /bin/busybox bin/busybox
+        for name in sh id env sort ls cat stat readlink grep test sleep mkdir mv ln chmod chown rm cut; do ln -s busybox bin/$name; done
+        echo hello > etc/greeting && echo old > etc/gone && chmod 1777 tmp
+        echo 'root:x:0:0::/root:/bin/sh
+shop:x:1234:50::/srv:/bin/sh' > etc/passwd
+        echo 'root:x:0:
+staff:x:50:
+logs:x:60:shop' > etc/group
+        cd ../.. && umoci repack --image oci:v1 bundle && rm -r bundle && umoci unpack --image oci:v1 bundle
+        cd bundle/rootfs && echo high > srv/high && rm etc/gone && chown 1234:50 srv
+        cd ../.. && umoci repack --image oci:v1 bundle && rm -r bundle && umoci unpack --image oci:v1 bundle
+        umoci config --image oci:v1 --config.env A=b --config.env PATH=/bin --config.workingdir /srv \
+            --config.entrypoint /bin/sh --config.entrypoint -c --config.cmd "$1" --config.user shop
+        mkdir -p bundle/rootfs/proc bundle/rootfs/dev bundle/rootfs/sys
+    "#;
+    must("sh", &["-ec", script, "sh", SCRIPT], &place.dir);
+    place.good(&["import", "oci:oci:v1", "--name", "shop"]);
+}
+
+/// The same under chroot(8), by these ids and with these variables.
+fn chrooted(place: &Place, ids: &str, groups: &str, variables: &[&str], script: &str) -> String {
+    let root = place.dir.join("bundle/rootfs");
+    let mut command = Command::new("chroot");
+    command.args([&format!("--userspec={ids}"), &format!("--groups={groups}")]).arg(root);
+    command.args(["/bin/env", "-i"]).args(variables).args(["/bin/sh", "-c", &format!("cd /srv; {script}")]);
+    transcript(&feed(&mut command, b""))
+}
+
+fn in_view(place: &Place, policy: &str, words: &[&str]) -> String {
+    transcript(&feed(&mut start(place, policy, words), b""))
+}
+
+#[test]
+fn an_image_starts_as_its_configuration_says() {
+    assert!(is_root(), "chroot is run: run the tests as root");
+    let place = Place::new("configuration");
+    shop(&place);
+    let ours =
+        in_view(&place, &format!("{IMAGE}[env]\nunset = [\"STATE_DIRECTORY\", \"XDG_RUNTIME_DIR\"]\n"), &[]);
+    let theirs = chrooted(&place, "1234:50", "50,60", &["A=b", "PATH=/bin", "HOME=/srv"], SCRIPT);
+    assert_same("chroot", &theirs, "the view", &ours);
+    // What changes the tree, as root.
+    let changes = "echo more >> etc/greeting; mkdir -p var/log/shop; echo x > var/log/shop/a; mv srv/high tmp/low; \
+                   ln tmp/low srv/hard; ln -s /etc etc/loop; chmod 700 tmp; chown 7:8 etc/passwd; rm -r etc/group; \
+                   mkdir etc/group; cat etc/greeting srv/hard etc/loop/greeting; ls -lR . | grep -v total | cut -d' ' -f1 | sort";
+    let changes = changes.replace(" .", " bin etc srv tmp var");
+    let script = format!(
+        "cd /; umask 022; {changes}; stat -c '%n %a %u %g %s' tmp srv/hard etc/passwd etc/group etc/loop var/log/shop"
+    );
+    let policy = format!("[app]\nuser = \"\"\n{IMAGE}");
+    let ours = in_view(&place, &policy, &["/bin/sh", "-c", &script]);
+    let theirs = chrooted(&place, "0:0", "", &["PATH=/bin"], &script);
+    assert_same("chroot", &theirs, "the view", &ours);
+}
+
+#[test]
+fn the_policy_goes_before_the_configuration() {
+    assert!(is_root(), "users are changed: run the tests as root");
+    let place = Place::new("over");
+    shop(&place);
+    let policy =
+        |app: &str| format!("[app]\nname = \"over\"\n{app}{IMAGE}[env]\nset = {{ A = \"of the policy\" }}\n");
+    let who = "id -u; id -g; id -G; pwd; echo $A $PATH $HOME";
+    for (app, answer) in [
+        ("workdir = \"/etc\"\nuser = \"\"\n", "0\n0\n0\n/etc\nof the policy /bin /root\n"),
+        ("user = \"shop:logs\"\n", "1234\n60\n60\n/srv\nof the policy /bin /srv\n"),
+        ("user = \"77\"\n", "77\n0\n0\n/srv\nof the policy /bin /\n"),
+    ] {
+        assert_eq!(said(&place, &policy(app), &["/bin/sh", "-c", who]), answer, "{app}");
+    }
+    let said = refused(&place, &policy("user = \"nobody\"\n"), &["/bin/sh"]);
+    assert!(said.contains("no user `nobody`"), "{said}");
+    let said = refused(&place, &policy("user = \"a:b:c\"\n"), &["/bin/sh"]);
+    assert!(said.contains("`user` cannot be"), "{said}");
+}
+
+#[test]
+fn instances_of_one_image_have_their_own_changes_and_leave_it_alone() {
+    let place = Place::new("apart");
+    shop(&place);
+    let before: Vec<String> = place.trees("shop").iter().map(|tree| tests::images::listing(tree)).collect();
+    let policy = |name: &str| format!("[app]\nname = \"{name}\"\nuser = \"\"\n{IMAGE}");
+    let sh = |name: &str, script: &str| said(&place, &policy(name), &["/bin/sh", "-c", script]);
+    sh("one", "echo one > /etc/greeting; echo x > /srv/new");
+    sh("two", "echo two > /etc/greeting");
+    assert_eq!(sh("one", "cat /etc/greeting; ls /srv"), "one\nhigh\nnew\n");
+    assert_eq!(sh("two", "cat /etc/greeting; ls /srv"), "two\nhigh\n");
+    assert_eq!(sh("three", "cat /etc/greeting"), "hello\n");
+    let after: Vec<String> = place.trees("shop").iter().map(|tree| tests::images::listing(tree)).collect();
+    assert_eq!(before, after);
+    // Changes that were made on another image are not put on this one.
+    must(
+        "sh",
+        &[
+            "-ec",
+            "umoci config --image oci:v1 --config.user ''; echo y > new; umoci insert --image oci:v1 new /new",
+        ],
+        &place.dir,
+    );
+    place.good(&["import", "oci:oci:v1", "--name", "shop", "--replace"]);
+    let said = refused(&place, &policy("one"), &["/bin/sh"]);
+    assert!(said.contains("were made on") && said.contains("another `name`"), "{said}");
+    assert_eq!(sh("four", "cat /new"), "y\n");
+}
+
+#[test]
+fn an_image_that_a_process_runs_on_stays() {
+    let place = Place::new("stays");
+    shop(&place);
+    let policy = format!("[app]\nuser = \"\"\n{IMAGE}");
+    let mut child = start(&place, &policy, &["/bin/sh", "-c", "echo ready; exec sleep 60"]);
+    let mut child = child.stdout(std::process::Stdio::piped()).spawn().expect("the launcher runs");
+    let mut ready = [0; 6];
+    std::io::Read::read_exact(child.stdout.as_mut().expect("it is piped"), &mut ready).expect("it says so");
+    for words in [&["rm", "shop"][..], &["import", "oci:oci:v1", "--name", "shop", "--replace"]] {
+        let output = place.run(words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && said.contains(&format!("in use by process {}", child.id())),
+            "{said}"
+        );
+    }
+    child.kill().and_then(|()| child.wait()).expect("it is ours");
+    place.good(&["rm", "shop"]);
+    assert!(refused(&place, &policy, &[]).contains("there is no image `shop`"));
+}
+
+#[test]
+fn what_runs_is_listed_and_stopped_with_its_daemons() {
+    let place = Place::new("lifecycle");
+    shop(&place);
+    must("umoci", &["config", "--image", "oci:v1", "--config.stopsignal", "SIGUSR1"], &place.dir);
+    place.good(&["import", "oci:oci:v1", "--name", "shop", "--replace"]);
+    let name = format!("stopped-{}", std::process::id());
+    let policy = format!("[app]\nname = \"{name}\"\nuser = \"\"\n{IMAGE}");
+    let launch = |words: &[&str]| -> String {
+        let mut command = Command::new(launcher());
+        command.args(words);
+        String::from_utf8_lossy(&command.output().expect("the launcher runs").stdout).into_owned()
+    };
+    let own = || {
+        launch(&["ps"])
+            .lines()
+            .filter(|line| line.starts_with(&name))
+            .map(ToOwned::to_owned)
+            .collect::<Vec<_>>()
+    };
+    // A shell that heeds the signal, and a daemon that has left it and heeds none.
+    let heeding = "trap 'echo stopping; exit 0' USR1; echo ready; while :; do sleep 0.05; done";
+    let daemon = "trap '' USR1 TERM; while :; do sleep 0.05; done";
+    for (script, timeout, is_long) in [
+        (heeding.to_owned(), "30", false),
+        (format!("(sh -c \"{daemon}\" > /srv/log 2>&1 < /etc/passwd &); {heeding}"), "1", true),
+    ] {
+        let mut child = start(&place, &policy, &["/bin/sh", "-c", &script]);
+        let mut child = child.stdout(std::process::Stdio::piped()).spawn().expect("the launcher runs");
+        let mut ready = [0; 6];
+        std::io::Read::read_exact(child.stdout.as_mut().expect("it is piped"), &mut ready)
+            .expect("it says so");
+        let shown = own();
+        assert!(
+            shown.iter().any(|line| line.contains(&child.id().to_string()) && line.contains("/bin/sh -c")),
+            "{shown:?}"
+        );
+        let json = launch(&["ps", "--json"]);
+        assert!(json.contains(&format!("\"pid\": {}", child.id())) && json.contains(&name), "{json}");
+        let begun = std::time::Instant::now();
+        let stopped = Command::new(launcher()).args(["stop", &name, "--timeout", timeout]).output();
+        let stopped = stopped.expect("the launcher runs");
+        assert!(stopped.status.success(), "{stopped:?}");
+        assert_eq!(begun.elapsed().as_secs() >= 1, is_long, "{script}");
+        let output = child.wait_with_output().expect("it has ended");
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"stopping\n"[..]), "{script}");
+        assert_eq!(own(), Vec::<String>::new());
+    }
+    let none = Command::new(launcher()).args(["stop", &name]).output().expect("the launcher runs");
+    let said = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(none.status.code() == Some(125) && said.contains("launcher ps"), "{said}");
+}
+
+#[test]
+fn an_ordinary_user_runs_an_image_as_that_user() {
+    assert!(is_root(), "users are changed: run the tests as root");
+    let mut place = Place::new("ordinary");
+    let place = &mut place;
+    fs::create_dir(place.dir.join("run")).expect("ours");
+    must("chown", &["-R", "1234:50", "."], &place.dir);
+    shop(place);
+    let place = &mut *place;
+    let _ = fs::remove_dir_all(place.dir.join("state"));
+    fs::create_dir(place.dir.join("state")).expect("ours");
+    must("chown", &["-R", "12345:12345", "state", "run", "oci"], &place.dir);
+    place.user = Some(12345);
+    place.good(&["import", "oci:oci:v1", "--name", "shop"]);
+    let said = refused(place, IMAGE, &[]);
+    assert!(said.contains("run as `shop` (1234:50)") && said.contains("user = \"\""), "{said}");
+    let policy = format!("[app]\nuser = \"\"\n{IMAGE}");
+    assert_eq!(
+        self::said(place, &policy, &["/bin/sh", "-c", "id -u; echo x > /etc/greeting; cat /etc/greeting"]),
+        "12345\nx\n"
+    );
+}
+
+#[test]
+fn what_gives_up_roots_rights_still_finds_the_image() {
+    assert!(is_root(), "users are changed: run the tests as root");
+    let place = Place::new("debian");
+    place.good(&["import", &debian11().to_string_lossy(), "--name", "shop"]);
+    let port = free_port().to_string();
+    let script = r#"
+        mkdir /www && echo 'from the image' > /www/index.html
+        cat > /etc/nginx/nginx.conf << END
+user www-data; pid /run/nginx.pid; error_log /var/log/nginx/error.log; worker_processes 2; events {}
+http { access_log off; server { listen 127.0.0.1:PORT; root /www; location /copyright { alias /usr/share/doc/nginx-light/copyright; } } }
+END
+        nginx
+        perl -MIO::Socket::INET -e 'for $path ("/", "/copyright") { for (1..200) { last if $s = IO::Socket::INET->new("127.0.0.1:PORT"); select undef, undef, undef, 0.05 } print $s "GET $path HTTP/1.0\r\n\r\n"; print((<$s>)[0]) }'
+        ps -o user= -C nginx 2> /dev/null; kill -QUIT $(cat /run/nginx.pid); cat /var/log/nginx/error.log
+        while test -e /run/nginx.pid; do sleep 0.05; done; cat /etc/debian_version
+    "#;
+    let answer = in_view(
+        &place,
+        &format!("{IMAGE}[env]\nset = {{ PATH = \"/usr/sbin:/usr/bin:/sbin:/bin\" }}\n"),
+        &["/bin/sh", "-c", &script.replace("PORT", &port)],
+    );
+    let ok = answer.matches("HTTP/1.1 200 OK").count();
+    assert!(ok == 2 && answer.contains("\n11."), "{answer}");
+    for tree in place.trees("shop") {
+        assert!(!tree.join("www").exists() && Path::new(&tree).join("etc/nginx/nginx.conf").exists());
+    }
+}
