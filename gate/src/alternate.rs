@@ -21,7 +21,7 @@ use crate::place::Slot;
 use crate::signals::read;
 
 /// The bits of a page's number that [`PAGES`] tells apart.
-pub const BITS: usize = 1024;
+pub const BITS: usize = 1 << 16;
 const PAGE: usize = 4096;
 
 /// Whether some thread has ever set an alternate stack.

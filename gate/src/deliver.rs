@@ -250,14 +250,12 @@ fn restore(slot: &mut Slot, context: &mut Context) {
 pub extern "C" fn leave(slot: *mut Slot) {
     // SAFETY: the entry gives the slot that it has claimed.
     let kept = unsafe { &mut *slot };
-    let pending = kept.pending.swap(0, Ordering::Relaxed) != 0;
-    if kept.held.load(Ordering::Relaxed) != 0 {
-        let mask = alternate::give_back(kept);
-        if !pending {
+    let mask = (kept.held.load(Ordering::Relaxed) != 0).then(|| alternate::give_back(kept));
+    // Signals are blocked by now: one that came on the way here has been kept, and the mask with it.
+    if kept.pending.swap(0, Ordering::Relaxed) == 0 {
+        if let Some(mask) = mask {
             kept.mask.store(mask, Ordering::Relaxed);
         }
-    }
-    if !pending {
         return;
     }
     if kept.rax as i64 == -i64::from(ERESTARTSYS) {
