@@ -119,6 +119,14 @@ const EXEC_STACK: usize = 4 * 4096;
 /// and with it the slot, which the kernel frees for us: it clears the word that
 /// set_tid_address(2) names.
 fn exec(slot: &Slot, number: i64, args: Args) -> Answer {
+    // Whoever claims the slot after a vfork child that is gone must not find it held.
+    let held = slot.held.swap(0, Ordering::Relaxed);
+    let failed = exec_on(slot, number, args);
+    slot.held.store(held, Ordering::Relaxed);
+    failed
+}
+
+fn exec_on(slot: &Slot, number: i64, args: Args) -> Answer {
     slot.prepare_stack(EXEC_STACK);
     if !process::is_borrower() {
         return element(number, args);

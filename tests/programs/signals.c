@@ -359,6 +359,32 @@ static void first(int signal) {
     for (size_t i = 0; i < sizeof room; i++) if (room[i] != 7) { printf("written over at %zu\n", i); break; }
     siglongjmp(jump, 1);
 }
+// What a vfork child leaves behind in the memory that it has shared.
+static void starts(int signal) {
+    sigset_t all;
+    sigfillset(&all);
+    pid_t child = vfork();
+    if (child == 0) {
+        sigprocmask(SIG_SETMASK, &all, NULL);
+        execl("/bin/true", "true", (char *)0);
+        _exit(1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    count += status == 0;
+}
+static void starts_on_alternate_stack(void) {
+    sigaltstack(&(stack_t){.ss_sp = malloc(1 << 17), .ss_size = 1 << 17}, NULL);
+    on(SIGUSR1, starts, SA_ONSTACK);
+    for (int i = 0; i < 3; i++) {
+        raise(SIGUSR1);
+        sigset_t now;
+        sigprocmask(SIG_SETMASK, NULL, &now);
+        stack_t seen;
+        sigaltstack(NULL, &seen);
+        printf("started %d blocks %d flags %d\n", count, sigismember(&now, SIGUSR2), seen.ss_flags);
+    }
+}
 static void on_alternate_stack(void) {
     sigaltstack(&(stack_t){.ss_sp = malloc(1 << 17), .ss_size = 1 << 17}, NULL);
     on(SIGUSR1, first, SA_ONSTACK), on(SIGUSR2, second, SA_ONSTACK), on(SIGALRM, second, SA_ONSTACK | SA_RESTART);
@@ -390,6 +416,7 @@ static const struct { const char *name; void (*run)(void); } parts[] = {
     {"interrupted", interrupted}, {"restarted", restarted}, {"queued", queued}, {"waited for", waited_for},
     {"own sigsys", own_sigsys}, {"cancelled", cancelled}, {"main first", main_first}, {"forks in handler", forks_in_handler},
     {"at once", at_once}, {"stopped and killed", stopped_and_killed}, {"on the alternate stack", on_alternate_stack},
+    {"starts on the alternate stack", starts_on_alternate_stack},
     {"sigsys ignored", sigsys_ignored}, {"sigsys and spawns", sigsys_and_spawns},
 };
 
