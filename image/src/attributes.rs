@@ -24,6 +24,8 @@ pub const KEPT: &str = "user.launcher.xattr.";
 pub const TIME: &str = "user.launcher.mtime";
 /// Says that a directory hides what the layers below have in it.
 pub const OPAQUE: &str = "user.overlay.opaque";
+/// The same in layers of root's, which the store does not make.
+pub const ROOTS_OPAQUE: &str = "trusted.overlay.opaque";
 
 /// Sets the attributes of files.
 pub struct Keeper {
@@ -47,12 +49,7 @@ impl Keeper {
         for (name, value) in &entry.xattrs {
             keep(file, name, value)?;
         }
-        let mut disk = entry.mode & 0o1777;
-        if entry.kind == Kind::Directory {
-            disk |= 0o700;
-        } else if !self.root {
-            disk |= 0o600;
-        }
+        let disk = disk_mode(entry.mode, entry.kind, self.root);
         let device = matches!(entry.kind, Kind::Character | Kind::Block);
         if !self.root || device || disk != entry.mode {
             let text = stat(entry);
@@ -105,6 +102,15 @@ impl Keeper {
             self.owners.write_all(&record).context("cannot write down its owner")?;
         }
         utimensat(dir, name, &times(entry.mtime), nofollow).context("cannot set its time")
+    }
+}
+
+/// The mode that a file has on the disk where it should have another one.
+pub fn disk_mode(mode: u32, kind: Kind, is_root: bool) -> u32 {
+    match kind {
+        Kind::Directory => mode & 0o1777 | 0o700,
+        _ if is_root => mode & 0o1777,
+        _ => mode & 0o1777 | 0o600,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Digests, and streams that are hashed and counted on their way.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use anyhow::{Result, bail};
 use sha2::{Digest as _, Sha256};
@@ -81,5 +81,37 @@ impl<R: Read> Read for Hashed<R> {
         self.count += count as u64;
         (self.watch)(self.count)?;
         Ok(count)
+    }
+}
+
+/// What is written, hashed and counted on its way.
+pub struct HashedWriter<W> {
+    out: W,
+    hash: Sha256,
+    count: u64,
+}
+
+impl<W: Write> HashedWriter<W> {
+    /// Nothing is written yet.
+    pub fn new(out: W) -> HashedWriter<W> {
+        HashedWriter { out, hash: Sha256::new(), count: 0 }
+    }
+
+    /// Where it went, its digest, and how many bytes it was.
+    pub fn finish(self) -> (W, Digest, u64) {
+        (self.out, Digest::finish(self.hash), self.count)
+    }
+}
+
+impl<W: Write> Write for HashedWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.hash.update(&bytes[..count]);
+        self.count += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }

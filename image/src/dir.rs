@@ -1,7 +1,7 @@
 //! A directory of the union of a layer and those below it: what stands at a
 //! name, and how it is hidden.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -12,7 +12,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::attributes::OPAQUE;
+use crate::attributes::{OPAQUE, ROOTS_OPAQUE};
 
 /// The prefix of an OCI whiteout.
 pub const WHITEOUT: &[u8] = b".wh.";
@@ -37,7 +37,8 @@ pub enum Found {
     Lower(usize, Stat),
 }
 
-fn directory(dir: impl AsFd, name: &CString) -> rustix::io::Result<OwnedFd> {
+/// Opens a directory, and no link to one.
+pub fn directory(dir: impl AsFd, name: &CStr) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(dir, name, flags, Mode::empty())
 }
@@ -47,12 +48,17 @@ pub fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
-fn is_whiteout(stat: &Stat) -> bool {
+/// Whether a status is that of a whiteout.
+pub fn is_whiteout(stat: &Stat) -> bool {
     kind(stat) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 
 /// What one layer has at a name.
-fn look(dir: BorrowedFd<'_>, name: &CString) -> Result<Option<Stat>> {
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn look(dir: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stat>> {
     match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),
@@ -60,24 +66,37 @@ fn look(dir: BorrowedFd<'_>, name: &CString) -> Result<Option<Stat>> {
     }
 }
 
-fn whiteout_file(name: &CString) -> CString {
-    CString::new([WHITEOUT, name.as_bytes()].concat()).unwrap_or_default()
+fn whiteout_file(name: &CStr) -> CString {
+    CString::new([WHITEOUT, name.to_bytes()].concat()).unwrap_or_default()
 }
 
-fn has_whiteout(dir: BorrowedFd<'_>, name: &CString) -> Result<bool> {
+/// Whether one layer says that a name is gone.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn has_whiteout(dir: BorrowedFd<'_>, name: &CStr) -> Result<bool> {
     Ok(match look(dir, name)? {
         Some(stat) => is_whiteout(&stat),
         None => look(dir, &whiteout_file(name))?.is_some(),
     })
 }
 
-fn is_opaque(dir: &OwnedFd) -> Result<bool> {
-    let mut value = [0; 4];
-    match fgetxattr(dir, OPAQUE, &mut value) {
-        Ok(count) => Ok(&value[..count] == b"y"),
-        Err(Errno::NODATA) => Ok(false),
-        Err(error) => Err(error).context("cannot read an extended attribute"),
+/// Whether a directory hides what the layers below have in it.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn is_opaque(dir: &OwnedFd) -> Result<bool> {
+    for name in [OPAQUE, ROOTS_OPAQUE] {
+        let mut value = [0; 4];
+        match fgetxattr(dir, name, &mut value) {
+            Ok(count) if &value[..count] == b"y" => return Ok(true),
+            Ok(_) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(error).context("cannot read an extended attribute"),
+        }
     }
+    Ok(false)
 }
 
 impl Dir {

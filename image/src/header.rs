@@ -54,6 +54,25 @@ pub struct Entry {
     pub pieces: Option<Pieces>,
 }
 
+impl Entry {
+    /// An entry of root's without bytes, attributes or a time.
+    pub fn plain(name: Vec<u8>, kind: Kind, mode: u32) -> Entry {
+        Entry {
+            name,
+            link: Vec::new(),
+            kind,
+            mode,
+            uid: 0,
+            gid: 0,
+            mtime: (0, 0),
+            device: (0, 0),
+            xattrs: Vec::new(),
+            size: 0,
+            pieces: None,
+        }
+    }
+}
+
 /// A field up to its first NUL.
 pub fn text(field: &[u8]) -> &[u8] {
     field.split(|byte| *byte == 0).next().unwrap_or(field)

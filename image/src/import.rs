@@ -18,9 +18,9 @@ use crate::archive::Archive;
 use crate::attributes::Keeper;
 use crate::compression::Decompressed;
 use crate::digest::{Digest, Hashed};
-use crate::directory;
 use crate::limits::{Limits, exceeded};
-use crate::source::{From, Packed, find};
+use crate::pack::pack;
+use crate::source::{Configuration, Found, From, Packed, find};
 use crate::store::{Image, Layer, Store};
 use crate::unpack::{Tally, unpack};
 
@@ -61,13 +61,20 @@ const SMALL: u64 = 64 << 20;
 /// What is not as it should be, with the layer, the entry, the rule, and what to change.
 pub fn import(store: &Store, asked: &Import<'_>) -> Result<Image> {
     let place = store.name(asked.name)?;
-    let taken =
-        || format!("there is an image `{}` already: choose another --name, or add --replace", asked.name);
     if place.exists() && !asked.replace {
-        bail!(taken())
+        bail!(taken(asked.name))
     }
     more_descriptors();
-    let found = find(asked.source, asked.limits)?;
+    bring(store, asked, find(asked.source, asked.limits)?)
+}
+
+/// Brings in an image that has been found.
+///
+/// # Errors
+///
+/// As [`import`].
+pub fn bring(store: &Store, asked: &Import<'_>, found: Found) -> Result<Image> {
+    let place = store.name(asked.name)?;
     let total: Option<u64> = found.layers.iter().map(|layer| layer.from.size()).sum();
     (asked.progress)(Progress::Total(total));
     let _lock = store.lock_for_import()?;
@@ -108,16 +115,22 @@ pub fn import(store: &Store, asked: &Import<'_>) -> Result<Image> {
         made.push((dir, store.layer(&chain)));
         layers.push(layer);
     }
+    let config = match found.config {
+        Configuration::Written(config) => config,
+        Configuration::Made(make) => {
+            make(&layers.iter().map(|layer| layer.diff.clone()).collect::<Vec<_>>())?
+        }
+    };
     let image = Image {
         name: asked.name.to_owned(),
         source: asked.source.to_owned(),
         manifest: found.manifest.map(|digest| digest.to_string()),
-        config: Digest::of(&found.config).to_string(),
+        config: Digest::of(&config).to_string(),
         layers,
     };
     let record = draft.path().join("image");
     DirBuilder::new().mode(0o700).create(&record).context("cannot make the image's directory")?;
-    write(&record.join("config.json"), &found.config)?;
+    write(&record.join("config.json"), &config)?;
     write(&record.join("image.json"), &serde_json::to_vec_pretty(&image)?)?;
     write(&record.join("lock"), b"")?;
     let disk = File::open(draft.path()).context("cannot open the draft")?;
@@ -137,7 +150,7 @@ pub fn import(store: &Store, asked: &Import<'_>) -> Result<Image> {
             renameat_with(CWD, &record, CWD, &place, RenameFlags::EXCHANGE)
                 .context("cannot replace the image")?;
         }
-        Err(Errno::EXIST) => bail!(taken()),
+        Err(Errno::EXIST) => bail!(taken(asked.name)),
         done => done.context("cannot give the image its name")?,
     }
     sync(store.drafts().with_file_name("names"))?;
@@ -145,11 +158,15 @@ pub fn import(store: &Store, asked: &Import<'_>) -> Result<Image> {
     Ok(image)
 }
 
+fn taken(name: &str) -> String {
+    format!("there is an image `{name}` already: choose another name, or add --replace")
+}
+
 impl From {
     fn size(&self) -> Option<u64> {
         match self {
             From::Archive(slice) => Some(slice.size()),
-            From::Directory(_) => None,
+            From::Union(_) => None,
         }
     }
 }
@@ -202,6 +219,29 @@ fn unpack_layer(
     })
 }
 
+/// Ends the reading of what becomes too much: `before` bytes have been read already, and
+/// so many compressed ones.
+pub fn watch(
+    limits: &Limits,
+    before: u64,
+    compressed: Arc<AtomicU64>,
+) -> impl FnMut(u64) -> io::Result<()> + Send + 'static {
+    let (most, ratio) = (limits.bytes, limits.ratio);
+    move |count: u64| {
+        let refused = |what: &str, found: u64, word: &str, limit: u64| {
+            Err(io::Error::other(exceeded(what, found, word, limit)))
+        };
+        if before + count > most {
+            return refused("the image's bytes, unpacked", before + count, "bytes", most);
+        }
+        let read = compressed.load(Ordering::Relaxed).max(1);
+        if count > SMALL && count / read > ratio {
+            return refused("unpacked bytes for each compressed one", count / read, "ratio", ratio);
+        }
+        Ok(())
+    }
+}
+
 /// Reads a layer, decompresses it, and sends it on. Gives the digests of its
 /// blob and of its archive.
 fn read(
@@ -211,37 +251,21 @@ fn read(
     asked: &Import<'_>,
 ) -> Result<(Option<Digest>, Digest)> {
     let compressed = Arc::new(AtomicU64::new(0));
-    let watch = {
-        let compressed = compressed.clone();
-        let (most, ratio) = (asked.limits.bytes, asked.limits.ratio);
-        move |count: u64| {
-            if before.bytes + count > most {
-                return Err(io::Error::other(exceeded(
-                    "the image's bytes, unpacked",
-                    before.bytes + count,
-                    "bytes",
-                    most,
-                )));
-            }
-            let read = compressed.load(Ordering::Relaxed).max(1);
-            if count > SMALL && count / read > ratio {
-                return Err(io::Error::other(exceeded(
-                    "unpacked bytes for each compressed one",
-                    count / read,
-                    "ratio",
-                    ratio,
-                )));
-            }
-            Ok(())
-        }
-    };
+    let watch = watch(asked.limits, before.bytes, compressed.clone());
     match &packed.from {
-        From::Directory(path) => {
+        From::Union(union) => {
             compressed.store(u64::MAX, Ordering::Relaxed);
+            let progress = asked.progress.clone();
+            let mut last = 0;
+            let mut watch = watch;
+            let watch = move |count: u64| {
+                progress(Progress::Read(count - last));
+                last = count;
+                watch(count)
+            };
             let (from, to) = io::pipe().context("cannot make a pipe")?;
             std::thread::scope(|scope| {
-                let packer =
-                    scope.spawn(move || directory::pack(path, io::BufWriter::with_capacity(CHUNK, to)));
+                let packer = scope.spawn(move || pack(union, to).map(drop));
                 let mut hashed = Hashed::new(from, watch);
                 let sent = send(&mut hashed, &sender);
                 // With it goes the pipe: the packer does not wait for a reader that has gone.

@@ -5,21 +5,32 @@
 
 pub mod archive;
 mod attributes;
+pub mod bundle;
+pub mod changes;
+pub mod commit;
+pub mod compress;
 mod compression;
+pub mod diff;
 mod digest;
 mod dir;
-mod directory;
 pub mod header;
+mod holes;
 pub mod import;
+pub mod kept;
+mod layout;
 pub mod limits;
 mod manifest;
 mod members;
+pub mod merge;
+mod owners;
+mod pack;
 mod pax;
 pub mod source;
 mod sparse;
 pub mod store;
 mod tree;
 mod unpack;
+mod writer;
 mod zstd;
 
 pub use digest::Digest;

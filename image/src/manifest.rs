@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// The annotation that holds a tag.
-const TAG: &str = "org.opencontainers.image.ref.name";
+pub const TAG: &str = "org.opencontainers.image.ref.name";
 
 /// A blob, as a document names it.
 #[derive(Clone, Debug, Deserialize)]

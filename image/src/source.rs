@@ -7,11 +7,13 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::digest::Digest;
+use crate::kept::Nature;
 use crate::limits::{Limits, exceeded};
 use crate::manifest::{
     Descriptor, Document, Saved, check_config, check_image, check_layer, choose, diff_ids, is_index, parse,
 };
 use crate::members::{Members, Slice};
+use crate::merge::{Layer, Union};
 
 /// The forms.
 pub const FORMS: &str = "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG], rootfs:FILE, \
@@ -34,16 +36,27 @@ pub struct Packed {
 pub enum From {
     /// An archive, compressed or not.
     Archive(Slice),
-    /// A directory.
-    Directory(PathBuf),
+    /// What the last layer of a union changes.
+    Union(Union),
 }
+
+/// A configuration.
+pub enum Configuration {
+    /// As it was written.
+    Written(Vec<u8>),
+    /// To be made for the digests of the layers.
+    Made(Maker),
+}
+
+/// Makes a configuration, given the digests of the layers' archives, lowest first.
+pub type Maker = Box<dyn FnOnce(&[String]) -> Result<Vec<u8>>>;
 
 /// An image that has been found, verified down to its layers.
 pub struct Found {
     /// The manifest's digest.
     pub manifest: Option<Digest>,
-    /// The configuration, as it was written.
-    pub config: Vec<u8>,
+    /// The configuration.
+    pub config: Configuration,
     /// The layers, lowest first.
     pub layers: Vec<Packed>,
 }
@@ -111,14 +124,15 @@ fn open(path: &Path) -> Result<File> {
 
 fn plain(path: &Path) -> Result<Found> {
     let from = if path.is_dir() {
-        From::Directory(path.into())
+        let layer = Layer { dir: path.into(), nature: Nature::Plain };
+        From::Union(Union::new(vec![layer], true))
     } else {
         From::Archive(Slice::whole(open(path)?).with_context(|| path.display().to_string())?)
     };
     let config =
         serde_json::json!({ "os": "linux", "architecture": crate::manifest::ARCHITECTURE, "config": {} });
     let layers = vec![Packed { from, digest: None, diff: None }];
-    Ok(Found { manifest: None, config: config.to_string().into_bytes(), layers })
+    Ok(Found { manifest: None, config: Configuration::Written(config.to_string().into_bytes()), layers })
 }
 
 /// Opens a blob, whose size is what its descriptor says.
@@ -191,20 +205,12 @@ fn oci(members: &Members, tag: Option<&str>, limits: &Limits) -> Result<Found> {
     check_config(config.media_type.as_deref())?;
     let (config, _) = read(members, &config, "the configuration", limits)?;
     let ids = diff_ids(&parse::<Value>(&config, "the configuration")?)?;
-    let named = document.layers.unwrap_or_default();
-    if ids.len() != named.len() {
-        bail!("the manifest names {} layers, the configuration {}", named.len(), ids.len())
-    }
-    let mut layers = Vec::new();
-    for (number, (layer, id)) in named.iter().zip(&ids).enumerate() {
-        let packed = || -> Result<Packed> {
-            check_layer(layer.media_type.as_deref())?;
-            let (slice, digest) = blob(members, layer)?;
-            Ok(Packed { from: From::Archive(slice), digest: Some(digest), diff: Some(Digest::parse(id)?) })
-        };
-        layers.push(packed().with_context(|| format!("layer {}", number + 1))?);
-    }
-    Ok(Found { manifest: digest, config, layers })
+    let layers = pair("the manifest", &document.layers.unwrap_or_default(), ids, |layer, diff| {
+        check_layer(layer.media_type.as_deref())?;
+        let (slice, digest) = blob(members, layer)?;
+        Ok(Packed { from: From::Archive(slice), digest: Some(digest), diff: Some(diff) })
+    })?;
+    Ok(Found { manifest: digest, config: Configuration::Written(config), layers })
 }
 
 fn docker(members: &Members, tag: Option<&str>, limits: &Limits) -> Result<Found> {
@@ -237,17 +243,27 @@ fn docker(members: &Members, tag: Option<&str>, limits: &Limits) -> Result<Found
         )
     }
     let ids = diff_ids(&parse::<Value>(&config, "the configuration")?)?;
-    let names = chosen.layers.unwrap_or_default();
-    if ids.len() != names.len() {
-        bail!("manifest.json names {} layers, the configuration {}", names.len(), ids.len())
+    let layers = pair("manifest.json", &chosen.layers.unwrap_or_default(), ids, |name, diff| {
+        Ok(Packed { from: From::Archive(members.open(name)?), digest: None, diff: Some(diff) })
+    })?;
+    Ok(Found { manifest: None, config: Configuration::Written(config), layers })
+}
+
+/// The layers that a document names, each with the digest that the configuration gives it.
+fn pair<T>(
+    document: &str,
+    named: &[T],
+    ids: Vec<String>,
+    packed: impl Fn(&T, Digest) -> Result<Packed>,
+) -> Result<Vec<Packed>> {
+    if ids.len() != named.len() {
+        bail!("{document} names {} layers, the configuration {}", named.len(), ids.len())
     }
-    let mut layers = Vec::new();
-    for (number, (name, id)) in names.iter().zip(&ids).enumerate() {
-        let packed = || -> Result<Packed> {
-            let slice = members.open(name)?;
-            Ok(Packed { from: From::Archive(slice), digest: None, diff: Some(Digest::parse(id)?) })
-        };
-        layers.push(packed().with_context(|| format!("layer {}", number + 1))?);
-    }
-    Ok(Found { manifest: None, config, layers })
+    let both = named.iter().zip(&ids).enumerate();
+    both.map(|(number, (layer, id))| {
+        Digest::parse(id)
+            .and_then(|diff| packed(layer, diff))
+            .with_context(|| format!("layer {}", number + 1))
+    })
+    .collect()
 }

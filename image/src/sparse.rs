@@ -37,14 +37,7 @@ impl<R: Read> Archive<'_, R> {
         } else {
             return Ok((None, size));
         };
-        if pieces.len() as u64 > self.limits.pieces {
-            return Err(exceeded(
-                "the sparse file's pieces",
-                pieces.len() as u64,
-                "pieces",
-                self.limits.pieces,
-            ));
-        }
+        self.may_be_so_many(pieces.len() as u64)?;
         let (mut end, mut stored) = (0_u64, 0_u64);
         for (offset, length) in &pieces {
             let next = offset.checked_add(*length).filter(|next| *offset >= end && *next <= real);
@@ -55,6 +48,13 @@ impl<R: Read> Archive<'_, R> {
             bail!("the sparse file's map says that {stored} bytes are stored, its header says {}", self.body)
         }
         Ok((Some(pieces), real))
+    }
+
+    fn may_be_so_many(&self, pieces: u64) -> Result<()> {
+        if pieces > self.limits.pieces {
+            return Err(exceeded("the sparse file's pieces", pieces, "pieces", self.limits.pieces));
+        }
+        Ok(())
     }
 
     fn old_pieces(&mut self, block: &[u8; BLOCK]) -> Result<Pieces> {
@@ -73,14 +73,7 @@ impl<R: Read> Archive<'_, R> {
         take(&block[386..482], &mut pieces)?;
         let mut more = block[482] != 0;
         while more {
-            if pieces.len() as u64 > self.limits.pieces {
-                return Err(exceeded(
-                    "the sparse file's pieces",
-                    pieces.len() as u64,
-                    "pieces",
-                    self.limits.pieces,
-                ));
-            }
+            self.may_be_so_many(pieces.len() as u64)?;
             let mut next = [0; BLOCK];
             self.fill(&mut next)?;
             take(&next[..504], &mut pieces)?;
@@ -112,14 +105,7 @@ impl<R: Read> Archive<'_, R> {
                 digits.clear();
                 if numbers.len() == 1 {
                     let count = numbers[0];
-                    if count > self.limits.pieces {
-                        return Err(exceeded(
-                            "the sparse file's pieces",
-                            count,
-                            "pieces",
-                            self.limits.pieces,
-                        ));
-                    }
+                    self.may_be_so_many(count)?;
                     wanted = 1 + 2 * usize::try_from(count)?;
                 }
                 if numbers.len() == wanted {

@@ -66,14 +66,7 @@ impl<'a> Tree<'a> {
         make: &dyn Fn(&Dir, &CString, Found) -> Result<()>,
     ) -> Result<(Rc<Dir>, Option<CString>)> {
         let mut parts: Vec<Vec<u8>> = reversed(name).collect();
-        if parts.len() as u64 > self.limits.depth {
-            return Err(exceeded(
-                "the directories in the name",
-                parts.len() as u64,
-                "depth",
-                self.limits.depth,
-            ));
-        }
+        self.may_be_so_deep("the directories in the name", parts.len())?;
         if parts.first().is_some_and(|last| last == b"..") {
             bail!("its name ends in `..`: make the layer anew")
         }
@@ -93,6 +86,13 @@ impl<'a> Tree<'a> {
             }
         };
         Ok((dir, Some(CString::new(last).context("its name holds NUL")?)))
+    }
+
+    fn may_be_so_deep(&self, what: &str, depth: usize) -> Result<()> {
+        match depth as u64 {
+            depth if depth > self.limits.depth => Err(exceeded(what, depth, "depth", self.limits.depth)),
+            _ => Ok(()),
+        }
     }
 
     fn walk(
@@ -131,14 +131,7 @@ impl<'a> Tree<'a> {
                         here = self.root();
                     }
                     parts.extend(reversed(target.as_bytes()));
-                    if parts.len() as u64 > self.limits.depth {
-                        return Err(exceeded(
-                            "the directories in the name",
-                            parts.len() as u64,
-                            "depth",
-                            self.limits.depth,
-                        ));
-                    }
+                    self.may_be_so_deep("the directories in the name", parts.len())?;
                 }
                 Some(FileType::Directory) | None => {
                     if !matches!(found, Found::Upper(_)) {
@@ -147,14 +140,7 @@ impl<'a> Tree<'a> {
                     }
                     let next = here.enter(&part).with_context(|| spelled(part.as_bytes()))?;
                     above.push(std::mem::replace(&mut here, Rc::new(next)));
-                    if above.len() as u64 > self.limits.depth {
-                        return Err(exceeded(
-                            "the directories above it",
-                            above.len() as u64,
-                            "depth",
-                            self.limits.depth,
-                        ));
-                    }
+                    self.may_be_so_deep("the directories above it", above.len())?;
                 }
                 Some(_) => bail!("{} on the way to it is no directory", spelled(part.as_bytes())),
             }

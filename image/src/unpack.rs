@@ -67,19 +67,7 @@ struct Unpacker<'a> {
 
 /// The attributes of a directory that no entry tells of.
 fn plain_directory() -> Entry {
-    Entry {
-        name: Vec::new(),
-        link: Vec::new(),
-        kind: Kind::Directory,
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        mtime: (0, 0),
-        device: (0, 0),
-        xattrs: Vec::new(),
-        size: 0,
-        pieces: None,
-    }
+    Entry::plain(Vec::new(), Kind::Directory, 0o755)
 }
 
 impl Unpacker<'_> {

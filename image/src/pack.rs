@@ -1,0 +1,99 @@
+//! A layer of an image, made from what a union's last layer changes.
+//!
+//! OCI has whiteouts and opaque directories, as overlayfs has them under other names, and
+//! no redirects: a directory that has been renamed is stored whole in its new place.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufWriter, IntoInnerError, Write};
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::{FileType, Mode, OFlags, openat};
+
+use crate::changes::{Visitor, visit};
+use crate::dir::{WHITEOUT, kind};
+use crate::header::{Entry, Kind, spelled};
+use crate::kept;
+use crate::merge::{Item, Union, joined};
+use crate::writer::Writer;
+
+/// Packs what the last layer of a union changes.
+///
+/// # Errors
+///
+/// What cannot be read, or cannot be said in a layer.
+pub fn pack<W: Write>(union: &Union, out: W) -> Result<W> {
+    let out = BufWriter::with_capacity(1 << 17, out);
+    let mut packer = Packer { writer: Writer::new(out), links: HashMap::new() };
+    visit(union, &mut packer)?;
+    packer
+        .writer
+        .finish()?
+        .into_inner()
+        .map_err(IntoInnerError::into_error)
+        .context("cannot write the archive")
+}
+
+struct Packer<W: Write> {
+    writer: Writer<W>,
+    /// The first names of files with several, by device and inode.
+    links: HashMap<(u64, u64), Vec<u8>>,
+}
+
+impl<W: Write> Visitor for Packer<W> {
+    fn is_there(&mut self, union: &Union, path: &[u8], now: &Item<'_>, _: Option<&Item<'_>>) -> Result<()> {
+        // Nobody listens there any more, and tar leaves them out as well.
+        if kind(&now.stat) == FileType::Socket {
+            return Ok(());
+        }
+        if now.name.to_bytes().starts_with(WHITEOUT) {
+            bail!("it has a name that layers keep for whiteouts: rename it")
+        }
+        let name = if path.is_empty() { b"./".to_vec() } else { path.to_vec() };
+        let id = (now.stat.st_dev, now.stat.st_ino);
+        if !now.is_dir() && now.stat.st_nlink > 1 {
+            if let Some(first) = self.links.get(&id) {
+                let mut entry = Entry::plain(name, Kind::HardLink, 0o644);
+                entry.link.clone_from(first);
+                return self.writer.append(&entry, None);
+            }
+            self.links.insert(id, name.clone());
+        }
+        let mut entry = kept::entry(&union.layer(now.side.layer).nature, now.at(), &now.path(), &now.stat)?;
+        entry.name = name;
+        if entry.kind == Kind::Directory && !entry.name.ends_with(b"/") {
+            entry.name.push(b'/');
+        }
+        if entry.kind != Kind::File {
+            return self.writer.append(&entry, None);
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let (dir, file) = now.at();
+        let file = openat(dir, file, flags, Mode::empty()).with_context(|| {
+            format!(
+                "it cannot be read (its mode is {:04o}): do this as root, or let its owner read it (chmod u+r)",
+                now.stat.st_mode & 0o7777
+            )
+        })?;
+        self.writer.append(&entry, Some(&mut File::from(file)))
+    }
+
+    fn is_gone(&mut self, path: &[u8]) -> Result<()> {
+        let slash = path.iter().rposition(|byte| *byte == b'/');
+        let (above, name) = slash.map_or((&b""[..], path), |at| (&path[..at], &path[at + 1..]));
+        if name.starts_with(WHITEOUT) {
+            bail!("{} cannot be hidden: layers keep such names for whiteouts", spelled(path))
+        }
+        self.marker(joined(above, &[WHITEOUT, name].concat()))
+    }
+
+    fn is_replaced(&mut self, path: &[u8]) -> Result<bool> {
+        self.marker(joined(path, b".wh..wh..opq")).map(|()| true)
+    }
+}
+
+impl<W: Write> Packer<W> {
+    fn marker(&mut self, name: Vec<u8>) -> Result<()> {
+        self.writer.append(&Entry::plain(name, Kind::File, 0o644), None)
+    }
+}
