@@ -58,12 +58,17 @@ enum Verb {
     Doctor(Doctor),
     /// List the processes that run in views
     Ps {
+        /// List the instances too that are kept and do not run
+        #[arg(short, long)]
+        all: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// End an application: by its signal, then by KILL
     Stop(Stop),
+    /// Take instances away, with the changes that are kept of them
+    Rm(Rm),
     /// Keep images: bring them in, look at them, take them away
     Image {
         #[command(subcommand)]
@@ -108,6 +113,9 @@ pub struct Run {
     /// The door by which calls reach the view, whatever the policy says: shim, gate or auto
     #[arg(long, value_name = "DOOR", value_parser = door_named)]
     pub door: Option<Door>,
+    /// The instance's name, where it is not the application's: one policy can have many
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
     /// The program, as the application names it, and its arguments; that of the image, where none is named
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,
@@ -201,6 +209,18 @@ pub struct Stop {
     pub signal: Option<String>,
 }
 
+/// `rm`
+#[derive(Args)]
+#[command(after_help = "\
+An instance that runs is not removed. Volumes stay: `launcher volume rm`.
+
+Exit status: 0 if they are gone, 125 if one is not; then those after it are there still.")]
+pub struct Rm {
+    /// The instances
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
 /// `image`
 #[derive(Subcommand)]
 pub enum ImageVerb {
@@ -275,7 +295,7 @@ fn plain(arguments: &[OsString]) -> Option<Run> {
         return None;
     }
     let program = arguments.get(3..).unwrap_or(&[]).to_vec();
-    Some(Run { policy: policy.into(), verbose: false, door: None, program })
+    Some(Run { policy: policy.into(), verbose: false, door: None, name: None, program })
 }
 
 /// Whether a word is a command of the launcher's.
@@ -338,8 +358,9 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
         (Some(Verb::Explain(explain)), _) => commands::explain::explain(&explain),
         (Some(Verb::Trace(trace)), _) => commands::trace::trace(&trace),
         (Some(Verb::Doctor(doctor)), _) => commands::doctor::doctor(&doctor),
-        (Some(Verb::Ps { json }), _) => commands::ps::ps(json),
+        (Some(Verb::Ps { all, json }), _) => commands::ps::ps(all, json),
         (Some(Verb::Stop(stop)), _) => commands::stop::stop(&stop),
+        (Some(Verb::Rm(rm)), _) => commands::rm::rm(&rm),
         (Some(Verb::Image { verb }), _) => commands::image::image(&verb),
         (Some(Verb::Schema), _) => commands::print(&format!("{:#}\n", policy::schema())),
         (Some(Verb::Completions { shell }), _) => commands::completions(shell, &mut Cli::command()),

@@ -20,8 +20,9 @@ use elements::shared;
 use policy::{Door, Env, Places, Plan, Policy};
 use serde::{Deserialize, Serialize};
 
+use crate::instances::Kept;
 use crate::root_image;
-use crate::state::{self, WriteLayer};
+use crate::state::WriteLayer;
 
 /// The doors: the shim, as ld.so will load it, and the gate, as the kernel will
 /// start it. Each stands in an instance's directory under its name.
@@ -32,6 +33,9 @@ pub const DOORS_HASH: &str = env!("DOORS_HASH");
 
 /// The directory for records of starts, beside the instances' own.
 pub const RECORDS: &str = "starts";
+
+/// The file of an instance's directory with its [`Settings`].
+const SETTINGS: &str = "settings";
 
 /// More instance directories than this and stale ones are looked for.
 const MANY: usize = 64;
@@ -71,6 +75,8 @@ pub struct Settings {
     pub is_image: bool,
     /// What the changes to unions of layers go to.
     pub write_layers: Vec<WriteLayer>,
+    /// The directory of what is kept of the instance, where anything is.
+    pub kept: Option<PathBuf>,
 }
 
 impl Placed {
@@ -131,28 +137,12 @@ impl Placed {
 /// # Errors
 ///
 /// What could not be written there.
-pub fn place(base: &Path, policy: &Policy, plan: &Plan) -> Result<Placed> {
-    let keeps = plan.write_layers().iter().any(|layer| layer.is_kept);
-    let kept = if keeps { state::of_application(&policy.name)? } else { PathBuf::new() };
-    let keeps_root =
-        plan.write_layers().iter().any(|layer| layer.is_kept && layer.name == Path::new("write/-"));
-    if let (Some((name, image)), true) = (&policy.image, keeps_root) {
-        root_image::hold_to(&kept, name, image)?;
+pub fn place(base: &Path, policy: &Policy, plan: &Plan, kept: Option<&Kept>) -> Result<Placed> {
+    let keeps_root = plan.write_layers().iter().any(|layer| layer.is_kept && layer.at == Path::new("/"));
+    if let (Some((name, image)), true, Some(kept)) = (&policy.image, keeps_root, kept) {
+        root_image::hold_to(kept, name, image)?;
     }
-    let digest = plan.digest(DOORS_HASH.as_bytes(), &kept);
-    let digest = digest.get(..16).unwrap_or(&digest);
-    let mut name = format!("{}-{digest}", policy.name);
-    if plan.is_private() {
-        name = format!("{name}-{}-{}", std::process::id(), start_time());
-    }
-    let dir = base.join(name);
-    let image = plan.image(&Places { instance: &dir, kept: &kept });
-    if !dir.join(VIEW).exists() {
-        make(base, &dir, plan, &image)
-            .with_context(|| format!("cannot make the instance's directory {}", dir.display()))?;
-        forget_stale(base, &dir);
-    }
-    let settings = Settings {
+    let mut settings = Settings {
         name: policy.name.clone(),
         workdir: policy.workdir.clone(),
         no_new_privs: policy.no_new_privs,
@@ -167,19 +157,48 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan) -> Result<Placed> {
             .collect(),
         user: policy.user.clone(),
         is_image: policy.image.is_some(),
-        write_layers: plan
-            .write_layers()
-            .iter()
-            .map(|layer| WriteLayer {
-                dir: if layer.is_kept { &kept } else { &dir }.join(&layer.name),
-                below: layer.below.clone(),
-            })
-            .collect(),
+        write_layers: Vec::new(),
+        kept: kept.map(|kept| kept.dir.clone()),
     };
+    let kept = settings.kept.clone().unwrap_or_default();
+    // Who comes later finds the settings by the view.
+    let salt = postcard::to_allocvec(&(DOORS_HASH, &settings)).context("cannot write the settings")?;
+    let digest = plan.digest(&salt, &kept);
+    let digest = digest.get(..16).unwrap_or(&digest);
+    let mut name = format!("{}-{digest}", policy.name);
+    if plan.is_private() {
+        name = format!("{name}-{}-{}", std::process::id(), start_time());
+    }
+    let dir = base.join(name);
+    let image = plan.image(&Places { instance: &dir, kept: &kept });
+    settings.write_layers = plan
+        .write_layers()
+        .iter()
+        .map(|layer| WriteLayer {
+            dir: if layer.is_kept { &kept } else { &dir }.join(&layer.name),
+            at: layer.at.clone(),
+            layers: layer.layers.clone(),
+        })
+        .collect();
+    if !dir.join(VIEW).exists() {
+        make(base, &dir, plan, &image, &settings)
+            .with_context(|| format!("cannot make the instance's directory {}", dir.display()))?;
+        forget_stale(base, &dir);
+    }
     for layer in &settings.write_layers {
         layer.make()?;
     }
     Ok(Placed { dir, image, settings })
+}
+
+/// Puts an instance in its place as a run would, for somebody who only looks at it.
+///
+/// # Errors
+///
+/// As [`place`].
+pub fn place_to_look(policy: &Policy, plan: &Plan) -> Result<Placed> {
+    let kept = plan.keeps().then(|| Kept::of(&policy.name)).transpose()?;
+    place(&base()?, policy, plan, kept.as_ref())
 }
 
 /// A number that tells this process from an earlier one with its id.
@@ -315,9 +334,9 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 }
 
 /// Makes the directory beside its place and renames it.
-fn make(base: &Path, dir: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
+fn make(base: &Path, dir: &Path, plan: &Plan, image: &[u8], settings: &Settings) -> Result<()> {
     let draft = base.join(format!(".draft-{}-{}", std::process::id(), start_time()));
-    let made = fill(base, &draft, plan, image).and_then(|()| match fs::rename(&draft, dir) {
+    let made = fill(base, &draft, plan, image, settings).and_then(|()| match fs::rename(&draft, dir) {
         // Another start of the same policy was faster: its directory is the same.
         Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) => {
             fs::remove_dir_all(&draft).context("cannot take the draft away")
@@ -330,7 +349,7 @@ fn make(base: &Path, dir: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
     made
 }
 
-fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
+fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8], settings: &Settings) -> Result<()> {
     let directory = |path: &Path, mode| -> Result<()> {
         DirBuilder::new()
             .mode(0o700)
@@ -354,6 +373,9 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
         fs::hard_link(door_file(base, name), draft.join(name))
             .with_context(|| format!("cannot link {name}"))?;
     }
+    // They may hold what the policy's owner keeps to himself.
+    let settings = postcard::to_allocvec(settings).context("cannot write the settings")?;
+    write(&draft.join(SETTINGS), &settings, 0o400)?;
     // Others read it: a process of the application that runs as another user.
     let view = [&[0; shared::LEN], image].concat();
     write(&draft.join(VIEW), &view, 0o644)
@@ -369,11 +391,6 @@ fn is_mapped(dir: &Path, maps: &[Vec<u8>]) -> bool {
     let view = dir.join(VIEW);
     let name = view.as_os_str().as_bytes();
     maps.iter().any(|maps| maps.windows(name.len()).any(|window| window == name))
-}
-
-/// Whether a process runs in the instance in a directory.
-pub fn is_in_use(dir: &Path) -> bool {
-    is_mapped(dir, &maps_of_all())
 }
 
 /// Takes away directories that no process has mapped, and old records. Errors are no concern
@@ -412,6 +429,17 @@ pub fn read_image(dir: &Path) -> std::io::Result<Vec<u8>> {
     let mut image = Vec::new();
     file.read_to_end(&mut image)?;
     Ok(image)
+}
+
+/// What the programs in the instance in a directory have been started with.
+///
+/// # Errors
+///
+/// Those of reading a file, and one that another version has written.
+pub fn settings(dir: &Path) -> Result<Settings> {
+    let file = dir.join(SETTINGS);
+    let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    postcard::from_bytes(&bytes).with_context(|| format!("{} is of another version", file.display()))
 }
 
 /// The view in an image that this process has made itself.

@@ -39,6 +39,19 @@ impl Process {
     }
 }
 
+/// What tells a process from others that have had its id, or will: the boot, and when in
+/// it the process has begun. None where it has ended. proc(5)
+pub fn birth(id: i32) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name before them may hold anything.
+    let mut fields = text.rsplit_once(") ")?.1.split(' ');
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    Some(format!("{} {}", boot.trim(), fields.nth(18)?))
+}
+
 /// All of them that this user may look at.
 pub fn all() -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -113,17 +113,12 @@ impl Checker<'_> {
     }
 
     fn name(&mut self, file: &Path, said: Option<&Spanned<String>>) -> String {
-        let fits = |name: &str| {
-            let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-            !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(letters)
-        };
         let Some(said) = said else {
             let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            return if fits(&stem) { stem } else { "app".into() };
+            return if is_name(&stem) { stem } else { "app".into() };
         };
-        if !fits(said.get_ref()) {
-            let expected = "letters, digits, `.`, `_` and `-`, 64 at most, no `.` first";
-            self.report.add(said.span(), format!("`name` cannot be {:?}", said.get_ref()), expected, None);
+        if !is_name(said.get_ref()) {
+            self.report.add(said.span(), format!("`name` cannot be {:?}", said.get_ref()), NAME, None);
         }
         said.get_ref().clone()
     }
@@ -176,6 +171,15 @@ impl Checker<'_> {
         }
         Some(Path::new(&path).components().collect())
     }
+}
+
+/// What a name of an application or of a volume is made of.
+pub const NAME: &str = "letters, digits, `.`, `_` and `-`, 64 at most, no `.` first";
+
+/// Whether an application or a volume can be called so.
+pub fn is_name(name: &str) -> bool {
+    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(letters)
 }
 
 /// As much of a value as a message can show.

@@ -20,6 +20,7 @@ mod structure;
 
 use std::path::Path;
 
+pub use check::{NAME, is_name};
 pub use checked::{Coverage, Door, Env, Image, Mount, Policy, What, Write};
 pub use host::{Fact, Found, Host};
 pub use plan::{FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, STOP_SIGNAL};

@@ -87,8 +87,10 @@ pub struct PlannedLayer {
     pub name: PathBuf,
     /// Whether it outlives the instance.
     pub is_kept: bool,
-    /// The host path of the layer below it.
-    pub below: PathBuf,
+    /// The app path where the union stands.
+    pub at: PathBuf,
+    /// The host paths of the layers below it, lowest first.
+    pub layers: Vec<PathBuf>,
 }
 
 /// The view before its instance directory is known.
@@ -108,7 +110,7 @@ pub const STOP_SIGNAL: &str = "stop-signal";
 
 /// Bumped when the layout of an instance's directory changes, or what a policy
 /// is compiled to.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
     let mut bits = 0;
@@ -197,6 +199,11 @@ impl Plan {
     /// The write layers to make.
     pub fn write_layers(&self) -> &[PlannedLayer] {
         &self.write_layers
+    }
+
+    /// Whether anything outlives a run of the application.
+    pub fn keeps(&self) -> bool {
+        self.write_layers.iter().any(|layer| layer.is_kept)
     }
 
     /// How many mounts the policy makes.

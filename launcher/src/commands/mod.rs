@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod explain;
 pub mod image;
 pub mod ps;
+pub mod rm;
 pub mod run;
 pub mod stop;
 pub mod trace;

@@ -8,47 +8,20 @@ use elements::process::exec::{self, Start};
 use elements::{Errno, Instance};
 use policy::Door;
 
-use super::{complain, counted};
+use super::counted;
 use crate::cli::{Run, is_verb};
-use crate::instance::{self, Placed, Settings, view};
-use crate::remembered::Memory;
+use crate::instance::{Placed, Settings, view};
+use crate::instances::Held;
+use crate::prepare::{Asked, Ready, prepare};
+use crate::state::WriteLayer;
 use crate::user::{Names, User};
-use crate::{CANNOT_RUN, FAILED, NOT_FOUND, admission, door, environment, root_image};
+use crate::{CANNOT_RUN, FAILED, NOT_FOUND, admission, door, environment};
 
 /// Runs a program. Returns only where that fails.
 pub fn run(asked: &Run) -> Result<u8> {
-    let text = match policy::read(&asked.policy) {
-        Ok(text) => text,
-        Err(report) => {
-            complain(&report);
-            return Ok(FAILED);
-        }
-    };
-    let base = instance::base()?;
-    let memory = Memory::of(&base, &asked.policy, &text);
-    let placed = match memory.recall() {
-        Some(placed) => placed,
-        None => {
-            let variables = |name: &str| std::env::var(name).ok();
-            let prepared =
-                policy::parse_bytes(&asked.policy, &text, &variables, &root_image::find).and_then(|policy| {
-                    let plan = policy::plan(&policy, false)?;
-                    Ok((policy, plan))
-                });
-            let (policy, plan) = match prepared {
-                Ok(prepared) => prepared,
-                Err(report) => {
-                    complain(&report);
-                    return Ok(FAILED);
-                }
-            };
-            let placed = instance::place(&base, &policy, &plan)?;
-            if let (false, Some(facts)) = (plan.is_private(), policy.host.facts()) {
-                memory.keep(&placed, facts);
-            }
-            placed
-        }
-    };
+    let wanted = Asked { policy: &asked.policy, name: asked.name.as_deref(), keeps: false, traces: false };
+    let Some(ready) = prepare(wanted)? else { return Ok(FAILED) };
+    let Ready { placed, held } = &ready;
     if asked.verbose {
         let Settings { name, mounts, .. } = &placed.settings;
         eprintln!("launcher: {name}: {}, view in {}", counted(*mounts), placed.dir.display());
@@ -60,20 +33,28 @@ pub fn run(asked: &Run) -> Result<u8> {
     if program.is_empty() {
         return Err(anyhow!("no program is named: add it and its arguments after the options"));
     }
-    start(&placed, program, asked.door, asked.verbose)
+    ready.remember(&asked.policy, &asked.program, asked.door, false)?;
+    start(placed, held.as_ref(), program, asked.door, asked.verbose)
 }
 
-/// Becomes a program under a placed view.
-pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, verbose: bool) -> Result<u8> {
+/// Becomes a program under a placed view, the first of its instance.
+pub fn start(
+    placed: &Placed,
+    held: Option<&Held>,
+    program: &[OsString],
+    asked_door: Option<Door>,
+    verbose: bool,
+) -> Result<u8> {
     let settings = &placed.settings;
     let instance = Instance::new(view(&placed.image)?, None);
     if instance.view.flags() & ::view::flags::COVERAGE_REQUIRED == 0 {
         placed.forget_uncovered().context("cannot write to the instance's view")?;
     }
     if instance.view.flags() & ::view::flags::LAYERS != 0 {
-        settings.write_layers.iter().try_for_each(|layer| layer.claim(&placed.dir))?;
+        settings.write_layers.iter().for_each(WriteLayer::tidy);
         placed.forget_directories().context("cannot write to the instance's view")?;
     }
+    held.map(Held::note_start).transpose()?;
     let strings = |list: &[OsString]| -> Result<Vec<CString>> {
         list.iter().map(|text| CString::new(text.as_bytes()).context("an argument holds NUL")).collect()
     };

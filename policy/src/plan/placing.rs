@@ -138,8 +138,8 @@ impl Planner<'_> {
         let upper = name.join("upper");
         layers.push(if is_kept { Source::Kept(upper) } else { Source::Planned(upper) });
         self.plan.is_private |= !is_kept;
-        let below = said.last().cloned().unwrap_or_default();
-        self.plan.write_layers.push(PlannedLayer { name, is_kept, below });
+        let (at, layers_below) = (at.to_owned(), said.to_vec());
+        self.plan.write_layers.push(PlannedLayer { name, is_kept, at, layers: layers_below });
         layers
     }
 
