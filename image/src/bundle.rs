@@ -5,7 +5,7 @@
 //! launcher.json        what is in it ([`Contents`])
 //! policy.toml          the policy; paths of what is in the archive are relative to it
 //! image/…              the image at `/`, as an OCI layout
-//! trees/N.tar          directories: layers, the changes to a union, volumes, other sources
+//! trees/N.tar          directories: layers, the changes to a union, other sources
 //! ```
 //!
 //! The archives of trees are such as layers of images are, with their whiteouts, so
@@ -14,6 +14,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,9 +29,10 @@ use crate::compression::Decompressed;
 use crate::digest::{Digest, Hashed, HashedWriter};
 use crate::header::{Entry, Kind, spelled};
 use crate::import::{Progress, watch};
+use crate::layout::Blob;
 use crate::limits::{Limits, exceeded};
 use crate::merge::Union;
-use crate::pack::pack;
+use crate::pack::{pack, pack_file};
 use crate::unpack::{Tally, unpack};
 use crate::writer::Writer;
 
@@ -79,11 +81,6 @@ pub enum Tree {
         /// The numbers of the layers, the lowest first; none: the image's.
         over: Option<Vec<usize>>,
     },
-    /// A volume.
-    Volume {
-        /// Its name.
-        name: String,
-    },
 }
 
 /// Writes a bundle, not compressed yet.
@@ -125,8 +122,8 @@ impl<'a, W: Write> Bundle<'a, W> {
     /// # Errors
     ///
     /// As [`Bundle::tree`].
-    pub fn image_layer(&mut self, union: &Union, measured: &(Digest, u64)) -> Result<()> {
-        self.packed(&format!("{IMAGE}blobs/sha256/{}", measured.0.hex()), union, measured.1)
+    pub fn image_layer(&mut self, union: &Union, measured: &Blob) -> Result<()> {
+        self.packed(&format!("{IMAGE}blobs/sha256/{}", measured.digest.hex()), union, measured.size)
     }
 
     /// The next tree: what the last layer of a union changes.
@@ -135,10 +132,23 @@ impl<'a, W: Write> Bundle<'a, W> {
     ///
     /// What cannot be read, and what the output says.
     pub fn tree(&mut self, union: &Union) -> Result<()> {
-        let (_, size) = measure(union)?;
+        let Blob { size, .. } = measure(union)?;
         let name = format!("{TREES}{}.tar", self.trees);
         self.trees += 1;
         self.packed(&name, union, size)
+    }
+
+    /// The next tree: one file of the host's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bundle::tree`].
+    pub fn file(&mut self, path: &Path) -> Result<()> {
+        let (_, _, size) = pack_file(path, HashedWriter::new(io::sink()))?.finish();
+        let name = format!("{TREES}{}.tar", self.trees);
+        self.trees += 1;
+        let progress = self.progress;
+        self.writer.append_written(&name, size, |out| pack_file(path, Told { out, progress }).map(drop))
     }
 
     fn packed(&mut self, name: &str, union: &Union, size: u64) -> Result<()> {
@@ -169,9 +179,9 @@ impl<'a, W: Write> Bundle<'a, W> {
 /// # Errors
 ///
 /// What cannot be read.
-pub fn measure(union: &Union) -> Result<(Digest, u64)> {
+pub fn measure(union: &Union) -> Result<Blob> {
     let (_, digest, size) = pack(union, HashedWriter::new(io::sink()))?.finish();
-    Ok((digest, size))
+    Ok(Blob { digest, size })
 }
 
 /// Tells of what goes through.
@@ -192,138 +202,76 @@ impl Write for Told<'_> {
     }
 }
 
-/// Takes in the image of a bundle: given the directory of its layout, the trees of its
-/// layers, lowest first.
-pub type TakeImage<'a> = &'a mut dyn FnMut(&Contents, &Path) -> Result<Vec<PathBuf>>;
-
-/// Unpacks a bundle into an empty directory: the policy, and `trees/N/tree` for each of
-/// the trees. The image is given to `take` as soon as it is there.
-///
-/// # Errors
-///
-/// What is malformed, hostile or beyond a limit, and what the file system says.
-pub fn unbundle(
-    input: impl Read,
-    dir: &Path,
-    limits: &Limits,
-    progress: Arc<dyn Fn(Progress) + Send + Sync>,
-    take: TakeImage<'_>,
-) -> Result<(Contents, String)> {
-    let compressed = Arc::new(AtomicU64::new(0));
-    let counter = compressed.clone();
-    let mut last = 0;
-    let input = Hashed::new(input, move |count| {
-        counter.store(count, Ordering::Relaxed);
-        progress(Progress::Read(count - last));
-        last = count;
-        Ok(())
-    });
-    let plain = Decompressed::new(BufReader::with_capacity(1 << 17, input), limits.window)?;
-    let mut limited = Hashed::new(plain, watch(limits, 0, compressed));
-    let mut archive = Archive::new(&mut limited, limits);
-    let mut reader = Reader { dir, limits, tally: Tally::default(), layers: Vec::new() };
-    let contents = reader.contents(&mut archive)?;
-    let policy = reader.document(&mut archive, POLICY)?;
-    let policy = String::from_utf8(policy).context("policy.toml is no UTF-8")?;
-    let mut entry = archive.next_entry()?;
-    if contents.image.is_some() {
-        let layout = dir.join("image");
-        while let Some(file) = entry.as_ref().filter(|entry| entry.name.starts_with(IMAGE.as_bytes())) {
-            reader.image_file(&mut archive, file, &layout).with_context(|| spelled(&file.name))?;
-            entry = archive.next_entry()?;
-        }
-        reader.layers = take(&contents, &layout)?;
-        fs::remove_dir_all(&layout).with_context(|| format!("cannot remove {}", layout.display()))?;
-    }
-    for (number, tree) in contents.trees.iter().enumerate() {
-        let name = format!("{TREES}{number}.tar");
-        let Some(found) = entry.filter(|entry| entry.name == name.as_bytes() && entry.kind == Kind::File)
-        else {
-            bail!("{name} is not where it should be: the file is damaged, or no export")
-        };
-        reader.tree(&mut archive, number, tree).with_context(|| spelled(&found.name))?;
-        entry = archive.next_entry()?;
-    }
-    if let Some(entry) = entry {
-        bail!("{} is more than the export should hold", spelled(&entry.name))
-    }
-    if !archive.marked {
-        bail!("the file ends without the blocks that end an archive: it is truncated")
-    }
-    Ok((contents, policy))
-}
-
-struct Reader<'a> {
-    dir: &'a Path,
+/// A bundle being unpacked.
+pub struct Unbundle<'a, R: Read> {
+    archive: Archive<'a, Hashed<Decompressed<BufReader<Hashed<R>>>>>,
     limits: &'a Limits,
+    next: Option<Entry>,
     tally: Tally,
-    /// The trees of the image's layers.
-    layers: Vec<PathBuf>,
 }
 
-impl Reader<'_> {
-    fn document<R: Read>(&self, archive: &mut Archive<'_, R>, name: &str) -> Result<Vec<u8>> {
-        let entry = archive.next_entry()?;
-        let missing =
-            || format!("it does not hold {name} where it should: it is no export of `launcher export`");
+impl<'a, R: Read> Unbundle<'a, R> {
+    /// Reads what is in it, and the policy.
+    ///
+    /// # Errors
+    ///
+    /// What is no bundle, or one of another version.
+    pub fn open(
+        input: R,
+        limits: &'a Limits,
+        progress: Arc<dyn Fn(Progress) + Send + Sync>,
+    ) -> Result<(Unbundle<'a, R>, Contents, String)> {
+        let compressed = Arc::new(AtomicU64::new(0));
+        let counter = compressed.clone();
+        let mut last = 0;
+        let input = Hashed::new(input, move |count| {
+            counter.store(count, Ordering::Relaxed);
+            progress(Progress::Read(count - last));
+            last = count;
+            Ok(())
+        });
+        let plain = Decompressed::new(BufReader::with_capacity(1 << 17, input), limits.window)?;
+        let archive = Archive::new(Hashed::new(plain, watch(limits, 0, compressed)), limits);
+        let mut bundle = Unbundle { archive, limits, next: None, tally: Tally::default() };
+        let contents = contents(&bundle.document(CONTENTS)?, limits)?;
+        let policy = String::from_utf8(bundle.document(POLICY)?).context("policy.toml is no UTF-8")?;
+        bundle.next = bundle.archive.next_entry()?;
+        Ok((bundle, contents, policy))
+    }
+
+    fn document(&mut self, name: &str) -> Result<Vec<u8>> {
+        let entry = self.archive.next_entry()?;
+        let missing = || format!("{name} is not in it where it should be: `launcher export` has not made it");
         entry
             .filter(|entry| entry.name == name.as_bytes() && entry.kind == Kind::File)
             .with_context(missing)?;
-        let size = archive.stored();
+        let size = self.archive.stored();
         if size > self.limits.json {
             return Err(exceeded(&format!("the bytes of {name}"), size, "json", self.limits.json));
         }
         let mut bytes = Vec::new();
-        archive.read_to_end(&mut bytes).with_context(|| name.to_owned())?;
+        self.archive.read_to_end(&mut bytes).with_context(|| name.to_owned())?;
         Ok(bytes)
     }
 
-    fn contents<R: Read>(&self, archive: &mut Archive<'_, R>) -> Result<Contents> {
-        #[derive(Deserialize)]
-        struct Version {
-            version: u32,
+    /// Writes the layout of the image into a directory that is made for it. What is in it is
+    /// to be verified by whoever brings it in.
+    ///
+    /// # Errors
+    ///
+    /// A file that no layout has, and what the file system says.
+    pub fn image(&mut self, layout: &Path) -> Result<()> {
+        fs::create_dir_all(layout.join("blobs/sha256")).context("cannot make the image's layout")?;
+        while let Some(entry) = self.next.take_if(|entry| entry.name.starts_with(IMAGE.as_bytes())) {
+            self.image_file(&entry, layout).with_context(|| spelled(&entry.name))?;
+            self.next = self.archive.next_entry()?;
         }
-        let bytes = self.document(archive, CONTENTS)?;
-        let said: Version =
-            serde_json::from_slice(&bytes).with_context(|| format!("{CONTENTS} is malformed"))?;
-        if said.version != VERSION {
-            bail!(
-                "the export's version is {}, and {VERSION} is read: use the launcher that made it",
-                said.version
-            )
-        }
-        let contents: Contents =
-            serde_json::from_slice(&bytes).with_context(|| format!("{CONTENTS} is malformed"))?;
-        for (number, tree) in contents.trees.iter().enumerate() {
-            let over = match tree {
-                Tree::Layer { over } | Tree::Changes { over: Some(over), .. } => over.as_slice(),
-                Tree::Changes { over: None, .. } if contents.image.is_none() => {
-                    bail!("{CONTENTS}: tree {number} is over an image, and there is none")
-                }
-                _ => &[],
-            };
-            if over.len() as u64 > self.limits.layers {
-                return Err(exceeded("the tree's layers", over.len() as u64, "layers", self.limits.layers));
-            }
-            let is_layer = |below: &usize| {
-                *below < number && matches!(contents.trees[*below], Tree::Source | Tree::Layer { .. })
-            };
-            if !over.iter().all(is_layer) {
-                bail!("{CONTENTS}: tree {number} is over one that comes later, or is no layer")
-            }
-        }
-        Ok(contents)
+        Ok(())
     }
 
-    /// Writes a file of the image's layout, whose name is one of those that a layout has.
-    fn image_file<R: Read>(
-        &mut self,
-        archive: &mut Archive<'_, R>,
-        entry: &Entry,
-        layout: &Path,
-    ) -> Result<()> {
+    fn image_file(&mut self, entry: &Entry, layout: &Path) -> Result<()> {
         let name = entry.name.strip_prefix(IMAGE.as_bytes()).unwrap_or_default();
-        let name = std::str::from_utf8(name).context("its name is none of a layout")?;
+        let name = std::str::from_utf8(name).context("it is none of the files that a layout has")?;
         let is_blob = |digits: &str| Digest::parse(&format!("sha256:{digits}")).is_ok();
         let is_known = matches!(name, "oci-layout" | "index.json")
             || name.strip_prefix("blobs/sha256/").is_some_and(is_blob);
@@ -331,9 +279,62 @@ impl Reader<'_> {
             bail!("it is none of the files that a layout has")
         }
         self.count(1)?;
-        fs::create_dir_all(layout.join("blobs/sha256")).context("cannot make the layout")?;
-        let mut file = File::create_new(layout.join(name)).context("cannot be written")?;
-        io::copy(archive, &mut file).context("cannot be written").map(drop)
+        let mut file = File::create_new(layout.join(name)).context("it cannot be written")?;
+        io::copy(&mut self.archive, &mut file).context("it cannot be written").map(drop)
+    }
+
+    /// Unpacks the trees below a directory, each as `trees/N/tree`. `image` are the trees
+    /// of the image's layers, lowest first.
+    ///
+    /// # Errors
+    ///
+    /// What is malformed, hostile or beyond a limit, and what the file system says.
+    pub fn trees(mut self, dir: &Path, contents: &Contents, image: Vec<PathBuf>) -> Result<()> {
+        let place = |number: usize| dir.join("trees").join(number.to_string()).join("tree");
+        for (number, tree) in contents.trees.iter().enumerate() {
+            let name = format!("{TREES}{number}.tar");
+            let found =
+                self.next.take().filter(|entry| entry.name == name.as_bytes() && entry.kind == Kind::File);
+            if found.is_none() {
+                bail!(
+                    "{name} is not in it where it should be: it is damaged, or `launcher export` has not made it"
+                )
+            }
+            let below = match tree {
+                Tree::Layer { over } | Tree::Changes { over: Some(over), .. } => {
+                    over.iter().map(|below| place(*below)).collect()
+                }
+                Tree::Changes { over: None, .. } => image.clone(),
+                Tree::Source => Vec::new(),
+            };
+            self.tree(&place(number), &below).with_context(|| name)?;
+            self.next = self.archive.next_entry()?;
+        }
+        if let Some(entry) = self.next {
+            bail!("{} is more than should be in it", spelled(&entry.name))
+        }
+        if !self.archive.marked {
+            bail!("it ends without the blocks that end an archive: it is truncated")
+        }
+        Ok(())
+    }
+
+    fn tree(&mut self, place: &Path, below: &[PathBuf]) -> Result<()> {
+        let shown = || format!("cannot make {}", place.display());
+        DirBuilder::new().recursive(true).mode(0o755).create(place).with_context(shown)?;
+        let open = |dir: &Path| -> Result<OwnedFd> {
+            Ok(File::open(dir).with_context(|| format!("cannot open {}", dir.display()))?.into())
+        };
+        let lowers = below.iter().rev().map(|dir| open(dir)).collect::<Result<Vec<_>>>()?;
+        let owners = File::create(place.with_file_name("owners")).with_context(shown)?;
+        let mut inner = Archive::new(&mut self.archive, self.limits);
+        let new =
+            unpack(&mut inner, open(place)?, lowers, &mut Keeper::new(owners), self.limits, self.tally)?;
+        if !inner.marked {
+            bail!("it ends without the blocks that end an archive: it is truncated")
+        }
+        self.tally.bytes += new.bytes;
+        self.count(new.entries)
     }
 
     fn count(&mut self, entries: u64) -> Result<()> {
@@ -343,33 +344,40 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
 
-    fn place(&self, number: usize) -> PathBuf {
-        self.dir.join("trees").join(number.to_string()).join("tree")
+/// Reads what is in a bundle. Numbers of trees lead to trees that come before.
+fn contents(bytes: &[u8], limits: &Limits) -> Result<Contents> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
     }
-
-    fn tree<R: Read>(&mut self, archive: &mut Archive<'_, R>, number: usize, tree: &Tree) -> Result<()> {
-        let place = self.place(number);
-        let make = |dir: &Path| DirBuilder::new().recursive(true).mode(0o755).create(dir);
-        make(&place).with_context(|| format!("cannot make {}", place.display()))?;
-        let over: Vec<PathBuf> = match tree {
-            Tree::Layer { over } | Tree::Changes { over: Some(over), .. } => {
-                over.iter().map(|below| self.place(*below)).collect()
+    let malformed = || format!("{CONTENTS} is malformed");
+    let said: Version = serde_json::from_slice(bytes).with_context(malformed)?;
+    if said.version != VERSION {
+        bail!(
+            "the export's version is {}, and {VERSION} is read: use the launcher that made it",
+            said.version
+        )
+    }
+    let contents: Contents = serde_json::from_slice(bytes).with_context(malformed)?;
+    for (number, tree) in contents.trees.iter().enumerate() {
+        let over = match tree {
+            Tree::Layer { over } | Tree::Changes { over: Some(over), .. } => over.as_slice(),
+            Tree::Changes { over: None, .. } if contents.image.is_none() => {
+                bail!("{CONTENTS}: tree {number} is over an image, and there is none")
             }
-            Tree::Changes { over: None, .. } => self.layers.clone(),
-            Tree::Source | Tree::Volume { .. } => Vec::new(),
+            _ => &[],
         };
-        let open = |dir: &PathBuf| Ok(File::open(dir).with_context(|| dir.display().to_string())?.into());
-        let lowers = over.iter().rev().map(open).collect::<Result<Vec<_>>>()?;
-        let owners =
-            File::create(place.with_file_name("owners")).context("cannot make the file of owners")?;
-        let mut inner = Archive::new(archive, self.limits);
-        let new =
-            unpack(&mut inner, open(&place)?, lowers, &mut Keeper::new(owners), self.limits, self.tally)?;
-        if !inner.marked {
-            bail!("the archive ends without the blocks that end one: it is truncated")
+        if over.len() as u64 > limits.layers {
+            return Err(exceeded("the tree's layers", over.len() as u64, "layers", limits.layers));
         }
-        self.tally.bytes += new.bytes;
-        self.count(new.entries)
+        let is_layer = |below: &usize| {
+            *below < number && matches!(contents.trees[*below], Tree::Source | Tree::Layer { .. })
+        };
+        if !over.iter().all(is_layer) {
+            bail!("{CONTENTS}: tree {number} is over one that is no layer, or comes later")
+        }
     }
+    Ok(contents)
 }

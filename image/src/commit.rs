@@ -16,7 +16,7 @@ use crate::compress::Packing;
 use crate::digest::{Digest, Hashed};
 use crate::import::{Import, Progress, bring};
 use crate::kept::Nature;
-use crate::layout::Layout;
+use crate::layout::{self, Layout};
 use crate::limits::Limits;
 use crate::manifest::ARCHITECTURE;
 use crate::merge::{Layer, Union};
@@ -95,13 +95,7 @@ impl Commit<'_> {
             diffs.push(diff.to_string());
         }
         let config = layout.bytes(&self.config(&diffs)?)?;
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": config.descriptor("application/vnd.oci.image.config.v1+json"),
-            "layers": layers,
-        });
-        let manifest = layout.bytes(&serde_json::to_vec(&manifest)?)?;
+        let manifest = layout.bytes(&layout::manifest(&config, &layers)?)?;
         layout.publish(tag, &manifest)?;
         Ok(manifest.digest)
     }
@@ -176,7 +170,9 @@ pub fn union(store: &Store, base: &Base, upper: Option<&std::path::Path>, last: 
             }
         }
         Base::Directories(directories) => {
-            layers.extend(directories.iter().map(|dir| Layer { dir: dir.clone(), nature: Nature::Plain }));
+            layers.extend(
+                directories.iter().map(|dir| Layer { dir: dir.clone(), nature: Nature::of_host(dir) }),
+            );
         }
     }
     let over_image = matches!(base, Base::Image(..));
@@ -249,11 +245,16 @@ impl Settings {
     fn put_over(&self, config: &mut Map<String, Value>) {
         let env = config.get("Env").and_then(Value::as_array).cloned().unwrap_or_default();
         let name = |value: &Value| value.as_str().and_then(|text| text.split('=').next()).map(str::to_owned);
-        let is_changed =
-            |name: &String| self.unset.contains(name) || self.set.iter().any(|(known, _)| known == name);
-        let mut kept: Vec<Value> =
-            env.into_iter().filter(|one| !name(one).is_some_and(|name| is_changed(&name))).collect();
-        kept.extend(self.set.iter().map(|(name, value)| Value::from(format!("{name}={value}"))));
+        let set: Vec<Value> = self.set.iter().map(|(name, value)| format!("{name}={value}").into()).collect();
+        // What stays as it was keeps its place.
+        let stays = |one: &Value| {
+            let name = name(one).unwrap_or_default();
+            set.contains(one)
+                || !(self.unset.contains(&name) || self.set.iter().any(|(known, _)| *known == name))
+        };
+        let mut kept: Vec<Value> = env.into_iter().filter(stays).collect();
+        let added: Vec<Value> = set.iter().filter(|one| !kept.contains(one)).cloned().collect();
+        kept.extend(added);
         let words = [("WorkingDir", &self.workdir), ("User", &self.user)];
         for (key, value) in words.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?))) {
             if value.is_empty() {

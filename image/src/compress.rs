@@ -10,6 +10,8 @@ use ruzstd::encoding::{CompressionLevel, FrameCompressor};
 /// How a layer is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {
+    /// Not at all.
+    None,
     /// By gzip, which all readers know.
     Gzip,
     /// By zstd.
@@ -20,6 +22,7 @@ impl Packing {
     /// The media type of a layer.
     pub fn media_type(self) -> &'static str {
         match self {
+            Packing::None => "application/vnd.oci.image.layer.v1.tar",
             Packing::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
             Packing::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
         }
@@ -30,8 +33,11 @@ impl Packing {
     /// # Errors
     ///
     /// What the reading and the writing say.
-    pub fn compress(self, mut from: impl Read, to: impl Write) -> Result<()> {
+    pub fn compress(self, mut from: impl Read, mut to: impl Write) -> Result<()> {
         match self {
+            Packing::None => {
+                io::copy(&mut from, &mut to)?;
+            }
             Packing::Gzip => {
                 // Neither a name nor a time: the same bytes come out of the same.
                 let mut encoder = GzBuilder::new().write(to, Level::default());

@@ -42,6 +42,17 @@ pub enum Nature {
     Plain,
 }
 
+impl Nature {
+    /// That of a directory of the host's: one that an import has made is as those of the store.
+    pub fn of_host(dir: &Path) -> Nature {
+        let owners = dir.with_file_name("owners");
+        let is_imported = dir.file_name().is_some_and(|name| name == "tree")
+            && dir.ancestors().nth(2).and_then(Path::file_name).is_some_and(|name| name == "trees")
+            && owners.is_file();
+        if is_imported { Nature::Stored(Owners::of(owners)) } else { Nature::Plain }
+    }
+}
+
 /// A file's owner, mode and kind, as they are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {

@@ -28,6 +28,40 @@ const JOURNAL: &str = "journal";
 /// Where a layout has its blobs.
 const BLOBS: &str = "blobs/sha256";
 
+/// Media types of documents.
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// The file that says that a directory is a layout.
+const MARK: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// The manifest of an image.
+pub fn manifest(config: &Blob, layers: &[Value]) -> Result<Vec<u8>> {
+    let config = config.descriptor(CONFIG);
+    let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers });
+    Ok(serde_json::to_vec(&manifest)?)
+}
+
+/// The small files of a layout of one image, by their names in it.
+///
+/// # Errors
+///
+/// Never.
+pub fn documents(config: &[u8], layers: &[Value]) -> Result<Vec<(String, Vec<u8>)>> {
+    let config_blob = Blob::of(config);
+    let manifest = manifest(&config_blob, layers)?;
+    let manifest_blob = Blob::of(&manifest);
+    let index =
+        json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [manifest_blob.descriptor(MANIFEST)] });
+    let blob = |blob: &Blob| format!("{BLOBS}/{}", blob.digest.hex());
+    Ok(vec![
+        ("oci-layout".into(), MARK.to_vec()),
+        ("index.json".into(), serde_json::to_vec(&index)?),
+        (blob(&manifest_blob), manifest),
+        (blob(&config_blob), config.to_vec()),
+    ])
+}
+
 /// A layout that is being written to.
 pub struct Layout {
     dir: PathBuf,
@@ -47,6 +81,11 @@ pub struct Blob {
 }
 
 impl Blob {
+    /// That of some bytes.
+    pub fn of(bytes: &[u8]) -> Blob {
+        Blob { digest: Digest::of(bytes), size: bytes.len() as u64 }
+    }
+
     /// As a document names it.
     pub fn descriptor(&self, media_type: &str) -> Value {
         json!({ "mediaType": media_type, "digest": self.digest.to_string(), "size": self.size })
@@ -125,11 +164,11 @@ impl Layout {
     ///
     /// What the file system says; the layout is as it was.
     pub fn publish(self, tag: &str, manifest: &Blob) -> Result<()> {
-        let mut descriptor = manifest.descriptor("application/vnd.oci.image.manifest.v1+json");
+        let mut descriptor = manifest.descriptor(MANIFEST);
         descriptor["platform"] = json!({ "os": "linux", "architecture": ARCHITECTURE });
         descriptor["annotations"] = json!({ TAG: tag });
         let mut index = if self.is_new {
-            json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [] })
+            json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [] })
         } else {
             index(&self.dir)?
         };
@@ -140,7 +179,7 @@ impl Layout {
         self.write("index.json", &serde_json::to_vec(&index)?)?;
         let shown = || format!("cannot write to {}", self.dir.display());
         if self.is_new {
-            self.write("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+            self.write("oci-layout", MARK)?;
             self.sync()?;
             fs::rename(&self.draft, &self.dir).with_context(shown)?;
             let above = self.dir.parent().filter(|path| !path.as_os_str().is_empty());

@@ -17,7 +17,7 @@ pub mod header;
 mod holes;
 pub mod import;
 pub mod kept;
-mod layout;
+pub mod layout;
 pub mod limits;
 mod manifest;
 mod members;

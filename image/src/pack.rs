@@ -4,16 +4,20 @@
 //! no redirects: a directory that has been renamed is stored whole in its new place.
 
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{BufWriter, IntoInnerError, Write};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use rustix::fs::{FileType, Mode, OFlags, openat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, statat};
 
 use crate::changes::{Visitor, visit};
 use crate::dir::{WHITEOUT, kind};
 use crate::header::{Entry, Kind, spelled};
-use crate::kept;
+use crate::kept::{self, Nature};
 use crate::merge::{Item, Union, joined};
 use crate::writer::Writer;
 
@@ -32,6 +36,26 @@ pub fn pack<W: Write>(union: &Union, out: W) -> Result<W> {
         .into_inner()
         .map_err(IntoInnerError::into_error)
         .context("cannot write the archive")
+}
+
+/// Packs one file, under its own name.
+///
+/// # Errors
+///
+/// What cannot be read, and what the output says.
+pub fn pack_file<W: Write>(path: &Path, out: W) -> Result<W> {
+    let shown = || format!("{} cannot be read", path.display());
+    let name = path.file_name().with_context(shown)?;
+    let at = CString::new(name.as_bytes()).with_context(shown)?;
+    let dir = File::open(path.parent().with_context(shown)?).with_context(shown)?;
+    let stat = statat(&dir, &at, AtFlags::SYMLINK_NOFOLLOW).with_context(shown)?;
+    let mut entry =
+        kept::entry(&Nature::Plain, (dir.as_fd(), &at), name.as_bytes(), &stat).with_context(shown)?;
+    entry.name = name.as_bytes().to_vec();
+    let mut content = (entry.kind == Kind::File).then(|| File::open(path)).transpose().with_context(shown)?;
+    let mut writer = Writer::new(out);
+    writer.append(&entry, content.as_mut()).with_context(shown)?;
+    writer.finish()
 }
 
 struct Packer<W: Write> {

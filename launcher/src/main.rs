@@ -13,6 +13,8 @@ mod door;
 mod environment;
 mod instance;
 mod instances;
+mod places;
+mod portable;
 mod prepare;
 mod processes;
 mod remembered;

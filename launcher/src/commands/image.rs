@@ -1,16 +1,13 @@
 //! `launcher image`: the store of images, as a person sees it.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use image::import::Progress;
 use image::{Image, Import, Limits, Store};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::print;
+use super::{bar, ignore_closed_pipes, print, shown_on};
 use crate::cli::ImageVerb;
 use crate::state;
 
@@ -34,13 +31,9 @@ pub fn image(verb: &ImageVerb) -> Result<u8> {
         ImageVerb::Import { source, name, replace, limit, json } => {
             let mut limits = Limits::default();
             limit.iter().try_for_each(|text| limits.change(text))?;
+            ignore_closed_pipes();
             let bar = bar();
-            let shown = bar.clone();
-            let progress = Arc::new(move |step| match step {
-                Progress::Total(Some(total)) => shown.set_length(total),
-                Progress::Total(None) => {}
-                Progress::Read(bytes) => shown.inc(bytes),
-            });
+            let progress = Arc::new(shown_on(&bar));
             let asked = Import { source, name, replace: *replace, limits: &limits, progress };
             let done = image::import(&store, &asked);
             bar.finish_and_clear();
@@ -61,19 +54,6 @@ pub fn image(verb: &ImageVerb) -> Result<u8> {
             print(&format!("removed {} layers and {} drafts\n", done.layers, done.drafts))
         }
     }
-}
-
-/// A progress bar, where a person looks.
-fn bar() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-    }
-    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
-    let bar = ProgressBar::no_length();
-    if let Ok(style) = style {
-        bar.set_style(style);
-    }
-    bar
 }
 
 fn created(config: &Value) -> &str {

@@ -1,9 +1,13 @@
 //! The verbs, one file each. Each gives the exit status.
 
 pub mod check;
+pub mod commit;
+pub mod diff;
 pub mod doctor;
 pub mod explain;
+pub mod export;
 pub mod image;
+pub mod import;
 pub mod ps;
 pub mod rm;
 pub mod run;
@@ -13,7 +17,9 @@ pub mod trace;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 
+use ::image::import::Progress;
 use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use policy::{Policy, Report};
 
 use crate::cli::{EXAMPLES, EXIT_STATUS};
@@ -47,6 +53,36 @@ pub fn refuse(report: &Report, json: bool, status: u8) -> Result<u8> {
         complain(report);
     }
     Ok(status)
+}
+
+/// A progress bar, where a person looks.
+pub fn bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+    }
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    let bar = ProgressBar::no_length();
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// What shows on a bar how far it is.
+pub fn shown_on(bar: &ProgressBar) -> impl Fn(Progress) + Send + Sync + 'static {
+    let bar = bar.clone();
+    move |step| match step {
+        Progress::Total(Some(total)) => bar.set_length(total),
+        Progress::Total(None) => {}
+        Progress::Read(bytes) => bar.inc(bytes),
+    }
+}
+
+/// Has a write to a pipe that nobody reads fail, and not end this process: threads
+/// of its own are at both ends of some. It must not become a program any more.
+pub fn ignore_closed_pipes() {
+    // SAFETY: no handler is set, only the default taken away.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
 
 /// A number of mounts, in words.

@@ -1,0 +1,201 @@
+//! `launcher import`: an instance that another host has exported.
+//!
+//! It is made in a draft, which is renamed into its place when all of it is there and has
+//! been checked. The image goes into the store before: it stays there if the rest fails.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::image::bundle::{Contents, Tree, Unbundle};
+use ::image::import::{Progress, bring};
+use ::image::source::{Configuration, find};
+use ::image::{Digest, Limits, Store};
+use anyhow::{Context, Result, bail};
+use policy::{Door, Plan};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use serde_json::json;
+
+use super::{bar, complain, ignore_closed_pipes, print, shown_on};
+use crate::cli::Import;
+use crate::instances::{Kept, Record, Word};
+use crate::portable::renamed;
+use crate::state::WriteLayer;
+use crate::{FAILED, root_image, state};
+
+/// The policy's name in the instance's directory.
+const POLICY: &str = "policy.toml";
+
+/// Takes the instance in.
+pub fn import(asked: &Import) -> Result<u8> {
+    ignore_closed_pipes();
+    let mut limits = Limits::default();
+    asked.limit.iter().try_for_each(|text| limits.change(text))?;
+    let bar = bar();
+    let done = take_in(asked, &limits, Arc::new(shown_on(&bar)));
+    bar.finish_and_clear();
+    let done = done.with_context(|| format!("{} was not imported", asked.file.display()))?;
+    let Some((name, dir)) = done else { return Ok(FAILED) };
+    let policy = dir.join(POLICY);
+    if asked.json {
+        return print(&format!("{:#}\n", json!({ "name": name, "policy": policy.to_string_lossy() })));
+    }
+    print(&format!("{name}\t{}\n", policy.display()))
+}
+
+/// Opens the file, and tells how long it is.
+fn open(file: &Path, progress: &dyn Fn(Progress)) -> Result<Box<dyn Read>> {
+    if file == Path::new("-") {
+        return Ok(Box::new(io::stdin()));
+    }
+    let shown = || format!("{} cannot be opened", file.display());
+    let opened = File::open(file).with_context(shown)?;
+    let about = opened.metadata().with_context(shown)?;
+    progress(Progress::Total(about.is_file().then_some(about.len())));
+    Ok(Box::new(opened))
+}
+
+/// None where the policy does not fit this host, which has been said.
+fn take_in(
+    asked: &Import,
+    limits: &Limits,
+    progress: Arc<dyn Fn(Progress) + Send + Sync>,
+) -> Result<Option<(String, PathBuf)>> {
+    let input = open(&asked.file, &*progress)?;
+    let (mut bundle, contents, policy) = Unbundle::open(input, limits, progress.clone())?;
+    let name = asked.name.as_deref().unwrap_or(&contents.name);
+    if !policy::is_name(name) {
+        bail!("the instance cannot be called {name:?}: {}", policy::NAME)
+    }
+    let place = Kept::of(name)?;
+    let taken =
+        || format!("there is an instance `{name}` already: choose another --name, or `launcher rm {name}`");
+    if place.dir.exists() {
+        bail!(taken())
+    }
+    let store = state::images()?;
+    let _lock = store.lock_for_import()?;
+    let drafted = store.draft()?;
+    let draft = drafted.path().join("instance");
+    DirBuilder::new().mode(0o755).create(&draft).context("cannot make the instance's directory")?;
+    let image = match &contents.image {
+        Some(wanted) => {
+            let layout = drafted.path().join("image");
+            bundle.image(&layout)?;
+            let image = take_image(&store, wanted, &layout, asked, limits)?;
+            fs::remove_dir_all(&layout).context("cannot remove the image's layout")?;
+            Some(image)
+        }
+        None => None,
+    };
+    let layers =
+        image.as_deref().map(|name| store.trees(&store.image(name)?)).transpose()?.unwrap_or_default();
+    bundle.trees(&draft, &contents, layers)?;
+    let policy = renamed(&policy, name, image.as_deref())?;
+    fs::write(draft.join(POLICY), policy).context("cannot write the policy")?;
+    let found =
+        super::load(&draft.join(POLICY)).and_then(|policy| Ok((policy::plan(&policy, false)?, policy)));
+    let (plan, policy) = match found {
+        Ok(found) => found,
+        Err(report) => {
+            complain(&report);
+            return Ok(None);
+        }
+    };
+    let own = Kept { name: name.to_owned(), dir: draft.clone() };
+    if let Some((name, image)) = &policy.image {
+        root_image::hold_to(&own, name, image)?;
+    }
+    let write_layers = put_changes(&draft, &contents, &plan, &place.dir)?;
+    let record = Record {
+        created: true,
+        policy: place.dir.join(POLICY),
+        program: contents.program.iter().cloned().map(Word::Text).collect(),
+        door: contents.door.as_deref().map(door).transpose()?,
+        started_in: if contents.started_in.is_dir() { contents.started_in.clone() } else { "/".into() },
+        write_layers,
+    };
+    own.hold()?.keep(&record)?;
+    let disk = File::open(&draft).context("cannot open the draft")?;
+    rustix::fs::syncfs(&disk).context("cannot write the instance to the disk")?;
+    let above = place.dir.parent().context("the instances have a directory")?;
+    fs::create_dir_all(above).with_context(|| format!("cannot make {}", above.display()))?;
+    match renameat_with(CWD, &draft, CWD, &place.dir, RenameFlags::NOREPLACE) {
+        Err(Errno::EXIST) => bail!(taken()),
+        done => done.with_context(|| format!("cannot put the instance at {}", place.dir.display()))?,
+    }
+    File::open(above)
+        .and_then(|dir| dir.sync_all())
+        .context("cannot write the instance's name to the disk")?;
+    drafted.close().context("cannot remove the draft")?;
+    Ok(Some((name.to_owned(), place.dir)))
+}
+
+/// Brings the image in, under its name or one that is free; gives that. The same image is
+/// not brought in twice.
+fn take_image(store: &Store, wanted: &str, layout: &Path, asked: &Import, limits: &Limits) -> Result<String> {
+    let source = format!("oci:{}", layout.display());
+    let found = find(&source, limits).context("the image in it")?;
+    let Configuration::Written(config) = &found.config else { bail!("the image in it has no configuration") };
+    let digest = Digest::of(config).to_string();
+    let short: String = digest.trim_start_matches("sha256:").chars().take(12).collect();
+    let mut name = wanted.to_owned();
+    if store.name(&name)?.exists() && store.image(&name)?.config != digest {
+        name = format!("{wanted}-{short}");
+        eprintln!(
+            "launcher: there is another image `{wanted}`: the one of the instance is called `{name}` here"
+        );
+    }
+    if store.name(&name)?.exists() && store.image(&name)?.config == digest {
+        return Ok(name);
+    }
+    let from = format!("import of {}", asked.file.display());
+    let progress = Arc::new(|_: Progress| {});
+    bring(store, &::image::Import { source: &from, name: &name, replace: false, limits, progress }, found)?;
+    Ok(name)
+}
+
+/// Puts the changes where the instance's write layers are; gives those as they will be.
+fn put_changes(draft: &Path, contents: &Contents, plan: &Plan, place: &Path) -> Result<Vec<WriteLayer>> {
+    let mut layers = Vec::new();
+    for planned in plan.write_layers().iter().filter(|layer| layer.is_kept) {
+        let dir = draft.join(&planned.name);
+        let is_its = |tree: &Tree| matches!(tree, Tree::Changes { at, .. } if *at == planned.at);
+        if let Some(number) = contents.trees.iter().position(is_its) {
+            let tree = draft.join("trees").join(number.to_string());
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(&dir)
+                .context("cannot make a write layer")?;
+            fs::rename(tree.join("tree"), dir.join("upper"))
+                .context("cannot put the changes in their place")?;
+            fs::remove_dir_all(&tree).context("cannot remove a tree")?;
+            DirBuilder::new().mode(0o700).create(dir.join("work")).context("cannot make a write layer")?;
+        }
+        let moved = |path: &PathBuf| path.strip_prefix(draft).map_or(path.clone(), |below| place.join(below));
+        layers.push(WriteLayer {
+            dir: place.join(&planned.name),
+            at: planned.at.clone(),
+            layers: planned.layers.iter().map(moved).collect(),
+        });
+    }
+    let put = |tree: &Tree| match tree {
+        Tree::Changes { at, .. } => layers.iter().any(|layer| layer.at == *at),
+        _ => true,
+    };
+    if let Some(Tree::Changes { at, .. }) = contents.trees.iter().find(|tree| !put(tree)) {
+        bail!(
+            "there are changes at {}, and the policy in it has no union there whose changes are kept",
+            at.display()
+        )
+    }
+    Ok(layers)
+}
+
+fn door(word: &str) -> Result<Door> {
+    serde_json::from_value(word.into()).with_context(|| format!("`{}` is no door", word.escape_debug()))
+}
