@@ -7,6 +7,9 @@ use flate2::Compression as Level;
 use flate2::GzBuilder;
 use ruzstd::encoding::{CompressionLevel, FrameCompressor};
 
+/// As much is compressed at once.
+const CHUNK: usize = 1 << 17;
+
 /// How a layer is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {
@@ -41,7 +44,12 @@ impl Packing {
             Packing::Gzip => {
                 // Neither a name nor a time: the same bytes come out of the same.
                 let mut encoder = GzBuilder::new().write(to, Level::default());
-                io::copy(&mut from, &mut encoder)?;
+                // What comes out depends on how much comes in at once, and a pipe gives what it has.
+                let mut chunk = Vec::with_capacity(CHUNK);
+                while from.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)? > 0 {
+                    encoder.write_all(&chunk)?;
+                    chunk.clear();
+                }
                 encoder.finish()?;
             }
             Packing::Zstd => {
@@ -124,6 +132,28 @@ mod tests {
             let mut stream = Decompressed::new(BufReader::new(&packed[..]), 8 << 20).expect("it is known");
             stream.read_to_end(&mut read).expect("it is whole");
             assert!(read == bytes && packed.len() < bytes.len(), "{packing:?}");
+        }
+    }
+
+    #[test]
+    fn the_same_comes_out_however_much_comes_in_at_once() {
+        struct Slow<'a>(&'a [u8], usize);
+        impl Read for Slow<'_> {
+            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+                self.1 = self.1 * 7 % 1009 + 1;
+                let (now, rest) = self.0.split_at(self.1.min(into.len()).min(self.0.len()));
+                into[..now.len()].copy_from_slice(now);
+                self.0 = rest;
+                Ok(now.len())
+            }
+        }
+        let bytes: Vec<u8> =
+            (0..900_000_u32).map(|number| (number.wrapping_mul(number) / 1000 % 251) as u8).collect();
+        for packing in [Packing::Gzip, Packing::Zstd] {
+            let [mut whole, mut slow] = [Vec::new(), Vec::new()];
+            packing.compress(&bytes[..], &mut whole).expect("nothing fails");
+            packing.compress(Slow(&bytes, 1), &mut slow).expect("nothing fails");
+            assert!(whole == slow, "{packing:?}");
         }
     }
 
