@@ -5,7 +5,7 @@
 //! launcher.json        what is in it ([`Contents`])
 //! policy.toml          the policy; paths of what is in the archive are relative to it
 //! image/…              the image at `/`, as an OCI layout
-//! trees/N.tar          directories: layers, the changes to a union, other sources
+//! trees/N.tar          directories: layers, the changes to a union, volumes, other sources
 //! ```
 //!
 //! The archives of trees are such as layers of images are, with their whiteouts, so
@@ -80,6 +80,11 @@ pub enum Tree {
         at: PathBuf,
         /// The numbers of the layers, the lowest first; none: the image's.
         over: Option<Vec<usize>>,
+    },
+    /// The volume at an app path.
+    Volume {
+        /// The app path.
+        at: PathBuf,
     },
 }
 
@@ -305,7 +310,7 @@ impl<'a, R: Read> Unbundle<'a, R> {
                     over.iter().map(|below| place(*below)).collect()
                 }
                 Tree::Changes { over: None, .. } => image.clone(),
-                Tree::Source => Vec::new(),
+                Tree::Source | Tree::Volume { .. } => Vec::new(),
             };
             self.tree(&place(number), &below).with_context(|| name)?;
             self.next = self.archive.next_entry()?;

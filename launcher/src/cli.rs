@@ -1,11 +1,17 @@
 //! The command line: what can be asked, and who answers.
 
+mod changes;
+mod instances;
+
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use policy::Door;
+
+pub use changes::{Commit, Compression, Diff, Export, Import};
+pub use instances::{Cp, Create, Exec, Logs, Restart, Rm, Start, Stop, VolumeVerb};
 
 use crate::{FAILED, commands};
 
@@ -65,6 +71,18 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Make an instance with all that it needs, and run nothing
+    Create(Create),
+    /// Run an instance again, as it was created or run before
+    Start(Start),
+    /// End what runs in an instance, and start it anew
+    Restart(Restart),
+    /// Run a further program in an instance that runs
+    Exec(Exec),
+    /// Copy files into an instance or out of it, whether it runs or not
+    Cp(Cp),
+    /// Print what an instance has printed that was started with --detach
+    Logs(Logs),
     /// End an application: by its signal, then by KILL
     Stop(Stop),
     /// Take instances away, with the changes that are kept of them
@@ -77,6 +95,11 @@ enum Verb {
     Export(Export),
     /// Take in an instance that `export` has written
     Import(Import),
+    /// Look at volumes, and take them away
+    Volume {
+        #[command(subcommand)]
+        verb: VolumeVerb,
+    },
     /// Keep images: bring them in, look at them, take them away
     Image {
         #[command(subcommand)]
@@ -124,6 +147,9 @@ pub struct Run {
     /// The instance's name, where it is not the application's: one policy can have many
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Run it in the background; `launcher logs` has what it prints
+    #[arg(short, long)]
+    pub detach: bool,
     /// The program, as the application names it, and its arguments; that of the image, where none is named
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,
@@ -197,128 +223,6 @@ pub struct Doctor {
     pub door: Option<Door>,
     /// The program, as the application names it
     pub program: Option<PathBuf>,
-}
-
-/// `stop`
-#[derive(Args)]
-#[command(after_help = "\
-Daemons that have left their parents are processes of the application too. The
-signal goes to those that no other process of it has started.
-
-Exit status: 0 if none is left, 125 if none was there or some are left.")]
-pub struct Stop {
-    /// The application's name
-    pub name: String,
-    /// How many seconds it may take before KILL
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    pub timeout: u64,
-    /// The signal, instead of the one that its image names, or TERM
-    #[arg(long)]
-    pub signal: Option<String>,
-}
-
-/// `rm`
-#[derive(Args)]
-#[command(after_help = "\
-An instance that runs is not removed. Volumes stay: `launcher volume rm`.
-
-Exit status: 0 if they are gone, 125 if one is not; then those after it are there still.")]
-pub struct Rm {
-    /// The instances
-    #[arg(required = true, value_name = "NAME")]
-    pub names: Vec<String>,
-}
-
-/// `diff`
-#[derive(Args)]
-#[command(after_help = "\
-A letter and an app path on each line: A for what was added, C for what was
-changed, D for what is gone; below a directory that is gone nothing is listed.
-A directory is changed where its owner, mode, time or attributes are.
-
-Exit status: 0, whether anything was changed or not; 125 if that cannot be told.")]
-pub struct Diff {
-    /// The instance
-    pub name: String,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `commit`
-#[derive(Args)]
-#[command(after_help = "\
-TARGET is oci:DIR[:TAG], an OCI layout that is made or gets one image more, or a
-name in the store of images. The image has the layers of the one that the
-instance runs on, and one of what it has changed. Volumes and mounts are no
-part of it. The policy's env, workdir and user go into its configuration.
-
-SOURCE_DATE_EPOCH, in seconds, is the time that the image says it was made at.
-
-Exit status: 0 if the image is there, 125 if not; then all is as before.")]
-pub struct Commit {
-    /// The instance
-    pub name: String,
-    /// What becomes of it
-    pub target: String,
-    /// Replace an image of that name in the store
-    #[arg(long)]
-    pub replace: bool,
-    /// How the layers of a layout are compressed
-    #[arg(long, value_enum, default_value_t = Compression::Gzip)]
-    pub compression: Compression,
-    /// Keep the image's own configuration, whatever the policy says of the start
-    #[arg(long)]
-    pub image_config: bool,
-    /// Change a limit on what an image may ask of this host, in the store
-    #[arg(long, value_name = "KEY=NUMBER")]
-    pub limit: Vec<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// How layers are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Compression {
-    /// By gzip, which all readers know
-    Gzip,
-    /// By zstd
-    Zstd,
-}
-
-/// `export`
-#[derive(Args)]
-#[command(after_help = "\
-The file has the policy, the image or the layers, what has been changed, and
-what the policy names by relative paths. Absolute sources are the host's own,
-there as here. It goes to standard output: launcher export shop > shop.tar.zst
-
-Exit status: 0 if it is whole, 125 if not.")]
-pub struct Export {
-    /// The instance
-    pub name: String,
-}
-
-/// `import`
-#[derive(Args)]
-#[command(after_help = format!("\
-The limits that --limit can change: {}.
-
-Exit status: 0 if the instance is there, 125 if it was refused; then it is not.",
-    image::Limits::WORDS.join(", ")))]
-pub struct Import {
-    /// The file, or - for standard input
-    pub file: PathBuf,
-    /// The name that the instance has here, where it is not that which it had
-    #[arg(long)]
-    pub name: Option<String>,
-    /// Change a limit on what the file may ask of this host
-    #[arg(long, value_name = "KEY=NUMBER")]
-    pub limit: Vec<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `image`
@@ -395,7 +299,7 @@ fn plain(arguments: &[OsString]) -> Option<Run> {
         return None;
     }
     let program = arguments.get(3..).unwrap_or(&[]).to_vec();
-    Some(Run { policy: policy.into(), verbose: false, door: None, name: None, program })
+    Some(Run { policy: policy.into(), verbose: false, door: None, name: None, detach: false, program })
 }
 
 /// Whether a word is a command of the launcher's.
@@ -459,12 +363,19 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
         (Some(Verb::Trace(trace)), _) => commands::trace::trace(&trace),
         (Some(Verb::Doctor(doctor)), _) => commands::doctor::doctor(&doctor),
         (Some(Verb::Ps { all, json }), _) => commands::ps::ps(all, json),
+        (Some(Verb::Create(create)), _) => commands::create::create(&create),
+        (Some(Verb::Start(start)), _) => commands::create::start(&start),
+        (Some(Verb::Restart(restart)), _) => commands::create::restart(&restart),
+        (Some(Verb::Exec(exec)), _) => commands::exec::exec(&exec),
+        (Some(Verb::Cp(cp)), _) => commands::cp::cp(&cp),
+        (Some(Verb::Logs(logs)), _) => commands::logs::logs(&logs),
         (Some(Verb::Stop(stop)), _) => commands::stop::stop(&stop),
         (Some(Verb::Rm(rm)), _) => commands::rm::rm(&rm),
         (Some(Verb::Diff(diff)), _) => commands::diff::run(&diff),
         (Some(Verb::Commit(commit)), _) => commands::commit::commit(&commit),
         (Some(Verb::Export(export)), _) => commands::export::export(&export),
         (Some(Verb::Import(import)), _) => commands::import::import(&import),
+        (Some(Verb::Volume { verb }), _) => commands::volume::volume(&verb),
         (Some(Verb::Image { verb }), _) => commands::image::image(&verb),
         (Some(Verb::Schema), _) => commands::print(&format!("{:#}\n", policy::schema())),
         (Some(Verb::Completions { shell }), _) => commands::completions(shell, &mut Cli::command()),

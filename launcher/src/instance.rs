@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::instances::Kept;
 use crate::root_image;
 use crate::state::WriteLayer;
+use crate::volumes::{self, Volume};
 
 /// The doors: the shim, as ld.so will load it, and the gate, as the kernel will
 /// start it. Each stands in an instance's directory under its name.
@@ -75,6 +76,8 @@ pub struct Settings {
     pub is_image: bool,
     /// What the changes to unions of layers go to.
     pub write_layers: Vec<WriteLayer>,
+    /// Its volumes.
+    pub volumes: Vec<Volume>,
     /// The directory of what is kept of the instance, where anything is.
     pub kept: Option<PathBuf>,
 }
@@ -142,6 +145,7 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan, kept: Option<&Kept>) -> 
     if let (Some((name, image)), true, Some(kept)) = (&policy.image, keeps_root, kept) {
         root_image::hold_to(kept, name, image)?;
     }
+    let volumes = if plan.volumes().is_empty() { PathBuf::new() } else { volumes::dir()? };
     let mut settings = Settings {
         name: policy.name.clone(),
         workdir: policy.workdir.clone(),
@@ -158,19 +162,21 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan, kept: Option<&Kept>) -> 
         user: policy.user.clone(),
         is_image: policy.image.is_some(),
         write_layers: Vec::new(),
+        volumes: plan.volumes().iter().map(|planned| Volume::of(planned, &volumes)).collect(),
         kept: kept.map(|kept| kept.dir.clone()),
     };
     let kept = settings.kept.clone().unwrap_or_default();
     // Who comes later finds the settings by the view.
     let salt = postcard::to_allocvec(&(DOORS_HASH, &settings)).context("cannot write the settings")?;
-    let digest = plan.digest(&salt, &kept);
+    let places = Places { instance: Path::new(""), kept: &kept, volumes: &volumes };
+    let digest = plan.digest(&salt, &places);
     let digest = digest.get(..16).unwrap_or(&digest);
     let mut name = format!("{}-{digest}", policy.name);
     if plan.is_private() {
         name = format!("{name}-{}-{}", std::process::id(), start_time());
     }
     let dir = base.join(name);
-    let image = plan.image(&Places { instance: &dir, kept: &kept });
+    let image = plan.image(&Places { instance: &dir, ..places });
     settings.write_layers = plan
         .write_layers()
         .iter()

@@ -22,6 +22,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::state::{self, WriteLayer};
+use crate::volumes::Volume;
 use crate::{instance, processes};
 
 /// Where the instance's record stands in its directory.
@@ -77,6 +78,8 @@ pub struct Record {
     pub started_in: PathBuf,
     /// Its unions that have write layers which are kept.
     pub write_layers: Vec<WriteLayer>,
+    /// Its volumes.
+    pub volumes: Vec<Volume>,
 }
 
 /// The image that an instance's changes are made on.

@@ -20,6 +20,8 @@ pub enum Source {
     Layers(Vec<PathBuf>),
     /// The changes to the union of this number.
     Changes(usize),
+    /// The directory of a volume.
+    Volume(PathBuf),
 }
 
 /// A policy that can be taken along, and what it needs.

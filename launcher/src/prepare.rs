@@ -12,7 +12,7 @@ use crate::commands::complain;
 use crate::instance::{self, Placed};
 use crate::instances::{Held, Kept, Record};
 use crate::remembered::Memory;
-use crate::root_image;
+use crate::{root_image, volumes};
 
 /// What is to be started.
 #[derive(Clone, Copy)]
@@ -33,6 +33,8 @@ pub struct Ready {
     pub placed: Placed,
     /// What is kept of it, held; none where nothing is.
     pub held: Option<Held>,
+    /// Its volumes, held.
+    _volumes: Option<volumes::Lock>,
 }
 
 /// Puts an instance in its place. None where the policy is wrong, which has been said.
@@ -57,7 +59,7 @@ pub fn prepare(asked: Asked<'_>) -> Result<Option<Ready>> {
     if let (false, Some(record)) = (asked.traces, memory.recall()) {
         let held = record.settings.kept.is_some().then(|| hold(&record.settings.name)).transpose()?;
         if let Some(placed) = record.placed() {
-            return Ok(Some(Ready { placed, held }));
+            return Ok(Some(Ready::new(placed, held)?));
         }
     }
     let variables = |name: &str| std::env::var(name).ok();
@@ -73,10 +75,12 @@ pub fn prepare(asked: Asked<'_>) -> Result<Option<Ready>> {
     };
     let held = (keeps || plan.keeps()).then(|| hold(&policy.name)).transpose()?;
     let placed = instance::place(&base, &policy, &plan, held.as_ref().map(|held| &held.kept))?;
+    let kept = placed.settings.kept.clone().unwrap_or_default();
+    volumes::make(&placed.settings.volumes, &policy, &kept)?;
     if let (false, Some(facts)) = (plan.is_private(), policy.host.facts()) {
         memory.keep(&placed, facts);
     }
-    Ok(Some(Ready { placed, held }))
+    Ok(Some(Ready::new(placed, held)?))
 }
 
 /// Holds an instance in which nobody runs.
@@ -87,6 +91,24 @@ fn hold(name: &str) -> Result<Held> {
 }
 
 impl Ready {
+    fn new(placed: Placed, held: Option<Held>) -> Result<Ready> {
+        let volumes = volumes::hold(&placed.settings.volumes)?;
+        Ok(Ready { placed, held, _volumes: volumes })
+    }
+
+    /// The program to run: the one that is said, or else the image's.
+    ///
+    /// # Errors
+    ///
+    /// That there is none.
+    pub fn program<'p>(&'p self, said: &'p [OsString]) -> Result<&'p [OsString]> {
+        let program = if said.is_empty() { &self.placed.settings.program } else { said };
+        if program.is_empty() {
+            bail!("no program is named: add it and its arguments after the options")
+        }
+        Ok(program)
+    }
+
     /// Writes down how it is started, and by whom. `created` says that this will not change
     /// when it is run another way.
     ///
@@ -110,6 +132,7 @@ impl Ready {
             program: program.iter().map(Into::into).collect(),
             door,
             started_in: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            volumes: self.placed.settings.volumes.clone(),
             write_layers: write_layers.filter(|layer| layer.dir.starts_with(held.dir())).cloned().collect(),
         };
         if let (false, Some(first)) = (created, before.filter(|before| before.created)) {

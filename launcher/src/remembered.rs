@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::instance::{self, Placed, RECORDS, Settings};
 use crate::state::{self, WriteLayer};
+use crate::volumes::Volume;
 
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -95,6 +96,9 @@ impl Remembered {
     /// The instance, with all that it needs; none where that cannot be had.
     pub fn placed(self) -> Option<Placed> {
         let image = instance::read_image(&self.dir).ok()?;
+        if !self.settings.volumes.iter().all(Volume::exists) {
+            return None;
+        }
         self.settings.write_layers.iter().try_for_each(WriteLayer::make).ok()?;
         Some(Placed { dir: self.dir, image, settings: self.settings })
     }

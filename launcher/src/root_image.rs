@@ -47,7 +47,9 @@ fn look_up(name: &str) -> Result<Image> {
         Ok(list)
     };
     let list = |key: &str| list(key).with_context(|| format!("`{key}` of its configuration is malformed"));
+    let volumes = config.get("Volumes").and_then(Value::as_object);
     Ok(Image {
+        volumes: volumes.into_iter().flatten().map(|(at, _)| at.clone()).collect(),
         digest: image.layers.last().map_or_else(|| image.config.clone(), |top| top.chain.clone()),
         layers: store.trees(&image)?,
         env: list("Env")?,

@@ -43,10 +43,13 @@ pub fn check(
     let mut env = checker.env(&raw.env);
     let image = raw.root.as_ref().and_then(|root| checker.image(root.get_ref(), images));
     let root = raw.root.as_ref().map(|root| root::mount(root, image.as_ref().map(|(_, image)| image)));
-    let mut mounts = checker.mounts(root.iter().chain(&raw.mount));
+    let said = root.iter().chain(&raw.mount).map(Spanned::get_ref).map(mounts::Said::Mount);
+    let volumes = raw.volume.iter().map(Spanned::get_ref).map(mounts::Said::Volume);
+    let mut mounts = checker.mounts(said.chain(volumes));
     let (mut workdir, mut user) = (workdir, checker.user(raw.app.user.as_ref()));
     if let (Some((_, image)), Some(root)) = (&image, &root) {
         checker.kernel_directories(root.span(), &mut mounts);
+        checker.volumes_of_image(image, root.span(), &mut mounts);
         workdir = workdir.or_else(|| Some(image.workdir.clone().unwrap_or_else(|| "/".into()).into()));
         user = user.or_else(|| image.user.clone());
         root::under(&mut env, image);

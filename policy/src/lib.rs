@@ -23,7 +23,9 @@ use std::path::Path;
 pub use check::{NAME, is_name};
 pub use checked::{Coverage, Door, Env, Image, Mount, Policy, What, Write};
 pub use host::{Fact, Found, Host};
-pub use plan::{FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, STOP_SIGNAL};
+pub use plan::{
+    FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, PlannedVolume, STOP_SIGNAL,
+};
 pub use report::{Diagnostic, Report};
 
 /// A file that is not a policy at all is not told of for ever.

@@ -1,9 +1,10 @@
 //! A state directory of a test's own, and the launcher in it.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::images::must;
@@ -20,7 +21,11 @@ pub struct Site {
 impl Drop for Site {
     fn drop(&mut self) {
         for name in self.names() {
-            let _ = self.run(&["stop", &name, "--timeout", "0"]);
+            // Another test's may be called so too.
+            let said = self.run(&["rm", &name]).stderr;
+            if String::from_utf8_lossy(&said).contains("runs, as process") {
+                let _ = self.run(&["stop", &name, "--timeout", "0"]);
+            }
         }
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.dir);
@@ -106,4 +111,57 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// Whether a file has this text.
 pub fn has(file: &Path, text: &str) -> bool {
     fs::read_to_string(file).is_ok_and(|read| read == text)
+}
+
+/// Starts a script that says `ready`, and waits until it has said so.
+pub fn started(site: &Site, words: &[&str]) -> Child {
+    use std::io::Read as _;
+    let mut child = site.command(words);
+    let mut child = child.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the launcher runs");
+    let (mut said, mut byte) = (Vec::new(), [0]);
+    while !said.ends_with(b"ready\n") {
+        child.stdout.as_mut().expect("it is piped").read_exact(&mut byte).expect("it says that it runs");
+        said.extend(byte);
+    }
+    child
+}
+
+/// The system calls that change what is on the disk.
+const CHANGES: &str = "openat,open,mkdir,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,chmod,fchmod,fchmodat,\
+                       chown,lchown,fchownat,setxattr,lsetxattr,fsetxattr,utimensat,write,pwrite64,ftruncate,copy_file_range,mknod,mknodat,flock";
+
+/// Kills the launcher at each call that changes something, each time in what `prepare` has
+/// made, and has `look` see what it leaves. Gives how often it was killed.
+pub fn killed_at_each_change(site: &Site, words: &[&str], prepare: &dyn Fn(), look: &dyn Fn(&str)) -> usize {
+    let run = |options: &[&str]| {
+        let mut command = Command::new("strace");
+        let launcher = site.command(words);
+        command.args(options).arg(launcher.get_program()).args(launcher.get_args()).env_clear();
+        command
+            .envs(launcher.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .current_dir(&site.dir);
+        command.output().expect("strace is installed")
+    };
+    prepare();
+    let table = site.dir.join("calls");
+    let done = run(&["-o", &table.to_string_lossy(), "-e", CHANGES]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let mut counts = HashMap::<String, usize>::new();
+    let (mut kills, mut begun) = (0, false);
+    for line in fs::read_to_string(table).expect("a table").lines() {
+        let Some((name, _)) = line.split_once('(') else { continue };
+        let count = counts.entry(name.to_owned()).or_default();
+        *count += 1;
+        let is_read = name.starts_with("open") && !line.contains("O_CREAT");
+        begun |= line.contains("/state/");
+        if is_read || !begun {
+            continue;
+        }
+        prepare();
+        let inject = format!("inject={name}:signal=SIGKILL:when={count}");
+        let killed = run(&["-o", "/dev/null", "-e", &inject]);
+        kills += usize::from(std::os::unix::process::ExitStatusExt::signal(&killed.status) == Some(9));
+        look(&format!("killed at {name} {count}: {line}"));
+    }
+    kills
 }

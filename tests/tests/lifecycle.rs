@@ -1,23 +1,12 @@
 //! The life of an instance: made, started, stopped, removed; and that none of it
 //! leaves anything half done.
 
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
-use tests::instances::{Site, until};
+use tests::instances::{Site, killed_at_each_change, started, until};
 
 const ROOT: &str = "coverage.door = \"gate\"\napp.workdir = \"/\"\n[root]\nlayers = [\"root\"]\n\
     [[mount]]\nat = \"/dev\"\nsource = \"/dev\"\naccess = \"read-write\"\n[[mount]]\nat = \"/proc\"\nsource = \"/proc\"\n";
-
-/// Starts a script, and waits until it says that it runs.
-fn started(site: &Site, words: &[&str]) -> Child {
-    use std::io::Read as _;
-    let mut child = site.command(words);
-    let mut child = child.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the launcher runs");
-    let mut ready = [0; 6];
-    child.stdout.as_mut().expect("it is piped").read_exact(&mut ready).expect("it says that it runs");
-    assert_eq!(&ready, b"ready\n");
-    child
-}
 
 const WAITING: &str = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done";
 
@@ -71,4 +60,315 @@ fn what_keeps_nothing_runs_as_often_as_one_likes() {
         children.iter_mut().all(|child| child.try_wait().is_ok_and(|end| end.is_some()))
     });
     assert_eq!(site.names(), Vec::<String>::new());
+}
+
+#[test]
+fn an_instance_is_made_started_restarted_and_removed() {
+    let site = Site::new("life");
+    site.policy("life", ROOT);
+    let script = format!("echo $$ >> /run/starts; echo said; echo complained >&2; {WAITING}");
+    let create = ["create", "-p", "life.toml", "--name", "made", "/bin/sh", "-c", &script];
+    assert_eq!(site.good(&create), "made\n");
+    assert!(site.refused(&create).contains("an instance `made` already"));
+    let listed = site.good(&["ps", "--all"]);
+    assert!(
+        listed.lines().any(|line| line.starts_with("made ") && line.contains(" - /bin/sh -c")),
+        "{listed}"
+    );
+    assert!(!site.good(&["ps"]).contains("made "));
+    for (words, what) in [
+        (&["logs", "made"][..], "has no log: it has not been started with --detach"),
+        (&["exec", "made", "/bin/true"], "does not run: `launcher start made`"),
+        (&["start", "none"], "no instance `none` is kept in"),
+        (&["rm", "none"], "no instance `none` is kept in"),
+    ] {
+        let refused = site.refused(words);
+        assert!(refused.contains(what), "{words:?}: {refused}");
+    }
+    let said = site.good(&["start", "--detach", "made"]);
+    let id = said.trim().strip_prefix("made ").expect("its name and its process").to_owned();
+    until("it says so", || site.good(&["logs", "made"]).contains("ready"));
+    assert_eq!(site.good(&["logs", "made"]), "said\ncomplained\nready\n");
+    assert!(site.refused(&["start", "made"]).contains(&format!("runs already, as process {id}")));
+    // A session of its own, and no terminal.
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
+    let fields: Vec<&str> = stat.rsplit_once(") ").expect("a name").1.split(' ').collect();
+    assert!(fields.get(3) != Some(&id.as_str()) && fields.get(4) == Some(&"0"), "{stat}");
+    let mut follower = site.command(&["logs", "--follow", "-n", "1", "made"]);
+    let follower = follower.stdout(Stdio::piped()).spawn().expect("the launcher runs");
+    let again = site.good(&["restart", "--detach", "made"]);
+    assert_ne!(again.trim(), said.trim());
+    until("it has said more", || site.good(&["logs", "made"]).matches("ready").count() == 2);
+    site.good(&["stop", "made"]);
+    let followed = follower.wait_with_output().expect("it ends with the instance");
+    let followed = String::from_utf8_lossy(&followed.stdout).into_owned();
+    assert!(followed.starts_with("ready\n"), "{followed}");
+    assert_eq!(site.good(&["logs", "-n", "2", "made"]), "complained\nready\n");
+    // What is run otherwise in between changes nothing of what has been created.
+    let words = ["run", "-p", "life.toml", "--name", "made", "/bin/sh", "-c", "wc -l < /run/starts"];
+    assert_eq!(site.good(&words), "2\n");
+    let mut child = started(&site, &["start", "made"]);
+    site.good(&["stop", "made"]);
+    assert!(child.wait().is_ok_and(|end| end.success()));
+    site.good(&["rm", "made"]);
+    assert_eq!(site.names(), Vec::<String>::new());
+    assert_eq!(std::fs::read_dir(site.dir.join("state/removed")).expect("it has been used").count(), 0);
+}
+
+#[test]
+fn a_run_is_remembered_with_its_words_and_its_directory() {
+    let site = Site::new("again");
+    site.policy("again", "[[volume]]\nat = \"/var/lib/of-no-host\"\n");
+    let output =
+        site.command(&["-p", "again.toml", "/bin/sh", "-c", "pwd; echo \"$1\"", "sh", "two  words"]).output();
+    let first = String::from_utf8_lossy(&output.expect("the launcher runs").stdout).into_owned();
+    let again = site.command(&["start", "again"]).current_dir("/").output().expect("the launcher runs");
+    assert_eq!(String::from_utf8_lossy(&again.stdout), first);
+    assert_eq!(first, format!("{}\ntwo  words\n", site.dir.display()));
+}
+
+#[test]
+fn a_start_in_the_background_that_fails_is_told_of() {
+    let site = Site::new("failing");
+    site.policy("failing", ROOT);
+    let output = site.run(&["run", "--detach", "-p", "failing.toml", "/bin/none"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(127) && said.contains("cannot run /bin/none"), "{said}");
+    let output = site.run(&["run", "--detach", "-p", "failing.toml", "/etc/passwd"]);
+    assert_eq!(output.status.code(), Some(126), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(site.refused(&["run", "--detach", "-p", "none.toml", "/bin/sh"]).contains("none.toml"));
+}
+
+#[test]
+fn a_long_log_is_moved_aside_at_the_next_start() {
+    let site = Site::new("long");
+    site.policy("long", ROOT);
+    let start = |script: &str| {
+        site.good(&["run", "--detach", "-p", "long.toml", "/bin/sh", "-c", script]);
+        until("it has ended", || !site.good(&["ps"]).contains("long "));
+    };
+    start("yes line | head -c 9000000; echo; echo first");
+    start("echo second");
+    start("echo third");
+    let log = site.dir.join("state/instances/long/log");
+    assert_eq!(std::fs::read_to_string(&log).expect("it is there"), "second\nthird\n");
+    assert!(site.good(&["logs", "long"]).ends_with("\nfirst\nsecond\nthird\n"));
+    assert_eq!(site.good(&["logs", "-n", "1", "long"]), "third\n");
+}
+
+#[test]
+fn a_further_program_runs_in_the_instance_as_the_first_does() {
+    let site = Site::new("exec");
+    let policy = format!(
+        "{ROOT}[env]\nset = {{ OF = \"the policy\" }}\n[[volume]]\nat = \"/srv/data\"\n\
+         [[mount]]\nat = \"/tmp\"\nkind = \"empty\"\nmode = \"1777\"\n"
+    );
+    site.policy("exec", &policy);
+    let script = format!(
+        "echo one > /srv/data/file; echo two > /etc/two; echo three > /tmp/three; cd /etc; {WAITING}"
+    );
+    let mut child = started(&site, &["-p", "exec.toml", "/bin/sh", "-c", &script]);
+    let look = "cat /srv/data/file /etc/two /tmp/three; pwd; echo $OF; echo four > /etc/four; exit 7";
+    let output = site.run(&["exec", "exec", "/bin/sh", "-c", look]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "one\ntwo\nthree\n/\nthe policy\n");
+    assert_eq!(output.status.code(), Some(7));
+    let words = [
+        "exec",
+        "--workdir",
+        "/srv",
+        "--env",
+        "OF=the caller",
+        "exec",
+        "sh",
+        "-c",
+        "pwd; echo $OF; cat /etc/four",
+    ];
+    assert_eq!(site.good(&words), "/srv\nthe caller\nfour\n");
+    // Without the state directory, as from a shell beside a unit of systemd's.
+    let mut elsewhere = site.command(&["exec", "exec", "/bin/cat", "/etc/four"]);
+    let elsewhere = elsewhere.env_remove("STATE_DIRECTORY").env("HOME", "/nonexistent").output();
+    assert_eq!(String::from_utf8_lossy(&elsewhere.expect("the launcher runs").stdout), "four\n");
+    // It is one of the instance's processes: its signals are its own, and it is stopped with it.
+    let mut joined = started(
+        &site,
+        &[
+            "exec",
+            "exec",
+            "/bin/sh",
+            "-c",
+            "trap 'echo got; exit 3' USR1; echo ready; while :; do sleep 0.05; done",
+        ],
+    );
+    tests::images::must("kill", &["-USR1", &joined.id().to_string()], &site.dir);
+    assert_eq!(joined.wait().expect("it ends").code(), Some(3));
+    let mut joined = started(&site, &["exec", "exec", "/bin/sh", "-c", "echo ready; exec sleep 600"]);
+    site.good(&["stop", "exec"]);
+    assert!(child.wait().is_ok_and(|end| end.success()));
+    assert!(!joined.wait().expect("it ends").success());
+    assert_eq!(site.run(&["exec", "exec", "/bin/true"]).status.code(), Some(125));
+}
+
+#[test]
+fn a_further_program_has_the_terminal() {
+    let site = Site::new("terminal");
+    site.policy("terminal", ROOT);
+    let mut child = started(&site, &["-p", "terminal.toml", "/bin/sh", "-c", WAITING]);
+    let launcher = tests::launcher().display().to_string();
+    let mut script = site.command(&[]);
+    let words = format!("{launcher} exec terminal /bin/sh -c 'tty; stty size; test -t 0 && echo terminal'");
+    let mut command = std::process::Command::new("script");
+    command.args(["-qec", &words, "/dev/null"]).env_clear();
+    command.envs(script.env("SHELL", "/bin/sh").get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.stdin(Stdio::null()).output().expect("script is installed");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("/dev/pts/") && said.contains("terminal"), "{said}");
+    child.kill().and_then(|()| child.wait()).expect("it is ours");
+}
+
+#[test]
+fn a_kill_while_an_instance_is_made_leaves_one_that_can_be_made() {
+    let site = Site::new("killed-create");
+    site.policy("made", ROOT);
+    let create = ["create", "-p", "made.toml", "/bin/cat", "/etc/greeting"];
+    let prepare = || {
+        tests::images::must("rm", &["-rf", "state", "runtime"], &site.dir);
+    };
+    let look = |killed: &str| {
+        let output = site.run(&create);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() || said.contains("already"), "{killed}: {said}");
+        assert_eq!(site.good(&["start", "made"]), "hello\n", "{killed}");
+    };
+    let kills = killed_at_each_change(&site, &create, &prepare, &look);
+    assert!(kills > 10, "{kills}");
+}
+
+#[test]
+fn a_kill_while_an_instance_is_removed_leaves_all_of_it_or_none() {
+    let site = Site::new("killed-rm");
+    site.policy("made", ROOT);
+    let prepare = || {
+        tests::images::must("rm", &["-rf", "state"], &site.dir);
+        site.sh("made.toml", "mkdir /srv/new; echo new > /srv/new/file; rm /etc/greeting");
+    };
+    let look = |killed: &str| {
+        let is_there = site.names() == ["made"];
+        let expected = if is_there { "new\ngone\n" } else { "none\nhello\n" };
+        let script =
+            "cat /srv/new/file 2> /dev/null || echo none; cat /etc/greeting 2> /dev/null || echo gone";
+        assert_eq!(site.sh("made.toml", script), expected, "{killed}");
+        site.good(&["rm", "made"]);
+        let left = std::fs::read_dir(site.dir.join("state/removed")).expect("it has been used").count();
+        assert_eq!((site.names().len(), left), (0, 0), "{killed}");
+    };
+    let kills = killed_at_each_change(&site, &["rm", "made"], &prepare, &look);
+    assert!(kills > 8, "{kills}");
+}
+
+/// What is in a directory on the host, with owners, modes and times.
+fn shown(site: &Site, dir: &str) -> String {
+    let script = format!(
+        "cd {dir} && find . -mindepth 1 -printf '%P %y %m %u %T@ %l\\n' | sort; find . -type f | sort | xargs -r cat"
+    );
+    tests::images::must("sh", &["-c", &script], &site.dir)
+}
+
+#[test]
+fn files_are_copied_into_an_instance_and_out_of_it_by_the_rules_of_docker_cp() {
+    let site = Site::new("copied");
+    site.policy("copied", &format!("{ROOT}[[volume]]\nat = \"/srv/data\"\n"));
+    let script = "mkdir -p tree/sub out; echo a > tree/a; ln -s a tree/link; echo b > tree/sub/b; chmod 640 tree/a; \
+                  touch -d @1000000000 tree/a tree/sub/b tree/sub; ln -s /etc/passwd tree/host";
+    tests::images::must("sh", &["-ec", script], &site.dir);
+    let sh = |script: &str| site.sh("copied.toml", script);
+    sh(
+        "rm /etc/greeting; mkdir /srv/new; echo kept > /srv/data/kept; ln -s /srv/data /data; echo low > /etc/low",
+    );
+    for is_running in [false, true] {
+        let mut child = is_running.then(|| started(&site, &["-p", "copied.toml", "/bin/sh", "-c", WAITING]));
+        let look = |script: &str| match is_running {
+            true => site.good(&["exec", "copied", "/bin/sh", "-c", script]),
+            false => sh(script),
+        };
+        let find = "find . -mindepth 1 | sort | tr '\\n' ' '";
+        // To a directory that is there, to one that is not, and what is in a directory alone.
+        for to in ["/srv/new", "/srv/new/named", "/data"] {
+            assert_eq!(site.good(&["cp", "tree", &format!("copied:{to}")]), "");
+        }
+        site.good(&["cp", "tree/.", "copied:srv/new/into"]);
+        let trees = "./into ./into/a ./into/host ./into/link ./into/sub ./into/sub/b ./named ./named/a ./named/host ./named/link \
+                     ./named/sub ./named/sub/b ./tree ./tree/a ./tree/host ./tree/link ./tree/sub ./tree/sub/b ";
+        assert_eq!(look(&format!("cd /srv/new; {find}")), trees);
+        assert_eq!(
+            look("cat /srv/data/tree/sub/b; readlink /srv/data/tree/host; stat -c '%a %Y' /srv/data/tree/a"),
+            "b\n/etc/passwd\n640 1000000000\n"
+        );
+        site.good(&["cp", "tree/a", "copied:/etc/greeting"]);
+        site.good(&["cp", "tree/sub/b", "copied:/etc/low"]);
+        assert_eq!(
+            look("cat /etc/greeting /etc/low; rm -r /etc/greeting /srv/new/* /srv/data/tree"),
+            "a\nb\n"
+        );
+        // And out of it: what the instance sees, not what a layer has.
+        site.good(&["cp", "copied:/data/.", "out/data"]);
+        site.good(&["cp", "copied:/data", "out/link"]);
+        site.good(&["cp", "-L", "copied:/data", "out/followed"]);
+        site.good(&["cp", "copied:/etc", "out"]);
+        let listed = tests::images::must(
+            "sh",
+            &["-c", &format!("cd out; {find}; readlink link; cat etc/low")],
+            &site.dir,
+        );
+        assert_eq!(
+            listed,
+            "./data ./data/kept ./etc ./etc/low ./etc/passwd ./followed ./followed/kept ./link /srv/data\nb\n"
+        );
+        tests::images::must("sh", &["-c", "rm -r out/*"], &site.dir);
+        for (words, what) in [
+            (["tree", "copied:/etc/low"], "and /etc/low a file"),
+            (["tree/a", "copied:/none/"], "no directory /none/"),
+            (["tree/a", "copied:/none/a"], "no directory /none to copy to"),
+            (["copied:/none", "out"], "there is no /none"),
+            (["copied:/etc/low/.", "out"], "not a directory"),
+            (["tree", "out"], "neither is an instance's"),
+            (["copied:/a", "copied:/b"], "both are an instance's"),
+            (["tree", "none-such:/b"], "no instance `none-such`"),
+        ] {
+            let refused = site.refused(&["cp", words[0], words[1]]);
+            assert!(refused.contains(what), "{words:?}: {refused}");
+        }
+        if let Some(child) = &mut child {
+            site.good(&["stop", "copied"]);
+            assert!(child.wait().is_ok_and(|end| end.success()));
+        }
+    }
+    assert!(shown(&site, "tree").contains("sub/b f"));
+}
+
+#[test]
+fn no_link_of_an_instance_leads_a_copy_to_the_host() {
+    let site = Site::new("escaping");
+    site.policy("escaping", ROOT);
+    tests::images::must("sh", &["-ec", "mkdir secret out; echo secret > secret/file"], &site.dir);
+    let secret = site.dir.join("secret").display().to_string();
+    let script = format!(
+        "ln -s {secret} /srv/a; ln -s ../../../../../../..{secret} /srv/b; ln -s /proc/1/root{secret} /srv/c; ln -s /proc/self/root{secret} /srv/d"
+    );
+    site.sh("escaping.toml", &script);
+    for name in ["a", "b", "c", "d"] {
+        let from = format!("escaping:/srv/{name}");
+        let refused = site.refused(&["cp", "-L", &from, "out"]);
+        assert!(refused.contains("there is no") || refused.contains("cannot look"), "{refused}");
+        site.refused(&["cp", &format!("{from}/file"), "out"]);
+        site.refused(&["cp", "/etc/hostname", &format!("{from}/file")]);
+        // The link itself, which is replaced where a later copy has a directory there.
+        site.good(&["cp", &from, "out/name"]);
+        assert!(site.dir.join("out/name").is_symlink());
+        site.sh("escaping.toml", &format!("mkdir -p /tmp/{name}/name; echo bad > /tmp/{name}/name/file"));
+        site.good(&["cp", &format!("escaping:/tmp/{name}/."), "out"]);
+        assert!(site.dir.join("out/name").is_dir() && !site.dir.join("out/name").is_symlink());
+        tests::images::must("sh", &["-c", "rm -r out/*"], &site.dir);
+    }
+    assert!(tests::instances::has(&site.dir.join("secret/file"), "secret\n"));
+    assert_eq!(std::fs::read_dir(site.dir.join("secret")).expect("ours").count(), 1);
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use ::image::bundle::{Bundle, Contents, VERSION, measure};
+use ::image::bundle::{Bundle, Contents, Tree, VERSION, measure};
 use ::image::commit::{self, Base, union};
 use ::image::compress::Packing;
 use ::image::import::Progress;
@@ -38,7 +38,17 @@ pub fn export(asked: &Export) -> Result<u8> {
     };
     let places = places::all(&held.kept, &store)?;
     let root = policy.image.as_ref().map(|(name, _)| image_of(&store, &places, name)).transpose()?;
-    let portable = portable(&policy, &places)?;
+    let mut portable = portable(&policy, &places)?;
+    for volume in &record.volumes {
+        if asked.volumes {
+            portable.trees.push((Tree::Volume { at: volume.at.clone() }, Source::Volume(volume.dir.clone())));
+        } else {
+            eprintln!(
+                "launcher: the volume at {} stays here: --volumes takes volumes along",
+                volume.at.display()
+            );
+        }
+    }
     let contents = contents(&held.kept, &record, &portable, policy.image.map(|(name, _)| name))?;
     let bar = bar();
     let progress = shown_on(&bar);
@@ -151,6 +161,11 @@ impl Whole<'_> {
             Source::Path(path) if path.is_dir() => bundle.tree(&plain(std::slice::from_ref(path))),
             Source::Path(path) => bundle.file(path),
             Source::Layers(layers) => bundle.tree(&plain(layers)),
+            Source::Volume(dir) => {
+                // What is whose is told as for what the application has changed.
+                let nature = Nature::Written { over_image: self.root.is_some() };
+                bundle.tree(&Union::new(vec![Layer { dir: dir.clone(), nature }], true))
+            }
             Source::Changes(number) => {
                 let place = self.places.get(*number).context("a place")?;
                 bundle.tree(&place.union(self.store)?)

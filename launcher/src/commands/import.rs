@@ -15,7 +15,7 @@ use ::image::source::{Configuration, find};
 use ::image::{Digest, Limits, Store};
 use anyhow::{Context, Result, bail};
 use policy::{Door, Plan};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use serde_json::json;
 
@@ -24,7 +24,8 @@ use crate::cli::Import;
 use crate::instances::{Kept, Record, Word};
 use crate::portable::renamed;
 use crate::state::WriteLayer;
-use crate::{FAILED, root_image, state};
+use crate::volumes::{self, Volume};
+use crate::{FAILED, removal, root_image, state};
 
 /// The policy's name in the instance's directory.
 const POLICY: &str = "policy.toml";
@@ -110,6 +111,8 @@ fn take_in(
         root_image::hold_to(&own, name, image)?;
     }
     let write_layers = put_changes(&draft, &contents, &plan, &place.dir)?;
+    let volumes = volumes::dir()?;
+    let volumes: Vec<Volume> = plan.volumes().iter().map(|planned| Volume::of(planned, &volumes)).collect();
     let record = Record {
         created: true,
         policy: place.dir.join(POLICY),
@@ -117,12 +120,22 @@ fn take_in(
         door: contents.door.as_deref().map(door).transpose()?,
         started_in: if contents.started_in.is_dir() { contents.started_in.clone() } else { "/".into() },
         write_layers,
+        volumes: volumes.clone(),
     };
     own.hold()?.keep(&record)?;
+    let brought = put_volumes(&draft, &contents, &volumes)?;
     let disk = File::open(&draft).context("cannot open the draft")?;
     rustix::fs::syncfs(&disk).context("cannot write the instance to the disk")?;
     let above = place.dir.parent().context("the instances have a directory")?;
     fs::create_dir_all(above).with_context(|| format!("cannot make {}", above.display()))?;
+    if place.dir.exists() {
+        bail!(taken())
+    }
+    let _volumes =
+        if brought.is_empty() { None } else { Some(volumes::lock(FlockOperation::LockExclusive)?) };
+    for (tree, volume) in &brought {
+        put_volume(tree, volume)?;
+    }
     match renameat_with(CWD, &draft, CWD, &place.dir, RenameFlags::NOREPLACE) {
         Err(Errno::EXIST) => bail!(taken()),
         done => done.with_context(|| format!("cannot put the instance at {}", place.dir.display()))?,
@@ -194,6 +207,38 @@ fn put_changes(draft: &Path, contents: &Contents, plan: &Plan, place: &Path) -> 
         )
     }
     Ok(layers)
+}
+
+/// Takes the volumes out of the draft of the instance; gives the tree of each.
+fn put_volumes(draft: &Path, contents: &Contents, volumes: &[Volume]) -> Result<Vec<(PathBuf, Volume)>> {
+    let mut brought = Vec::new();
+    for (number, tree) in contents.trees.iter().enumerate() {
+        let Tree::Volume { at } = tree else { continue };
+        let Some(volume) = volumes.iter().find(|volume| volume.at == *at) else {
+            bail!("there is a volume for {} in it, and its policy has none there", at.display())
+        };
+        // An instance that is not there has left its own volumes, if any, when it was cut off.
+        if volume.exists() && !volume.is_own {
+            bail!(
+                "there is a volume `{0}` already, and one in the file: `launcher volume rm {0}` first, or export                  without --volumes",
+                volume.name
+            )
+        }
+        let whole = draft.join("trees").join(number.to_string());
+        let aside = draft.with_file_name(format!("volume-{number}"));
+        fs::rename(whole.join("tree"), &aside).context("cannot move a volume")?;
+        fs::remove_dir_all(&whole).context("cannot remove a tree")?;
+        brought.push((aside, volume.clone()));
+    }
+    Ok(brought)
+}
+
+fn put_volume(tree: &Path, volume: &Volume) -> Result<()> {
+    if volume.exists() && volume.is_own {
+        removal::remove(&volume.dir)?;
+    }
+    let done = renameat_with(CWD, tree, CWD, &volume.dir, RenameFlags::NOREPLACE);
+    done.with_context(|| format!("cannot put the volume `{}` at {}", volume.name, volume.dir.display()))
 }
 
 fn door(word: &str) -> Result<Door> {

@@ -2,17 +2,22 @@
 
 pub mod check;
 pub mod commit;
+pub mod cp;
+pub mod create;
 pub mod diff;
 pub mod doctor;
+pub mod exec;
 pub mod explain;
 pub mod export;
 pub mod image;
 pub mod import;
+pub mod logs;
 pub mod ps;
 pub mod rm;
 pub mod run;
 pub mod stop;
 pub mod trace;
+pub mod volume;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;

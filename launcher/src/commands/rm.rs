@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::cli::Rm;
-use crate::{instances, removal};
+use crate::{instances, removal, volumes};
 
 /// Removes instances in which nobody runs.
 pub fn rm(asked: &Rm) -> Result<u8> {
@@ -11,7 +11,8 @@ pub fn rm(asked: &Rm) -> Result<u8> {
         let removed = instances::find(name).and_then(|kept| {
             let held = kept.hold()?;
             held.must_be_idle()?;
-            removal::remove(held.dir())
+            removal::remove(held.dir())?;
+            if asked.volumes { volumes::remove_own(name) } else { Ok(()) }
         });
         removed.with_context(|| format!("the instance `{name}` was not removed"))?;
     }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::cli::Stop;
-use crate::processes::{self, Process};
+use crate::processes::{self, Process, Target};
 
 /// How often it is looked whether all have ended.
 const PERIOD: Duration = Duration::from_millis(20);
@@ -19,11 +19,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Ends the processes of an application: by the signal that its image names, and by
 /// KILL those that are still there after a while.
 pub fn stop(asked: &Stop) -> Result<u8> {
-    let found = of(&asked.name);
+    end(&Target::Named(&asked.name), asked.timeout, asked.signal.as_deref()).map(|()| 0)
+}
+
+/// The same of the processes that are meant: `timeout` seconds until they are killed, and the
+/// signal that is sent before, where it is not the image's.
+///
+/// # Errors
+///
+/// That there are none, or that they do not end.
+pub fn end(target: &Target<'_>, timeout: u64, signal: Option<&str>) -> Result<()> {
+    let name = target.name();
+    let found = of(target);
     let Some((first, _)) = found.first() else {
-        bail!("no process of the application `{}` runs here: `launcher ps` says which do", asked.name)
+        bail!("no process of the application `{name}` runs here: `launcher ps` says which do")
     };
-    let said = asked.signal.clone().or_else(|| stop_signal(first));
+    let said = signal.map(ToOwned::to_owned).or_else(|| stop_signal(first));
     let said = said.as_deref().unwrap_or("TERM");
     let signal = number(said).with_context(|| {
         format!("`{said}` is no signal: say --signal with a name such as TERM or RTMIN+3, or a number")
@@ -35,33 +46,32 @@ pub fn stop(asked: &Stop) -> Result<u8> {
             send(fd, signal)?;
         }
     }
-    if wait(&asked.name, Duration::from_secs(asked.timeout)) {
-        return Ok(0);
+    if wait(target, Duration::from_secs(timeout)) {
+        return Ok(());
     }
     let deadline = Instant::now() + PATIENCE;
     // What is being started meanwhile is met at the next turn.
     loop {
-        for (_, fd) in of(&asked.name) {
+        for (_, fd) in of(target) {
             send(&fd, libc::SIGKILL)?;
         }
-        if wait(&asked.name, PERIOD * 5) {
-            return Ok(0);
+        if wait(target, PERIOD * 5) {
+            return Ok(());
         }
         if Instant::now() > deadline {
-            bail!("processes of `{}` do not end, though they have been killed: `launcher ps`", asked.name)
+            bail!("processes of `{name}` do not end, though they have been killed: `launcher ps`")
         }
     }
 }
 
 /// The processes of an application, each held by a descriptor: an id may be another's soon.
-fn of(name: &str) -> Vec<(Process, OwnedFd)> {
-    let own = |process: &Process| process.application().is_some_and(|of| of.name == name.as_bytes());
+fn of(target: &Target<'_>) -> Vec<(Process, OwnedFd)> {
     let held = |process: Process| {
         let fd = pidfd_open(Pid::from_raw(process.id)?, PidfdFlags::empty()).ok()?;
         // It is what it was, now that it is held.
         process.is_still_there().then_some((process, fd))
     };
-    processes::all().into_iter().filter(own).filter_map(held).collect()
+    processes::of(target).into_iter().filter_map(held).collect()
 }
 
 fn send(fd: &OwnedFd, signal: i32) -> Result<()> {
@@ -74,10 +84,10 @@ fn send(fd: &OwnedFd, signal: i32) -> Result<()> {
 }
 
 /// Waits until none is left. False where that takes too long.
-fn wait(name: &str, most: Duration) -> bool {
+fn wait(target: &Target<'_>, most: Duration) -> bool {
     let deadline = Instant::now() + most;
     loop {
-        if of(name).is_empty() {
+        if of(target).is_empty() {
             return true;
         }
         if Instant::now() >= deadline {

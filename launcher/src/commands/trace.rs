@@ -40,14 +40,14 @@ pub fn trace(asked: &Trace) -> Result<u8> {
         None => Box::new(std::io::LineWriter::new(std::io::stderr())),
     };
     let wanted = Asked { policy: &asked.policy.policy, name: None, keeps: false, traces: true };
-    let Some(Ready { placed, held }) = prepare(wanted)? else { return Ok(FAILED) };
+    let Some(Ready { placed, held, .. }) = prepare(wanted)? else { return Ok(FAILED) };
     let ring = make_ring(&placed)?;
     // SAFETY: this process has one thread.
     let child = unsafe { libc::fork() };
     let status = match child {
         -1 => Err(std::io::Error::last_os_error()).context("cannot start a process"),
         0 => {
-            let failed = super::run::start(&placed, held.as_ref(), &asked.program, asked.door, false)
+            let failed = super::run::start(&placed, held.as_ref(), &asked.program, asked.door, false, None)
                 .unwrap_or_else(|error| {
                     eprintln!("launcher: {error:#}");
                     FAILED
