@@ -14,7 +14,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufReader, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::Archive;
 use crate::attributes::Keeper;
 use crate::compression::Decompressed;
+use crate::dir::must_take_whiteouts;
 use crate::digest::{Digest, Hashed, HashedWriter};
 use crate::header::{Entry, Kind, spelled};
 use crate::import::{Progress, watch};
@@ -332,6 +333,9 @@ impl<'a, R: Read> Unbundle<'a, R> {
         };
         let lowers = below.iter().rev().map(|dir| open(dir)).collect::<Result<Vec<_>>>()?;
         let owners = File::create(place.with_file_name("owners")).with_context(shown)?;
+        if !below.is_empty() {
+            must_take_whiteouts(open(place)?.as_fd())?;
+        }
         let mut inner = Archive::new(&mut self.archive, self.limits);
         let new =
             unpack(&mut inner, open(place)?, lowers, &mut Keeper::new(owners), self.limits, self.tally)?;

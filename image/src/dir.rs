@@ -222,6 +222,17 @@ impl Dir {
     }
 }
 
+/// Sees to it that a whiteout can be a device in a directory, as the union has them.
+///
+/// # Errors
+///
+/// That it cannot.
+pub fn must_take_whiteouts(dir: BorrowedFd<'_>) -> Result<()> {
+    mknodat(dir, c".probe", FileType::CharacterDevice, Mode::empty(), 0)
+        .and_then(|()| unlinkat(dir, c".probe", AtFlags::empty()))
+        .context("whiteouts cannot be made here: that needs Linux 5.8, and no filter against mknod(2)")
+}
+
 /// Marks a directory as opaque.
 ///
 /// # Errors

@@ -68,14 +68,14 @@ pub fn portable(policy: &Policy, places: &[Place]) -> Result<Portable> {
         let table =
             table.with_context(|| format!("the mount at {} is not in the policy", mount.at.display()))?;
         match &mount.what {
-            What::Host { source, is_dir } => {
-                if table.get("source").and_then(Item::as_str).is_some_and(is_beside) {
-                    let name = if *is_dir { None } else { source.file_name() };
-                    let path = path_of(trees.len());
-                    let path = name.map_or(path.clone(), |name| format!("{path}/{}", name.to_string_lossy()));
-                    table["source"] = value(path.replace('$', "$$"));
-                    trees.push((Tree::Source, Source::Path(source.clone())));
-                }
+            What::Host { source, is_dir }
+                if table.get("source").and_then(Item::as_str).is_some_and(is_beside) =>
+            {
+                let name = if *is_dir { None } else { source.file_name() };
+                let path = path_of(trees.len());
+                let path = name.map_or(path.clone(), |name| format!("{path}/{}", name.to_string_lossy()));
+                table["source"] = value(path.replace('$', "$$"));
+                trees.push((Tree::Source, Source::Path(source.clone())));
             }
             What::Layers { layers, .. } => {
                 let of_image = table.get("image").is_some();

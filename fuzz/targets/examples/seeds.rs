@@ -3,12 +3,13 @@
 
 use std::path::PathBuf;
 
-use fuzz_targets::{address, policy_text, program, tar_archive, view_image};
+use fuzz_targets::{address, export, policy_text, program, tar_archive, view_image};
 
 fn main() -> std::io::Result<()> {
     let corpus = PathBuf::from(std::env::args_os().nth(1).unwrap_or_else(|| "fuzz/corpus".into()));
     for (name, seeds) in [
         ("address", address::seeds()),
+        ("export", export::seeds()),
         ("policy_text", policy_text::seeds()),
         ("program", program::seeds()),
         ("tar_archive", tar_archive::seeds()),

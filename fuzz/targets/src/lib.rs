@@ -7,6 +7,7 @@
 //! once did harm.
 
 pub mod address;
+pub mod export;
 pub mod guarded;
 pub mod mappings;
 pub mod mutate;

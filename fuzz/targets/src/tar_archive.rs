@@ -50,7 +50,8 @@ fn block(name: &str, kind: u8, size: usize) -> Vec<u8> {
     block
 }
 
-fn entry(name: &str, kind: u8, body: &[u8]) -> Vec<u8> {
+/// An entry with its header.
+pub fn entry(name: &str, kind: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = block(name, kind, body.len());
     bytes.extend(body);
     bytes.resize(bytes.len().next_multiple_of(512), 0);
