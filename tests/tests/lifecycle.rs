@@ -372,3 +372,37 @@ fn no_link_of_an_instance_leads_a_copy_to_the_host() {
     assert!(tests::instances::has(&site.dir.join("secret/file"), "secret\n"));
     assert_eq!(std::fs::read_dir(site.dir.join("secret")).expect("ours").count(), 1);
 }
+
+#[test]
+fn the_policys_signal_goes_before_the_images_and_term() {
+    let site = Site::new("signal");
+    site.policy("signal", &ROOT.replace("app.workdir", "app.stop_signal = \"SIGUSR2\"\napp.workdir"));
+    let script = "trap 'echo got; exit 0' USR2; trap '' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut child = started(&site, &["-p", "signal.toml", "/bin/sh", "-c", script]);
+    site.good(&["stop", "signal", "--timeout", "60"]);
+    assert!(child.wait().is_ok_and(|end| end.success()));
+    site.policy("signal", "app.stop_signal = \"SIGNAL\"\n");
+    let refused = site.refused(&["-p", "signal.toml", "/bin/true"]);
+    assert!(
+        refused.contains("`stop_signal` cannot be \"SIGNAL\"") && refused.contains("signal.toml:1"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_further_program_comes_through_the_door_of_the_first() {
+    for door in ["shim", "gate"] {
+        let site = Site::new(&format!("door-of-{door}"));
+        let policy = format!("coverage.door = \"{door}\"\n[[volume]]\nat = \"/var/lib/of-no-host\"\n");
+        site.policy("through", &policy);
+        let script = format!("echo one > /var/lib/of-no-host/file; {WAITING}");
+        let mut child = started(&site, &["-p", "through.toml", "/bin/bash", "-c", &script]);
+        // The gate has a handler for SIGSYS, which is signal 31.
+        let look = "cat /var/lib/of-no-host/file; grep -c 'SigCgt.*[4-7c-f].......$' /proc/self/status || true";
+        let gated = if door == "gate" { "1" } else { "0" };
+        let words = ["exec", "through", "/bin/bash", "-c", look];
+        assert_eq!(site.good(&words).lines().collect::<Vec<_>>(), ["one", gated], "{door}");
+        site.good(&["stop", "through"]);
+        assert!(child.wait().is_ok_and(|end| end.success()));
+    }
+}
