@@ -214,7 +214,10 @@ impl Kept {
             let settings = instance::settings(process.view.parent()?).ok()?;
             (settings.kept.as_ref() == Some(&self.dir)).then_some(process.id)
         };
-        first().or_else(|| processes::all().iter().find_map(own))
+        // What runs is of the last start, and a view with a union has the gate.
+        let has_union = || self.record().ok().flatten().is_some_and(|record| !record.write_layers.is_empty());
+        let running = || if has_union() { processes::gated() } else { processes::all() };
+        first().or_else(|| running().iter().find_map(own))
     }
 
     /// Holds it. It need not be there yet.
