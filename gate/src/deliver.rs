@@ -14,10 +14,11 @@ use elements::kernel;
 use crate::alternate;
 use crate::entry::{
     address, gate_check, gate_claimed, gate_entry, gate_fault, gate_freed, gate_held, gate_holding,
-    gate_holds, gate_inside, gate_interrupted, gate_left, gate_look, gate_saved, gate_unmasked, gate_waits,
+    gate_holds, gate_inside, gate_interrupted, gate_left, gate_look, gate_restored, gate_restorer,
+    gate_saved, gate_unmasked, gate_waits,
 };
 use crate::place::{BASE, SIZE, Slot, is_inside, slot_of};
-use crate::signals::{ACTIONS, SIGNALS, SIGSYS_BIT};
+use crate::signals::{ACTIONS, MAY_WAIT, SIGNALS};
 use crate::trap::{Action, Context, SA_RESTORER, rt_sigaction};
 
 core::arch::global_asm!(
@@ -102,10 +103,12 @@ extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> b
         keep(slot, signal, about, context);
         return true;
     }
-    // A call that the kernel would make again must return to us first.
+    // A call that the kernel would make again must return to us first. A handler of
+    // ours that is about to return is not one.
     // SAFETY: code of the gate.
     let next = unsafe { (rip as *const [u8; 2]).read_unaligned() };
-    if next == [0x0f, 0x05] && is_inside(rip) {
+    let returns = (address(gate_restorer)..address(gate_restored)).contains(&rip);
+    if next == [0x0f, 0x05] && is_inside(rip) && !returns {
         context.rip += 2;
         context.rax = (-i64::from(ERESTARTSYS)) as u64;
     }
@@ -159,10 +162,8 @@ fn stacked(signal: i32, about: &Info, context: &mut Context) -> bool {
 
 /// Sends a signal again, to come when the call that it has interrupted is done.
 fn send_later(signal: i32, about: &Info, context: &mut Context) {
-    let all = !SIGSYS_BIT;
-    let args = [libc::SIG_SETMASK as usize, &raw const all as usize, 0, 8, 0, 0];
-    // SAFETY: the kernel reads a word.
-    let _ = unsafe { kernel::syscall(libc::SYS_rt_sigprocmask, args) };
+    let all = MAY_WAIT | 1 << (signal - 1);
+    alternate::set_mask(all);
     context.mask = all;
     arm_again(signal);
     send(signal, about.as_ptr() as usize);
@@ -224,7 +225,7 @@ fn keep(slot: &mut Slot, signal: i32, about: &Info, context: &mut Context) {
     slot.info = unsafe { core::ptr::from_ref(about).cast::<[u64; 16]>().read_unaligned() };
     slot.mask.store(context.mask, Ordering::Relaxed);
     slot.pending.store(1, Ordering::Relaxed);
-    context.mask = !SIGSYS_BIT;
+    context.mask = MAY_WAIT;
     arm_again(signal);
 }
 
@@ -251,6 +252,9 @@ pub extern "C" fn leave(slot: *mut Slot) {
     // SAFETY: the entry gives the slot that it has claimed.
     let kept = unsafe { &mut *slot };
     let mask = (kept.held.load(Ordering::Relaxed) != 0).then(|| alternate::give_back(kept));
+    if mask.is_none() {
+        alternate::set_mask(u64::MAX);
+    }
     // Signals are blocked by now: one that came on the way here has been kept, and the mask with it.
     if kept.pending.swap(0, Ordering::Relaxed) == 0 {
         if let Some(mask) = mask {
