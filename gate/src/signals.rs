@@ -10,9 +10,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use elements::{Errno, kernel, user};
 
-use crate::deliver::{HANDLERS, gate_deliver};
-use crate::entry::{address, gate_restorer};
-use crate::trap::{Action, Context, SA_RESTORER, rt_sigaction};
+use crate::arch::entry::{address, gate_restorer};
+use crate::arch::{Context, gate_deliver};
+use crate::deliver::HANDLERS;
+use crate::trap::{Action, SA_RESTORER, rt_sigaction};
 
 /// One more than the highest signal.
 pub const SIGNALS: usize = 65;
