@@ -12,8 +12,8 @@ use elements::kernel;
 use elements::process::{self, exec::Door};
 use elements::{Answer, Errno};
 
-use crate::arch::CALL_LEN;
 use crate::arch::native::{self, Mask};
+use crate::arch::site;
 use crate::loader::own_path;
 use crate::place::{Slot, free_others};
 use crate::seccomp::Verdict;
@@ -52,6 +52,23 @@ pub const TRAPPED: [(u32, When); CALLS.len() + OWN.len()] = {
     all
 };
 
+/// How many numbers [`ALWAYS`] tells of.
+pub const ALWAYS_BITS: usize = 512;
+/// A bit for each call that traps whatever its arguments are, but for the one that
+/// the handler of SIGSYS answers.
+pub static ALWAYS: [u32; ALWAYS_BITS / 32] = {
+    let mut bits = [0; ALWAYS_BITS / 32];
+    let mut index = 0;
+    while index < TRAPPED.len() {
+        let (number, when) = TRAPPED[index];
+        if matches!(when, When::Always) && number != libc::SYS_rt_sigreturn as u32 {
+            bits[number as usize / 32] |= 1 << (number % 32);
+        }
+        index += 1;
+    }
+    bits
+};
+
 /// Answers the call in a slot: what `gate_entry` calls.
 pub extern "C" fn answer(slot: *mut Slot) -> isize {
     // SAFETY: the entry gives the slot that it has claimed.
@@ -68,7 +85,7 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
         Verdict::Answered(value) => return value,
         Verdict::ByItself => {
             // The kernel judges the call as the program makes it.
-            slot.back -= CALL_LEN;
+            slot.back = site::by_itself(slot.back);
             return slot.number as isize;
         }
     }

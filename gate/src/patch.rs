@@ -1,22 +1,17 @@
 //! Call sites that trap often are rewritten, so that they come to the gate
 //! by a jump and not by a signal.
 //!
-//! The patterns are `mov $nr, %eax; syscall`, and libc's `mov $nr, %eax;
-//! mov %rdi, %rsi; mov $AT_FDCWD, %edi; syscall`. Only the last `mov` is replaced, by a
-//! jump of the same five bytes to a stub that does what it did and goes to the gate's entry. The `syscall` stays: a thread that has just executed the old
-//! `mov`, or that jumps to the `syscall` itself, traps as before. A site that
-//! matches no pattern stays as it is, correct and slower.
-//!
-//! The write is safe against threads that run there: two bytes `jmp .` hold
-//! them, the rest is written, and the first two bytes let them go on. A lock
-//! keeps a fork from copying a site that is held.
+//! Which sites that are, and how a jump gets there without a thread ever running half of
+//! it, is the processor's matter ([`crate::arch::site`]). A site that matches no pattern
+//! stays as it is, correct and slower. A lock keeps a fork from copying a site that is
+//! being rewritten.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use elements::process::maps;
 use elements::{Errno, kernel};
 
-use crate::arch::site;
+use crate::arch::site::{self, Site};
 use crate::loader::own_path;
 use crate::place::Slot;
 
@@ -64,7 +59,7 @@ pub fn consider(slot: &Slot, back: u64) {
         return;
     }
     // What cannot be done stays undone.
-    let _ = rewrite(site, slot.number as u32);
+    let _ = rewrite(back, slot.number as u32);
     let_go();
 }
 
@@ -86,23 +81,21 @@ fn is_frequent(site: u64) -> bool {
 }
 
 #[inline(never)]
-fn rewrite(site: u64, number: u32) -> Result<(), Errno> {
-    if site / PAGE != (site + 4) / PAGE || (site % 64) == 63 {
-        return Err(Errno::EINVAL);
-    }
-    let replaced = site::last_instruction(site, number).ok_or(Errno::EINVAL)?;
-    if is_traced() {
+fn rewrite(back: u64, number: u32) -> Result<(), Errno> {
+    let site = site::known(back, number).ok_or(Errno::EINVAL)?;
+    let (first, last) = site.range(back);
+    if first / PAGE != last / PAGE || !site.is_whole(back) || is_traced() {
         return Err(Errno::EINVAL);
     }
     // Code of a file, that nobody writes to.
-    let place = maps::find(c"/proc/self/maps".as_ptr().cast(), site, |mapping| {
+    let place = maps::find(c"/proc/self/maps".as_ptr().cast(), first, |mapping| {
         let fixed = mapping.rights == b"r-xp" && !mapping.file.is_empty();
         if fixed { Ok(mapping.start) } else { Err(Errno::EINVAL) }
     })?;
-    let stub = stub(place, site, replaced)?;
-    protect(site, true).inspect_err(|_| FORBIDDEN.store(true, Ordering::Relaxed))?;
-    site::write_jump(site, stub);
-    protect(site, false)
+    let stub = stub(place, back, site)?;
+    protect(first, true).inspect_err(|_| FORBIDDEN.store(true, Ordering::Relaxed))?;
+    site.rewrite(back, stub);
+    protect(first, false)
 }
 
 /// Makes a page of code writable, or no longer. It stays executable: other threads may run there.
@@ -121,17 +114,17 @@ fn protect(address: u64, writable: bool) -> Result<(), Errno> {
 
 /// Writes a stub within reach of a site and gives its address. `place` is
 /// where the site's mapping begins.
-fn stub(place: u64, site: u64, replaced: site::Replaced) -> Result<u64, Errno> {
+fn stub(place: u64, back: u64, site: Site) -> Result<u64, Errno> {
     let known = STUBS.iter().find(|(page, used)| {
         let page = page.load(Ordering::Relaxed);
-        page != 0 && page.abs_diff(site) < site::REACH && u64::from(used.load(Ordering::Relaxed)) < PAGE
+        page != 0 && page.abs_diff(back) < site::REACH && u64::from(used.load(Ordering::Relaxed)) < PAGE
     });
     let (page, used) = match known {
         Some(known) => known,
         None => {
             let entry =
                 STUBS.iter().find(|(page, _)| page.load(Ordering::Relaxed) == 0).ok_or(Errno::ENOMEM)?;
-            entry.0.store(new_page(place, site)?, Ordering::Relaxed);
+            entry.0.store(new_page(place, back)?, Ordering::Relaxed);
             entry
         }
     };
@@ -139,7 +132,7 @@ fn stub(place: u64, site: u64, replaced: site::Replaced) -> Result<u64, Errno> {
     let stub = page + u64::from(used.load(Ordering::Relaxed));
     protect(page, true)?;
     // SAFETY: the next free part of a page of ours, which no thread runs yet.
-    unsafe { (stub as *mut site::Stub).write(site::stub(site + site::LEN, replaced)) };
+    unsafe { (stub as *mut site::Stub).write(site.stub(back, stub)) };
     protect(page, false)?;
     used.fetch_add(site::STUB_LEN as u32, Ordering::Relaxed);
     Ok(stub)
