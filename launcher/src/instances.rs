@@ -8,7 +8,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -198,7 +198,7 @@ impl Kept {
     pub fn set_image(&self, base: &Base) -> Result<()> {
         let lines: Vec<&str> =
             [&base.digest, &base.name].into_iter().chain(&base.layers).map(String::as_str).collect();
-        self.put(IMAGE, (lines.join("\n") + "\n").as_bytes())
+        self.put(IMAGE, (lines.join("\n") + "\n").as_bytes(), true)
     }
 
     /// The id of a process that runs in it, daemons that have left their parents too.
@@ -214,7 +214,10 @@ impl Kept {
             let settings = instance::settings(process.view.parent()?).ok()?;
             (settings.kept.as_ref() == Some(&self.dir)).then_some(process.id)
         };
-        first().or_else(|| processes::all().iter().find_map(own))
+        // What runs is of the last start, and a view with a union has the gate.
+        let has_union = || self.record().ok().flatten().is_some_and(|record| !record.write_layers.is_empty());
+        let running = || if has_union() { processes::gated() } else { processes::all() };
+        first().or_else(|| running().iter().find_map(own))
     }
 
     /// Holds it. It need not be there yet.
@@ -255,9 +258,15 @@ impl Kept {
         Ok(is_there.then(|| Held { kept: self.clone(), _lock: opened }))
     }
 
-    fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
+    /// Writes a file. Where it is to last, not even a machine that stops leaves half of it.
+    fn put(&self, name: &str, bytes: &[u8], lasts: bool) -> Result<()> {
         let (place, draft) = (self.dir.join(name), self.dir.join(format!(".{name}")));
-        fs::write(&draft, bytes)
+        let written = || {
+            let mut file = File::create(&draft)?;
+            file.write_all(bytes)?;
+            if lasts { file.sync_all() } else { Ok(()) }
+        };
+        written()
             .and_then(|()| fs::rename(&draft, &place))
             .with_context(|| format!("cannot write {}", place.display()))
     }
@@ -305,7 +314,7 @@ impl Held {
         }
         let mut text = serde_json::to_vec_pretty(record).context("cannot write the record")?;
         text.push(b'\n');
-        self.kept.put(RECORD, &text)
+        self.kept.put(RECORD, &text, true)
     }
 
     /// Notes that this process is about to become the instance's first.
@@ -316,7 +325,7 @@ impl Held {
     pub fn note_start(&self) -> Result<()> {
         let id = i32::try_from(std::process::id()).unwrap_or_default();
         let birth = processes::birth(id).context("cannot read /proc/self/stat")?;
-        self.kept.put(STARTED, format!("{id} {birth}").as_bytes())
+        self.kept.put(STARTED, format!("{id} {birth}").as_bytes(), false)
     }
 
     /// The directory of the instance.

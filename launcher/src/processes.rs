@@ -109,28 +109,43 @@ pub fn birth(id: i32) -> Option<String> {
 
 /// All of them that this user may look at.
 pub fn all() -> Vec<Process> {
+    each(view_of)
+}
+
+/// Those of them that have come through the gate: they are found with less trouble.
+pub fn gated() -> Vec<Process> {
+    each(view_of_gated)
+}
+
+fn each(view: impl Fn(&Path) -> Option<PathBuf>) -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| {
             let id = entry.file_name().to_str()?.parse().ok()?;
-            Some(Process { id, view: view_of(&entry.path())? })
+            Some(Process { id, view: view(&entry.path())? })
         })
         .collect()
 }
 
+/// The view of a process whose program is the gate, whether it has mapped it yet or not.
+fn view_of_gated(process: &Path) -> Option<PathBuf> {
+    let gate = fs::read_link(process.join("exe")).ok()?;
+    let view = gate.with_file_name(VIEW);
+    (gate.file_name().is_some_and(|name| name == "gate") && view.exists()).then_some(view)
+}
+
 /// The view that a process has mapped, or that the gate is about to map for it.
 fn view_of(process: &Path) -> Option<PathBuf> {
+    view_of_gated(process).or_else(|| view_mapped(process))
+}
+
+fn view_mapped(process: &Path) -> Option<PathBuf> {
     let maps = fs::read(process.join("maps")).ok()?;
     let is_view = |path: &Path| path.file_name().is_some_and(|name| name == VIEW);
-    let mapped = maps.split(|byte| *byte == b'\n').find_map(|line| {
+    maps.split(|byte| *byte == b'\n').find_map(|line| {
         let path = line.get(line.iter().position(|byte| *byte == b'/')?..)?;
         let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
         (is_view(&path) && path.with_file_name("gate").exists()).then_some(path)
-    });
-    mapped.or_else(|| {
-        let gate = fs::read_link(process.join("exe")).ok()?;
-        let view = gate.with_file_name(VIEW);
-        (gate.file_name().is_some_and(|name| name == "gate") && view.exists()).then_some(view)
     })
 }
 

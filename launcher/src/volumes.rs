@@ -22,6 +22,7 @@ use view::Kind;
 
 use crate::copying::{Copier, Owners};
 use crate::side::{Side, c};
+use crate::user::Names;
 use crate::{instance, removal, state};
 
 /// Where drafts are made, beside the volumes: no volume can have such a name.
@@ -182,6 +183,11 @@ fn seed(volume: &Volume, policy: &Policy, kept: &Path) -> Result<()> {
     } else {
         let made = DirBuilder::new().mode(0o755).create(&draft);
         made.with_context(|| format!("cannot make {}", draft.display()))?;
+        if let (Some(user), true) = (&policy.user, rustix::process::geteuid().is_root()) {
+            let user = Names::of(&view)?.user(user)?;
+            std::os::unix::fs::chown(&draft, Some(user.uid), Some(user.gid))
+                .context("cannot give it to its user")?;
+        }
     }
     // The name must not outlive what it stands for, should the machine stop now.
     let disk = File::open(dir()?).context("cannot open the directory of volumes")?;

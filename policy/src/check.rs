@@ -55,6 +55,7 @@ pub fn check(
         root::under(&mut env, image);
     }
     let user = user.filter(|user| !user.is_empty());
+    let stop_signal = raw.app.stop_signal.as_ref().and_then(|said| checker.stop_signal(said));
     let (level, door) = match raw.coverage.as_ref().map(Spanned::get_ref) {
         None => (None, None),
         Some(RawCoverage::Level(level)) => (Some(*level), None),
@@ -76,6 +77,7 @@ pub fn check(
         name,
         workdir,
         user,
+        stop_signal: stop_signal.or_else(|| image.as_ref().and_then(|(_, image)| image.stop_signal.clone())),
         image,
         no_new_privs: raw.app.no_new_privs.unwrap_or(true),
         coverage,

@@ -146,6 +146,8 @@ pub struct Policy {
     pub user: Option<String>,
     /// The image at `/`, by its name.
     pub image: Option<(String, Image)>,
+    /// The signal by which it is stopped, where it is not TERM.
+    pub stop_signal: Option<String>,
     /// Whether no_new_privs is set.
     pub no_new_privs: bool,
     /// How coverage is held.

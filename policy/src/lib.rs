@@ -16,6 +16,7 @@ mod links;
 mod plan;
 mod raw;
 mod report;
+mod signal;
 mod structure;
 
 use std::path::Path;
@@ -27,6 +28,7 @@ pub use plan::{
     FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, PlannedVolume, STOP_SIGNAL,
 };
 pub use report::{Diagnostic, Report};
+pub use signal::signal;
 
 /// A file that is not a policy at all is not told of for ever.
 const MANY: usize = 10;

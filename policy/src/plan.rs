@@ -123,7 +123,7 @@ pub struct Plan {
 }
 
 /// Where in the instance's directory the signal stands that stops the application,
-/// where its image names one.
+/// where its policy or its image names one.
 pub const STOP_SIGNAL: &str = "stop-signal";
 
 /// Bumped when the layout of an instance's directory changes, or what a policy
@@ -154,8 +154,7 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
         layers: Vec::new(),
         line: 0,
     };
-    let signal = policy.image.iter().filter_map(|(_, image)| image.stop_signal.as_ref());
-    let signal = signal.map(|signal| PlannedFile {
+    let signal = policy.stop_signal.iter().map(|signal| PlannedFile {
         name: STOP_SIGNAL.into(),
         bytes: signal.clone().into_bytes(),
         mode: 0o444,

@@ -97,6 +97,10 @@ pub struct RawApp {
     /// starts it. Not given: the image's user, where there is one.
     #[schemars(with = "Option<String>")]
     pub user: Option<Spanned<String>>,
+    /// The signal by which `stop` ends it: a name, such as "SIGQUIT" or "RTMIN+3", or a
+    /// number. Not given: the image's, or SIGTERM.
+    #[schemars(with = "Option<String>")]
+    pub stop_signal: Option<Spanned<String>>,
     /// Whether no_new_privs is set, so that setuid has no effect (default: true).
     pub no_new_privs: Option<bool>,
 }

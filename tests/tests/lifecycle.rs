@@ -372,3 +372,97 @@ fn no_link_of_an_instance_leads_a_copy_to_the_host() {
     assert!(tests::instances::has(&site.dir.join("secret/file"), "secret\n"));
     assert_eq!(std::fs::read_dir(site.dir.join("secret")).expect("ours").count(), 1);
 }
+
+#[test]
+fn the_policys_signal_goes_before_the_images_and_term() {
+    let site = Site::new("signal");
+    site.policy("signal", &ROOT.replace("app.workdir", "app.stop_signal = \"SIGUSR2\"\napp.workdir"));
+    let script = "trap 'echo got; exit 0' USR2; trap '' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut child = started(&site, &["-p", "signal.toml", "/bin/sh", "-c", script]);
+    site.good(&["stop", "signal", "--timeout", "60"]);
+    assert!(child.wait().is_ok_and(|end| end.success()));
+    site.policy("signal", "app.stop_signal = \"SIGNAL\"\n");
+    let refused = site.refused(&["-p", "signal.toml", "/bin/true"]);
+    assert!(
+        refused.contains("`stop_signal` cannot be \"SIGNAL\"") && refused.contains("signal.toml:1"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_further_program_comes_through_the_door_of_the_first() {
+    for door in ["shim", "gate"] {
+        let site = Site::new(&format!("door-of-{door}"));
+        let policy = format!("coverage.door = \"{door}\"\n[[volume]]\nat = \"/var/lib/of-no-host\"\n");
+        site.policy("through", &policy);
+        let script = format!("echo one > /var/lib/of-no-host/file; {WAITING}");
+        let mut child = started(&site, &["-p", "through.toml", "/bin/bash", "-c", &script]);
+        // The gate has a handler for SIGSYS, which is signal 31.
+        let look =
+            "cat /var/lib/of-no-host/file; grep -c 'SigCgt.*[4-7c-f].......$' /proc/self/status || true";
+        let gated = if door == "gate" { "1" } else { "0" };
+        let words = ["exec", "through", "/bin/bash", "-c", look];
+        assert_eq!(site.good(&words).lines().collect::<Vec<_>>(), ["one", gated], "{door}");
+        site.good(&["stop", "through"]);
+        assert!(child.wait().is_ok_and(|end| end.success()));
+    }
+}
+
+#[test]
+fn redis_lives_in_the_background_with_its_data_in_a_volume() {
+    for door in ["shim", "gate"] {
+        let site = Site::new(&format!("redis-{door}"));
+        let policy = format!(
+            "coverage.door = \"{door}\"\n[[volume]]\nat = \"/var/lib/of-no-host\"\nname = \"data\"\n"
+        );
+        site.policy("redis", &policy);
+        let port = tests::free_port().to_string();
+        let server =
+            ["/usr/bin/redis-server", "--port", &port, "--bind", "127.0.0.1", "--dir", "/var/lib/of-no-host"];
+        let ask = |words: &[&str]| -> String {
+            let client = ["exec", "redis", "/usr/bin/redis-cli", "-p", &port];
+            String::from_utf8_lossy(&site.run(&[&client, words].concat()).stdout).into_owned()
+        };
+        let runs = || until("it answers", || ask(&["ping"]) == "PONG\n");
+        site.good(&[&["run", "--detach", "-p", "redis.toml"], &server[..]].concat());
+        runs();
+        assert_eq!(ask(&["set", "key", "value"]), "OK\n");
+        site.good(&["restart", "--detach", "redis"]);
+        runs();
+        assert_eq!(ask(&["get", "key"]), "value\n");
+        assert_eq!(site.good(&["logs", "redis"]).matches("Ready to accept connections").count(), 2);
+        site.good(&["cp", "redis:/var/lib/of-no-host/dump.rdb", "dump"]);
+        site.good(&["stop", "redis"]);
+        assert!(std::fs::read(site.dir.join("dump")).is_ok_and(|dump| dump.starts_with(b"REDIS")));
+        site.good(&["rm", "redis"]);
+        // A daemon of its own making, which leaves its parent.
+        site.good(
+            &[&["run", "-p", "redis.toml", "--name", "redis"], &server[..], &["--daemonize", "yes"]].concat(),
+        );
+        runs();
+        assert_eq!(ask(&["get", "key"]), "value\n");
+        assert!(site.refused(&["rm", "redis"]).contains("runs, as process"));
+        site.good(&["stop", "redis"]);
+        site.good(&["rm", "redis"]);
+        site.good(&["volume", "rm", "data"]);
+    }
+}
+
+#[test]
+fn of_many_starts_at_once_one_is_the_first() {
+    let site = Site::new("race");
+    site.policy("race", ROOT);
+    let script = "echo $$ >> /run/starts; sleep 2";
+    let start = |_| {
+        let mut command = site.command(&["-p", "race.toml", "/bin/sh", "-c", script]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the launcher runs")
+    };
+    let children: Vec<_> = (0..8).map(start).collect();
+    let ends: Vec<_> = children.into_iter().map(|child| child.wait_with_output().expect("it ends")).collect();
+    assert_eq!(ends.iter().filter(|end| end.status.success()).count(), 1);
+    let said = |end: &std::process::Output| {
+        String::from_utf8_lossy(&end.stderr).contains("runs already, as process")
+    };
+    assert_eq!(ends.iter().filter(|end| said(end)).count(), 7);
+    assert_eq!(site.sh("race.toml", "wc -l < /run/starts"), "1\n");
+}

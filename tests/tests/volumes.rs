@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tests::images::{listing, must};
 use tests::instances::{Site, killed_at_each_change, started};
-use tests::{assert_same, is_root};
+use tests::{assert_same, free_port, is_root};
 
 const ROOT: &str = "app.workdir = \"/\"\n[root]\nlayers = [\"root\"]\n";
 
@@ -222,4 +222,43 @@ fn a_kill_while_a_volume_is_filled_leaves_none_or_all_of_it() {
     };
     let kills = killed_at_each_change(&site, &words, &prepare, &look);
     assert!(kills > 30, "{kills}");
+}
+
+#[test]
+fn postgresql_works_on_a_volume() {
+    assert!(is_root(), "users are changed: run the tests as root");
+    for door in ["shim", "gate"] {
+        let site = Site::new(&format!("postgres-{door}"));
+        let policy = format!(
+            "coverage.door = \"{door}\"\n[app]\nuser = \"postgres\"\nworkdir = \"/\"\n\
+             [[volume]]\nat = \"/var/lib/of-no-host\"\nname = \"pg\"\n"
+        );
+        site.policy("postgres", &policy);
+        let port = free_port();
+        let script = format!(
+            r#"
+            export PATH=/usr/lib/postgresql/15/bin:$PATH PGDATA=/var/lib/of-no-host/db PGHOST=/var/lib/of-no-host PGPORT={port}
+            export PGDATABASE=postgres LC_ALL=C.UTF-8; cd /var/lib/of-no-host
+            if ! test -e db; then
+                initdb --auth=trust --no-sync > /dev/null
+                echo "listen_addresses = ''" >> db/postgresql.conf
+                echo "unix_socket_directories = '/var/lib/of-no-host'" >> db/postgresql.conf
+                first=yes
+            fi
+            pg_ctl -s -w -l log start || cat log
+            test -z "$first" || pgbench -q -i -s 2 > /dev/null 2>&1; echo "= $?"
+            pgbench -n -c 4 -j 2 -t 100 2>&1 | grep 'number of transactions actually'
+            psql -Atc 'select count(*) from pgbench_accounts' -c 'select count(*) from pgbench_history' -c 'show data_directory'
+            pg_ctl -s -w -m fast stop
+            "#
+        );
+        for (name, history) in [("one", 400), ("two", 800)] {
+            let said = site.good(&["run", "-p", "postgres.toml", "--name", name, "/bin/bash", "-c", &script]);
+            let expected = format!(
+                "= 0\nnumber of transactions actually processed: 400/400\n200000\n{history}\n/var/lib/of-no-host/db\n"
+            );
+            assert_eq!(said, expected, "{door}");
+            site.good(&["rm", name]);
+        }
+    }
 }

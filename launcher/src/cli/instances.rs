@@ -56,7 +56,7 @@ pub struct Restart {
     /// How many seconds it may take to end before KILL
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub timeout: u64,
-    /// The signal that ends it, instead of the one that its image names, or TERM
+    /// The signal that ends it, instead of the one that its policy or image names, or TERM
     #[arg(long)]
     pub signal: Option<String>,
 }
@@ -146,7 +146,7 @@ pub struct Stop {
     /// How many seconds it may take before KILL
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub timeout: u64,
-    /// The signal, instead of the one that its image names, or TERM
+    /// The signal, instead of the one that its policy or image names, or TERM
     #[arg(long)]
     pub signal: Option<String>,
 }

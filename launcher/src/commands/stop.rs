@@ -16,14 +16,14 @@ const PERIOD: Duration = Duration::from_millis(20);
 /// How long the kernel may take to end what has been killed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Ends the processes of an application: by the signal that its image names, and by
+/// Ends the processes of an application: by the signal that its policy or image names, and by
 /// KILL those that are still there after a while.
 pub fn stop(asked: &Stop) -> Result<u8> {
     end(&Target::Named(&asked.name), asked.timeout, asked.signal.as_deref()).map(|()| 0)
 }
 
 /// The same of the processes that are meant: `timeout` seconds until they are killed, and the
-/// signal that is sent before, where it is not the image's.
+/// signal that is sent before, where it is not the policy's or the image's.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ pub fn end(target: &Target<'_>, timeout: u64, signal: Option<&str>) -> Result<()
     };
     let said = signal.map(ToOwned::to_owned).or_else(|| stop_signal(first));
     let said = said.as_deref().unwrap_or("TERM");
-    let signal = number(said).with_context(|| {
+    let signal = policy::signal(said).with_context(|| {
         format!("`{said}` is no signal: say --signal with a name such as TERM or RTMIN+3, or a number")
     })?;
     let ids: HashSet<i32> = found.iter().map(|(process, _)| process.id).collect();
@@ -103,68 +103,8 @@ fn parent(id: i32) -> Option<i32> {
     text.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
-/// The signal that the image of an application names.
+/// The signal that an application's policy names, or its image.
 fn stop_signal(process: &Process) -> Option<String> {
     let text = std::fs::read_to_string(process.view.with_file_name(policy::STOP_SIGNAL)).ok()?;
     (!text.is_empty()).then_some(text)
-}
-
-/// A signal's number, by its name with or without `SIG`, or by itself.
-fn number(said: &str) -> Option<i32> {
-    const NAMES: [(&str, i32); 15] = [
-        ("HUP", libc::SIGHUP),
-        ("INT", libc::SIGINT),
-        ("QUIT", libc::SIGQUIT),
-        ("ABRT", libc::SIGABRT),
-        ("KILL", libc::SIGKILL),
-        ("USR1", libc::SIGUSR1),
-        ("USR2", libc::SIGUSR2),
-        ("PIPE", libc::SIGPIPE),
-        ("ALRM", libc::SIGALRM),
-        ("TERM", libc::SIGTERM),
-        ("CONT", libc::SIGCONT),
-        ("STOP", libc::SIGSTOP),
-        ("WINCH", libc::SIGWINCH),
-        ("PWR", libc::SIGPWR),
-        ("IO", libc::SIGIO),
-    ];
-    /// As the kernel and glibc have them, whatever this program's libc keeps for itself.
-    const REAL_TIME: (i32, i32) = (34, 64);
-    let upper = said.to_ascii_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let known = NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
-    let real_time = || {
-        let (from, shift) = match name.split_once(['+', '-']) {
-            Some((from, shift)) => (from, shift.parse::<i32>().ok()?),
-            None => (name, 0),
-        };
-        match from {
-            "RTMIN" => Some(REAL_TIME.0 + shift),
-            "RTMAX" => Some(REAL_TIME.1 - shift),
-            _ => from.parse().ok().filter(|_| shift == 0),
-        }
-    };
-    known.or_else(real_time).filter(|number| (1..=REAL_TIME.1).contains(number))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn signals_are_known_by_name_and_number() {
-        for (said, number) in [
-            ("SIGTERM", Some(15)),
-            ("quit", Some(3)),
-            ("9", Some(9)),
-            ("SIGRTMIN+3", Some(37)),
-            ("RTMAX-1", Some(63)),
-            ("RTMAX", Some(64)),
-            ("RTMIN+40", None),
-            ("0", None),
-            ("65", None),
-            ("SIGNAL", None),
-            ("", None),
-        ] {
-            assert_eq!(super::number(said), number, "{said}");
-        }
-    }
 }

@@ -115,6 +115,22 @@ impl Checker<'_> {
         }
     }
 
+    /// The signal by which the application is stopped.
+    pub fn stop_signal(&mut self, said: &Spanned<String>) -> Option<String> {
+        let name = self.expanded(said)?;
+        if crate::signal(&name).is_none() {
+            let message = format!("`stop_signal` cannot be {:?}", shorten(&name));
+            self.report.add(
+                said.span(),
+                message,
+                "a signal, such as \"SIGQUIT\", \"RTMIN+3\" or \"15\"",
+                None,
+            );
+            return None;
+        }
+        Some(name)
+    }
+
     /// Mounts the kernel's directories, where the policy mounts nothing else there.
     pub fn kernel_directories(&mut self, span: Range<usize>, mounts: &mut Vec<Mount>) {
         let line = self.report.line(span.start);
