@@ -1,10 +1,12 @@
 //! Making an image of what an instance has become: its image's layers, and one
 //! more of what it has changed.
 //!
-//! The store keeps layers unpacked, so those of an OCI layout are packed anew.
-//! In the store itself they stay what they are, and the new image shares them.
+//! The store keeps layers unpacked, so those of an OCI layout are packed anew, but
+//! for those whose archives are kept as well. In the store itself they stay what they
+//! are, and the new image shares them.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,8 +15,9 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use crate::compress::Packing;
+use crate::compression::{Compression, sniff};
 use crate::digest::{Digest, Hashed};
-use crate::import::{Import, Progress, bring};
+use crate::import::{ARCHIVE, Import, Progress, bring};
 use crate::kept::Nature;
 use crate::layout::{self, Layout};
 use crate::limits::Limits;
@@ -90,6 +93,12 @@ impl Commit<'_> {
         for number in 0..=self.base.depth() {
             let union = self.union(number)?;
             let what = || format!("layer {} of {}", number + 1, self.base.depth() + 1);
+            if let Some((mut archive, packing, diff)) = self.kept(number).with_context(what)? {
+                let (blob, _) = layout.blob(|out| Ok(io::copy(&mut archive, out)?)).with_context(what)?;
+                layers.push(blob.descriptor(packing.media_type()));
+                diffs.push(diff);
+                continue;
+            }
             let (blob, diff) = layout.blob(|out| self.packed(&union, packing, out)).with_context(what)?;
             layers.push(blob.descriptor(packing.media_type()));
             diffs.push(diff.to_string());
@@ -120,8 +129,30 @@ impl Commit<'_> {
             (self.base.config(), self.settings.clone(), self.by.clone(), self.created);
         let make = move |diffs: &[String]| config(base, &settings, &by, created, diffs);
         let found = Found { manifest: None, config: Configuration::Made(Box::new(make)), layers };
-        let asked = Import { source: &self.by, name, replace, limits, progress: self.progress.clone() };
+        let asked =
+            Import { source: &self.by, name, replace, keep: false, limits, progress: self.progress.clone() };
         bring(self.store, &asked, found)
+    }
+
+    /// The archive that a layer of the image came with, and the digest of what is in it.
+    fn kept(&self, number: usize) -> Result<Option<(File, Packing, String)>> {
+        let Base::Image(image, _) = &self.base else { return Ok(None) };
+        let Some(layer) = image.layers.get(number) else { return Ok(None) };
+        let path = self.store.layer(&Digest::parse(&layer.chain)?).join(ARCHIVE);
+        let shown = || format!("cannot read {}", path.display());
+        let mut archive = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.with_context(shown)?,
+        };
+        let mut head = Vec::new();
+        (&mut archive).take(8).read_to_end(&mut head).with_context(shown)?;
+        archive.seek(io::SeekFrom::Start(0)).with_context(shown)?;
+        let packing = match sniff(&head) {
+            Compression::Gzip => Packing::Gzip,
+            Compression::Zstd => Packing::Zstd,
+            _ => Packing::None,
+        };
+        Ok(Some((archive, packing, layer.diff.clone())))
     }
 
     /// The union whose last layer is this one.

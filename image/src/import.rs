@@ -32,6 +32,8 @@ pub struct Import<'a> {
     pub name: &'a str,
     /// Whether an image of that name is replaced.
     pub replace: bool,
+    /// Whether the layers' archives are kept as well, to be given back by a commit.
+    pub keep: bool,
     /// The limits.
     pub limits: &'a Limits,
     /// Told of how many bytes there are, and of each that has been read.
@@ -46,6 +48,9 @@ pub enum Progress {
     /// So many more have been read.
     Read(u64),
 }
+
+/// A layer's archive, as it came, in its directory.
+pub const ARCHIVE: &str = "archive";
 
 /// Bytes that go from the thread that reads and decompresses to the one that unpacks.
 const CHUNK: usize = 1 << 17;
@@ -81,6 +86,7 @@ pub fn bring(store: &Store, asked: &Import<'_>, found: Found) -> Result<Image> {
     let draft = store.draft()?;
     let mut layers: Vec<Layer> = Vec::new();
     let mut made: Vec<(PathBuf, PathBuf)> = Vec::new();
+    let mut kept: Vec<(PathBuf, PathBuf)> = Vec::new();
     let mut trees: Vec<PathBuf> = Vec::new();
     let mut tally = Tally::default();
     let below = |layers: &[Layer]| layers.last().map(|layer| Digest::parse(&layer.chain)).transpose();
@@ -90,6 +96,11 @@ pub fn bring(store: &Store, asked: &Import<'_>, found: Found) -> Result<Image> {
         if let Some(diff) = &packed.diff {
             let place = store.layer(&chain(diff));
             if let Ok(bytes) = fs::read(place.join("layer.json")) {
+                if asked.keep && !place.join(ARCHIVE).exists() {
+                    let archive = draft.path().join(format!("{number}.{ARCHIVE}"));
+                    keep_archive(&packed, diff, &archive, asked.limits)?;
+                    kept.push((archive, place.join(ARCHIVE)));
+                }
                 (asked.progress)(Progress::Read(packed.from.size().unwrap_or(0)));
                 layers.push(
                     serde_json::from_slice(&bytes)
@@ -110,6 +121,9 @@ pub fn bring(store: &Store, asked: &Import<'_>, found: Found) -> Result<Image> {
         let chain = chain(&diff);
         let layer =
             Layer { chain: chain.to_string(), diff: diff.to_string(), size: new.bytes, entries: new.entries };
+        if asked.keep {
+            keep_archive(&packed, &diff, &dir.join(ARCHIVE), asked.limits)?;
+        }
         write(&dir.join("layer.json"), &serde_json::to_vec_pretty(&layer)?)?;
         trees.push(dir.join("tree"));
         made.push((dir, store.layer(&chain)));
@@ -142,6 +156,10 @@ pub fn bring(store: &Store, asked: &Import<'_>, found: Found) -> Result<Image> {
             Err(Errno::EXIST) => {}
             done => done.with_context(|| format!("cannot put a layer at {}", place.display()))?,
         }
+    }
+    for (archive, place) in kept {
+        fs::rename(&archive, &place)
+            .with_context(|| format!("cannot put an archive at {}", place.display()))?;
     }
     sync(store.drafts().with_file_name("layers"))?;
     match renameat_with(CWD, &record, CWD, &place, RenameFlags::NOREPLACE) {
@@ -240,6 +258,31 @@ pub fn watch(
         }
         Ok(())
     }
+}
+
+/// Copies a layer's archive, and verifies the copy. That of a directory is none.
+fn keep_archive(packed: &Packed, diff: &Digest, to: &Path, limits: &Limits) -> Result<()> {
+    let From::Archive(slice) = &packed.from else { return Ok(()) };
+    let shown = || format!("cannot write {}", to.display());
+    io::copy(&mut slice.again(), &mut File::create_new(to).with_context(shown)?).with_context(shown)?;
+    let count = Arc::new(AtomicU64::new(0));
+    let counter = count.clone();
+    let blob = Hashed::new(File::open(to).with_context(shown)?, move |read| {
+        counter.store(read, Ordering::Relaxed);
+        Ok(())
+    });
+    let mut blob = BufReader::with_capacity(CHUNK, blob);
+    let mut archive = Hashed::new(Decompressed::new(&mut blob, limits.window)?, watch(limits, 0, count));
+    io::copy(&mut archive, &mut io::sink()).context("cannot read the archive")?;
+    let found = archive.finish().0;
+    io::copy(&mut blob, &mut io::sink()).context("cannot read the archive")?;
+    let digest = blob.into_inner().finish().0;
+    if found != *diff || packed.digest.as_ref().is_some_and(|said| *said != digest) {
+        bail!(
+            "the layer's archive is {digest}, unpacked {found}, and the image says otherwise: fetch it again"
+        )
+    }
+    Ok(())
 }
 
 /// Reads a layer, decompresses it, and sends it on. Gives the digests of its

@@ -5,6 +5,7 @@
 //! layers/DIGITS/       a layer, by the digest of the chain that it ends
 //!     tree/            its files, in overlayfs's format
 //!     owners           what neither owner nor attribute of a file could hold
+//!     archive          as it came, where that was asked for
 //! names/NAME/          an image
 //!     image.json       its layers, lowest first
 //!     config.json      its configuration, as it was made

@@ -245,6 +245,9 @@ Exit status: 0 if the image is there, 125 if it was refused; then nothing of it 
         /// Replace an image of that name
         #[arg(long)]
         replace: bool,
+        /// Keep the layers' archives as well: `commit` gives them back with their digests
+        #[arg(long)]
+        keep_archives: bool,
         /// Change a limit on what an image may ask of this host
         #[arg(long, value_name = "KEY=NUMBER")]
         limit: Vec<String>,

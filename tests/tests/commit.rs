@@ -290,6 +290,48 @@ fn the_same_content_gives_the_same_digests() {
 }
 
 #[test]
+fn layers_whose_archives_are_kept_come_back_as_they_came() {
+    let site = shop("archives", None);
+    changed(&site, "shop.toml", CHANGES);
+    let layers = |layout: &str, tag: &str| {
+        let (manifest, config) = image(&site.dir.join(layout), tag);
+        let digest = |layer: &Value| layer["digest"].clone();
+        let all: Vec<Value> = manifest["layers"].as_array().expect("a list").iter().map(digest).collect();
+        (all, config["rootfs"]["diff_ids"].as_array().expect("a list").clone())
+    };
+    let (theirs, diffs) = layers("oci", "v1");
+    site.good(&["commit", "shop", "oci:out:anew"]);
+    assert_ne!(layers("out", "anew").0[..2], theirs[..]);
+    // The layers are there already, and get their archives.
+    site.good(&["image", "import", "oci:oci:v1", "--name", "kept", "--keep-archives"]);
+    site.good(&["commit", "shop", "oci:out:kept", "--compression", "zstd"]);
+    let (ours, own) = layers("out", "kept");
+    assert_eq!((&ours[..2], &own[..2]), (&theirs[..], &diffs[..]));
+    let words = [
+        "copy",
+        "--quiet",
+        "--insecure-policy",
+        "--dest-compress-format",
+        "gzip",
+        "oci:out:kept",
+        "oci:plain:v2",
+    ];
+    must("skopeo", &words, &site.dir);
+    same(&unpacked(&site, "plain:v2"), &seen(&site, "shop.toml"));
+    // What an image says of its layers does not make another one's archive of it.
+    let blob = |digest: &Value| {
+        site.dir.join("oci/blobs/sha256").join(digest.as_str().expect("text").replace("sha256:", ""))
+    };
+    must("sh", &["-ec", "rm -r state runtime; mkdir state"], &site.dir);
+    site.good(&["image", "import", "oci:oci:v1", "--name", "shop"]);
+    let bytes = fs::read(blob(&theirs[0])).expect("it is there");
+    fs::write(blob(&theirs[0]), [&bytes[..bytes.len() - 1], b"x"].concat()).expect("ours");
+    let said = site.refused(&["image", "import", "oci:oci:v1", "--name", "bad", "--keep-archives"]);
+    assert!(said.contains("archive"), "{said}");
+    assert_eq!(site.good(&["image", "ls"]).lines().count(), 2);
+}
+
+#[test]
 fn a_layout_keeps_its_other_images() {
     let site = shop("tags", None);
     changed(&site, "shop.toml", "echo one > /data/one");

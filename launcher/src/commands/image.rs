@@ -28,13 +28,14 @@ const CONFIG: [(&str, &str); 9] = [
 pub fn image(verb: &ImageVerb) -> Result<u8> {
     let store = state::images()?;
     match verb {
-        ImageVerb::Import { source, name, replace, limit, json } => {
+        ImageVerb::Import { source, name, replace, keep_archives, limit, json } => {
             let mut limits = Limits::default();
             limit.iter().try_for_each(|text| limits.change(text))?;
             ignore_closed_pipes();
             let bar = bar();
             let progress = Arc::new(shown_on(&bar));
-            let asked = Import { source, name, replace: *replace, limits: &limits, progress };
+            let asked =
+                Import { source, name, replace: *replace, keep: *keep_archives, limits: &limits, progress };
             let done = image::import(&store, &asked);
             bar.finish_and_clear();
             let image = done.with_context(|| format!("the image `{name}` was not imported"))?;

@@ -167,7 +167,11 @@ fn take_image(store: &Store, wanted: &str, layout: &Path, asked: &Import, limits
     }
     let from = format!("import of {}", asked.file.display());
     let progress = Arc::new(|_: Progress| {});
-    bring(store, &::image::Import { source: &from, name: &name, replace: false, limits, progress }, found)?;
+    bring(
+        store,
+        &::image::Import { source: &from, name: &name, replace: false, keep: false, limits, progress },
+        found,
+    )?;
     Ok(name)
 }
 
