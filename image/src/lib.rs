@@ -19,6 +19,7 @@ pub mod import;
 pub mod kept;
 pub mod layout;
 pub mod limits;
+mod links;
 mod manifest;
 mod members;
 pub mod merge;

@@ -95,9 +95,14 @@ impl Item<'_> {
         joined(&self.side.path, self.name.to_bytes())
     }
 
+    /// Its device and inode.
+    pub fn id(&self) -> (u64, u64) {
+        (self.stat.st_dev, self.stat.st_ino)
+    }
+
     /// Whether it is the very file that another one is.
     pub fn is_same(&self, other: &Item<'_>) -> bool {
-        (self.stat.st_dev, self.stat.st_ino) == (other.stat.st_dev, other.stat.st_ino)
+        self.id() == other.id()
     }
 
     /// Whether it is a directory.
@@ -121,6 +126,11 @@ impl Union {
     /// A layer of it.
     pub fn layer(&self, number: usize) -> &Layer {
         &self.layers[number]
+    }
+
+    /// Whether a side is of the layer that changes those below.
+    pub fn is_written_in(&self, side: &Side) -> bool {
+        self.is_written && side.layer + 1 == self.layers.len()
     }
 
     /// The root, as the program has seen it.

@@ -3,7 +3,7 @@
 //! OCI has whiteouts and opaque directories, as overlayfs has them under other names, and
 //! no redirects: a directory that has been renamed is stored whole in its new place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{BufWriter, IntoInnerError, Write};
@@ -18,6 +18,7 @@ use crate::changes::{Visitor, visit};
 use crate::dir::{WHITEOUT, kind};
 use crate::header::{Entry, Kind, spelled};
 use crate::kept::{self, Nature};
+use crate::links;
 use crate::merge::{Item, Union, joined};
 use crate::writer::Writer;
 
@@ -28,8 +29,9 @@ use crate::writer::Writer;
 /// What cannot be read, or cannot be said in a layer.
 pub fn pack<W: Write>(union: &Union, out: W) -> Result<W> {
     let out = BufWriter::with_capacity(1 << 17, out);
-    let mut packer = Packer { writer: Writer::new(out), links: HashMap::new() };
+    let mut packer = Packer { writer: Writer::new(out), first: HashMap::new(), brought: HashSet::new() };
     visit(union, &mut packer)?;
+    packer.names_elsewhere(union)?;
     packer
         .writer
         .finish()?
@@ -61,7 +63,9 @@ pub fn pack_file<W: Write>(path: &Path, out: W) -> Result<W> {
 struct Packer<W: Write> {
     writer: Writer<W>,
     /// The first names of files with several, by device and inode.
-    links: HashMap<(u64, u64), Vec<u8>>,
+    first: HashMap<(u64, u64), Vec<u8>>,
+    /// Those of them that layers below have.
+    brought: HashSet<(u64, u64)>,
 }
 
 impl<W: Write> Visitor for Packer<W> {
@@ -74,32 +78,27 @@ impl<W: Write> Visitor for Packer<W> {
             bail!("it has a name that layers keep for whiteouts: rename it")
         }
         let name = if path.is_empty() { b"./".to_vec() } else { path.to_vec() };
-        let id = (now.stat.st_dev, now.stat.st_ino);
-        if !now.is_dir() && now.stat.st_nlink > 1 {
-            if let Some(first) = self.links.get(&id) {
-                let mut entry = Entry::plain(name, Kind::HardLink, 0o644);
-                entry.link.clone_from(first);
-                return self.writer.append(&entry, None);
-            }
-            self.links.insert(id, name.clone());
+        let has_several = !now.is_dir() && now.stat.st_nlink > 1;
+        if has_several && let Some(first) = self.first.get(&now.id()) {
+            return self.link(name, first.clone());
         }
         let mut entry = kept::entry(&union.layer(now.side.layer).nature, now.at(), &now.path(), &now.stat)?;
         entry.name = name;
         if entry.kind == Kind::Directory && !entry.name.ends_with(b"/") {
             entry.name.push(b'/');
         }
-        if entry.kind != Kind::File {
-            return self.writer.append(&entry, None);
+        if entry.kind == Kind::File {
+            self.file(&entry, now)?;
+        } else {
+            self.writer.append(&entry, None)?;
         }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let (dir, file) = now.at();
-        let file = openat(dir, file, flags, Mode::empty()).with_context(|| {
-            format!(
-                "it cannot be read (its mode is {:04o}): do this as root, or let its owner read it (chmod u+r)",
-                now.stat.st_mode & 0o7777
-            )
-        })?;
-        self.writer.append(&entry, Some(&mut File::from(file)))
+        if has_several {
+            self.first.insert(now.id(), entry.name);
+            if !union.is_written_in(now.side) {
+                self.brought.insert(now.id());
+            }
+        }
+        Ok(())
     }
 
     fn is_gone(&mut self, path: &[u8]) -> Result<()> {
@@ -117,6 +116,38 @@ impl<W: Write> Visitor for Packer<W> {
 }
 
 impl<W: Write> Packer<W> {
+    fn file(&mut self, entry: &Entry, now: &Item<'_>) -> Result<()> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let (dir, file) = now.at();
+        let file = openat(dir, file, flags, Mode::empty()).with_context(|| {
+            format!(
+                "it cannot be read (its mode is {:04o}): do this as root, or let its owner read it (chmod u+r)",
+                now.stat.st_mode & 0o7777
+            )
+        })?;
+        self.writer.append(entry, Some(&mut File::from(file)))
+    }
+
+    fn link(&mut self, name: Vec<u8>, to: Vec<u8>) -> Result<()> {
+        let mut entry = Entry::plain(name, Kind::HardLink, 0o644);
+        entry.link = to;
+        self.writer.append(&entry, None)
+    }
+
+    /// Files of layers below have come into this one. Names of theirs that it does not touch
+    /// become names of the new files, as they are one file to the program.
+    fn names_elsewhere(&mut self, union: &Union) -> Result<()> {
+        if self.brought.is_empty() {
+            return Ok(());
+        }
+        for (name, id) in links::untouched(union, &self.brought)? {
+            if let Some(first) = self.first.get(&id) {
+                self.link(name, first.clone())?;
+            }
+        }
+        Ok(())
+    }
+
     fn marker(&mut self, name: Vec<u8>) -> Result<()> {
         self.writer.append(&Entry::plain(name, Kind::File, 0o644), None)
     }

@@ -32,7 +32,7 @@ const IMAGE: &str = r#"
     umoci init --layout oci && umoci new --image oci:v1 && umoci unpack --image oci:v1 bundle
     cd bundle/rootfs && mkdir -p data/deep/er data/moved/in data/gone data/again usr lib lib64 proc dev sys tmp
     echo a > data/a && echo b > data/deep/b && echo c > data/deep/er/c && echo d > data/gone/d
-    echo e > data/moved/e && ln data/moved/e data/moved/in/e2 && ln -s ../a data/moved/l && echo f > data/again/f
+    echo e > data/moved/e && ln data/moved/e data/moved/in/e2 && ln data/moved/e data/deep/outside && ln data/moved/e data/zz && ln -s ../a data/moved/l && echo f > data/again/f
     echo tool > data/tool && chmod 4755 data/tool && setcap cap_net_raw+ep data/tool && mknod data/null c 1 3
     mkfifo data/moved/pipe && chmod 640 data/deep/b && chown 1000:42 data/deep/b data/moved
     setfattr -n user.note -v hello data/moved/e
