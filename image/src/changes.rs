@@ -11,6 +11,7 @@ use std::ffi::CStr;
 use anyhow::{Context, Result, bail};
 
 use crate::header::spelled;
+use crate::import::more_descriptors;
 use crate::limits::Limits;
 use crate::merge::{Item, Merged, Union, joined};
 
@@ -52,6 +53,7 @@ pub trait Visitor {
 ///
 /// What cannot be read, and what the visitor says.
 pub fn visit(union: &Union, visitor: &mut impl Visitor) -> Result<()> {
+    more_descriptors();
     let (now, before) = (union.root()?, union.base()?);
     let root = now.item()?.context("the union has no layers")?;
     visitor.is_there(union, b"", &root, before.item()?.as_ref())?;

@@ -392,7 +392,7 @@ fn sync(dir: PathBuf) -> Result<()> {
 }
 
 /// A union of many layers holds many directories open.
-fn more_descriptors() {
+pub fn more_descriptors() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // Where it is refused, an image of very many layers says so.
