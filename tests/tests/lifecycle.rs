@@ -466,3 +466,60 @@ fn of_many_starts_at_once_one_is_the_first() {
     assert_eq!(ends.iter().filter(|end| said(end)).count(), 7);
     assert_eq!(site.sh("race.toml", "wc -l < /run/starts"), "1\n");
 }
+
+#[test]
+fn nobody_is_led_into_a_view_that_another_user_has_made() {
+    assert!(tests::is_root(), "users are changed: run the tests as root");
+    let mut site = Site::new("anothers");
+    std::fs::create_dir(site.dir.join("state"))
+        .and_then(|()| std::fs::create_dir(site.dir.join("runtime")))
+        .expect("ours");
+    tests::images::must("chown", &["12345:12345", "state", "runtime"], &site.dir);
+    site.policy("of-another", ROOT);
+    site.user = Some(12345);
+    let mut child = started(&site, &["-p", "of-another.toml", "/bin/sh", "-c", WAITING]);
+    assert_eq!(site.good(&["exec", "of-another", "/bin/id", "-u"]), "12345\n");
+    site.user = None;
+    for words in [&["exec", "of-another", "/bin/id"][..], &["cp", "of-another:/etc/greeting", "out"]] {
+        let refused = site.refused(words);
+        assert!(refused.contains(&format!("another user's, in process {}", child.id())), "{refused}");
+    }
+    site.user = Some(12345);
+    site.good(&["stop", "of-another"]);
+    assert!(child.wait().is_ok_and(|end| end.success()));
+}
+
+#[test]
+fn a_further_program_in_an_image_is_its_users() {
+    assert!(tests::is_root(), "users are changed: run the tests as root");
+    let site = Site::new("exec-image");
+    let script = "umoci init --layout oci && umoci new --image oci:v1 && umoci unpack --image oci:v1 bundle && \
+                  cp -a root/. bundle/rootfs && echo 'shop:x:1234:50::/srv:/bin/sh' >> bundle/rootfs/etc/passwd && mkdir bundle/rootfs/proc bundle/rootfs/dev && \
+                  umoci repack --image oci:v1 bundle && umoci config --image oci:v1 --config.user shop --config.env A=b \
+                  --config.env PATH=/bin --config.workingdir /srv --config.stopsignal SIGUSR1 --config.cmd /bin/sh --config.cmd -c \
+                  --config.cmd \"trap 'exit 0' USR1; while :; do sleep 0.05; done\"";
+    tests::images::must("sh", &["-ec", script], &site.dir);
+    site.good(&["image", "import", "oci:oci:v1", "--name", "shop"]);
+    site.policy("exec-image", "[root]\nimage = \"shop\"\n");
+    assert_eq!(site.good(&["create", "-p", "exec-image.toml"]), "exec-image\n");
+    site.good(&["start", "-d", "exec-image"]);
+    let look =
+        ["exec", "exec-image", "sh", "-c", "id -u; id -g; pwd; echo $A $PATH $HOME; cat /proc/self/comm"];
+    assert_eq!(site.good(&look), "1234\n50\n/srv\nb /bin /srv\ncat\n");
+    let look = [
+        "exec",
+        "--user",
+        "0:0",
+        "--workdir",
+        "/etc",
+        "exec-image",
+        "sh",
+        "-c",
+        "id -u; pwd; echo x > x; ls x",
+    ];
+    assert_eq!(site.good(&look), "0\n/etc\nx\n");
+    site.good(&["stop", "exec-image", "--timeout", "60"]);
+    assert!(
+        site.good(&["ps", "-a"]).lines().any(|line| line.starts_with("exec-image ") && line.contains(" - "))
+    );
+}
