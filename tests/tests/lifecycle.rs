@@ -119,12 +119,17 @@ fn an_instance_is_made_started_restarted_and_removed() {
 fn a_run_is_remembered_with_its_words_and_its_directory() {
     let site = Site::new("again");
     site.policy("again", "[[volume]]\nat = \"/var/lib/of-no-host\"\n");
-    let output =
-        site.command(&["-p", "again.toml", "/bin/sh", "-c", "pwd; echo \"$1\"", "sh", "two  words"]).output();
-    let first = String::from_utf8_lossy(&output.expect("the launcher runs").stdout).into_owned();
+    let script = "pwd; echo \"$1\"; printf %s \"$2\" | od -An -tx1";
+    let mut first = site.command(&["-p", "again.toml", "/bin/sh", "-c", script, "sh", "two  words"]);
+    // A word need not be text.
+    let first = first
+        .arg(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff\x01"))
+        .output()
+        .expect("the launcher runs");
+    let first = String::from_utf8_lossy(&first.stdout).into_owned();
     let again = site.command(&["start", "again"]).current_dir("/").output().expect("the launcher runs");
     assert_eq!(String::from_utf8_lossy(&again.stdout), first);
-    assert_eq!(first, format!("{}\ntwo  words\n", site.dir.display()));
+    assert_eq!(first, format!("{}\ntwo  words\n ff 01\n", site.dir.display()));
 }
 
 #[test]
@@ -430,35 +435,36 @@ fn redis_lives_in_the_background_with_its_data_in_a_volume() {
         let policy = format!(
             "coverage.door = \"{door}\"\n[[volume]]\nat = \"/var/lib/of-no-host\"\nname = \"data\"\n"
         );
-        site.policy("redis", &policy);
+        site.policy("cached", &policy);
         let port = tests::free_port().to_string();
         let server =
             ["/usr/bin/redis-server", "--port", &port, "--bind", "127.0.0.1", "--dir", "/var/lib/of-no-host"];
         let ask = |words: &[&str]| -> String {
-            let client = ["exec", "redis", "/usr/bin/redis-cli", "-p", &port];
+            let client = ["exec", "cached", "/usr/bin/redis-cli", "-p", &port];
             String::from_utf8_lossy(&site.run(&[&client, words].concat()).stdout).into_owned()
         };
         let runs = || until("it answers", || ask(&["ping"]) == "PONG\n");
-        site.good(&[&["run", "--detach", "-p", "redis.toml"], &server[..]].concat());
+        site.good(&[&["run", "--detach", "-p", "cached.toml"], &server[..]].concat());
         runs();
         assert_eq!(ask(&["set", "key", "value"]), "OK\n");
-        site.good(&["restart", "--detach", "redis"]);
+        site.good(&["restart", "--detach", "cached"]);
         runs();
         assert_eq!(ask(&["get", "key"]), "value\n");
-        assert_eq!(site.good(&["logs", "redis"]).matches("Ready to accept connections").count(), 2);
-        site.good(&["cp", "redis:/var/lib/of-no-host/dump.rdb", "dump"]);
-        site.good(&["stop", "redis"]);
+        assert_eq!(site.good(&["logs", "cached"]).matches("Ready to accept connections").count(), 2);
+        site.good(&["cp", "cached:/var/lib/of-no-host/dump.rdb", "dump"]);
+        site.good(&["stop", "cached"]);
         assert!(std::fs::read(site.dir.join("dump")).is_ok_and(|dump| dump.starts_with(b"REDIS")));
-        site.good(&["rm", "redis"]);
+        site.good(&["rm", "cached"]);
         // A daemon of its own making, which leaves its parent.
         site.good(
-            &[&["run", "-p", "redis.toml", "--name", "redis"], &server[..], &["--daemonize", "yes"]].concat(),
+            &[&["run", "-p", "cached.toml", "--name", "cached"], &server[..], &["--daemonize", "yes"]]
+                .concat(),
         );
         runs();
         assert_eq!(ask(&["get", "key"]), "value\n");
-        assert!(site.refused(&["rm", "redis"]).contains("runs, as process"));
-        site.good(&["stop", "redis"]);
-        site.good(&["rm", "redis"]);
+        assert!(site.refused(&["rm", "cached"]).contains("runs, as process"));
+        site.good(&["stop", "cached"]);
+        site.good(&["rm", "cached"]);
         site.good(&["volume", "rm", "data"]);
     }
 }
@@ -537,4 +543,45 @@ fn a_further_program_in_an_image_is_its_users() {
     assert!(
         site.good(&["ps", "-a"]).lines().any(|line| line.starts_with("exec-image ") && line.contains(" - "))
     );
+}
+
+#[test]
+fn nginx_of_an_image_serves_as_a_daemon_and_logs_into_a_volume() {
+    assert!(tests::is_root(), "users are changed: run the tests as root");
+    let site = Site::new("nginx");
+    site.good(&["image", "import", &tests::debian11().to_string_lossy(), "--name", "debian"]);
+    let policy = "[app]\nstop_signal = \"QUIT\"\n[env]\nset = { PATH = \"/usr/sbin:/usr/bin:/sbin:/bin\" }\n[root]\nimage = \"debian\"\n\
+                  [[volume]]\nat = \"/var/log/nginx\"\nname = \"logs\"\n";
+    site.policy("webd", policy);
+    assert_eq!(site.good(&["create", "-p", "webd.toml", "nginx"]), "webd\n");
+    let owner = |path: &str| tests::images::must("stat", &["-c", "%u %g %a", path], &site.dir);
+    let there = format!("{}/var/log/nginx", tests::debian11().display());
+    assert_eq!(owner("state/volumes/logs"), owner(&there));
+    let port = tests::free_port();
+    let config = format!(
+        "user www-data; pid /run/nginx.pid; worker_processes 2; events {{}}\n\
+         http {{ server {{ listen 127.0.0.1:{port}; root /www; access_log /var/log/nginx/access.log; }} }}\n"
+    );
+    std::fs::write(site.dir.join("nginx.conf"), config).expect("ours");
+    tests::images::must("sh", &["-c", "mkdir www; echo from the instance > www/index.html"], &site.dir);
+    site.good(&["cp", "nginx.conf", "webd:/etc/nginx/nginx.conf"]);
+    site.good(&["cp", "www", "webd:/"]);
+    let fetch = format!(
+        "use IO::Socket::INET; for (1..200) {{ last if $s = IO::Socket::INET->new('127.0.0.1:{port}'); select undef, undef, undef, 0.05 }} \
+         print $s \"GET / HTTP/1.0\\r\\n\\r\\n\"; print ((<$s>)[-1])"
+    );
+    for turn in 1..=2 {
+        // It becomes a daemon, so the first process ends at once.
+        site.good(&["start", "webd"]);
+        assert!(site.refused(&["start", "webd"]).contains("runs already, as process"));
+        assert_eq!(site.good(&["exec", "webd", "perl", "-e", &fetch]), "from the instance\n");
+        site.good(&["stop", "webd", "--timeout", "60"]);
+        assert_eq!(site.good(&["ps"]).matches("webd ").count(), 0);
+        let log =
+            std::fs::read_to_string(site.dir.join("state/volumes/logs/access.log")).expect("it is there");
+        assert_eq!(log.matches("\"GET / HTTP/1.0\" 200").count(), turn);
+    }
+    assert!(site.refused(&["image", "rm", "debian"]).contains("in use by the instance `webd`"));
+    site.good(&["rm", "webd"]);
+    site.good(&["image", "rm", "debian"]);
 }
