@@ -327,3 +327,34 @@ fn what_is_traced_runs_like_any_other_start() {
     site.good(&["stop", "traced"]);
     assert!(child.wait().is_ok_and(|end| end.success()));
 }
+
+#[test]
+fn an_ordinary_user_has_instances_too() {
+    assert!(tests::is_root(), "users are changed: run the tests as root");
+    let mut site = Site::new("ordinary");
+    tests::images::must(
+        "sh",
+        &["-c", "mkdir state runtime out; chown -R 12345:12345 state runtime out root"],
+        &site.dir,
+    );
+    site.user = Some(12345);
+    site.policy("ordinary", &format!("{ROOT}[[volume]]\nat = \"/srv/data\"\n"));
+    let script = format!(
+        "mkdir -p /srv/closed/deep /srv/data/closed/deep; echo x > /srv/data/file; rm /etc/greeting; \
+         chmod 0 /srv/closed/deep /srv/closed /srv/data/closed/deep /srv/data/closed; {WAITING}"
+    );
+    site.good(&["run", "--detach", "-p", "ordinary.toml", "/bin/sh", "-c", &script]);
+    until("it runs", || site.good(&["logs", "ordinary"]).contains("ready"));
+    assert_eq!(site.good(&["exec", "ordinary", "/bin/sh", "-c", "id -u; cat /srv/data/file"]), "12345\nx\n");
+    site.good(&["cp", "ordinary:/srv/data/file", "out"]);
+    site.good(&["cp", "out/file", "ordinary:/etc/greeting"]);
+    site.good(&["stop", "ordinary"]);
+    site.good(&["cp", "ordinary:/etc/greeting", "out/greeting"]);
+    assert!(tests::instances::has(&site.dir.join("out/greeting"), "x\n"));
+    // Also what its owner may not enter.
+    site.good(&["rm", "--volumes", "ordinary"]);
+    for dir in ["instances", "volumes", "removed"] {
+        let left = std::fs::read_dir(site.dir.join("state").join(dir)).expect("it has been used").count();
+        assert_eq!(left, 0, "{dir}");
+    }
+}
