@@ -22,6 +22,8 @@ pub const EXAMPLES: &str = "  \
   launcher explain --policy shop.toml /etc/shop.conf         what does this path become?
   launcher trace --policy shop.toml -- ls /opt/shop          what does it ask for, what does it get?
   launcher doctor --policy shop.toml /opt/shop/bin/shopd     will it run here, and if not, why?
+  launcher run --detach --policy shop.toml                   run its image, in the background
+  launcher exec shop /bin/sh                                 run a further program in it
 ";
 
 /// How it ends.

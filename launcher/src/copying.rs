@@ -142,11 +142,12 @@ impl<'i> Copier<'i> {
             Owners::Kept => (stat.st_uid, stat.st_gid),
             Owners::Given(uid, gid) => (uid, gid),
         };
-        match self.to.set_owner(to, uid, gid) {
-            Err(errno) if is_root => return Err(failed(errno, "set the owner of", to)),
-            // An ordinary user's copy is that user's own.
-            _ => {}
+        let given = self.to.set_owner(to, uid, gid);
+        if let (Err(errno), true) = (given, is_root) {
+            return Err(failed(errno, "set the owner of", to));
         }
+        // An ordinary user's copy is that user's own.
+        let is_its_owners = given.is_ok() && (uid, gid) == (stat.st_uid, stat.st_gid);
         for (name, value) in self.from.attributes(from).map_err(|errno| failed(errno, "look at", from))? {
             match self.to.set_attribute(to, &name, &value) {
                 // What this user, this kind of file or this file system cannot have.
@@ -155,7 +156,8 @@ impl<'i> Copier<'i> {
             }
         }
         if stat.st_mode & libc::S_IFMT != libc::S_IFLNK {
-            let mode = stat.st_mode & 0o7777;
+            // What runs as its owner must not run as another.
+            let mode = stat.st_mode & if is_its_owners { 0o7777 } else { 0o1777 };
             self.to.set_mode(to, mode).map_err(|errno| failed(errno, "set the mode of", to))?;
         }
         self.to

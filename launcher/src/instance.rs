@@ -21,9 +21,9 @@ use policy::{Door, Env, Places, Plan, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::instances::Kept;
-use crate::root_image;
 use crate::state::WriteLayer;
 use crate::volumes::{self, Volume};
+use crate::{root_image, stale};
 
 /// The doors: the shim, as ld.so will load it, and the gate, as the kernel will
 /// start it. Each stands in an instance's directory under its name.
@@ -37,11 +37,6 @@ pub const RECORDS: &str = "starts";
 
 /// The file of an instance's directory with its [`Settings`].
 const SETTINGS: &str = "settings";
-
-/// More instance directories than this and stale ones are looked for.
-const MANY: usize = 64;
-/// Younger directories are never taken for stale, in seconds.
-const A_DAY: i64 = 24 * 60 * 60;
 
 /// A placed instance, and what a program is started with in it.
 pub struct Placed {
@@ -189,7 +184,7 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan, kept: Option<&Kept>) -> 
     if !dir.join(VIEW).exists() {
         make(base, &dir, plan, &image, &settings)
             .with_context(|| format!("cannot make the instance's directory {}", dir.display()))?;
-        forget_stale(base, &dir);
+        stale::forget(base, &dir);
     }
     for layer in &settings.write_layers {
         layer.make()?;
@@ -387,43 +382,6 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8], settings: &Setting
     write(&draft.join(VIEW), &view, 0o644)
 }
 
-/// What all processes have mapped that this user may look at.
-fn maps_of_all() -> Vec<Vec<u8>> {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.map(|process| fs::read(process.path().join("maps")).unwrap_or_default()).collect()
-}
-
-fn is_mapped(dir: &Path, maps: &[Vec<u8>]) -> bool {
-    let view = dir.join(VIEW);
-    let name = view.as_os_str().as_bytes();
-    maps.iter().any(|maps| maps.windows(name.len()).any(|window| window == name))
-}
-
-/// Takes away directories that no process has mapped, and old records. Errors are no concern
-/// of the program that is being started.
-fn forget_stale(base: &Path, current: &Path) {
-    let Ok(entries) = fs::read_dir(base) else { return };
-    let dirs: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| path.join(VIEW).exists()).collect();
-    if dirs.len() <= MANY {
-        return;
-    }
-    let now = i64::try_from(start_time() / 1_000_000_000).unwrap_or(i64::MAX);
-    let is_old = |dir: &PathBuf| fs::metadata(dir).is_ok_and(|about| now - about.mtime() >= A_DAY);
-    let old: Vec<PathBuf> = dirs.into_iter().filter(|dir| dir != current && is_old(dir)).collect();
-    // To ask what is in use takes long, and most of the time nothing is old.
-    let maps = if old.is_empty() { Vec::new() } else { maps_of_all() };
-    for dir in old.iter().filter(|dir| !is_mapped(dir, &maps)) {
-        let _ = fs::remove_dir_all(dir);
-    }
-    for record in fs::read_dir(base.join(RECORDS)).into_iter().flatten().flatten() {
-        let old = record.metadata().is_ok_and(|about| now - about.mtime() >= A_DAY);
-        if old {
-            let _ = fs::remove_file(record.path());
-        }
-    }
-}
-
 /// The image in the directory of an instance that has been placed.
 ///
 /// # Errors
@@ -437,12 +395,26 @@ pub fn read_image(dir: &Path) -> std::io::Result<Vec<u8>> {
     Ok(image)
 }
 
+/// Whether a directory that a process names as its instance's has been made by this user:
+/// anybody can map a file of any name.
+pub fn is_own(dir: &Path) -> bool {
+    let uid = rustix::process::geteuid().as_raw();
+    let is_closed = |dir: &Path| {
+        fs::symlink_metadata(dir)
+            .is_ok_and(|about| about.is_dir() && about.uid() == uid && about.mode() & 0o022 == 0)
+    };
+    is_closed(dir) && dir.parent().is_some_and(is_closed)
+}
+
 /// What the programs in the instance in a directory have been started with.
 ///
 /// # Errors
 ///
-/// Those of reading a file, and one that another version has written.
+/// Those of reading a file, a directory of another user's, and what another version has written.
 pub fn settings(dir: &Path) -> Result<Settings> {
+    if !is_own(dir) {
+        bail!("the instance in {} is another user's", dir.display())
+    }
     let file = dir.join(SETTINGS);
     let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     postcard::from_bytes(&bytes).with_context(|| format!("{} is of another version", file.display()))

@@ -198,7 +198,7 @@ impl Kept {
     pub fn set_image(&self, base: &Base) -> Result<()> {
         let lines: Vec<&str> =
             [&base.digest, &base.name].into_iter().chain(&base.layers).map(String::as_str).collect();
-        self.put(IMAGE, (lines.join("\n") + "\n").as_bytes(), true)
+        self.put(IMAGE, (lines.join("\n") + "\n").as_bytes())
     }
 
     /// The id of a process that runs in it, daemons that have left their parents too.
@@ -258,13 +258,13 @@ impl Kept {
         Ok(is_there.then(|| Held { kept: self.clone(), _lock: opened }))
     }
 
-    /// Writes a file. Where it is to last, not even a machine that stops leaves half of it.
-    fn put(&self, name: &str, bytes: &[u8], lasts: bool) -> Result<()> {
+    /// Writes a file, of which not even a machine that stops leaves half.
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let (place, draft) = (self.dir.join(name), self.dir.join(format!(".{name}")));
         let written = || {
             let mut file = File::create(&draft)?;
             file.write_all(bytes)?;
-            if lasts { file.sync_all() } else { Ok(()) }
+            file.sync_all()
         };
         written()
             .and_then(|()| fs::rename(&draft, &place))
@@ -314,7 +314,7 @@ impl Held {
         }
         let mut text = serde_json::to_vec_pretty(record).context("cannot write the record")?;
         text.push(b'\n');
-        self.kept.put(RECORD, &text, true)
+        self.kept.put(RECORD, &text)
     }
 
     /// Notes that this process is about to become the instance's first.
@@ -325,7 +325,9 @@ impl Held {
     pub fn note_start(&self) -> Result<()> {
         let id = i32::try_from(std::process::id()).unwrap_or_default();
         let birth = processes::birth(id).context("cannot read /proc/self/stat")?;
-        self.kept.put(STARTED, format!("{id} {birth}").as_bytes(), false)
+        // Half of it is as good as none: then the view tells, as a moment later it does anyway.
+        let file = self.kept.dir.join(STARTED);
+        fs::write(&file, format!("{id} {birth}")).with_context(|| format!("cannot write {}", file.display()))
     }
 
     /// The directory of the instance.

@@ -23,6 +23,7 @@ mod remembered;
 mod removal;
 mod root_image;
 mod side;
+mod stale;
 mod state;
 mod user;
 mod volumes;

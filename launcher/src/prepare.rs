@@ -96,6 +96,11 @@ impl Ready {
         Ok(Ready { placed, held, _volumes: volumes })
     }
 
+    /// The place alone, which somebody else holds.
+    pub fn let_go(self) -> Placed {
+        self.placed
+    }
+
     /// The program to run: the one that is said, or else the image's.
     ///
     /// # Errors

@@ -87,7 +87,8 @@ pub fn of(target: &Target<'_>) -> Vec<Process> {
         Target::Named(name) => state::of_application(name).ok(),
         Target::Kept(kept) => Some(kept.dir.clone()),
     };
-    let (own, others): (Vec<Process>, Vec<Process>) = named.partition(|process| process.kept() == dir);
+    let is_own = |process: &Process| dir.is_some() && process.kept() == dir;
+    let (own, others): (Vec<Process>, Vec<Process>) = named.partition(is_own);
     if own.is_empty() && matches!(target, Target::Named(_)) { others } else { own }
 }
 

@@ -10,6 +10,13 @@ use std::time::{Duration, Instant};
 use crate::images::must;
 use crate::launcher;
 
+/// A policy with the root of a site, and the kernel's directories that shells want.
+pub const ROOT: &str = "coverage.door = \"gate\"\napp.workdir = \"/\"\n[root]\nlayers = [\"root\"]\n\
+    [[mount]]\nat = \"/dev\"\nsource = \"/dev\"\naccess = \"read-write\"\n[[mount]]\nat = \"/proc\"\nsource = \"/proc\"\n";
+
+/// A shell script that says `ready`, and ends by TERM.
+pub const WAITING: &str = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+
 /// A directory with a state directory, and a root of static programs.
 pub struct Site {
     /// The directory.

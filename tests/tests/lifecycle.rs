@@ -3,12 +3,7 @@
 
 use std::process::Stdio;
 
-use tests::instances::{Site, killed_at_each_change, started, until};
-
-const ROOT: &str = "coverage.door = \"gate\"\napp.workdir = \"/\"\n[root]\nlayers = [\"root\"]\n\
-    [[mount]]\nat = \"/dev\"\nsource = \"/dev\"\naccess = \"read-write\"\n[[mount]]\nat = \"/proc\"\nsource = \"/proc\"\n";
-
-const WAITING: &str = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+use tests::instances::{ROOT, Site, WAITING, killed_at_each_change, started, until};
 
 #[test]
 fn a_second_start_of_an_instance_is_refused_with_the_process_of_the_first() {
@@ -119,12 +114,17 @@ fn an_instance_is_made_started_restarted_and_removed() {
 fn a_run_is_remembered_with_its_words_and_its_directory() {
     let site = Site::new("again");
     site.policy("again", "[[volume]]\nat = \"/var/lib/of-no-host\"\n");
-    let output =
-        site.command(&["-p", "again.toml", "/bin/sh", "-c", "pwd; echo \"$1\"", "sh", "two  words"]).output();
-    let first = String::from_utf8_lossy(&output.expect("the launcher runs").stdout).into_owned();
+    let script = "pwd; echo \"$1\"; printf %s \"$2\" | od -An -tx1";
+    let mut first = site.command(&["-p", "again.toml", "/bin/sh", "-c", script, "sh", "two  words"]);
+    // A word need not be text.
+    let first = first
+        .arg(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff\x01"))
+        .output()
+        .expect("the launcher runs");
+    let first = String::from_utf8_lossy(&first.stdout).into_owned();
     let again = site.command(&["start", "again"]).current_dir("/").output().expect("the launcher runs");
     assert_eq!(String::from_utf8_lossy(&again.stdout), first);
-    assert_eq!(first, format!("{}\ntwo  words\n", site.dir.display()));
+    assert_eq!(first, format!("{}\ntwo  words\n ff 01\n", site.dir.display()));
 }
 
 #[test]
@@ -154,75 +154,6 @@ fn a_long_log_is_moved_aside_at_the_next_start() {
     assert_eq!(std::fs::read_to_string(&log).expect("it is there"), "second\nthird\n");
     assert!(site.good(&["logs", "long"]).ends_with("\nfirst\nsecond\nthird\n"));
     assert_eq!(site.good(&["logs", "-n", "1", "long"]), "third\n");
-}
-
-#[test]
-fn a_further_program_runs_in_the_instance_as_the_first_does() {
-    let site = Site::new("exec");
-    let policy = format!(
-        "{ROOT}[env]\nset = {{ OF = \"the policy\" }}\n[[volume]]\nat = \"/srv/data\"\n\
-         [[mount]]\nat = \"/tmp\"\nkind = \"empty\"\nmode = \"1777\"\n"
-    );
-    site.policy("exec", &policy);
-    let script = format!(
-        "echo one > /srv/data/file; echo two > /etc/two; echo three > /tmp/three; cd /etc; {WAITING}"
-    );
-    let mut child = started(&site, &["-p", "exec.toml", "/bin/sh", "-c", &script]);
-    let look = "cat /srv/data/file /etc/two /tmp/three; pwd; echo $OF; echo four > /etc/four; exit 7";
-    let output = site.run(&["exec", "exec", "/bin/sh", "-c", look]);
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "one\ntwo\nthree\n/\nthe policy\n");
-    assert_eq!(output.status.code(), Some(7));
-    let words = [
-        "exec",
-        "--workdir",
-        "/srv",
-        "--env",
-        "OF=the caller",
-        "exec",
-        "sh",
-        "-c",
-        "pwd; echo $OF; cat /etc/four",
-    ];
-    assert_eq!(site.good(&words), "/srv\nthe caller\nfour\n");
-    // Without the state directory, as from a shell beside a unit of systemd's.
-    let mut elsewhere = site.command(&["exec", "exec", "/bin/cat", "/etc/four"]);
-    let elsewhere = elsewhere.env_remove("STATE_DIRECTORY").env("HOME", "/nonexistent").output();
-    assert_eq!(String::from_utf8_lossy(&elsewhere.expect("the launcher runs").stdout), "four\n");
-    // It is one of the instance's processes: its signals are its own, and it is stopped with it.
-    let mut joined = started(
-        &site,
-        &[
-            "exec",
-            "exec",
-            "/bin/sh",
-            "-c",
-            "trap 'echo got; exit 3' USR1; echo ready; while :; do sleep 0.05; done",
-        ],
-    );
-    tests::images::must("kill", &["-USR1", &joined.id().to_string()], &site.dir);
-    assert_eq!(joined.wait().expect("it ends").code(), Some(3));
-    let mut joined = started(&site, &["exec", "exec", "/bin/sh", "-c", "echo ready; exec sleep 600"]);
-    site.good(&["stop", "exec"]);
-    assert!(child.wait().is_ok_and(|end| end.success()));
-    assert!(!joined.wait().expect("it ends").success());
-    assert_eq!(site.run(&["exec", "exec", "/bin/true"]).status.code(), Some(125));
-}
-
-#[test]
-fn a_further_program_has_the_terminal() {
-    let site = Site::new("terminal");
-    site.policy("terminal", ROOT);
-    let mut child = started(&site, &["-p", "terminal.toml", "/bin/sh", "-c", WAITING]);
-    let launcher = tests::launcher().display().to_string();
-    let mut script = site.command(&[]);
-    let words = format!("{launcher} exec terminal /bin/sh -c 'tty; stty size; test -t 0 && echo terminal'");
-    let mut command = std::process::Command::new("script");
-    command.args(["-qec", &words, "/dev/null"]).env_clear();
-    command.envs(script.env("SHELL", "/bin/sh").get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let output = command.stdin(Stdio::null()).output().expect("script is installed");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("/dev/pts/") && said.contains("terminal"), "{said}");
-    child.kill().and_then(|()| child.wait()).expect("it is ours");
 }
 
 #[test]
@@ -265,114 +196,6 @@ fn a_kill_while_an_instance_is_removed_leaves_all_of_it_or_none() {
     assert!(kills > 8, "{kills}");
 }
 
-/// What is in a directory on the host, with owners, modes and times.
-fn shown(site: &Site, dir: &str) -> String {
-    let script = format!(
-        "cd {dir} && find . -mindepth 1 -printf '%P %y %m %u %T@ %l\\n' | sort; find . -type f | sort | xargs -r cat"
-    );
-    tests::images::must("sh", &["-c", &script], &site.dir)
-}
-
-#[test]
-fn files_are_copied_into_an_instance_and_out_of_it_by_the_rules_of_docker_cp() {
-    let site = Site::new("copied");
-    site.policy("copied", &format!("{ROOT}[[volume]]\nat = \"/srv/data\"\n"));
-    let script = "mkdir -p tree/sub out; echo a > tree/a; ln -s a tree/link; echo b > tree/sub/b; chmod 640 tree/a; \
-                  touch -d @1000000000 tree/a tree/sub/b tree/sub; ln -s /etc/passwd tree/host";
-    tests::images::must("sh", &["-ec", script], &site.dir);
-    let sh = |script: &str| site.sh("copied.toml", script);
-    sh(
-        "rm /etc/greeting; mkdir /srv/new; echo kept > /srv/data/kept; ln -s /srv/data /data; echo low > /etc/low",
-    );
-    for is_running in [false, true] {
-        let mut child = is_running.then(|| started(&site, &["-p", "copied.toml", "/bin/sh", "-c", WAITING]));
-        let look = |script: &str| match is_running {
-            true => site.good(&["exec", "copied", "/bin/sh", "-c", script]),
-            false => sh(script),
-        };
-        let find = "find . -mindepth 1 | sort | tr '\\n' ' '";
-        // To a directory that is there, to one that is not, and what is in a directory alone.
-        for to in ["/srv/new", "/srv/new/named", "/data"] {
-            assert_eq!(site.good(&["cp", "tree", &format!("copied:{to}")]), "");
-        }
-        site.good(&["cp", "tree/.", "copied:srv/new/into"]);
-        let trees = "./into ./into/a ./into/host ./into/link ./into/sub ./into/sub/b ./named ./named/a ./named/host ./named/link \
-                     ./named/sub ./named/sub/b ./tree ./tree/a ./tree/host ./tree/link ./tree/sub ./tree/sub/b ";
-        assert_eq!(look(&format!("cd /srv/new; {find}")), trees);
-        assert_eq!(
-            look("cat /srv/data/tree/sub/b; readlink /srv/data/tree/host; stat -c '%a %Y' /srv/data/tree/a"),
-            "b\n/etc/passwd\n640 1000000000\n"
-        );
-        site.good(&["cp", "tree/a", "copied:/etc/greeting"]);
-        site.good(&["cp", "tree/sub/b", "copied:/etc/low"]);
-        assert_eq!(
-            look("cat /etc/greeting /etc/low; rm -r /etc/greeting /srv/new/* /srv/data/tree"),
-            "a\nb\n"
-        );
-        // And out of it: what the instance sees, not what a layer has.
-        site.good(&["cp", "copied:/data/.", "out/data"]);
-        site.good(&["cp", "copied:/data", "out/link"]);
-        site.good(&["cp", "-L", "copied:/data", "out/followed"]);
-        site.good(&["cp", "copied:/etc", "out"]);
-        let listed = tests::images::must(
-            "sh",
-            &["-c", &format!("cd out; {find}; readlink link; cat etc/low")],
-            &site.dir,
-        );
-        assert_eq!(
-            listed,
-            "./data ./data/kept ./etc ./etc/low ./etc/passwd ./followed ./followed/kept ./link /srv/data\nb\n"
-        );
-        tests::images::must("sh", &["-c", "rm -r out/*"], &site.dir);
-        for (words, what) in [
-            (["tree", "copied:/etc/low"], "and /etc/low a file"),
-            (["tree/a", "copied:/none/"], "no directory /none/"),
-            (["tree/a", "copied:/none/a"], "no directory /none to copy to"),
-            (["copied:/none", "out"], "there is no /none"),
-            (["copied:/etc/low/.", "out"], "not a directory"),
-            (["tree", "out"], "neither is an instance's"),
-            (["copied:/a", "copied:/b"], "both are an instance's"),
-            (["tree", "none-such:/b"], "no instance `none-such`"),
-        ] {
-            let refused = site.refused(&["cp", words[0], words[1]]);
-            assert!(refused.contains(what), "{words:?}: {refused}");
-        }
-        if let Some(child) = &mut child {
-            site.good(&["stop", "copied"]);
-            assert!(child.wait().is_ok_and(|end| end.success()));
-        }
-    }
-    assert!(shown(&site, "tree").contains("sub/b f"));
-}
-
-#[test]
-fn no_link_of_an_instance_leads_a_copy_to_the_host() {
-    let site = Site::new("escaping");
-    site.policy("escaping", ROOT);
-    tests::images::must("sh", &["-ec", "mkdir secret out; echo secret > secret/file"], &site.dir);
-    let secret = site.dir.join("secret").display().to_string();
-    let script = format!(
-        "ln -s {secret} /srv/a; ln -s ../../../../../../..{secret} /srv/b; ln -s /proc/1/root{secret} /srv/c; ln -s /proc/self/root{secret} /srv/d"
-    );
-    site.sh("escaping.toml", &script);
-    for name in ["a", "b", "c", "d"] {
-        let from = format!("escaping:/srv/{name}");
-        let refused = site.refused(&["cp", "-L", &from, "out"]);
-        assert!(refused.contains("there is no") || refused.contains("cannot look"), "{refused}");
-        site.refused(&["cp", &format!("{from}/file"), "out"]);
-        site.refused(&["cp", "/etc/hostname", &format!("{from}/file")]);
-        // The link itself, which is replaced where a later copy has a directory there.
-        site.good(&["cp", &from, "out/name"]);
-        assert!(site.dir.join("out/name").is_symlink());
-        site.sh("escaping.toml", &format!("mkdir -p /tmp/{name}/name; echo bad > /tmp/{name}/name/file"));
-        site.good(&["cp", &format!("escaping:/tmp/{name}/."), "out"]);
-        assert!(site.dir.join("out/name").is_dir() && !site.dir.join("out/name").is_symlink());
-        tests::images::must("sh", &["-c", "rm -r out/*"], &site.dir);
-    }
-    assert!(tests::instances::has(&site.dir.join("secret/file"), "secret\n"));
-    assert_eq!(std::fs::read_dir(site.dir.join("secret")).expect("ours").count(), 1);
-}
-
 #[test]
 fn the_policys_signal_goes_before_the_images_and_term() {
     let site = Site::new("signal");
@@ -390,60 +213,42 @@ fn the_policys_signal_goes_before_the_images_and_term() {
 }
 
 #[test]
-fn a_further_program_comes_through_the_door_of_the_first() {
-    for door in ["shim", "gate"] {
-        let site = Site::new(&format!("door-of-{door}"));
-        let policy = format!("coverage.door = \"{door}\"\n[[volume]]\nat = \"/var/lib/of-no-host\"\n");
-        site.policy("through", &policy);
-        let script = format!("echo one > /var/lib/of-no-host/file; {WAITING}");
-        let mut child = started(&site, &["-p", "through.toml", "/bin/bash", "-c", &script]);
-        // The gate has a handler for SIGSYS, which is signal 31.
-        let look =
-            "cat /var/lib/of-no-host/file; grep -c 'SigCgt.*[4-7c-f].......$' /proc/self/status || true";
-        let gated = if door == "gate" { "1" } else { "0" };
-        let words = ["exec", "through", "/bin/bash", "-c", look];
-        assert_eq!(site.good(&words).lines().collect::<Vec<_>>(), ["one", gated], "{door}");
-        site.good(&["stop", "through"]);
-        assert!(child.wait().is_ok_and(|end| end.success()));
-    }
-}
-
-#[test]
 fn redis_lives_in_the_background_with_its_data_in_a_volume() {
     for door in ["shim", "gate"] {
         let site = Site::new(&format!("redis-{door}"));
         let policy = format!(
             "coverage.door = \"{door}\"\n[[volume]]\nat = \"/var/lib/of-no-host\"\nname = \"data\"\n"
         );
-        site.policy("redis", &policy);
+        site.policy("cached", &policy);
         let port = tests::free_port().to_string();
         let server =
             ["/usr/bin/redis-server", "--port", &port, "--bind", "127.0.0.1", "--dir", "/var/lib/of-no-host"];
         let ask = |words: &[&str]| -> String {
-            let client = ["exec", "redis", "/usr/bin/redis-cli", "-p", &port];
+            let client = ["exec", "cached", "/usr/bin/redis-cli", "-p", &port];
             String::from_utf8_lossy(&site.run(&[&client, words].concat()).stdout).into_owned()
         };
         let runs = || until("it answers", || ask(&["ping"]) == "PONG\n");
-        site.good(&[&["run", "--detach", "-p", "redis.toml"], &server[..]].concat());
+        site.good(&[&["run", "--detach", "-p", "cached.toml"], &server[..]].concat());
         runs();
         assert_eq!(ask(&["set", "key", "value"]), "OK\n");
-        site.good(&["restart", "--detach", "redis"]);
+        site.good(&["restart", "--detach", "cached"]);
         runs();
         assert_eq!(ask(&["get", "key"]), "value\n");
-        assert_eq!(site.good(&["logs", "redis"]).matches("Ready to accept connections").count(), 2);
-        site.good(&["cp", "redis:/var/lib/of-no-host/dump.rdb", "dump"]);
-        site.good(&["stop", "redis"]);
+        assert_eq!(site.good(&["logs", "cached"]).matches("Ready to accept connections").count(), 2);
+        site.good(&["cp", "cached:/var/lib/of-no-host/dump.rdb", "dump"]);
+        site.good(&["stop", "cached"]);
         assert!(std::fs::read(site.dir.join("dump")).is_ok_and(|dump| dump.starts_with(b"REDIS")));
-        site.good(&["rm", "redis"]);
+        site.good(&["rm", "cached"]);
         // A daemon of its own making, which leaves its parent.
         site.good(
-            &[&["run", "-p", "redis.toml", "--name", "redis"], &server[..], &["--daemonize", "yes"]].concat(),
+            &[&["run", "-p", "cached.toml", "--name", "cached"], &server[..], &["--daemonize", "yes"]]
+                .concat(),
         );
         runs();
         assert_eq!(ask(&["get", "key"]), "value\n");
-        assert!(site.refused(&["rm", "redis"]).contains("runs, as process"));
-        site.good(&["stop", "redis"]);
-        site.good(&["rm", "redis"]);
+        assert!(site.refused(&["rm", "cached"]).contains("runs, as process"));
+        site.good(&["stop", "cached"]);
+        site.good(&["rm", "cached"]);
         site.good(&["volume", "rm", "data"]);
     }
 }
@@ -465,4 +270,91 @@ fn of_many_starts_at_once_one_is_the_first() {
     };
     assert_eq!(ends.iter().filter(|end| said(end)).count(), 7);
     assert_eq!(site.sh("race.toml", "wc -l < /run/starts"), "1\n");
+}
+
+#[test]
+fn nginx_of_an_image_serves_as_a_daemon_and_logs_into_a_volume() {
+    assert!(tests::is_root(), "users are changed: run the tests as root");
+    let site = Site::new("nginx");
+    site.good(&["image", "import", &tests::debian11().to_string_lossy(), "--name", "debian"]);
+    let policy = "[app]\nstop_signal = \"QUIT\"\n[env]\nset = { PATH = \"/usr/sbin:/usr/bin:/sbin:/bin\" }\n[root]\nimage = \"debian\"\n\
+                  [[volume]]\nat = \"/var/log/nginx\"\nname = \"logs\"\n";
+    site.policy("webd", policy);
+    assert_eq!(site.good(&["create", "-p", "webd.toml", "nginx"]), "webd\n");
+    let owner = |path: &str| tests::images::must("stat", &["-c", "%u %g %a", path], &site.dir);
+    let there = format!("{}/var/log/nginx", tests::debian11().display());
+    assert_eq!(owner("state/volumes/logs"), owner(&there));
+    let port = tests::free_port();
+    let config = format!(
+        "user www-data; pid /run/nginx.pid; worker_processes 2; events {{}}\n\
+         http {{ server {{ listen 127.0.0.1:{port}; root /www; access_log /var/log/nginx/access.log; }} }}\n"
+    );
+    std::fs::write(site.dir.join("nginx.conf"), config).expect("ours");
+    tests::images::must("sh", &["-c", "mkdir www; echo from the instance > www/index.html"], &site.dir);
+    site.good(&["cp", "nginx.conf", "webd:/etc/nginx/nginx.conf"]);
+    site.good(&["cp", "www", "webd:/"]);
+    let fetch = format!(
+        "use IO::Socket::INET; for (1..200) {{ last if $s = IO::Socket::INET->new('127.0.0.1:{port}'); select undef, undef, undef, 0.05 }} \
+         print $s \"GET / HTTP/1.0\\r\\n\\r\\n\"; print ((<$s>)[-1])"
+    );
+    for turn in 1..=2 {
+        // It becomes a daemon, so the first process ends at once.
+        site.good(&["start", "webd"]);
+        assert!(site.refused(&["start", "webd"]).contains("runs already, as process"));
+        assert_eq!(site.good(&["exec", "webd", "perl", "-e", &fetch]), "from the instance\n");
+        site.good(&["stop", "webd", "--timeout", "60"]);
+        assert_eq!(site.good(&["ps"]).matches("webd ").count(), 0);
+        let log =
+            std::fs::read_to_string(site.dir.join("state/volumes/logs/access.log")).expect("it is there");
+        assert_eq!(log.matches("\"GET / HTTP/1.0\" 200").count(), turn);
+    }
+    assert!(site.refused(&["image", "rm", "debian"]).contains("in use by the instance `webd`"));
+    site.good(&["rm", "webd"]);
+    site.good(&["image", "rm", "debian"]);
+}
+
+#[test]
+fn what_is_traced_runs_like_any_other_start() {
+    let site = Site::new("traced");
+    site.policy("traced", &format!("{ROOT}[[volume]]\nat = \"/srv/data\"\nname = \"data\"\n"));
+    let mut child = started(&site, &["trace", "-o", "told", "-p", "traced.toml", "/bin/sh", "-c", WAITING]);
+    let begun = std::time::Instant::now();
+    assert!(site.refused(&["-p", "traced.toml", "/bin/true"]).contains("runs already, as process"));
+    assert!(site.refused(&["rm", "traced"]).contains("runs, as process"));
+    assert!(site.refused(&["volume", "rm", "data"]).contains("in use by process"));
+    // Nobody waits for the one who traces.
+    assert!(begun.elapsed().as_secs() < 8, "{:?}", begun.elapsed());
+    site.good(&["stop", "traced"]);
+    assert!(child.wait().is_ok_and(|end| end.success()));
+}
+
+#[test]
+fn an_ordinary_user_has_instances_too() {
+    assert!(tests::is_root(), "users are changed: run the tests as root");
+    let mut site = Site::new("ordinary");
+    tests::images::must(
+        "sh",
+        &["-c", "mkdir state runtime out; chown -R 12345:12345 state runtime out root"],
+        &site.dir,
+    );
+    site.user = Some(12345);
+    site.policy("ordinary", &format!("{ROOT}[[volume]]\nat = \"/srv/data\"\n"));
+    let script = format!(
+        "mkdir -p /srv/closed/deep /srv/data/closed/deep; echo x > /srv/data/file; rm /etc/greeting; \
+         chmod 0 /srv/closed/deep /srv/closed /srv/data/closed/deep /srv/data/closed; {WAITING}"
+    );
+    site.good(&["run", "--detach", "-p", "ordinary.toml", "/bin/sh", "-c", &script]);
+    until("it runs", || site.good(&["logs", "ordinary"]).contains("ready"));
+    assert_eq!(site.good(&["exec", "ordinary", "/bin/sh", "-c", "id -u; cat /srv/data/file"]), "12345\nx\n");
+    site.good(&["cp", "ordinary:/srv/data/file", "out"]);
+    site.good(&["cp", "out/file", "ordinary:/etc/greeting"]);
+    site.good(&["stop", "ordinary"]);
+    site.good(&["cp", "ordinary:/etc/greeting", "out/greeting"]);
+    assert!(tests::instances::has(&site.dir.join("out/greeting"), "x\n"));
+    // Also what its owner may not enter.
+    site.good(&["rm", "--volumes", "ordinary"]);
+    for dir in ["instances", "volumes", "removed"] {
+        let left = std::fs::read_dir(site.dir.join("state").join(dir)).expect("it has been used").count();
+        assert_eq!(left, 0, "{dir}");
+    }
 }

@@ -262,3 +262,24 @@ fn postgresql_works_on_a_volume() {
         }
     }
 }
+
+#[test]
+fn a_new_volume_in_a_mount_begins_with_what_the_mount_has_and_none_of_the_hosts() {
+    for door in ["shim", "gate"] {
+        let site = Site::new(&format!("mounted-{door}"));
+        must("sh", &["-c", "mkdir -p old/data/sub; echo old > old/data/sub/file"], &site.dir);
+        let policy = format!(
+            "coverage.door = \"{door}\"\n[[mount]]\nat = \"/opt/of-no-host\"\nsource = \"old\"\n\
+             [[volume]]\nat = \"/opt/of-no-host/data\"\nname = \"old\"\n[[volume]]\nat = \"/etc/default\"\nname = \"empty\"\n"
+        );
+        site.policy("migrated", &policy);
+        let script =
+            "cat /opt/of-no-host/data/sub/file; echo new > /opt/of-no-host/data/sub/file; ls -A /etc/default";
+        assert_eq!(site.good(&["-p", "migrated.toml", "/bin/bash", "-c", script]), "old\n", "{door}");
+        assert_eq!(site.good(&["-p", "migrated.toml", "/bin/bash", "-c", script]), "new\n", "{door}");
+        assert!(tests::instances::has(&site.dir.join("old/data/sub/file"), "old\n"));
+        // What has nothing of its own to keep is no instance, and its volume is removed when nobody runs.
+        assert_eq!(site.names(), Vec::<String>::new());
+        site.good(&["volume", "rm", "old", "empty"]);
+    }
+}

@@ -44,6 +44,9 @@ impl End {
 
 /// Copies what lies on one side to the other.
 pub fn cp(asked: &Cp) -> Result<u8> {
+    if asked.from == "-" || asked.to == "-" {
+        bail!("archives are not copied: say a path, such as ./-")
+    }
     let (from, to) = (End::read(&asked.from), End::read(&asked.to));
     let name = match (&from.instance, &to.instance) {
         (Some(name), None) | (None, Some(name)) => name,

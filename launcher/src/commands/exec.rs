@@ -10,13 +10,18 @@ use crate::cli::Exec;
 use crate::instance::{self, Placed};
 use crate::processes::{self, Target};
 
-/// The view of an application that runs, and by which door.
+/// A process of an application that runs; none where it does not.
 ///
 /// # Errors
 ///
-/// That it does not run, or in several views.
+/// That it runs in several views, or is another user's.
 pub fn running(name: &str) -> Result<Option<processes::Process>> {
     let mut found = processes::of(&Target::Named(name));
+    let is_own = |process: &processes::Process| process.view.parent().is_some_and(instance::is_own);
+    if let (Some(other), false) = (found.first(), found.iter().any(is_own)) {
+        bail!("the application `{name}` runs as another user's, in process {}: ask as that user", other.id)
+    }
+    found.retain(is_own);
     found.sort_by(|one, other| one.view.cmp(&other.view).then(one.id.cmp(&other.id)));
     found.dedup_by(|one, other| one.view == other.view);
     if let [one, other, ..] = found.as_slice() {
@@ -50,7 +55,7 @@ pub fn exec(asked: &Exec) -> Result<u8> {
         settings.env.set.insert(variable.to_owned(), value.to_owned());
     }
     settings.workdir = asked.workdir.clone().or(settings.workdir);
-    settings.user = asked.user.clone().or(settings.user);
+    settings.user = asked.user.clone().or(settings.user).filter(|user| !user.is_empty());
     let door = asked.door.or_else(|| process.door());
     let program: &[OsString] = &asked.program;
     run::join(&Placed { dir: PathBuf::from(&dir), image, settings }, program, door)

@@ -6,6 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::cli::Stop;
@@ -47,7 +48,7 @@ pub fn end(target: &Target<'_>, timeout: u64, signal: Option<&str>) -> Result<()
         }
     }
     if wait(target, Duration::from_secs(timeout)) {
-        return Ok(());
+        return ended(&found);
     }
     let deadline = Instant::now() + PATIENCE;
     // What is being started meanwhile is met at the next turn.
@@ -56,7 +57,7 @@ pub fn end(target: &Target<'_>, timeout: u64, signal: Option<&str>) -> Result<()
             send(&fd, libc::SIGKILL)?;
         }
         if wait(target, PERIOD * 5) {
-            return Ok(());
+            return ended(&found);
         }
         if Instant::now() > deadline {
             bail!("processes of `{name}` do not end, though they have been killed: `launcher ps`")
@@ -95,6 +96,21 @@ fn wait(target: &Target<'_>, most: Duration) -> bool {
         }
         sleep(PERIOD);
     }
+}
+
+/// Waits until processes that have lost their view have closed their files too: the next
+/// start may want the same port.
+fn ended(found: &[(Process, OwnedFd)]) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    for (_, fd) in found {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&left)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("cannot wait for a process of the application"),
+        }
+    }
+    Ok(())
 }
 
 fn parent(id: i32) -> Option<i32> {

@@ -40,20 +40,23 @@ pub fn trace(asked: &Trace) -> Result<u8> {
         None => Box::new(std::io::LineWriter::new(std::io::stderr())),
     };
     let wanted = Asked { policy: &asked.policy.policy, name: None, keeps: false, traces: true };
-    let Some(Ready { placed, held, .. }) = prepare(wanted)? else { return Ok(FAILED) };
-    let ring = make_ring(&placed)?;
+    let Some(ready) = prepare(wanted)? else { return Ok(FAILED) };
+    let ring = make_ring(&ready.placed)?;
     // SAFETY: this process has one thread.
     let child = unsafe { libc::fork() };
+    if child == 0 {
+        let Ready { placed, held, .. } = &ready;
+        let done = super::run::start(placed, held.as_ref(), &asked.program, asked.door, false, None);
+        let failed = done.unwrap_or_else(|error| {
+            eprintln!("launcher: {error:#}");
+            FAILED
+        });
+        std::process::exit(i32::from(failed))
+    }
+    // What is held is the child's alone from here on, until it is the program.
+    let placed = ready.let_go();
     let status = match child {
         -1 => Err(std::io::Error::last_os_error()).context("cannot start a process"),
-        0 => {
-            let failed = super::run::start(&placed, held.as_ref(), &asked.program, asked.door, false, None)
-                .unwrap_or_else(|error| {
-                    eprintln!("launcher: {error:#}");
-                    FAILED
-                });
-            std::process::exit(i32::from(failed))
-        }
         child => follow(child, ring, &placed, Printer::new(asked, out)),
     };
     // The processes have it mapped; nobody needs its names any more.

@@ -24,13 +24,16 @@ mod copy_up;
 mod list;
 mod open;
 mod position;
+mod relative;
 mod rename;
 mod spot;
 mod upper;
+mod working;
 mod xattr;
 
 pub(super) use list::Listing;
 pub(super) use position::Position;
+pub(super) use working::{WorkingPath, forget_working_path};
 pub(super) use xattr::{is_private_attribute, look_at_attributes};
 
 use core::ffi::CStr;
@@ -87,7 +90,10 @@ impl Instance<'_> {
     pub(super) fn union_place(&self, dirfd: i32, path: *const u8, scratch: &mut Scratch) -> Option<Place> {
         // SAFETY: the kernel has taken it for a string.
         let is_unnamed = unsafe { *path } == 0;
-        if !is_unnamed || !self.view.node(self.base(dirfd)?.node)?.is_layered() {
+        if !is_unnamed
+            || !self.view.node(self.base(dirfd)?.node)?.is_layered()
+            || self.is_base_directory(dirfd)
+        {
             return None;
         }
         let mut walk = Walk::new();
