@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use image::bundle::Tree;
+use image::commit::Base;
 use policy::{Mount, Policy, What};
 use toml_edit::{Document, DocumentMut, Item, value};
 
@@ -79,7 +80,7 @@ pub fn portable(policy: &Policy, places: &[Place]) -> Result<Portable> {
             }
             What::Layers { layers, .. } => {
                 let of_image = table.get("image").is_some();
-                let place = places.iter().position(|place| stands_on(place, mount, layers, of_image));
+                let place = place_of(places, &taken, mount, layers);
                 let over = (!of_image).then(|| take_layers(table, layers, &mut trees)).transpose()?;
                 if let Some(number) = place {
                     taken[number] = true;
@@ -105,15 +106,16 @@ fn is_beside(said: &str) -> bool {
     !said.starts_with(['/', '$'])
 }
 
-/// Whether the changes of a place are those to a mount.
-fn stands_on(place: &Place, mount: &Mount, layers: &[PathBuf], of_image: bool) -> bool {
-    match &place.base {
-        image::commit::Base::Image(..) => of_image,
-        image::commit::Base::Directories(below) => {
-            let same_name = |path: &Path| path.file_name() == mount.at.file_name();
-            below == layers && same_name(&place.at)
-        }
-    }
+/// The place whose changes are those to a mount: the one at its app path, or, where that leads
+/// through a link, one with its layers that is no other mount's.
+fn place_of(places: &[Place], taken: &[bool], mount: &Mount, layers: &[PathBuf]) -> Option<usize> {
+    let stands_on = |place: &Place| match &place.base {
+        Base::Image(..) => mount.at == Path::new("/"),
+        Base::Directories(below) => below == layers,
+    };
+    let free = || places.iter().enumerate().filter(|(number, place)| !taken[*number] && stands_on(place));
+    let found = free().find(|(_, place)| place.at == mount.at).or_else(|| free().next());
+    found.map(|(number, _)| number)
 }
 
 /// Has a table name trees in the place of its layers; gives their numbers.

@@ -251,6 +251,10 @@ fn an_ordinary_users_files_are_roots_in_the_image() {
     same(&unpacked(&site, "out:v2"), &own);
     let diff = site.good(&["diff", "shop"]);
     assert!(!diff.contains("/data/tool") && diff.contains("D /data/moved\n"), "{diff}");
+    changed(&site, "shop.toml", "echo x > /data/secret; chmod 000 /data/secret");
+    let said = site.refused(&["commit", "shop", "oci:out:v3"]);
+    assert!(said.contains("data/secret") && said.contains("chmod u+r"), "{said}");
+    assert_eq!(must("umoci", &["ls", "--layout", "out"], &site.dir), "v2\n");
 }
 
 #[test]

@@ -27,6 +27,9 @@ set = { PATH = "/bin", GREETING = "hello" }
 at = "/etc/shop"
 layers = ["./layers/low", "./layers/high"]
 [[mount]]
+at = "/opt/again/shop"
+layers = ["./layers/low", "./layers/high"]
+[[mount]]
 at = "/opt/conf"
 source = "./conf/app.conf"
 [[mount]]
@@ -42,7 +45,7 @@ name = "shop-data"
 const CHANGES: &str = r#"
     set -e; echo one > one; mkdir -p deep/er; echo two > deep/er/two; mv /srv/data /srv/renamed; echo three > renamed/three
     rm -r /srv/gone; mkdir /srv/gone; echo four > gone/four; ln one hard; ln -s /srv/one link; rm /etc/greeting
-    echo five > /etc/shop/five; rm /etc/shop/low; mv /etc/shop/dir /etc/shop/moved
+    echo five > /etc/shop/five; rm /etc/shop/low; mv /etc/shop/dir /etc/shop/moved; echo again > /opt/again/shop/again
     echo own > /var/own/own; echo shared > /var/shared/shared; chmod 640 one; touch -d @1000000000 one
 "#;
 
@@ -128,6 +131,9 @@ fn an_instance_runs_the_same_as_another_user_under_another_prefix() {
     let again = within(&site, "shop", &["/bin/sh", "-c", TOLD]);
     tests::assert_same("there", &told, "here", &again);
     assert_eq!(good(elsewhere(&site, &["diff", "shop"])), diff);
+    // Two unions of the same layers have each its own changes.
+    let both = ["/bin/cat", "/opt/again/shop/again", "/opt/again/shop/low", "/etc/shop/five"];
+    assert_eq!(within(&site, "shop", &both), "again\nlow\nfive\n");
     // What is kept of owners and modes goes on from there.
     good(elsewhere(
         &site,

@@ -139,13 +139,14 @@ fn an_import_of_an_instance_that_is_killed_leaves_all_of_it_or_none() {
     };
     let import = ["import", "app.tar.zst"];
     let look = |killed: &str| {
-        let shared = site.dir.join("state/volumes/shared");
         if site.names() != ["app"] {
             assert_eq!(site.names(), Vec::<String>::new(), "{killed}");
-            if shared.exists() {
-                // It may be there before the instance is: whole, and in the way.
-                assert_eq!(fs::read_to_string(shared.join("shared")).expect("it is there"), "shared\n");
-                site.good(&["volume", "rm", "shared"]);
+            // Volumes may be there before the instance is: whole, and in the way.
+            for volume in fs::read_dir(site.dir.join("state/volumes")).into_iter().flatten().flatten() {
+                assert_eq!(names(&volume.path()).len(), 1, "{killed}");
+                let name = volume.file_name().to_string_lossy().into_owned();
+                assert!(site.refused(&import).contains("launcher volume rm "), "{killed}");
+                site.good(&["volume", "rm", &name]);
             }
             site.good(&import);
         }

@@ -71,7 +71,7 @@ fn what_is_unpacked_of_random_changes_is_what_the_program_saw() {
         site.good(&["commit", "oracle", "oci:out:t"]);
         must("umoci", &["unpack", "--image", "out:t", "unpacked"], &site.dir);
         let unpacked = listing(&site.dir.join("unpacked/rootfs/p"));
-        let diff = similar::TextDiff::from_lines(&comparable(&unpacked), &as_go_reads(&comparable(&seen)))
+        let diff = similar::TextDiff::from_lines(comparable(&unpacked), as_go_reads(&comparable(&seen)))
             .unified_diff()
             .context_radius(0)
             .to_string();
@@ -90,7 +90,7 @@ fn what_is_unpacked_of_random_changes_is_what_the_program_saw() {
         let again = site.good(&["--policy", "again.toml", "/usr/bin/python3", "-c", LISTING, "/p"]);
         // A FIFO's setgid bit is kept beside the tree, and not on it.
         let seen = seen.replace("1517, 'pipe')", "493, 'pipe')");
-        let diff = similar::TextDiff::from_lines(&comparable(&seen), &comparable(&again))
+        let diff = similar::TextDiff::from_lines(comparable(&seen), comparable(&again))
             .unified_diff()
             .context_radius(0)
             .to_string();

@@ -1,7 +1,8 @@
 //! `launcher import`: an instance that another host has exported.
 //!
 //! It is made in a draft, which is renamed into its place when all of it is there and has
-//! been checked. The image goes into the store before: it stays there if the rest fails.
+//! been checked. The image goes into the store before, and volumes to their places: they stay
+//! there if this is cut off, and nothing that was there is ever replaced.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
@@ -25,7 +26,7 @@ use crate::instances::{Kept, Record, Word};
 use crate::portable::renamed;
 use crate::state::WriteLayer;
 use crate::volumes::{self, Volume};
-use crate::{FAILED, removal, root_image, state};
+use crate::{FAILED, root_image, state};
 
 /// The policy's name in the instance's directory.
 const POLICY: &str = "policy.toml";
@@ -72,10 +73,8 @@ fn take_in(
         bail!("the instance cannot be called {name:?}: {}", policy::NAME)
     }
     let place = Kept::of(name)?;
-    let taken =
-        || format!("there is an instance `{name}` already: choose another --name, or `launcher rm {name}`");
     if place.dir.exists() {
-        bail!(taken())
+        bail!(taken(name))
     }
     let store = state::images()?;
     let _lock = store.lock_for_import()?;
@@ -123,28 +122,47 @@ fn take_in(
         volumes: volumes.clone(),
     };
     own.hold()?.keep(&record)?;
-    let brought = put_volumes(&draft, &contents, &volumes)?;
+    let brought = take_volumes(&draft, &contents, &volumes)?;
     let disk = File::open(&draft).context("cannot open the draft")?;
     rustix::fs::syncfs(&disk).context("cannot write the instance to the disk")?;
+    let put = put_instance(&draft, &place, &brought);
+    if put.is_err() {
+        // What has been put in its place before goes back, and away with the draft.
+        for (tree, volume) in brought.iter().filter(|(tree, _)| !tree.exists()) {
+            let _ = renameat_with(CWD, &volume.dir, CWD, tree, RenameFlags::NOREPLACE);
+        }
+    }
+    put?;
+    for dir in [Some(&place.dir), brought.first().map(|(_, volume)| &volume.dir)].into_iter().flatten() {
+        let above = dir.parent().unwrap_or(dir);
+        let written = File::open(above).and_then(|above| above.sync_all());
+        written.with_context(|| format!("cannot write {} to the disk", above.display()))?;
+    }
+    drafted.close().context("cannot remove the draft")?;
+    Ok(Some((name.to_owned(), place.dir)))
+}
+
+/// Puts the volumes in their places, and then the instance.
+fn put_instance(draft: &Path, place: &Kept, brought: &[(PathBuf, Volume)]) -> Result<()> {
     let above = place.dir.parent().context("the instances have a directory")?;
     fs::create_dir_all(above).with_context(|| format!("cannot make {}", above.display()))?;
     if place.dir.exists() {
-        bail!(taken())
+        bail!(taken(&place.name))
     }
     let _volumes =
         if brought.is_empty() { None } else { Some(volumes::lock(FlockOperation::LockExclusive)?) };
-    for (tree, volume) in &brought {
-        put_volume(tree, volume)?;
+    for (tree, volume) in brought {
+        let done = renameat_with(CWD, tree, CWD, &volume.dir, RenameFlags::NOREPLACE);
+        done.with_context(|| format!("cannot put the volume `{}` at {}", volume.name, volume.dir.display()))?;
     }
-    match renameat_with(CWD, &draft, CWD, &place.dir, RenameFlags::NOREPLACE) {
-        Err(Errno::EXIST) => bail!(taken()),
-        done => done.with_context(|| format!("cannot put the instance at {}", place.dir.display()))?,
+    match renameat_with(CWD, draft, CWD, &place.dir, RenameFlags::NOREPLACE) {
+        Err(Errno::EXIST) => bail!(taken(&place.name)),
+        done => done.with_context(|| format!("cannot put the instance at {}", place.dir.display())),
     }
-    File::open(above)
-        .and_then(|dir| dir.sync_all())
-        .context("cannot write the instance's name to the disk")?;
-    drafted.close().context("cannot remove the draft")?;
-    Ok(Some((name.to_owned(), place.dir)))
+}
+
+fn taken(name: &str) -> String {
+    format!("there is an instance `{name}` already: choose another --name, or `launcher rm {name}`")
 }
 
 /// Brings the image in, under its name or one that is free; gives that. The same image is
@@ -214,17 +232,18 @@ fn put_changes(draft: &Path, contents: &Contents, plan: &Plan, place: &Path) -> 
 }
 
 /// Takes the volumes out of the draft of the instance; gives the tree of each.
-fn put_volumes(draft: &Path, contents: &Contents, volumes: &[Volume]) -> Result<Vec<(PathBuf, Volume)>> {
+fn take_volumes(draft: &Path, contents: &Contents, volumes: &[Volume]) -> Result<Vec<(PathBuf, Volume)>> {
     let mut brought = Vec::new();
     for (number, tree) in contents.trees.iter().enumerate() {
         let Tree::Volume { at } = tree else { continue };
         let Some(volume) = volumes.iter().find(|volume| volume.at == *at) else {
             bail!("there is a volume for {} in it, and its policy has none there", at.display())
         };
-        // An instance that is not there has left its own volumes, if any, when it was cut off.
-        if volume.exists() && !volume.is_own {
+        // An instance that was removed has left its own, too.
+        if volume.exists() {
             bail!(
-                "there is a volume `{0}` already, and one in the file: `launcher volume rm {0}` first, or export                  without --volumes",
+                "there is a volume `{0}` already, and one in the file: `launcher volume rm {0}` first, or export \
+                 without --volumes",
                 volume.name
             )
         }
@@ -235,14 +254,6 @@ fn put_volumes(draft: &Path, contents: &Contents, volumes: &[Volume]) -> Result<
         brought.push((aside, volume.clone()));
     }
     Ok(brought)
-}
-
-fn put_volume(tree: &Path, volume: &Volume) -> Result<()> {
-    if volume.exists() && volume.is_own {
-        removal::remove(&volume.dir)?;
-    }
-    let done = renameat_with(CWD, tree, CWD, &volume.dir, RenameFlags::NOREPLACE);
-    done.with_context(|| format!("cannot put the volume `{}` at {}", volume.name, volume.dir.display()))
 }
 
 fn door(word: &str) -> Result<Door> {
