@@ -25,4 +25,4 @@ mod zstd;
 pub use digest::Digest;
 pub use import::{Import, import};
 pub use limits::Limits;
-pub use store::{Image, Layer, Store};
+pub use store::{Image, Layer, Store, User};

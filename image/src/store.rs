@@ -53,8 +53,17 @@ pub struct Image {
     pub layers: Vec<Layer>,
 }
 
-/// Finds which of these layers' trees running processes use, and the id of one that does.
-pub type Users = fn(&[PathBuf]) -> Vec<(PathBuf, i32)>;
+/// Who uses a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum User {
+    /// A process that runs on it.
+    Process(i32),
+    /// An instance that keeps changes which were made on it, and does not run.
+    Instance(String),
+}
+
+/// Finds which of these layers' trees are in use, and one who uses each.
+pub type Users = fn(&[PathBuf]) -> Result<Vec<(PathBuf, User)>>;
 
 /// The store.
 pub struct Store {
@@ -235,8 +244,10 @@ impl Store {
         let held = held.with_context(|| {
             format!("an instance is being started on the image `{name}`: try again later")
         })?;
-        if let Some((_, process)) = (self.users)(&self.trees(&self.image(name)?)?).first() {
-            bail!("the image `{name}` is in use by process {process}: stop that first")
+        for (_, user) in (self.users)(&self.trees(&self.image(name)?)?)? {
+            if let User::Process(id) = user {
+                bail!("the image `{name}` is in use by process {id}: stop that first")
+            }
         }
         Ok(held)
     }
@@ -249,6 +260,13 @@ impl Store {
     pub fn remove(&self, name: &str) -> Result<()> {
         self.image(name)?;
         let _own = self.own_image(name)?;
+        for (_, user) in (self.users)(&self.trees(&self.image(name)?)?)? {
+            if let User::Instance(instance) = user {
+                bail!(
+                    "the image `{name}` is in use by the instance `{instance}`: `launcher rm {instance}` first"
+                )
+            }
+        }
         let _import = self.lock_for_import()?;
         let draft = self.draft()?;
         fs::rename(self.name(name)?, draft.path().join("removed"))
@@ -289,7 +307,7 @@ impl Store {
             layers.push(entry.context("cannot list the layers")?.path());
         }
         let trees: Vec<PathBuf> = layers.iter().map(|layer| layer.join("tree")).collect();
-        wanted.extend((self.users)(&trees).iter().filter_map(|(tree, _)| Some(tree.parent()?.to_owned())));
+        wanted.extend((self.users)(&trees)?.iter().filter_map(|(tree, _)| Some(tree.parent()?.to_owned())));
         for path in layers {
             if !wanted.contains(&path) {
                 // From its place in one step: half a layer is never there.

@@ -1,11 +1,15 @@
 //! The command line: what can be asked, and who answers.
 
+mod instances;
+
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use policy::Door;
+
+pub use instances::{Cp, Create, Exec, Logs, Restart, Rm, Start, Stop, VolumeVerb};
 
 use crate::{FAILED, commands};
 
@@ -16,6 +20,8 @@ pub const EXAMPLES: &str = "  \
   launcher explain --policy shop.toml /etc/shop.conf         what does this path become?
   launcher trace --policy shop.toml -- ls /opt/shop          what does it ask for, what does it get?
   launcher doctor --policy shop.toml /opt/shop/bin/shopd     will it run here, and if not, why?
+  launcher run --detach --policy shop.toml                   run its image, in the background
+  launcher exec shop /bin/sh                                 run a further program in it
 ";
 
 /// How it ends.
@@ -58,12 +64,34 @@ enum Verb {
     Doctor(Doctor),
     /// List the processes that run in views
     Ps {
+        /// List the instances too that are kept and do not run
+        #[arg(short, long)]
+        all: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
+    /// Make an instance with all that it needs, and run nothing
+    Create(Create),
+    /// Run an instance again, as it was created or run before
+    Start(Start),
+    /// End what runs in an instance, and start it anew
+    Restart(Restart),
+    /// Run a further program in an instance that runs
+    Exec(Exec),
+    /// Copy files into an instance or out of it, whether it runs or not
+    Cp(Cp),
+    /// Print what an instance has printed that was started with --detach
+    Logs(Logs),
     /// End an application: by its signal, then by KILL
     Stop(Stop),
+    /// Take instances away, with the changes that are kept of them
+    Rm(Rm),
+    /// Look at volumes, and take them away
+    Volume {
+        #[command(subcommand)]
+        verb: VolumeVerb,
+    },
     /// Keep images: bring them in, look at them, take them away
     Image {
         #[command(subcommand)]
@@ -108,6 +136,12 @@ pub struct Run {
     /// The door by which calls reach the view, whatever the policy says: shim, gate or auto
     #[arg(long, value_name = "DOOR", value_parser = door_named)]
     pub door: Option<Door>,
+    /// The instance's name, where it is not the application's: one policy can have many
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Run it in the background; `launcher logs` has what it prints
+    #[arg(short, long)]
+    pub detach: bool,
     /// The program, as the application names it, and its arguments; that of the image, where none is named
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,
@@ -181,24 +215,6 @@ pub struct Doctor {
     pub door: Option<Door>,
     /// The program, as the application names it
     pub program: Option<PathBuf>,
-}
-
-/// `stop`
-#[derive(Args)]
-#[command(after_help = "\
-Daemons that have left their parents are processes of the application too. The
-signal goes to those that no other process of it has started.
-
-Exit status: 0 if none is left, 125 if none was there or some are left.")]
-pub struct Stop {
-    /// The application's name
-    pub name: String,
-    /// How many seconds it may take before KILL
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    pub timeout: u64,
-    /// The signal, instead of the one that its image names, or TERM
-    #[arg(long)]
-    pub signal: Option<String>,
 }
 
 /// `image`
@@ -275,7 +291,7 @@ fn plain(arguments: &[OsString]) -> Option<Run> {
         return None;
     }
     let program = arguments.get(3..).unwrap_or(&[]).to_vec();
-    Some(Run { policy: policy.into(), verbose: false, door: None, program })
+    Some(Run { policy: policy.into(), verbose: false, door: None, name: None, detach: false, program })
 }
 
 /// Whether a word is a command of the launcher's.
@@ -338,8 +354,16 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
         (Some(Verb::Explain(explain)), _) => commands::explain::explain(&explain),
         (Some(Verb::Trace(trace)), _) => commands::trace::trace(&trace),
         (Some(Verb::Doctor(doctor)), _) => commands::doctor::doctor(&doctor),
-        (Some(Verb::Ps { json }), _) => commands::ps::ps(json),
+        (Some(Verb::Ps { all, json }), _) => commands::ps::ps(all, json),
+        (Some(Verb::Create(create)), _) => commands::create::create(&create),
+        (Some(Verb::Start(start)), _) => commands::create::start(&start),
+        (Some(Verb::Restart(restart)), _) => commands::create::restart(&restart),
+        (Some(Verb::Exec(exec)), _) => commands::exec::exec(&exec),
+        (Some(Verb::Cp(cp)), _) => commands::cp::cp(&cp),
+        (Some(Verb::Logs(logs)), _) => commands::logs::logs(&logs),
         (Some(Verb::Stop(stop)), _) => commands::stop::stop(&stop),
+        (Some(Verb::Rm(rm)), _) => commands::rm::rm(&rm),
+        (Some(Verb::Volume { verb }), _) => commands::volume::volume(&verb),
         (Some(Verb::Image { verb }), _) => commands::image::image(&verb),
         (Some(Verb::Schema), _) => commands::print(&format!("{:#}\n", policy::schema())),
         (Some(Verb::Completions { shell }), _) => commands::completions(shell, &mut Cli::command()),

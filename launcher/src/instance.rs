@@ -20,8 +20,10 @@ use elements::shared;
 use policy::{Door, Env, Places, Plan, Policy};
 use serde::{Deserialize, Serialize};
 
-use crate::root_image;
-use crate::state::{self, WriteLayer};
+use crate::instances::Kept;
+use crate::state::WriteLayer;
+use crate::volumes::{self, Volume};
+use crate::{root_image, stale};
 
 /// The doors: the shim, as ld.so will load it, and the gate, as the kernel will
 /// start it. Each stands in an instance's directory under its name.
@@ -33,10 +35,8 @@ pub const DOORS_HASH: &str = env!("DOORS_HASH");
 /// The directory for records of starts, beside the instances' own.
 pub const RECORDS: &str = "starts";
 
-/// More instance directories than this and stale ones are looked for.
-const MANY: usize = 64;
-/// Younger directories are never taken for stale, in seconds.
-const A_DAY: i64 = 24 * 60 * 60;
+/// The file of an instance's directory with its [`Settings`].
+const SETTINGS: &str = "settings";
 
 /// A placed instance, and what a program is started with in it.
 pub struct Placed {
@@ -71,6 +71,10 @@ pub struct Settings {
     pub is_image: bool,
     /// What the changes to unions of layers go to.
     pub write_layers: Vec<WriteLayer>,
+    /// Its volumes.
+    pub volumes: Vec<Volume>,
+    /// The directory of what is kept of the instance, where anything is.
+    pub kept: Option<PathBuf>,
 }
 
 impl Placed {
@@ -131,28 +135,13 @@ impl Placed {
 /// # Errors
 ///
 /// What could not be written there.
-pub fn place(base: &Path, policy: &Policy, plan: &Plan) -> Result<Placed> {
-    let keeps = plan.write_layers().iter().any(|layer| layer.is_kept);
-    let kept = if keeps { state::of_application(&policy.name)? } else { PathBuf::new() };
-    let keeps_root =
-        plan.write_layers().iter().any(|layer| layer.is_kept && layer.name == Path::new("write/-"));
-    if let (Some((name, image)), true) = (&policy.image, keeps_root) {
-        root_image::hold_to(&kept, name, image)?;
+pub fn place(base: &Path, policy: &Policy, plan: &Plan, kept: Option<&Kept>) -> Result<Placed> {
+    let keeps_root = plan.write_layers().iter().any(|layer| layer.is_kept && layer.at == Path::new("/"));
+    if let (Some((name, image)), true, Some(kept)) = (&policy.image, keeps_root, kept) {
+        root_image::hold_to(kept, name, image)?;
     }
-    let digest = plan.digest(DOORS_HASH.as_bytes(), &kept);
-    let digest = digest.get(..16).unwrap_or(&digest);
-    let mut name = format!("{}-{digest}", policy.name);
-    if plan.is_private() {
-        name = format!("{name}-{}-{}", std::process::id(), start_time());
-    }
-    let dir = base.join(name);
-    let image = plan.image(&Places { instance: &dir, kept: &kept });
-    if !dir.join(VIEW).exists() {
-        make(base, &dir, plan, &image)
-            .with_context(|| format!("cannot make the instance's directory {}", dir.display()))?;
-        forget_stale(base, &dir);
-    }
-    let settings = Settings {
+    let volumes = if plan.volumes().is_empty() { PathBuf::new() } else { volumes::dir()? };
+    let mut settings = Settings {
         name: policy.name.clone(),
         workdir: policy.workdir.clone(),
         no_new_privs: policy.no_new_privs,
@@ -167,19 +156,50 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan) -> Result<Placed> {
             .collect(),
         user: policy.user.clone(),
         is_image: policy.image.is_some(),
-        write_layers: plan
-            .write_layers()
-            .iter()
-            .map(|layer| WriteLayer {
-                dir: if layer.is_kept { &kept } else { &dir }.join(&layer.name),
-                below: layer.below.clone(),
-            })
-            .collect(),
+        write_layers: Vec::new(),
+        volumes: plan.volumes().iter().map(|planned| Volume::of(planned, &volumes)).collect(),
+        kept: kept.map(|kept| kept.dir.clone()),
     };
+    let kept = settings.kept.clone().unwrap_or_default();
+    // Who comes later finds the settings by the view.
+    let salt = postcard::to_allocvec(&(DOORS_HASH, &settings)).context("cannot write the settings")?;
+    let places = Places { instance: Path::new(""), kept: &kept, volumes: &volumes };
+    let digest = plan.digest(&salt, &places);
+    let digest = digest.get(..16).unwrap_or(&digest);
+    let mut name = format!("{}-{digest}", policy.name);
+    if plan.is_private() {
+        name = format!("{name}-{}-{}", std::process::id(), start_time());
+    }
+    let dir = base.join(name);
+    let image = plan.image(&Places { instance: &dir, ..places });
+    settings.write_layers = plan
+        .write_layers()
+        .iter()
+        .map(|layer| WriteLayer {
+            dir: if layer.is_kept { &kept } else { &dir }.join(&layer.name),
+            at: layer.at.clone(),
+            layers: layer.layers.clone(),
+        })
+        .collect();
+    if !dir.join(VIEW).exists() {
+        make(base, &dir, plan, &image, &settings)
+            .with_context(|| format!("cannot make the instance's directory {}", dir.display()))?;
+        stale::forget(base, &dir);
+    }
     for layer in &settings.write_layers {
         layer.make()?;
     }
     Ok(Placed { dir, image, settings })
+}
+
+/// Puts an instance in its place as a run would, for somebody who only looks at it.
+///
+/// # Errors
+///
+/// As [`place`].
+pub fn place_to_look(policy: &Policy, plan: &Plan) -> Result<Placed> {
+    let kept = plan.keeps().then(|| Kept::of(&policy.name)).transpose()?;
+    place(&base()?, policy, plan, kept.as_ref())
 }
 
 /// A number that tells this process from an earlier one with its id.
@@ -315,9 +335,9 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 }
 
 /// Makes the directory beside its place and renames it.
-fn make(base: &Path, dir: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
+fn make(base: &Path, dir: &Path, plan: &Plan, image: &[u8], settings: &Settings) -> Result<()> {
     let draft = base.join(format!(".draft-{}-{}", std::process::id(), start_time()));
-    let made = fill(base, &draft, plan, image).and_then(|()| match fs::rename(&draft, dir) {
+    let made = fill(base, &draft, plan, image, settings).and_then(|()| match fs::rename(&draft, dir) {
         // Another start of the same policy was faster: its directory is the same.
         Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) => {
             fs::remove_dir_all(&draft).context("cannot take the draft away")
@@ -330,7 +350,7 @@ fn make(base: &Path, dir: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
     made
 }
 
-fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
+fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8], settings: &Settings) -> Result<()> {
     let directory = |path: &Path, mode| -> Result<()> {
         DirBuilder::new()
             .mode(0o700)
@@ -354,51 +374,12 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8]) -> Result<()> {
         fs::hard_link(door_file(base, name), draft.join(name))
             .with_context(|| format!("cannot link {name}"))?;
     }
+    // They may hold what the policy's owner keeps to himself.
+    let settings = postcard::to_allocvec(settings).context("cannot write the settings")?;
+    write(&draft.join(SETTINGS), &settings, 0o400)?;
     // Others read it: a process of the application that runs as another user.
     let view = [&[0; shared::LEN], image].concat();
     write(&draft.join(VIEW), &view, 0o644)
-}
-
-/// What all processes have mapped that this user may look at.
-fn maps_of_all() -> Vec<Vec<u8>> {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.map(|process| fs::read(process.path().join("maps")).unwrap_or_default()).collect()
-}
-
-fn is_mapped(dir: &Path, maps: &[Vec<u8>]) -> bool {
-    let view = dir.join(VIEW);
-    let name = view.as_os_str().as_bytes();
-    maps.iter().any(|maps| maps.windows(name.len()).any(|window| window == name))
-}
-
-/// Whether a process runs in the instance in a directory.
-pub fn is_in_use(dir: &Path) -> bool {
-    is_mapped(dir, &maps_of_all())
-}
-
-/// Takes away directories that no process has mapped, and old records. Errors are no concern
-/// of the program that is being started.
-fn forget_stale(base: &Path, current: &Path) {
-    let Ok(entries) = fs::read_dir(base) else { return };
-    let dirs: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| path.join(VIEW).exists()).collect();
-    if dirs.len() <= MANY {
-        return;
-    }
-    let now = i64::try_from(start_time() / 1_000_000_000).unwrap_or(i64::MAX);
-    let is_old = |dir: &PathBuf| fs::metadata(dir).is_ok_and(|about| now - about.mtime() >= A_DAY);
-    let old: Vec<PathBuf> = dirs.into_iter().filter(|dir| dir != current && is_old(dir)).collect();
-    // To ask what is in use takes long, and most of the time nothing is old.
-    let maps = if old.is_empty() { Vec::new() } else { maps_of_all() };
-    for dir in old.iter().filter(|dir| !is_mapped(dir, &maps)) {
-        let _ = fs::remove_dir_all(dir);
-    }
-    for record in fs::read_dir(base.join(RECORDS)).into_iter().flatten().flatten() {
-        let old = record.metadata().is_ok_and(|about| now - about.mtime() >= A_DAY);
-        if old {
-            let _ = fs::remove_file(record.path());
-        }
-    }
 }
 
 /// The image in the directory of an instance that has been placed.
@@ -412,6 +393,31 @@ pub fn read_image(dir: &Path) -> std::io::Result<Vec<u8>> {
     let mut image = Vec::new();
     file.read_to_end(&mut image)?;
     Ok(image)
+}
+
+/// Whether a directory that a process names as its instance's has been made by this user:
+/// anybody can map a file of any name.
+pub fn is_own(dir: &Path) -> bool {
+    let uid = rustix::process::geteuid().as_raw();
+    let is_closed = |dir: &Path| {
+        fs::symlink_metadata(dir)
+            .is_ok_and(|about| about.is_dir() && about.uid() == uid && about.mode() & 0o022 == 0)
+    };
+    is_closed(dir) && dir.parent().is_some_and(is_closed)
+}
+
+/// What the programs in the instance in a directory have been started with.
+///
+/// # Errors
+///
+/// Those of reading a file, a directory of another user's, and what another version has written.
+pub fn settings(dir: &Path) -> Result<Settings> {
+    if !is_own(dir) {
+        bail!("the instance in {} is another user's", dir.display())
+    }
+    let file = dir.join(SETTINGS);
+    let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    postcard::from_bytes(&bytes).with_context(|| format!("{} is of another version", file.display()))
 }
 
 /// The view in an image that this process has made itself.

@@ -7,16 +7,24 @@
 #![no_main]
 
 mod admission;
+mod background;
 mod cli;
 mod commands;
+mod copying;
 mod door;
 mod environment;
 mod instance;
+mod instances;
+mod prepare;
 mod processes;
 mod remembered;
+mod removal;
 mod root_image;
+mod side;
+mod stale;
 mod state;
 mod user;
+mod volumes;
 
 use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;

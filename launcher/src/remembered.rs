@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::instance::{self, Placed, RECORDS, Settings};
 use crate::state::{self, WriteLayer};
+use crate::volumes::Volume;
 
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -25,6 +26,14 @@ struct Record {
     settings: Settings,
 }
 
+/// A start that has been remembered, and still holds.
+pub struct Remembered {
+    /// The instance's directory.
+    dir: PathBuf,
+    /// What the policy says of the start.
+    pub settings: Settings,
+}
+
 /// Where the record of a policy is kept.
 pub struct Memory {
     file: PathBuf,
@@ -32,8 +41,9 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The memory for a policy file with this text, for instances in `base`.
-    pub fn of(base: &Path, file: &Path, text: &[u8]) -> Memory {
+    /// The memory for a policy file with this text, for instances in `base`; which of
+    /// them depends on a name that the command line gives, and on whether it is to be kept.
+    pub fn of(base: &Path, file: &Path, text: &[u8], (name, keeps): (Option<&str>, bool)) -> Memory {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let mut hasher = blake3::Hasher::new();
         let format = policy::FORMAT.to_le_bytes();
@@ -41,7 +51,9 @@ impl Memory {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
             hasher.update(bytes);
         };
-        for bytes in [&format, file.as_os_str().as_bytes(), instance::DOORS_HASH.as_bytes(), text] {
+        let name = name.unwrap_or_default().as_bytes();
+        let doors = instance::DOORS_HASH.as_bytes();
+        for bytes in [&format, file.as_os_str().as_bytes(), doors, text, name, &[u8::from(keeps)]] {
             part(bytes);
         }
         // Write layers lie where these say.
@@ -54,17 +66,14 @@ impl Memory {
     }
 
     /// The instance as an earlier start has placed it, if nothing has changed.
-    pub fn recall(&self) -> Option<Placed> {
+    pub fn recall(&self) -> Option<Remembered> {
         let bytes = fs::read(&self.file).ok()?;
         let record: Record = postcard::from_bytes(&bytes).ok()?;
         let variables = |name: &str| std::env::var(name).ok();
         if !record.facts.iter().all(|fact| fact.holds(&variables)) {
             return None;
         }
-        let dir = self.base.join(record.dir);
-        let image = instance::read_image(&dir).ok()?;
-        record.settings.write_layers.iter().try_for_each(WriteLayer::make).ok()?;
-        Some(Placed { dir, image, settings: record.settings })
+        Some(Remembered { dir: self.base.join(record.dir), settings: record.settings })
     }
 
     /// Keeps what this start has found out. Errors are no concern of the
@@ -80,5 +89,17 @@ impl Memory {
         {
             let _ = fs::remove_file(&draft);
         }
+    }
+}
+
+impl Remembered {
+    /// The instance, with all that it needs; none where that cannot be had.
+    pub fn placed(self) -> Option<Placed> {
+        let image = instance::read_image(&self.dir).ok()?;
+        if !self.settings.volumes.iter().all(Volume::exists) {
+            return None;
+        }
+        self.settings.write_layers.iter().try_for_each(WriteLayer::make).ok()?;
+        Some(Placed { dir: self.dir, image, settings: self.settings })
     }
 }

@@ -2,12 +2,13 @@
 //! says of the start.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use policy::Image;
 use serde_json::Value;
 
+use crate::instances::{Base, Kept};
 use crate::state;
 
 /// Looks an image up for a policy. Until this process ends, or becomes the
@@ -46,7 +47,9 @@ fn look_up(name: &str) -> Result<Image> {
         Ok(list)
     };
     let list = |key: &str| list(key).with_context(|| format!("`{key}` of its configuration is malformed"));
+    let volumes = config.get("Volumes").and_then(Value::as_object);
     Ok(Image {
+        volumes: volumes.into_iter().flatten().map(|(at, _)| at.clone()).collect(),
         digest: image.layers.last().map_or_else(|| image.config.clone(), |top| top.chain.clone()),
         layers: store.trees(&image)?,
         env: list("Env")?,
@@ -58,35 +61,32 @@ fn look_up(name: &str) -> Result<Image> {
     })
 }
 
-/// Sees to it that the changes that are kept for an application were made on this image.
+/// Sees to it that the changes that are kept of an instance were made on this image.
 ///
 /// # Errors
 ///
 /// That they were made on another one.
-pub fn hold_to(kept: &Path, name: &str, image: &Image) -> Result<()> {
-    let note = kept.join("image");
-    match fs::read_to_string(&note) {
-        Ok(first) if first == image.digest => Ok(()),
-        Ok(first) => bail!(
-            "the changes in {} were made on {first}, and the image `{name}` is {} now: import the old image under \
-             another name, give the application another `name`, or remove the directory with its changes",
-            kept.display(),
-            image.digest
+pub fn hold_to(kept: &Kept, name: &str, image: &Image) -> Result<()> {
+    let dir = kept.dir.display();
+    match kept.image()? {
+        Some(first) if first.digest != image.digest => bail!(
+            "the changes in {dir} were made on {}, and the image `{name}` is {} now: import the old image under \
+             another name, give the application another `name`, or `launcher rm {}`",
+            first.digest,
+            image.digest,
+            kept.name
         ),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            if kept.join("write/-/upper").exists() {
-                bail!(
-                    "the changes in {} were made on layers that were no image: give the application another `name`, \
-                     or remove the directory with its changes",
-                    kept.display()
-                )
-            }
-            let draft = kept.join(format!(".image-{}", std::process::id()));
-            fs::create_dir_all(kept)
-                .and_then(|()| fs::write(&draft, &image.digest))
-                .and_then(|()| fs::rename(&draft, &note))
-                .with_context(|| format!("cannot write {}", note.display()))
+        None if kept.dir.join("write/-/upper").exists() => bail!(
+            "the changes in {dir} were made on layers that were no image: give the application another `name`, or \
+             `launcher rm {}`",
+            kept.name
+        ),
+        Some(first) if !first.layers.is_empty() => Ok(()),
+        _ => {
+            let digits = |tree: &PathBuf| Some(tree.parent()?.file_name()?.to_string_lossy().into_owned());
+            let layers = image.layers.iter().filter_map(digits).collect();
+            fs::create_dir_all(&kept.dir).with_context(|| format!("cannot make {dir}"))?;
+            kept.set_image(&Base { digest: image.digest.clone(), name: name.to_owned(), layers })
         }
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", note.display())),
     }
 }

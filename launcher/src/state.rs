@@ -10,13 +10,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use image::Store;
+use image::{Store, User};
 use rustix::fs::{AtFlags, CWD, Gid, Timespec, Timestamps, UTIME_OMIT, Uid};
 use serde::{Deserialize, Serialize};
 
-use crate::processes;
-
-use crate::instance;
+use crate::{instances, processes};
 
 /// The variables that say where the state directory is.
 pub const VARIABLES: [&str; 3] = ["STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"];
@@ -26,8 +24,10 @@ pub const VARIABLES: [&str; 3] = ["STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"];
 pub struct WriteLayer {
     /// The directory that holds its `upper` and its `work`.
     pub dir: PathBuf,
-    /// The host path of the layer below it.
-    pub below: PathBuf,
+    /// The app path where the union stands.
+    pub at: PathBuf,
+    /// The host paths of the layers below it, lowest first.
+    pub layers: Vec<PathBuf>,
 }
 
 /// The directory for what is kept of this user's applications, canonical.
@@ -65,7 +65,24 @@ pub fn dir() -> Result<PathBuf> {
 ///
 /// As [`dir`], and that it cannot be used.
 pub fn images() -> Result<Store> {
-    Store::at(dir()?.join("images"), processes::using)
+    Store::at(dir()?.join("images"), users_of_layers)
+}
+
+/// Who uses which of these layers of images: what runs, or an instance that is kept.
+fn users_of_layers(trees: &[PathBuf]) -> Result<Vec<(PathBuf, User)>> {
+    let running = processes::using(trees);
+    let mut users: Vec<(PathBuf, User)> =
+        running.into_iter().map(|(tree, id)| (tree, User::Process(id))).collect();
+    for kept in instances::all()? {
+        let layers = kept.image()?.map(|base| base.layers).unwrap_or_default();
+        let is_its = |tree: &&PathBuf| {
+            let digits = tree.parent().and_then(Path::file_name);
+            digits.is_some_and(|digits| layers.iter().any(|layer| **layer == *digits))
+        };
+        let own = trees.iter().filter(is_its);
+        users.extend(own.map(|tree| (tree.clone(), User::Instance(kept.name.clone()))));
+    }
+    Ok(users)
 }
 
 /// The directory for what is kept of an application.
@@ -100,44 +117,20 @@ impl WriteLayer {
         made().with_context(|| format!("cannot make the write layer {}", self.dir.display()))
     }
 
-    /// Takes the layer for an instance, and what a crash has left in it away.
-    ///
-    /// # Errors
-    ///
-    /// That another instance uses it: the two would not know of each other's changes.
-    pub fn claim(&self, instance: &Path) -> Result<()> {
-        let owner = self.dir.join("instance");
-        match fs::read_link(&owner) {
-            Ok(other) if other == instance => {}
-            Ok(other) if instance::is_in_use(&other) => {
-                bail!(
-                    "the write layer {} is in use: a program runs in it under {}\n  end that first, \
-                     or give this application another name (`app.name`)",
-                    self.dir.display(),
-                    other.display()
-                );
-            }
-            _ => {
-                let draft = self.dir.join(format!("instance-{}", std::process::id()));
-                std::os::unix::fs::symlink(instance, &draft)
-                    .and_then(|()| fs::rename(&draft, &owner))
-                    .with_context(|| format!("cannot write {}", owner.display()))?;
-            }
+    /// Takes away what a crash has left in it half made. Nobody may be running in it.
+    pub fn tidy(&self) {
+        let drafts = fs::read_dir(self.dir.join("work")).into_iter().flatten().flatten();
+        for draft in drafts.filter(|draft| draft.file_name().as_bytes().starts_with(b"#")) {
+            let is_dir = draft.file_type().is_ok_and(|kind| kind.is_dir());
+            // What stays is in nobody's way.
+            let _ = if is_dir { fs::remove_dir_all(draft.path()) } else { fs::remove_file(draft.path()) };
         }
-        let drafts = || fs::read_dir(self.dir.join("work")).into_iter().flatten().flatten();
-        if drafts().next().is_some() && !instance::is_in_use(instance) {
-            for draft in drafts().filter(|draft| draft.file_name().as_bytes().starts_with(b"#")) {
-                let is_dir = draft.file_type().is_ok_and(|kind| kind.is_dir());
-                // What stays is in nobody's way.
-                let _ = if is_dir { fs::remove_dir_all(draft.path()) } else { fs::remove_file(draft.path()) };
-            }
-        }
-        Ok(())
     }
 
     /// The union's root looks as the highest layer's does that was there before.
     fn take_after(&self, upper: &Path) -> std::io::Result<()> {
-        let below = fs::metadata(&self.below)?;
+        let Some(below) = self.layers.last() else { return Ok(()) };
+        let below = fs::metadata(below)?;
         let owner = (Some(Uid::from_raw(below.uid())), Some(Gid::from_raw(below.gid())));
         // An ordinary user's write layer is that user's.
         let _ = rustix::fs::chownat(CWD, upper, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW);

@@ -43,15 +43,19 @@ pub fn check(
     let mut env = checker.env(&raw.env);
     let image = raw.root.as_ref().and_then(|root| checker.image(root.get_ref(), images));
     let root = raw.root.as_ref().map(|root| root::mount(root, image.as_ref().map(|(_, image)| image)));
-    let mut mounts = checker.mounts(root.iter().chain(&raw.mount));
+    let said = root.iter().chain(&raw.mount).map(Spanned::get_ref).map(mounts::Said::Mount);
+    let volumes = raw.volume.iter().map(Spanned::get_ref).map(mounts::Said::Volume);
+    let mut mounts = checker.mounts(said.chain(volumes));
     let (mut workdir, mut user) = (workdir, checker.user(raw.app.user.as_ref()));
     if let (Some((_, image)), Some(root)) = (&image, &root) {
         checker.kernel_directories(root.span(), &mut mounts);
+        checker.volumes_of_image(image, root.span(), &mut mounts);
         workdir = workdir.or_else(|| Some(image.workdir.clone().unwrap_or_else(|| "/".into()).into()));
         user = user.or_else(|| image.user.clone());
         root::under(&mut env, image);
     }
     let user = user.filter(|user| !user.is_empty());
+    let stop_signal = raw.app.stop_signal.as_ref().and_then(|said| checker.stop_signal(said));
     let (level, door) = match raw.coverage.as_ref().map(Spanned::get_ref) {
         None => (None, None),
         Some(RawCoverage::Level(level)) => (Some(*level), None),
@@ -73,6 +77,7 @@ pub fn check(
         name,
         workdir,
         user,
+        stop_signal: stop_signal.or_else(|| image.as_ref().and_then(|(_, image)| image.stop_signal.clone())),
         image,
         no_new_privs: raw.app.no_new_privs.unwrap_or(true),
         coverage,
@@ -113,17 +118,12 @@ impl Checker<'_> {
     }
 
     fn name(&mut self, file: &Path, said: Option<&Spanned<String>>) -> String {
-        let fits = |name: &str| {
-            let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-            !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(letters)
-        };
         let Some(said) = said else {
             let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            return if fits(&stem) { stem } else { "app".into() };
+            return if is_name(&stem) { stem } else { "app".into() };
         };
-        if !fits(said.get_ref()) {
-            let expected = "letters, digits, `.`, `_` and `-`, 64 at most, no `.` first";
-            self.report.add(said.span(), format!("`name` cannot be {:?}", said.get_ref()), expected, None);
+        if !is_name(said.get_ref()) {
+            self.report.add(said.span(), format!("`name` cannot be {:?}", said.get_ref()), NAME, None);
         }
         said.get_ref().clone()
     }
@@ -176,6 +176,15 @@ impl Checker<'_> {
         }
         Some(Path::new(&path).components().collect())
     }
+}
+
+/// What a name of an application or of a volume is made of.
+pub const NAME: &str = "letters, digits, `.`, `_` and `-`, 64 at most, no `.` first";
+
+/// Whether an application or a volume can be called so.
+pub fn is_name(name: &str) -> bool {
+    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(letters)
 }
 
 /// As much of a value as a message can show.

@@ -50,6 +50,8 @@ pub struct Image {
     pub user: Option<String>,
     /// The signal by which it is stopped.
     pub stop_signal: Option<String>,
+    /// The app paths whose files are to outlive a container.
+    pub volumes: Vec<String>,
 }
 
 /// What stands at a mount point.
@@ -80,6 +82,11 @@ pub enum What {
         layers: Vec<PathBuf>,
         /// Where changes go.
         write: Write,
+    },
+    /// A volume.
+    Volume {
+        /// Its name; none where it is the instance's own.
+        name: Option<String>,
     },
     /// `ENOENT`
     Hidden,
@@ -139,6 +146,8 @@ pub struct Policy {
     pub user: Option<String>,
     /// The image at `/`, by its name.
     pub image: Option<(String, Image)>,
+    /// The signal by which it is stopped, where it is not TERM.
+    pub stop_signal: Option<String>,
     /// Whether no_new_privs is set.
     pub no_new_privs: bool,
     /// How coverage is held.

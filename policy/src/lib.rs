@@ -16,14 +16,19 @@ mod links;
 mod plan;
 mod raw;
 mod report;
+mod signal;
 mod structure;
 
 use std::path::Path;
 
+pub use check::{NAME, is_name};
 pub use checked::{Coverage, Door, Env, Image, Mount, Policy, What, Write};
 pub use host::{Fact, Found, Host};
-pub use plan::{FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, STOP_SIGNAL};
+pub use plan::{
+    FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, PlannedVolume, STOP_SIGNAL,
+};
 pub use report::{Diagnostic, Report};
+pub use signal::signal;
 
 /// A file that is not a policy at all is not told of for ever.
 const MANY: usize = 10;

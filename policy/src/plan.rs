@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use view::build::{Facts, Row};
 use view::{Access, Kind, flags};
 
@@ -57,6 +58,8 @@ enum Source {
     Planned(PathBuf),
     /// A path of the directory that is kept for the application.
     Kept(PathBuf),
+    /// A volume.
+    Volume(String),
 }
 
 impl Source {
@@ -65,6 +68,7 @@ impl Source {
             Source::None => Vec::new(),
             Source::Text(path) => path.as_os_str().as_bytes().to_vec(),
             Source::Planned(name) => places.instance.join(name).into_os_string().into_encoded_bytes(),
+            Source::Volume(name) => places.volumes.join(name).into_os_string().into_encoded_bytes(),
             Source::Kept(name) => places.kept.join(name).into_os_string().into_encoded_bytes(),
         }
     }
@@ -77,6 +81,19 @@ pub struct Places<'a> {
     pub instance: &'a Path,
     /// The directory that is kept for the application.
     pub kept: &'a Path,
+    /// The directory of volumes.
+    pub volumes: &'a Path,
+}
+
+/// A volume that the view needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedVolume {
+    /// The app path where it stands.
+    pub at: PathBuf,
+    /// Its name in the directory of volumes.
+    pub name: String,
+    /// Whether it is this instance's own.
+    pub is_own: bool,
 }
 
 /// A write layer: the directories `upper` and `work` are made in it.
@@ -87,8 +104,10 @@ pub struct PlannedLayer {
     pub name: PathBuf,
     /// Whether it outlives the instance.
     pub is_kept: bool,
-    /// The host path of the layer below it.
-    pub below: PathBuf,
+    /// The app path where the union stands.
+    pub at: PathBuf,
+    /// The host paths of the layers below it, lowest first.
+    pub layers: Vec<PathBuf>,
 }
 
 /// The view before its instance directory is known.
@@ -99,16 +118,17 @@ pub struct Plan {
     files: Vec<PlannedFile>,
     directories: BTreeMap<PathBuf, u32>,
     write_layers: Vec<PlannedLayer>,
+    volumes: Vec<PlannedVolume>,
     is_private: bool,
 }
 
 /// Where in the instance's directory the signal stands that stops the application,
-/// where its image names one.
+/// where its policy or its image names one.
 pub const STOP_SIGNAL: &str = "stop-signal";
 
 /// Bumped when the layout of an instance's directory changes, or what a policy
 /// is compiled to.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
     let mut bits = 0;
@@ -134,8 +154,7 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
         layers: Vec::new(),
         line: 0,
     };
-    let signal = policy.image.iter().filter_map(|(_, image)| image.stop_signal.as_ref());
-    let signal = signal.map(|signal| PlannedFile {
+    let signal = policy.stop_signal.iter().map(|signal| PlannedFile {
         name: STOP_SIGNAL.into(),
         bytes: signal.clone().into_bytes(),
         mode: 0o444,
@@ -146,6 +165,7 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
         files: signal.collect(),
         directories: BTreeMap::new(),
         write_layers: Vec::new(),
+        volumes: Vec::new(),
         is_private: trace,
     };
     placing::place(policy, plan)
@@ -153,8 +173,8 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
 
 impl Plan {
     /// A name for all that the view and its files depend on, `salt` included:
-    /// 32 hexadecimal digits. `kept` is the directory that is kept for the application.
-    pub fn digest(&self, salt: &[u8], kept: &Path) -> String {
+    /// 32 hexadecimal digits. Where the instance's directory is does not matter.
+    pub fn digest(&self, salt: &[u8], places: &Places<'_>) -> String {
         let mut hasher = blake3::Hasher::new();
         let mut part = |bytes: &[u8]| {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
@@ -162,7 +182,7 @@ impl Plan {
         };
         part(&FORMAT.to_le_bytes());
         part(salt);
-        part(&self.image(&Places { instance: Path::new(""), kept }));
+        part(&self.image(&Places { instance: Path::new(""), ..*places }));
         for file in &self.files {
             part(file.name.as_os_str().as_bytes());
             part(&file.bytes);
@@ -197,6 +217,16 @@ impl Plan {
     /// The write layers to make.
     pub fn write_layers(&self) -> &[PlannedLayer] {
         &self.write_layers
+    }
+
+    /// Whether anything outlives a run of the application.
+    pub fn keeps(&self) -> bool {
+        self.write_layers.iter().any(|layer| layer.is_kept) || self.volumes.iter().any(|volume| volume.is_own)
+    }
+
+    /// The volumes to make.
+    pub fn volumes(&self) -> &[PlannedVolume] {
+        &self.volumes
     }
 
     /// How many mounts the policy makes.

@@ -32,6 +32,10 @@ pub struct Raw {
     #[serde(default)]
     #[schemars(with = "Vec<RawMount>")]
     pub mount: Vec<Spanned<RawMount>>,
+    /// Directories whose files outlive the instance, and can be shared by several.
+    #[serde(default)]
+    #[schemars(with = "Vec<RawVolume>")]
+    pub volume: Vec<Spanned<RawVolume>>,
 }
 
 /// A word, or a table.
@@ -93,6 +97,10 @@ pub struct RawApp {
     /// starts it. Not given: the image's user, where there is one.
     #[schemars(with = "Option<String>")]
     pub user: Option<Spanned<String>>,
+    /// The signal by which `stop` ends it: a name, such as "SIGQUIT" or "RTMIN+3", or a
+    /// number. Not given: the image's, or SIGTERM.
+    #[schemars(with = "Option<String>")]
+    pub stop_signal: Option<Spanned<String>>,
     /// Whether no_new_privs is set, so that setuid has no effect (default: true).
     pub no_new_privs: Option<bool>,
 }
@@ -173,6 +181,22 @@ pub struct RawMount {
     /// what it was meant to be.
     #[serde(skip)]
     pub damaged: bool,
+}
+
+/// `[[volume]]`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawVolume {
+    /// The app path where it stands: absolute, without `..`.
+    #[schemars(with = "String")]
+    pub at: Option<Spanned<String>>,
+    /// The volume's name: letters, digits, `.`, `_` and `-`. Instances that name the same
+    /// share it. Not given: the volume is this instance's own.
+    #[schemars(with = "Option<String>")]
+    pub name: Option<Spanned<String>>,
+    /// Whether the application may change it (default: "read-write").
+    #[schemars(with = "Option<RawAccess>")]
+    pub access: Option<Spanned<RawAccess>>,
 }
 
 /// Whether a mount takes changes.

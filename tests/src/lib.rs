@@ -8,6 +8,7 @@
 
 mod debian;
 pub mod images;
+pub mod instances;
 mod session;
 mod steps;
 pub mod symbols;

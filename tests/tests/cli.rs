@@ -6,8 +6,27 @@ use std::process::Command;
 
 use tests::{World, feed, launcher, link, write};
 
-const VERBS: [&str; 11] =
-    ["run", "check", "explain", "trace", "doctor", "ps", "stop", "image", "schema", "completions", "man"];
+const VERBS: [&str; 19] = [
+    "run",
+    "check",
+    "explain",
+    "trace",
+    "doctor",
+    "ps",
+    "create",
+    "start",
+    "restart",
+    "exec",
+    "cp",
+    "logs",
+    "stop",
+    "rm",
+    "volume",
+    "image",
+    "schema",
+    "completions",
+    "man",
+];
 
 /// Runs the launcher with words of its own: what it prints, what it says on
 /// standard error, and its status.

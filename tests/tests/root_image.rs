@@ -174,6 +174,13 @@ fn an_image_that_a_process_runs_on_stays() {
         );
     }
     child.kill().and_then(|()| child.wait()).expect("it is ours");
+    // What has changes on it stays in need of it.
+    let output = place.run(&["rm", "shop"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("in use by the instance `shop`"), "{said}");
+    let mut remove = Command::new(launcher());
+    let removed = remove.args(["rm", "shop"]).env("STATE_DIRECTORY", place.dir.join("state")).status();
+    assert!(removed.is_ok_and(|status| status.success()));
     place.good(&["rm", "shop"]);
     assert!(refused(&place, &policy, &[]).contains("there is no image `shop`"));
 }

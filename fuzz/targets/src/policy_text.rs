@@ -14,11 +14,12 @@ pub fn target(data: &[u8]) {
     let lines = text.matches('\n').count() + 1;
     match policy.and_then(|policy| policy::plan(&policy, false)) {
         Ok(plan) => {
-            let image =
-                plan.image(&policy::Places { instance: Path::new("/instance"), kept: Path::new("/kept") });
+            let [instance, kept, volumes] = ["/instance", "/kept", "/volumes"].map(Path::new);
+            let places = policy::Places { instance, kept, volumes };
+            let image = plan.image(&places);
             let view = crate::guarded::Guarded::new(&image, 8);
             assert!(view::View::from_bytes(view.bytes()).is_ok(), "what we compile, we can read");
-            assert_eq!(plan.digest(b"", Path::new("/kept")).len(), 32);
+            assert_eq!(plan.digest(b"", &places).len(), 32);
         }
         Err(report) => {
             assert!(!report.diagnostics().is_empty(), "a reason");

@@ -21,7 +21,7 @@ use self::imports::imports;
 use super::{counted, load, print, refuse, run::words};
 use crate::cli::Doctor;
 use crate::environment::variables;
-use crate::instance::{base, place, view};
+use crate::instance::{place_to_look, view};
 use crate::{FAILED, door};
 
 /// How grave a finding is. The gravest one is the exit status.
@@ -70,7 +70,7 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
                 Ok(prepared) => prepared,
                 Err(report) => return refuse(&report, asked.json, FAILED),
             };
-            let placed = place(&base()?, &policy, &plan)?;
+            let placed = place_to_look(&policy, &plan)?;
             findings.add(
                 Verdict::Pass,
                 "policy",

@@ -13,7 +13,7 @@ use view::{Access, Kind};
 use super::{load, print, refuse, run::words};
 use crate::FAILED;
 use crate::cli::Explain;
-use crate::instance::{base, place, view};
+use crate::instance::{place_to_look, view};
 
 /// Explains app paths.
 pub fn explain(asked: &Explain) -> Result<u8> {
@@ -27,7 +27,7 @@ pub fn explain(asked: &Explain) -> Result<u8> {
     };
     // Placed as for a run, so that what is said of inline files and scratch
     // directories is what a run would find.
-    let placed = place(&base()?, &policy, &plan)?;
+    let placed = place_to_look(&policy, &plan)?;
     let instance = Instance::new(view(&placed.image)?, None);
     let mut text = String::new();
     let mut list = Vec::new();

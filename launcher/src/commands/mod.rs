@@ -1,13 +1,19 @@
 //! The verbs, one file each. Each gives the exit status.
 
 pub mod check;
+pub mod cp;
+pub mod create;
 pub mod doctor;
+pub mod exec;
 pub mod explain;
 pub mod image;
+pub mod logs;
 pub mod ps;
+pub mod rm;
 pub mod run;
 pub mod stop;
 pub mod trace;
+pub mod volume;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;

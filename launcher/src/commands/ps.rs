@@ -1,6 +1,6 @@
 //! `launcher ps`: what runs in views.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 
@@ -8,6 +8,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::print;
+use crate::instances;
 use crate::processes::{self, Process};
 
 /// The words that a process was started with, as they can be shown on a terminal.
@@ -15,32 +16,55 @@ fn command(process: &Process) -> String {
     let words = std::fs::read(format!("/proc/{}/cmdline", process.id)).unwrap_or_default();
     let words: Vec<_> = words.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word)).collect();
     let text = words.join(" ");
-    text.trim_end().chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    shown(text.trim_end())
 }
 
-/// Lists the processes that run in views, by application.
-pub fn ps(as_json: bool) -> Result<u8> {
-    let mut rows: Vec<(String, String, Process)> = Vec::new();
+fn shown(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
+/// A line of the list.
+struct Row {
+    name: String,
+    policy: String,
+    /// None for an instance that does not run.
+    id: Option<i32>,
+    command: String,
+}
+
+/// Lists the processes that run in views, by application, and the instances that do not run.
+pub fn ps(all: bool, as_json: bool) -> Result<u8> {
+    let mut rows: Vec<Row> = Vec::new();
+    let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_string_lossy().into_owned();
     for process in processes::all() {
         // One that ends meanwhile is not there.
         let Some(of) = process.application() else { continue };
-        let name = OsStr::from_bytes(&of.name).to_string_lossy().into_owned();
-        let policy = OsStr::from_bytes(&of.policy).to_string_lossy().into_owned();
-        rows.push((name, policy, process));
+        let (name, policy, id) = (text(&of.name), text(&of.policy), Some(process.id));
+        rows.push(Row { name, policy, id, command: command(&process) });
     }
-    rows.sort_by(|one, other| (&one.0, one.2.id).cmp(&(&other.0, other.2.id)));
+    for kept in if all { instances::all()? } else { Vec::new() } {
+        let Some(record) = kept.record()? else { continue };
+        if kept.runs().is_none() {
+            let words = record.program.iter().map(|word| OsString::from(word).to_string_lossy().into_owned());
+            let command = words.collect::<Vec<_>>().join(" ");
+            let policy = record.policy.to_string_lossy().into_owned();
+            rows.push(Row { name: kept.name, policy, id: None, command: shown(&command) });
+        }
+    }
+    rows.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
     if as_json {
         let rows: Vec<Value> = rows
             .iter()
-            .map(|(name, policy, process)| {
-                json!({ "name": name, "pid": process.id, "policy": policy, "command": command(process) })
+            .map(|Row { name, policy, id, command }| {
+                json!({ "name": name, "pid": id, "policy": policy, "command": command })
             })
             .collect();
         return print(&format!("{:#}\n", Value::from(rows)));
     }
     let mut text = format!("{:24} {:>8} {}\n", "NAME", "PID", "COMMAND");
-    for (name, _, process) in &rows {
-        writeln!(text, "{name:24} {:>8} {}", process.id, command(process))?;
+    for Row { name, id, command, .. } in &rows {
+        let id = id.map_or_else(|| "-".to_owned(), |id| id.to_string());
+        writeln!(text, "{name:24} {id:>8} {command}")?;
     }
     print(&text)
 }

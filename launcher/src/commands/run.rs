@@ -8,77 +8,76 @@ use elements::process::exec::{self, Start};
 use elements::{Errno, Instance};
 use policy::Door;
 
-use super::{complain, counted};
+use super::counted;
+use crate::background::{self, Streams};
 use crate::cli::{Run, is_verb};
-use crate::instance::{self, Placed, Settings, view};
-use crate::remembered::Memory;
+use crate::instance::{Placed, Settings, view};
+use crate::instances::Held;
+use crate::prepare::{Asked, Ready, prepare};
+use crate::state::WriteLayer;
 use crate::user::{Names, User};
-use crate::{CANNOT_RUN, FAILED, NOT_FOUND, admission, door, environment, root_image};
+use crate::{CANNOT_RUN, FAILED, NOT_FOUND, admission, door, environment};
 
 /// Runs a program. Returns only where that fails.
 pub fn run(asked: &Run) -> Result<u8> {
-    let text = match policy::read(&asked.policy) {
-        Ok(text) => text,
-        Err(report) => {
-            complain(&report);
-            return Ok(FAILED);
-        }
-    };
-    let base = instance::base()?;
-    let memory = Memory::of(&base, &asked.policy, &text);
-    let placed = match memory.recall() {
-        Some(placed) => placed,
-        None => {
-            let variables = |name: &str| std::env::var(name).ok();
-            let prepared =
-                policy::parse_bytes(&asked.policy, &text, &variables, &root_image::find).and_then(|policy| {
-                    let plan = policy::plan(&policy, false)?;
-                    Ok((policy, plan))
-                });
-            let (policy, plan) = match prepared {
-                Ok(prepared) => prepared,
-                Err(report) => {
-                    complain(&report);
-                    return Ok(FAILED);
-                }
-            };
-            let placed = instance::place(&base, &policy, &plan)?;
-            if let (false, Some(facts)) = (plan.is_private(), policy.host.facts()) {
-                memory.keep(&placed, facts);
-            }
-            placed
-        }
-    };
+    let wanted =
+        Asked { policy: &asked.policy, name: asked.name.as_deref(), keeps: asked.detach, traces: false };
+    let Some(ready) = prepare(wanted)? else { return Ok(FAILED) };
+    let Ready { placed, held, .. } = &ready;
     if asked.verbose {
         let Settings { name, mounts, .. } = &placed.settings;
         eprintln!("launcher: {name}: {}, view in {}", counted(*mounts), placed.dir.display());
     }
-    let program = match asked.program.as_slice() {
-        [] => &placed.settings.program,
-        said => said,
-    };
-    if program.is_empty() {
-        return Err(anyhow!("no program is named: add it and its arguments after the options"));
+    let program = ready.program(&asked.program)?;
+    ready.remember(&asked.policy, &asked.program, asked.door, false)?;
+    if asked.detach {
+        return background::start(&ready, program, asked.door, asked.verbose);
     }
-    start(&placed, program, asked.door, asked.verbose)
+    start(placed, held.as_ref(), program, asked.door, asked.verbose, None)
 }
 
-/// Becomes a program under a placed view.
-pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, verbose: bool) -> Result<u8> {
+/// Becomes a program under a placed view, the first of its instance. `streams` are those of
+/// a program in the background.
+pub fn start(
+    placed: &Placed,
+    held: Option<&Held>,
+    program: &[OsString],
+    asked_door: Option<Door>,
+    verbose: bool,
+    streams: Option<&Streams>,
+) -> Result<u8> {
     let settings = &placed.settings;
     let instance = Instance::new(view(&placed.image)?, None);
     if instance.view.flags() & ::view::flags::COVERAGE_REQUIRED == 0 {
         placed.forget_uncovered().context("cannot write to the instance's view")?;
     }
     if instance.view.flags() & ::view::flags::LAYERS != 0 {
-        settings.write_layers.iter().try_for_each(|layer| layer.claim(&placed.dir))?;
+        settings.write_layers.iter().for_each(WriteLayer::tidy);
         placed.forget_directories().context("cannot write to the instance's view")?;
     }
+    held.map(Held::note_start).transpose()?;
+    become_program(placed, &instance, program, (asked_door, verbose), streams)
+}
+
+/// Becomes a further program of an instance that runs.
+pub fn join(placed: &Placed, program: &[OsString], door: Option<Door>) -> Result<u8> {
+    let instance = Instance::new(view(&placed.image)?, None);
+    become_program(placed, &instance, program, (door, false), None)
+}
+
+fn become_program(
+    placed: &Placed,
+    instance: &Instance<'_>,
+    program: &[OsString],
+    (asked_door, verbose): (Option<Door>, bool),
+    streams: Option<&Streams>,
+) -> Result<u8> {
+    let settings = &placed.settings;
     let strings = |list: &[OsString]| -> Result<Vec<CString>> {
         list.iter().map(|text| CString::new(text.as_bytes()).context("an argument holds NUL")).collect()
     };
     let argv = strings(program)?;
-    let (user, home) = who(&instance, settings)?;
+    let (user, home) = who(instance, settings)?;
     let envp = environment::variables(&settings.env, home);
     let Some(name) = argv.first() else { return Err(anyhow!("no program is named")) };
     if let Some(workdir) = &settings.workdir {
@@ -112,14 +111,14 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
     let (shim, gate) = (placed.shim(), placed.gate());
     let gate_path = CString::new(gate.as_os_str().as_bytes()).context("the instance's path holds NUL")?;
     let asked = asked_door.unwrap_or(settings.door);
-    let (chosen, instead) = match door::choose(asked, settings.no_new_privs, &instance) {
+    let (chosen, instead) = match door::choose(asked, settings.no_new_privs, instance) {
         Ok(door) => door,
         Err(reason) if asked == Door::Shim => {
             eprintln!("launcher: the shim cannot serve this view: {reason}");
             eprintln!("  say coverage.door = \"gate\", or \"auto\"");
             return Ok(FAILED);
         }
-        Err(reason) => return Ok(refuse_gate(&instance, reason, asked_door, settings.door)),
+        Err(reason) => return Ok(refuse_gate(instance, reason, asked_door, settings.door)),
     };
     let (name_of_door, file, door) = match chosen {
         Door::Gate => {
@@ -136,6 +135,8 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
     if let (Some(user), Some(said)) = (&user, &settings.user) {
         user.become_it(said)?;
     }
+    streams.map(Streams::hand_over).transpose().context("cannot open the standard streams")?;
+    let take_back = || streams.into_iter().for_each(Streams::take_back);
     let mut worst = Errno::ENOENT;
     for attempt in &attempts {
         let errno = instance.execveat(
@@ -152,7 +153,10 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
         match errno {
             Errno::ENOENT | Errno::ENOTDIR => {}
             // Found, but perhaps a later directory has one that can be run.
-            Errno::EACCES if is_executable(&instance, attempt) => return Ok(CANNOT_RUN),
+            Errno::EACCES if is_executable(instance, attempt) => {
+                take_back();
+                return Ok(CANNOT_RUN);
+            }
             Errno::EACCES => worst = errno,
             errno => {
                 worst = errno;
@@ -160,7 +164,8 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
             }
         }
     }
-    Ok(explain_failure(&instance, name, &attempts, worst))
+    take_back();
+    Ok(explain_failure(instance, name, &attempts, worst))
 }
 
 /// Who the application is to run as, and the home directory that an image gives.

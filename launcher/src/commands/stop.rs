@@ -6,26 +6,38 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::cli::Stop;
-use crate::processes::{self, Process};
+use crate::processes::{self, Process, Target};
 
 /// How often it is looked whether all have ended.
 const PERIOD: Duration = Duration::from_millis(20);
 /// How long the kernel may take to end what has been killed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Ends the processes of an application: by the signal that its image names, and by
+/// Ends the processes of an application: by the signal that its policy or image names, and by
 /// KILL those that are still there after a while.
 pub fn stop(asked: &Stop) -> Result<u8> {
-    let found = of(&asked.name);
+    end(&Target::Named(&asked.name), asked.timeout, asked.signal.as_deref()).map(|()| 0)
+}
+
+/// The same of the processes that are meant: `timeout` seconds until they are killed, and the
+/// signal that is sent before, where it is not the policy's or the image's.
+///
+/// # Errors
+///
+/// That there are none, or that they do not end.
+pub fn end(target: &Target<'_>, timeout: u64, signal: Option<&str>) -> Result<()> {
+    let name = target.name();
+    let found = of(target);
     let Some((first, _)) = found.first() else {
-        bail!("no process of the application `{}` runs here: `launcher ps` says which do", asked.name)
+        bail!("no process of the application `{name}` runs here: `launcher ps` says which do")
     };
-    let said = asked.signal.clone().or_else(|| stop_signal(first));
+    let said = signal.map(ToOwned::to_owned).or_else(|| stop_signal(first));
     let said = said.as_deref().unwrap_or("TERM");
-    let signal = number(said).with_context(|| {
+    let signal = policy::signal(said).with_context(|| {
         format!("`{said}` is no signal: say --signal with a name such as TERM or RTMIN+3, or a number")
     })?;
     let ids: HashSet<i32> = found.iter().map(|(process, _)| process.id).collect();
@@ -35,33 +47,32 @@ pub fn stop(asked: &Stop) -> Result<u8> {
             send(fd, signal)?;
         }
     }
-    if wait(&asked.name, Duration::from_secs(asked.timeout)) {
-        return Ok(0);
+    if wait(target, Duration::from_secs(timeout)) {
+        return ended(&found);
     }
     let deadline = Instant::now() + PATIENCE;
     // What is being started meanwhile is met at the next turn.
     loop {
-        for (_, fd) in of(&asked.name) {
+        for (_, fd) in of(target) {
             send(&fd, libc::SIGKILL)?;
         }
-        if wait(&asked.name, PERIOD * 5) {
-            return Ok(0);
+        if wait(target, PERIOD * 5) {
+            return ended(&found);
         }
         if Instant::now() > deadline {
-            bail!("processes of `{}` do not end, though they have been killed: `launcher ps`", asked.name)
+            bail!("processes of `{name}` do not end, though they have been killed: `launcher ps`")
         }
     }
 }
 
 /// The processes of an application, each held by a descriptor: an id may be another's soon.
-fn of(name: &str) -> Vec<(Process, OwnedFd)> {
-    let own = |process: &Process| process.application().is_some_and(|of| of.name == name.as_bytes());
+fn of(target: &Target<'_>) -> Vec<(Process, OwnedFd)> {
     let held = |process: Process| {
         let fd = pidfd_open(Pid::from_raw(process.id)?, PidfdFlags::empty()).ok()?;
         // It is what it was, now that it is held.
         process.is_still_there().then_some((process, fd))
     };
-    processes::all().into_iter().filter(own).filter_map(held).collect()
+    processes::of(target).into_iter().filter_map(held).collect()
 }
 
 fn send(fd: &OwnedFd, signal: i32) -> Result<()> {
@@ -74,10 +85,10 @@ fn send(fd: &OwnedFd, signal: i32) -> Result<()> {
 }
 
 /// Waits until none is left. False where that takes too long.
-fn wait(name: &str, most: Duration) -> bool {
+fn wait(target: &Target<'_>, most: Duration) -> bool {
     let deadline = Instant::now() + most;
     loop {
-        if of(name).is_empty() {
+        if of(target).is_empty() {
             return true;
         }
         if Instant::now() >= deadline {
@@ -87,74 +98,29 @@ fn wait(name: &str, most: Duration) -> bool {
     }
 }
 
+/// Waits until processes that have lost their view have closed their files too: the next
+/// start may want the same port.
+fn ended(found: &[(Process, OwnedFd)]) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    for (_, fd) in found {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&left)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("cannot wait for a process of the application"),
+        }
+    }
+    Ok(())
+}
+
 fn parent(id: i32) -> Option<i32> {
     let text = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     // The name before it may hold anything.
     text.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
-/// The signal that the image of an application names.
+/// The signal that an application's policy names, or its image.
 fn stop_signal(process: &Process) -> Option<String> {
     let text = std::fs::read_to_string(process.view.with_file_name(policy::STOP_SIGNAL)).ok()?;
     (!text.is_empty()).then_some(text)
-}
-
-/// A signal's number, by its name with or without `SIG`, or by itself.
-fn number(said: &str) -> Option<i32> {
-    const NAMES: [(&str, i32); 15] = [
-        ("HUP", libc::SIGHUP),
-        ("INT", libc::SIGINT),
-        ("QUIT", libc::SIGQUIT),
-        ("ABRT", libc::SIGABRT),
-        ("KILL", libc::SIGKILL),
-        ("USR1", libc::SIGUSR1),
-        ("USR2", libc::SIGUSR2),
-        ("PIPE", libc::SIGPIPE),
-        ("ALRM", libc::SIGALRM),
-        ("TERM", libc::SIGTERM),
-        ("CONT", libc::SIGCONT),
-        ("STOP", libc::SIGSTOP),
-        ("WINCH", libc::SIGWINCH),
-        ("PWR", libc::SIGPWR),
-        ("IO", libc::SIGIO),
-    ];
-    /// As the kernel and glibc have them, whatever this program's libc keeps for itself.
-    const REAL_TIME: (i32, i32) = (34, 64);
-    let upper = said.to_ascii_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let known = NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
-    let real_time = || {
-        let (from, shift) = match name.split_once(['+', '-']) {
-            Some((from, shift)) => (from, shift.parse::<i32>().ok()?),
-            None => (name, 0),
-        };
-        match from {
-            "RTMIN" => Some(REAL_TIME.0 + shift),
-            "RTMAX" => Some(REAL_TIME.1 - shift),
-            _ => from.parse().ok().filter(|_| shift == 0),
-        }
-    };
-    known.or_else(real_time).filter(|number| (1..=REAL_TIME.1).contains(number))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn signals_are_known_by_name_and_number() {
-        for (said, number) in [
-            ("SIGTERM", Some(15)),
-            ("quit", Some(3)),
-            ("9", Some(9)),
-            ("SIGRTMIN+3", Some(37)),
-            ("RTMAX-1", Some(63)),
-            ("RTMAX", Some(64)),
-            ("RTMIN+40", None),
-            ("0", None),
-            ("65", None),
-            ("SIGNAL", None),
-            ("", None),
-        ] {
-            assert_eq!(super::number(said), number, "{said}");
-        }
-    }
 }

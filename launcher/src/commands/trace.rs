@@ -19,10 +19,10 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 use serde_json::json;
 
 use super::explain::symbol;
-use super::{complain, load};
 use crate::FAILED;
 use crate::cli::Trace;
-use crate::instance::{Placed, base, place};
+use crate::instance::Placed;
+use crate::prepare::{Asked, Ready, prepare};
 
 /// How often the ring is looked at.
 const PERIOD: Duration = Duration::from_millis(2);
@@ -31,17 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs a program and prints what it asks for.
 pub fn trace(asked: &Trace) -> Result<u8> {
-    let prepared = load(&asked.policy.policy).and_then(|policy| {
-        let plan = policy::plan(&policy, true)?;
-        Ok((policy, plan))
-    });
-    let (policy, plan) = match prepared {
-        Ok(prepared) => prepared,
-        Err(report) => {
-            complain(&report);
-            return Ok(FAILED);
-        }
-    };
     let out: Box<dyn Write> = match &asked.output {
         Some(path) => {
             let file =
@@ -50,20 +39,24 @@ pub fn trace(asked: &Trace) -> Result<u8> {
         }
         None => Box::new(std::io::LineWriter::new(std::io::stderr())),
     };
-    let placed = place(&base()?, &policy, &plan)?;
-    let ring = make_ring(&placed)?;
+    let wanted = Asked { policy: &asked.policy.policy, name: None, keeps: false, traces: true };
+    let Some(ready) = prepare(wanted)? else { return Ok(FAILED) };
+    let ring = make_ring(&ready.placed)?;
     // SAFETY: this process has one thread.
     let child = unsafe { libc::fork() };
+    if child == 0 {
+        let Ready { placed, held, .. } = &ready;
+        let done = super::run::start(placed, held.as_ref(), &asked.program, asked.door, false, None);
+        let failed = done.unwrap_or_else(|error| {
+            eprintln!("launcher: {error:#}");
+            FAILED
+        });
+        std::process::exit(i32::from(failed))
+    }
+    // What is held is the child's alone from here on, until it is the program.
+    let placed = ready.let_go();
     let status = match child {
         -1 => Err(std::io::Error::last_os_error()).context("cannot start a process"),
-        0 => {
-            let failed =
-                super::run::start(&placed, &asked.program, asked.door, false).unwrap_or_else(|error| {
-                    eprintln!("launcher: {error:#}");
-                    FAILED
-                });
-            std::process::exit(i32::from(failed))
-        }
         child => follow(child, ring, &placed, Printer::new(asked, out)),
     };
     // The processes have it mapped; nobody needs its names any more.

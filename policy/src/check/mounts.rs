@@ -10,7 +10,16 @@ use view::Access;
 use super::{Checker, shorten};
 use crate::checked::{Mount, What, Write};
 use crate::host::Found;
-use crate::raw::{RawAccess, RawKind, RawMount, RawWrite};
+use crate::raw::{RawAccess, RawKind, RawMount, RawVolume, RawWrite};
+
+/// What stands somewhere, as the policy says it.
+#[derive(Clone, Copy)]
+pub enum Said<'r> {
+    /// `[[mount]]`
+    Mount(&'r RawMount),
+    /// `[[volume]]`
+    Volume(&'r RawVolume),
+}
 
 /// What becomes of a mount.
 enum Outcome {
@@ -24,14 +33,20 @@ enum Outcome {
 
 impl Checker<'_> {
     /// The mounts that are right, in the order of the file.
-    pub fn mounts<'r>(&mut self, said: impl Iterator<Item = &'r Spanned<RawMount>>) -> Vec<Mount> {
+    pub fn mounts<'r>(&mut self, said: impl Iterator<Item = Said<'r>>) -> Vec<Mount> {
         let mut mounts: Vec<Mount> = Vec::with_capacity(said.size_hint().0);
         // Mount points, their lines, and whether their mounts are right.
         let mut seen: HashMap<PathBuf, (u32, bool)> = HashMap::with_capacity(said.size_hint().0);
-        for raw in said {
-            let raw = raw.get_ref();
-            let at = raw.at.as_ref().and_then(|said| Some((self.mount_point(said)?, said.span())));
-            let (access, outcome) = self.meaning(raw);
+        for said in said {
+            let at = match said {
+                Said::Mount(raw) => &raw.at,
+                Said::Volume(raw) => &raw.at,
+            };
+            let at = at.as_ref().and_then(|said| Some((self.mount_point(said)?, said.span())));
+            let (access, outcome) = match said {
+                Said::Mount(raw) => self.meaning(raw),
+                Said::Volume(raw) => self.volume(raw),
+            };
             let Some((at, span)) = at else { continue };
             let line = self.report.line(span.start);
             let stands = matches!(outcome, Outcome::Stands(_));
@@ -81,6 +96,22 @@ impl Checker<'_> {
         };
         self.report.add(span, message, "a root directory, such as /srv/debian11", Some(help.into()));
         false
+    }
+
+    /// What a volume's keys say, but for where it is.
+    fn volume(&mut self, raw: &RawVolume) -> (Access, Outcome) {
+        let access = match raw.access.as_ref().map(Spanned::get_ref) {
+            Some(RawAccess::ReadOnly) => Access::ReadOnly,
+            Some(RawAccess::ReadWrite) | None => Access::ReadWrite,
+        };
+        let Some(said) = &raw.name else { return (access, Outcome::Stands(What::Volume { name: None })) };
+        let Some(name) = self.expanded(said) else { return (access, Outcome::Wrong) };
+        if !super::is_name(&name) {
+            let message = format!("a volume's `name` cannot be {:?}", shorten(&name));
+            self.report.add(said.span(), message, super::NAME, None);
+            return (access, Outcome::Wrong);
+        }
+        (access, Outcome::Stands(What::Volume { name: Some(name) }))
     }
 
     /// What a mount's keys say, but for where it is.

@@ -1,7 +1,7 @@
 //! `[root]`: what stands at `/`, and what an image brings along.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use toml::Spanned;
 use view::Access;
@@ -19,7 +19,7 @@ pub fn mount(root: &Spanned<RawRoot>, image: Option<&Image>) -> Spanned<RawMount
     let (span, RawRoot { image: name, layers, write }) = (root.span(), root.get_ref());
     let of_image = image.map(|image| {
         // A dollar sign in a path of the store's is none that is to be expanded.
-        let path = |layer: &std::path::PathBuf| layer.to_string_lossy().replace('$', "$$");
+        let path = |layer: &PathBuf| layer.to_string_lossy().replace('$', "$$");
         let at = name.as_ref().map_or(span.clone(), Spanned::span);
         let layers = image.layers.iter().map(|layer| Spanned::new(at.clone(), path(layer))).collect();
         Spanned::new(at.clone(), layers)
@@ -85,6 +85,50 @@ impl Checker<'_> {
             return None;
         }
         Some(user)
+    }
+
+    /// Gives the instance a volume of its own where the image wants one, and the policy says
+    /// nothing.
+    pub fn volumes_of_image(&mut self, image: &Image, span: Range<usize>, mounts: &mut Vec<Mount>) {
+        let line = self.report.line(span.start);
+        for said in &image.volumes {
+            let at: PathBuf = Path::new(said).components().collect();
+            let is_plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+            let fits = at.is_absolute() && at != Path::new("/") && at.components().all(is_plain);
+            if !fits
+                || said.contains('\0')
+                || said.len() >= 4096
+                || said.split('/').any(|name| name.len() > 255)
+            {
+                let message = format!("the image wants a volume at {:?}", shorten(said));
+                let help = "import an image whose configuration is right";
+                self.report.add(
+                    span.clone(),
+                    message,
+                    "an absolute path below `/`, without `..`",
+                    Some(help.into()),
+                );
+            } else if mounts.iter().all(|mount| mount.at != at) {
+                let what = What::Volume { name: None };
+                mounts.push(Mount { at, line, span: span.clone(), access: Access::ReadWrite, what });
+            }
+        }
+    }
+
+    /// The signal by which the application is stopped.
+    pub fn stop_signal(&mut self, said: &Spanned<String>) -> Option<String> {
+        let name = self.expanded(said)?;
+        if crate::signal(&name).is_none() {
+            let message = format!("`stop_signal` cannot be {:?}", shorten(&name));
+            self.report.add(
+                said.span(),
+                message,
+                "a signal, such as \"SIGQUIT\", \"RTMIN+3\" or \"15\"",
+                None,
+            );
+            return None;
+        }
+        Some(name)
     }
 
     /// Mounts the kernel's directories, where the policy mounts nothing else there.

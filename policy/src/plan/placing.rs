@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use view::{Access, Kind};
 
-use super::{Plan, PlannedFile, PlannedLayer, PlannedRow, Source};
+use super::{Plan, PlannedFile, PlannedLayer, PlannedRow, PlannedVolume, Source};
 use crate::checked::{Mount, Policy, What, Write};
 use crate::host::Found;
 use crate::links::{Behind, Tree};
@@ -21,6 +21,7 @@ use crate::report::Report;
 pub fn place(policy: &Policy, plan: Plan) -> Result<Plan, Report> {
     let mut planner = Planner {
         plan,
+        name: &policy.name,
         tree: Tree::new(&policy.host),
         report: Report::new(&policy.file, &policy.text),
         rows: Vec::new(),
@@ -49,6 +50,8 @@ pub fn place(policy: &Policy, plan: Plan) -> Result<Plan, Report> {
 
 struct Planner<'a> {
     plan: Plan,
+    /// The application's name.
+    name: &'a str,
     tree: Tree<'a>,
     report: Report,
     /// Rows by the position of their mount in the policy.
@@ -87,7 +90,7 @@ impl Planner<'_> {
         let is_dir = match &mount.what {
             What::Host { is_dir, .. } => *is_dir,
             What::Content { .. } => false,
-            What::Empty { .. } | What::Layers { .. } => true,
+            What::Empty { .. } | What::Layers { .. } | What::Volume { .. } => true,
             What::Hidden | What::Denied => match &behind {
                 Behind::Host(host) => self.tree.host.look(host) != Found::File,
                 _ => true,
@@ -117,6 +120,17 @@ impl Planner<'_> {
                 layers = self.layers(index, &at, said, *write);
                 (Kind::Layers, layers.first().cloned().unwrap_or(Source::None))
             }
+            What::Volume { name } => {
+                let own = || format!("{}@{}", self.name, layer_name(&at));
+                let volume = PlannedVolume {
+                    at: at.clone(),
+                    name: name.clone().unwrap_or_else(own),
+                    is_own: name.is_none(),
+                };
+                let source = Source::Volume(volume.name.clone());
+                self.plan.volumes.push(volume);
+                (Kind::Host, source)
+            }
             What::Hidden => (Kind::Hidden, Source::None),
             What::Denied => (Kind::Denied, Source::None),
         };
@@ -138,8 +152,8 @@ impl Planner<'_> {
         let upper = name.join("upper");
         layers.push(if is_kept { Source::Kept(upper) } else { Source::Planned(upper) });
         self.plan.is_private |= !is_kept;
-        let below = said.last().cloned().unwrap_or_default();
-        self.plan.write_layers.push(PlannedLayer { name, is_kept, below });
+        let (at, layers_below) = (at.to_owned(), said.to_vec());
+        self.plan.write_layers.push(PlannedLayer { name, is_kept, at, layers: layers_below });
         layers
     }
 

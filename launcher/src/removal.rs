@@ -1,0 +1,75 @@
+//! Taking a directory of the state away, as one step: it is moved aside first,
+//! so that what is cut off leaves nothing half removed where anybody looks.
+//! What an earlier removal has left is taken away by the next.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::{instance, state};
+
+/// Removes a directory of the state directory. What cannot be taken away at once has lost
+/// its name all the same.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn remove(dir: &Path) -> Result<()> {
+    let aside = aside()?;
+    let name = format!("{}-{}", std::process::id(), instance::start_time());
+    fs::rename(dir, aside.join(name)).with_context(|| format!("cannot move {}", dir.display()))?;
+    sweep(&aside)
+}
+
+/// Takes away what removals have moved aside.
+fn sweep(aside: &Path) -> Result<()> {
+    let entries = fs::read_dir(aside).with_context(|| format!("cannot list {}", aside.display()))?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        match take_away(&path) {
+            // Another removal is at it as well.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            done => done.with_context(|| format!("cannot remove {}", path.display()))?,
+        }
+    }
+    Ok(())
+}
+
+fn aside() -> Result<PathBuf> {
+    let dir = state::dir()?.join("removed");
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+    made.with_context(|| format!("cannot make {}", dir.display()))?;
+    Ok(dir)
+}
+
+/// Removes a tree, also where its owner has forbidden himself to.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn take_away(tree: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(tree) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            open_up(tree)?;
+            fs::remove_dir_all(tree)
+        }
+        done => done,
+    }
+}
+
+/// Lets the owner of a tree into all its directories.
+fn open_up(tree: &Path) -> io::Result<()> {
+    let mut waiting = vec![tree.to_owned()];
+    while let Some(dir) = waiting.pop() {
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(&dir)?.flatten() {
+            // A link is not followed.
+            if entry.file_type()?.is_dir() {
+                waiting.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}
