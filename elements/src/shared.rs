@@ -154,6 +154,11 @@ pub fn directory_hash(mount: u32, below: &[u8]) -> u64 {
     path_hash(below) ^ u64::from(mount).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// The hash of a directory at a path below one with a hash; odd.
+pub fn key_below(key: u64, path: &[u8]) -> u64 {
+    if path.is_empty() { key } else { key.rotate_left(21) ^ path_hash(path) | 1 }
+}
+
 /// The hash of a path: a word at a time, since it is made on every call below
 /// a mount.
 pub fn path_hash(path: &[u8]) -> u64 {

@@ -54,6 +54,10 @@ fn a_further_program_runs_in_the_instance_as_the_first_does() {
     assert!(child.wait().is_ok_and(|end| end.success()));
     assert!(!joined.wait().expect("it ends").success());
     assert_eq!(site.run(&["exec", "exec", "/bin/true"]).status.code(), Some(125));
+    // What is of one run alone is not there any more.
+    let refused = site.refused(&["cp", "exec.toml", "exec:/tmp/copy"]);
+    assert!(refused.contains("is of one run alone"), "{refused}");
+    site.good(&["cp", "exec.toml", "exec:/srv/data/copy"]);
 }
 
 #[test]

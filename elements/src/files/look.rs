@@ -60,7 +60,7 @@ impl Instance<'_> {
             return Answer::Done(self.access(&given, mode, flags));
         }
         let mut whole = WorkingPath::new();
-        if let Some(start) = self.from_working_directory(dirfd, path, &mut whole) {
+        if let Some(start) = self.below_working_directory(dirfd, path, &mut whole) {
             return self.faccessat_from(dirfd, whole.as_ptr(), mode, flags, start);
         }
         let look = self.look_closer(dirfd, path, start, Want::LOOK.following(follows(flags)));
@@ -139,7 +139,7 @@ impl Instance<'_> {
             return Answer::Done(read_link(&Place::new(dirfd, path, 0, None), buf, size));
         }
         let mut whole = WorkingPath::new();
-        if let Some(start) = self.from_working_directory(dirfd, path, &mut whole) {
+        if let Some(start) = self.below_working_directory(dirfd, path, &mut whole) {
             return self.readlinkat_from(dirfd, whole.as_ptr(), buf, size, start);
         }
         let look = self.look_closer(dirfd, path, start, Want::LOOK_AT_LINK);

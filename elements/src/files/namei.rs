@@ -35,6 +35,8 @@ pub(super) struct Walk {
     links: u32,
     /// Whether a link before a slash at the end is followed.
     slash_follows: bool,
+    /// Whether a link in the last place has led to what has a slash at its end.
+    link_slash: bool,
 }
 
 impl Instance<'_> {
@@ -184,9 +186,9 @@ impl Instance<'_> {
         let slash = path.last() == Some(&b'/');
         walk.queue(path)?;
         while let Some(last) = walk.step(self)? {
-            self.meet(walk, last, follow || slash && walk.slash_follows)?;
+            self.meet(walk, last, follow || walk.link_slash || slash && walk.slash_follows)?;
         }
-        Ok(slash)
+        Ok(slash || walk.link_slash)
     }
 
     /// Looks at the component just entered: a link is followed, a hidden or
@@ -228,6 +230,7 @@ impl Instance<'_> {
         if target.is_empty() {
             return Err(Errno::ENOENT);
         }
+        walk.link_slash |= last && target.bytes().last() == Some(&b'/');
         walk.leave(self)?;
         if target.bytes().first() == Some(&b'/') {
             walk.start_again(self)?;
@@ -248,6 +251,7 @@ impl Walk {
             pending: Text::new(),
             links: 0,
             slash_follows: true,
+            link_slash: false,
         }
     }
 

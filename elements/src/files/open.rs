@@ -94,7 +94,7 @@ impl Instance<'_> {
         }
         let mut whole = WorkingPath::new();
         if look.is_none()
-            && let Some(start) = self.from_working_directory(dirfd, path, &mut whole)
+            && let Some(start) = self.below_working_directory(dirfd, path, &mut whole)
         {
             return self.openat_from(dirfd, whole.as_ptr(), flags, mode, start);
         }

@@ -63,7 +63,7 @@ impl Instance<'_> {
             }
         }
         let mut whole = WorkingPath::new();
-        if let Some(start) = self.from_working_directory(dirfd, path, &mut whole) {
+        if let Some(start) = self.below_working_directory(dirfd, path, &mut whole) {
             return self.fstatat_from(dirfd, whole.as_ptr(), stat, flags, start);
         }
         if let Some(done) = self.look_at_one_of_two(path, stat, flags, start) {
@@ -137,7 +137,7 @@ impl Instance<'_> {
             Glance::Elsewhere => Answer::Pass,
             Glance::Closer(start) => {
                 let mut whole = WorkingPath::new();
-                match self.from_working_directory(dirfd, path, &mut whole) {
+                match self.below_working_directory(dirfd, path, &mut whole) {
                     Some(start) => self.statx_from(dirfd, whole.as_ptr(), (flags, mask), buf, start),
                     None => self.statx_from(dirfd, path, (flags, mask), buf, start),
                 }

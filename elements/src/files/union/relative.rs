@@ -13,7 +13,7 @@ use super::super::scan;
 use super::Union;
 use crate::Instance;
 use crate::kernel;
-use crate::shared::{directory_hash, path_hash};
+use crate::shared::{directory_hash, key_below};
 
 /// A name in a directory that the lowest layer alone has.
 #[derive(Clone, Copy)]
@@ -28,11 +28,6 @@ pub(in crate::files) struct InBase {
 /// A key that notes that a directory has other sides, in an epoch. Others are odd.
 fn not_in(epoch: u32) -> u64 {
     u64::from(epoch) << 1 | 1 << 63
-}
-
-/// The key of what is at a path from a directory with a key.
-fn key_below(key: u64, path: &[u8]) -> u64 {
-    if path.is_empty() { key } else { key.rotate_left(21) ^ path_hash(path) | 1 }
 }
 
 impl Instance<'_> {

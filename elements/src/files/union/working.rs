@@ -83,7 +83,7 @@ impl Instance<'_> {
     /// A path from the working directory, if that is in a union, as an absolute one, and
     /// what a glance tells of that.
     #[inline(never)]
-    pub(in crate::files) fn from_working_directory(
+    pub(in crate::files) fn below_working_directory(
         &self,
         dirfd: i32,
         path: *const u8,
