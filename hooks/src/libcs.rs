@@ -30,7 +30,7 @@ const NEITHER: &str = "\
 const ONLY_GLIBC: &str = "\
     _IO_file_fopen _IO_file_open _IO_fopen _IO_popen _IO_proc_open __backtrace __backtrace_symbols \
     __backtrace_symbols_fd __confstr_chk __connect __dcgettext __dgettext __dup2 __fcntl __getauxval \
-    __getcwd_chk __getlogin_r_chk __getwd_chk __ivaliduser __mq_open_2 __nss_configure_lookup \
+    __getcwd_chk __getdomainname_chk __gethostname_chk __getlogin_r_chk __getwd_chk __ivaliduser __mq_open_2 __nss_configure_lookup \
     __nss_database_lookup __nss_group_lookup __nss_hosts_lookup __nss_next __nss_passwd_lookup \
     __open __open64 __open64_2 __open_2 __openat64_2 __openat_2 __ptsname_r_chk __readlink_chk \
     __readlinkat_chk __realpath_chk __res_init __res_mkquery __res_ninit __res_nmkquery __res_nquery \

@@ -178,6 +178,16 @@ macro_rules! for_each_hook {
             socket "recv(2)" fn recvmsg [] (socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t;
             socket "recvmmsg(2)" fn recvmmsg [] (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int;
 
+            host "uname(2)" fn uname [] (buf: *mut utsname) -> c_int;
+            host "gethostname(2)" fn gethostname [] (buf: *mut c_char, size: size_t) -> c_int;
+            host "gethostname(2)" fn __gethostname_chk [] (buf: *mut c_char, size: size_t, room: size_t) -> c_int;
+            host "gethostname(2)" fn sethostname [] (name: *const c_char, len: size_t) -> c_int;
+            host "getdomainname(2)" fn getdomainname [] (buf: *mut c_char, size: size_t) -> c_int;
+            host "getdomainname(2)" fn __getdomainname_chk [] (buf: *mut c_char, size: size_t, room: size_t) -> c_int;
+            host "getdomainname(2)" fn setdomainname [] (name: *const c_char, len: size_t) -> c_int;
+            host "gethostid(3)" fn gethostid [] () -> c_long;
+            host "gethostid(3)" fn sethostid [] (id: c_long) -> c_int;
+
             shm "shm_open(3)" fn shm_open [] (name: *const c_char, flags: c_int, mode: mode_t) -> c_int;
             shm "shm_open(3)" fn shm_unlink [] (name: *const c_char) -> c_int;
             shm "sem_open(3)" fn sem_open [] (name: *const c_char, flags: c_int, mode: mode_t, value: c_uint) -> *mut c_void;

@@ -95,12 +95,6 @@ pub const NEEDS_GATE: &[Group] = &[
         ],
     ),
     group(
-        "names",
-        "the host's identifier is read inside libc",
-        &["/etc/hostid", "/etc/hosts"],
-        &[row("gethostid(3)", &["gethostid", "sethostid"])],
-    ),
-    group(
         "remote",
         ".rhosts, hosts.equiv and .netrc are read inside libc",
         &[],

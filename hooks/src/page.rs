@@ -33,6 +33,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("dir", "mount points are shown in the directories that they lie in"),
     ("exec", "the path is resolved, and the new program is covered"),
     ("glob", "written out over the hooked functions"),
+    ("host", "answered from the policy's `[identity]`, where it says so"),
     ("load", "the path is resolved, and libc goes on with the host's"),
     ("open", "the path is resolved"),
     ("protect", "a descriptor of a read-only mount is refused"),

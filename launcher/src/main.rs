@@ -12,6 +12,7 @@ mod commands;
 mod door;
 mod environment;
 mod instance;
+mod names;
 mod processes;
 mod remembered;
 mod root_image;

@@ -6,6 +6,7 @@
 //! a part is unknown is not said to lack it, and what lies in a mount that is
 //! wrong is not asked whether it may.
 
+mod identity;
 mod mounts;
 mod root;
 
@@ -52,6 +53,7 @@ pub fn check(
         root::under(&mut env, image);
     }
     let user = user.filter(|user| !user.is_empty());
+    let (identity, generated) = checker.identity(&raw.identity);
     let (level, door) = match raw.coverage.as_ref().map(Spanned::get_ref) {
         None => (None, None),
         Some(RawCoverage::Level(level)) => (Some(*level), None),
@@ -80,6 +82,8 @@ pub fn check(
         door,
         env,
         mounts,
+        identity,
+        generated,
         host: checker.host,
     }
 }

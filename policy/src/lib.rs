@@ -12,6 +12,7 @@ mod check;
 mod checked;
 mod expand;
 mod host;
+mod identity;
 mod links;
 mod plan;
 mod raw;
@@ -22,6 +23,7 @@ use std::path::Path;
 
 pub use checked::{Coverage, Door, Env, Image, Mount, Policy, What, Write};
 pub use host::{Fact, Found, Host};
+pub use identity::{GeneratedFile, Identity, Kernel, Said};
 pub use plan::{FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, STOP_SIGNAL};
 pub use report::{Diagnostic, Report};
 

@@ -100,6 +100,8 @@ pub struct Plan {
     directories: BTreeMap<PathBuf, u32>,
     write_layers: Vec<PlannedLayer>,
     is_private: bool,
+    /// How many rows are of files that the policy's identity makes.
+    generated: usize,
 }
 
 /// Where in the instance's directory the signal stands that stops the application,
@@ -108,7 +110,7 @@ pub const STOP_SIGNAL: &str = "stop-signal";
 
 /// Bumped when the layout of an instance's directory changes, or what a policy
 /// is compiled to.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
     let mut bits = 0;
@@ -124,6 +126,7 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
         policy_file: policy.file.as_os_str().as_bytes().to_vec(),
         flags: bits,
         coverage_line: policy.coverage_line,
+        identity: policy.identity.facts(),
     };
     let root = PlannedRow {
         at: "/".into(),
@@ -147,6 +150,7 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
         directories: BTreeMap::new(),
         write_layers: Vec::new(),
         is_private: trace,
+        generated: 0,
     };
     placing::place(policy, plan)
 }
@@ -201,7 +205,7 @@ impl Plan {
 
     /// How many mounts the policy makes.
     pub fn mount_count(&self) -> usize {
-        self.rows.iter().filter(|row| row.line != 0).count()
+        self.rows.iter().filter(|row| row.line != 0).count() - self.generated
     }
 
     /// The view's image, for an instance that lies there.

@@ -11,7 +11,7 @@ use crate::hooks::glob::Glob;
 use crate::hooks::walk::Ftw;
 use libc::{
     dev_t, dirent64, gid_t, key_t, mmsghdr, mode_t, msghdr, off_t, pid_t, size_t, socklen_t, ssize_t, stat,
-    statfs, statvfs, statx, timespec, timeval, uid_t, utimbuf,
+    statfs, statvfs, statx, timespec, timeval, uid_t, utimbuf, utsname,
 };
 
 macro_rules! export {

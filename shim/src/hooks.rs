@@ -10,6 +10,7 @@ pub mod dir;
 pub mod exec;
 pub mod fts;
 pub mod glob;
+pub mod host;
 pub mod load;
 pub mod open;
 pub mod protect;

@@ -28,6 +28,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -76,6 +77,18 @@ static int ask_pid(const char *path) {
     return syscall(SYS_getppid) < 0;
 }
 
+static int ask_machine(const char *path) {
+    struct utsname names;
+    (void)path;
+    return uname(&names);
+}
+
+static int ask_host(const char *path) {
+    char name[65];
+    (void)path;
+    return gethostname(name, sizeof name);
+}
+
 static const struct {
     const char *name;
     int (*call)(const char *);
@@ -83,6 +96,7 @@ static const struct {
     {"open", open_close}, {"stat", look},          {"lstat", look_at_link},
     {"access", may_read}, {"readlink", read_link}, {"readdir", list},
     {"exec", start_and_wait}, {"getppid", ask_pid},
+    {"uname", ask_machine}, {"gethostname", ask_host},
 };
 
 static long sum(const char *text, const char *key) {

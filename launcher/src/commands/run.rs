@@ -70,6 +70,7 @@ pub fn start(placed: &Placed, program: &[OsString], asked_door: Option<Door>, ve
     if instance.view.flags() & ::view::flags::COVERAGE_REQUIRED == 0 {
         placed.forget_uncovered().context("cannot write to the instance's view")?;
     }
+    placed.restore_names(&instance.view)?;
     if instance.view.flags() & ::view::flags::LAYERS != 0 {
         settings.write_layers.iter().try_for_each(|layer| layer.claim(&placed.dir))?;
         placed.forget_directories().context("cannot write to the instance's view")?;
