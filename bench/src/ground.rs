@@ -19,7 +19,7 @@ const MOST: usize = 1000;
 pub const MACHINE: usize = 0;
 
 /// A machine.
-const IDENTITY: &str = "[identity]\nhostname = \"erp01\"\n";
+const IDENTITY: &str = "[identity]\nhostname = \"erp01\"\nusers = [{ name = \"oracle\", uid = 54321 }]\n";
 
 /// The trees, policies and programs.
 pub struct Ground {

@@ -63,6 +63,7 @@ pub const OPERATIONS: &[Operation] = &[
     call("a call on no path", "getppid", 10, On::Program, None),
     call("uname", "uname", MACHINE, On::Program, Some(1.05)),
     call("gethostname", "gethostname", MACHINE, On::Program, Some(1.00)),
+    call("getpwnam", "getpwnam", MACHINE, On::Program, Some(0.25)),
     call("fork, exec and wait, 20 mounts", "exec", 20, On::Program, Some(1.10)),
     Operation { name: "start of /bin/true, 20 mounts", bar: Some(1.8), mounts: 20, what: What::Start },
     Operation { name: "200 starts by a shell", bar: Some(1.10), mounts: 20, what: What::Loop },

@@ -167,7 +167,8 @@ const OF_IDENTITY: &[i64] = &[libc::SYS_uname, libc::SYS_sethostname, libc::SYS_
 impl Instance<'_> {
     /// Whether a call of the table has to do with this view, so that a door need bring it.
     pub fn answers(&self, number: u32) -> bool {
-        self.view.identity().is_some() || !OF_IDENTITY.contains(&i64::from(number))
+        self.view.identity().is_some_and(|identity| identity.has_names())
+            || !OF_IDENTITY.contains(&i64::from(number))
     }
 }
 

@@ -38,7 +38,7 @@ const ONLY_GLIBC: &str = "\
     __res_send __setmntent __statfs __strftime_l __sysconf __syslog_chk __ttyname_r_chk __vfork \
     __vsyslog_chk _dl_find_object _mcleanup _nl_default_dirname authdes_create authdes_getucred \
     authdes_pk_create backtrace backtrace_symbols backtrace_symbols_fd callrpc \
-    canonicalize_file_name chflags clnt_create clntunix_create dladdr1 dlmopen execveat fattach \
+    canonicalize_file_name chflags clnt_create clntunix_create dladdr1 dlmopen endsgent execveat fattach \
     fcntl64 fdetach fsconfig fsopen fspick fts64_children fts64_close fts64_open fts64_read \
     fts64_set getaddrinfo_a getaliasbyname getaliasbyname_r getaliasent getaliasent_r getdate_r \
     getdirentries getdirentries64 getfsent getfsfile getfsspec getgrent_r gethostent_r \

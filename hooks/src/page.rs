@@ -44,6 +44,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("stat", "the path is resolved"),
     ("stdio", "the path is resolved"),
     ("temp", "the path is resolved, and what comes back is the app's"),
+    ("users", "answered from the files of the view, where it has such"),
     ("variadic", "the path is resolved, and the new program is covered"),
     ("vfork", "the child is told from its parent"),
     ("walk", "written out over the hooked functions"),

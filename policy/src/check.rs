@@ -9,6 +9,7 @@
 mod identity;
 mod mounts;
 mod root;
+mod users;
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -53,7 +54,7 @@ pub fn check(
         root::under(&mut env, image);
     }
     let user = user.filter(|user| !user.is_empty());
-    let (identity, generated) = checker.identity(&raw.identity);
+    let (identity, generated) = checker.identity(&raw.identity, raw.app.user.as_ref());
     let (level, door) = match raw.coverage.as_ref().map(Spanned::get_ref) {
         None => (None, None),
         Some(RawCoverage::Level(level)) => (Some(*level), None),

@@ -14,6 +14,9 @@ use view::build::IdentityFacts;
 use crate::checked::{Mount, What};
 
 mod release;
+mod users;
+
+pub use users::{Group, User, Users};
 
 /// A value, and where the policy says it.
 #[derive(Clone, Debug)]
@@ -52,6 +55,8 @@ pub struct Identity {
     pub os_release: Option<Said<Vec<(String, String)>>>,
     /// The kernel.
     pub kernel: Option<Said<Kernel>>,
+    /// Who there is.
+    pub users: Option<Said<Users>>,
 }
 
 /// A file that an identity makes.
@@ -124,6 +129,8 @@ impl Identity {
             version: kernel(|kernel| &kernel.version),
             machine: kernel(|kernel| &kernel.machine),
             host_id: self.host_id.as_ref().map(|said| said.value),
+            passwd: self.users.as_ref().map(|said| said.value.passwd().into_bytes()).unwrap_or_default(),
+            group: self.users.as_ref().map(|said| said.value.group().into_bytes()).unwrap_or_default(),
         }
     }
 
@@ -163,6 +170,9 @@ impl Identity {
         }
         if let Some(lines) = &self.os_release {
             release::write(&mut to, lines);
+        }
+        if let Some(said) = &self.users {
+            users::write(&mut to, said);
         }
         to.files
     }

@@ -82,3 +82,78 @@ fn a_tree_without_a_place_for_a_file_goes_without_it() {
         "[identity]\nhostname = \"erp01\"\nkernel = { release = \"2.6\" }\n[[mount]]\nat = \"/proc\"\nkind = \"hidden\"\n[[mount]]\nat = \"/etc\"\nkind = \"denied\"\n",
     );
 }
+
+#[test]
+fn all_that_is_wrong_with_users_and_groups_is_told_at_once() {
+    let text = "[identity]
+users = [
+  { name = \"oracle\", uid = 54321 },
+  { name = \"oracle\", uid = 54322 },
+  { name = \"grid\", uid = 54321 },
+  { name = \"a:b\", uid = 1 },
+  { name = \"new\\nline\", uid = 2 },
+  { name = \"7\", uid = 3 },
+  { name = \"x\", uid = -1, home = \"relative\", shell = \"/bin/a:b\", comment = \"c:d\" },
+  { name = \"y\", uid = 4294967295 },
+]
+groups = [
+  { name = \"dba\", gid = 1 },
+  { name = \"dba\", gid = 2 },
+  { name = \"oper\", gid = 1 },
+]
+";
+    assert_eq!(
+        told(text),
+        [
+            "4 a second user with the name oracle",
+            "5 a second user with the uid 54321",
+            "6 `name` cannot be \"a:b\"",
+            "7 `name` cannot be \"new\\nline\"",
+            "8 `name` cannot be \"7\"",
+            "9 `uid` cannot be -1",
+            "9 `home` cannot be \"relative\"",
+            "9 `shell` cannot be \"/bin/a:b\"",
+            "9 `comment` cannot be \"c:d\"",
+            "10 `uid` cannot be 4294967295",
+            "14 a second group with the name dba",
+            "15 a second group with the gid 1",
+        ]
+    );
+}
+
+#[test]
+fn a_member_that_is_no_user_is_refused() {
+    let text = "[identity]
+users = [{ name = \"oracle\", uid = 54321 }]
+groups = [
+  { name = \"dba\", gid = 1, members = [\"oracle\", \"root\", \"scott\"] },
+  { name = \"oper\", gid = 2, members = [\"dba\"] },
+]
+";
+    assert_eq!(
+        told(text),
+        [
+            "4 `scott` is no user, and so no member of a group",
+            "5 `dba` is no user, and so no member of a group",
+        ]
+    );
+}
+
+#[test]
+fn who_the_application_runs_as_is_one_of_its_users() {
+    let text = |user| {
+        format!("[app]\nuser = \"{user}\"\n[identity]\nusers = [{{ name = \"oracle\", uid = 54321 }}]\n")
+    };
+    assert_eq!(told(&text("orcale")), ["2 there is no user `orcale`"]);
+    assert_eq!(told(&text("oracle:dba")), ["2 there is no group `dba`"]);
+    for right in ["oracle", "54321", "oracle:oracle", "root", "7:8", ""] {
+        is_taken(&text(right));
+    }
+}
+
+#[test]
+fn a_user_without_a_name_or_a_number_is_refused() {
+    let text = "[identity]\nusers = [{ uid = 1 }, { name = \"a\" }]\ngroups = [{ name = \"b\" }]\n";
+    let told = told(text);
+    assert_eq!(told, ["2 `users` has no `name`", "2 `users` has no `uid`", "3 `groups` has no `gid`"]);
+}

@@ -21,6 +21,7 @@ pub mod spawn;
 pub mod stat;
 pub mod stdio;
 pub mod temp;
+pub mod users;
 pub mod variadic;
 pub mod vfork;
 pub mod walk;
@@ -39,4 +40,9 @@ fn check_room(size: usize, room: usize) {
             None => die(b"*** buffer overflow detected ***: terminated\n", b""),
         }
     }
+}
+
+/// Whether the program's libc is glibc: where the two differ, a hook does as the program's own.
+fn is_glibc() -> bool {
+    real!(gnu_get_libc_version as fn() -> *const core::ffi::c_char).is_some()
 }

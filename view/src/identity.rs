@@ -23,6 +23,8 @@ pub(crate) struct RawIdentity {
     pub release: Str,
     pub version: Str,
     pub machine: Str,
+    pub passwd: Str,
+    pub group: Str,
     pub host_id: u32,
     pub says: u32,
 }
@@ -42,6 +44,10 @@ pub struct Identity<'a> {
     pub machine: &'a [u8],
     /// What gethostid(3) gives.
     pub host_id: Option<u32>,
+    /// The text of /etc/passwd; empty where the policy names no users.
+    pub passwd: &'a [u8],
+    /// The text of /etc/group, likewise.
+    pub group: &'a [u8],
 }
 
 impl Identity<'_> {
@@ -64,6 +70,8 @@ impl<'a> View<'a> {
             release: self.string(raw.release),
             version: self.string(raw.version),
             machine: self.string(raw.machine),
+            passwd: self.string(raw.passwd),
+            group: self.string(raw.group),
             host_id: (raw.says & says::HOST_ID != 0).then_some(raw.host_id),
         })
     }
@@ -76,6 +84,8 @@ impl<'a> View<'a> {
             return Err(Malformed("a machine has several identities"));
         }
         for raw in self.identity {
+            string(raw.passwd)?;
+            string(raw.group)?;
             for name in [raw.host_name, raw.domain_name, raw.release, raw.version, raw.machine] {
                 string(name)?;
                 if name.len as usize > LONGEST {
@@ -110,6 +120,10 @@ mod write {
         pub machine: Vec<u8>,
         /// What gethostid(3) gives.
         pub host_id: Option<u32>,
+        /// The text of /etc/passwd.
+        pub passwd: Vec<u8>,
+        /// The text of /etc/group.
+        pub group: Vec<u8>,
     }
 
     impl IdentityFacts {
@@ -124,6 +138,8 @@ mod write {
                 release: add(&self.release),
                 version: add(&self.version),
                 machine: add(&self.machine),
+                passwd: add(&self.passwd),
+                group: add(&self.group),
                 host_id: self.host_id.unwrap_or(0),
                 says: if self.host_id.is_some() { says::HOST_ID } else { 0 },
             }]

@@ -36,7 +36,7 @@ const ROOM: usize = 256 * 1024;
 const MOST: usize = 1 << 30;
 
 /// A text in memory of its own.
-struct Snapshot {
+pub(crate) struct Snapshot {
     address: usize,
     room: usize,
     len: usize,
@@ -51,7 +51,7 @@ impl Drop for Snapshot {
 
 impl Snapshot {
     /// Reads a file whole. It keeps its position.
-    fn of(file: i32) -> Result<Snapshot, Errno> {
+    pub(crate) fn of(file: i32) -> Result<Snapshot, Errno> {
         let mut room = ROOM;
         loop {
             let mut text = Snapshot { address: kernel::map_apart(room)?, room, len: 0 };
@@ -74,7 +74,7 @@ impl Snapshot {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: the kernel has written so many.
         unsafe { core::slice::from_raw_parts(self.address as *const u8, self.len) }
     }

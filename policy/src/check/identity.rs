@@ -13,7 +13,8 @@ const LONGEST: usize = view::LONGEST;
 
 impl Checker<'_> {
     /// What `[identity]` says, and the files that say it to the application.
-    pub fn identity(&mut self, raw: &RawIdentity) -> (Identity, Files) {
+    /// `runs_as` is who the application runs as.
+    pub fn identity(&mut self, raw: &RawIdentity, runs_as: Option<&Spanned<String>>) -> (Identity, Files) {
         let identity = Identity {
             host_name: raw.hostname.as_ref().and_then(|said| self.host_name(said, "hostname")),
             domain_name: raw.domainname.as_ref().and_then(|said| self.host_name(said, "domainname")),
@@ -27,18 +28,19 @@ impl Checker<'_> {
                 let is_right = self.report.diagnostics().len() == before;
                 is_right.then(|| self.said(said.span(), lines))
             }),
+            users: self.users(raw, runs_as),
         };
         let boot = if identity.machine_id.is_some() { self.host.boot_id() } else { None };
         let files = identity.files(boot.as_deref());
         (identity, files)
     }
 
-    fn said<T>(&self, span: Range<usize>, value: T) -> Said<T> {
+    pub(super) fn said<T>(&self, span: Range<usize>, value: T) -> Said<T> {
         Said { line: self.report.line(span.start), span, value }
     }
 
     /// A text whose variables are put in, and that `wrong` has nothing against.
-    fn text(
+    pub(super) fn text(
         &mut self,
         said: &Spanned<String>,
         key: &str,

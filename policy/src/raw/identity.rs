@@ -29,6 +29,54 @@ pub struct RawIdentity {
     /// The kernel, as uname(2) tells of it.
     #[schemars(with = "Option<RawKernel>")]
     pub kernel: Option<Spanned<RawKernel>>,
+    /// The users that there are, besides root and nobody.
+    #[serde(default)]
+    #[schemars(with = "Vec<RawUser>")]
+    pub users: Vec<Spanned<RawUser>>,
+    /// The groups that there are, besides those of users that no group has the gid of.
+    #[serde(default)]
+    #[schemars(with = "Vec<RawGroup>")]
+    pub groups: Vec<Spanned<RawGroup>>,
+}
+
+/// `[[identity.users]]`: a line of /etc/passwd.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawUser {
+    /// The user's name.
+    #[schemars(with = "String")]
+    pub name: Option<Spanned<String>>,
+    /// The user's number.
+    #[schemars(with = "i64")]
+    pub uid: Option<Spanned<i64>>,
+    /// The number of the user's group (default: the user's own).
+    #[schemars(with = "Option<i64>")]
+    pub gid: Option<Spanned<i64>>,
+    /// Who the user is, in words: the field that is called GECOS (default: nothing).
+    #[schemars(with = "Option<String>")]
+    pub comment: Option<Spanned<String>>,
+    /// The app path of the home directory (default: "/").
+    #[schemars(with = "Option<String>")]
+    pub home: Option<Spanned<String>>,
+    /// The app path of the login shell (default: "/bin/sh").
+    #[schemars(with = "Option<String>")]
+    pub shell: Option<Spanned<String>>,
+}
+
+/// `[[identity.groups]]`: a line of /etc/group.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawGroup {
+    /// The group's name.
+    #[schemars(with = "String")]
+    pub name: Option<Spanned<String>>,
+    /// The group's number.
+    #[schemars(with = "i64")]
+    pub gid: Option<Spanned<i64>>,
+    /// The users who are in it besides those whose own group it is.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub members: Vec<Spanned<String>>,
 }
 
 /// `[identity.kernel]`
@@ -49,6 +97,11 @@ pub struct RawKernel {
 impl RawIdentity {
     /// Whether nothing is missing that the schema asks for.
     pub fn is_whole(&self) -> bool {
+        let user = |user: &Spanned<RawUser>| user.get_ref().name.is_some() && user.get_ref().uid.is_some();
+        let group =
+            |group: &Spanned<RawGroup>| group.get_ref().name.is_some() && group.get_ref().gid.is_some();
         self.kernel.as_ref().is_none_or(|kernel| kernel.get_ref().release.is_some())
+            && self.users.iter().all(user)
+            && self.groups.iter().all(group)
     }
 }

@@ -5,7 +5,7 @@ use core::ffi::{c_char, c_int, c_long};
 use elements::{Answer, Errno};
 use libc::{size_t, utsname};
 
-use super::check_room;
+use super::{check_room, is_glibc};
 use crate::answer::{finish_int, returned};
 use crate::real;
 use crate::start::instance;
@@ -25,10 +25,6 @@ fn names() -> Option<utsname> {
     // SAFETY: all zeros is a valid one.
     let mut names = unsafe { core::mem::zeroed::<utsname>() };
     matches!(instance().uname(&raw mut names), Answer::Done(Ok(_))).then_some(names)
-}
-
-fn is_glibc() -> bool {
-    real!(gnu_get_libc_version as fn() -> *const c_char).is_some()
 }
 
 /// The bytes of a name up to its NUL.
