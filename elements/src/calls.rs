@@ -7,6 +7,7 @@
 //! element is one more line.
 
 use crate::files;
+use crate::identity::links;
 use crate::kernel::{self, AT_FDCWD, OpenHow};
 use crate::process::exec::{Door, Start};
 use crate::{Answer, Errno, Instance, user};
@@ -147,12 +148,13 @@ calls! {
     SYS_sendmmsg Always => |i, _, args| sockets::sendmmsg(i, args);
     SYS_getsockname Always => |i, _, args| sockets::gives_address(i, libc::SYS_getsockname, args, (1, 2));
     SYS_getpeername Always => |i, _, args| sockets::gives_address(i, libc::SYS_getpeername, args, (1, 2));
-    SYS_recvfrom NotNull(4) => |i, _, args| sockets::gives_address(i, libc::SYS_recvfrom, args, (4, 5));
+    SYS_recvfrom Always => |i, _, args| sockets::recvfrom(i, args);
     SYS_accept Always => |i, _, args| sockets::accept(i, libc::SYS_accept, args);
     SYS_accept4 Always => |i, _, args| sockets::accept(i, libc::SYS_accept4, args);
     SYS_recvmsg Always => |i, _, args| sockets::recvmsg(i, args);
     SYS_recvmmsg Always => |i, _, args| sockets::recvmmsg(i, args);
 
+    SYS_ioctl Is(1, links::REQUESTS) => |i, _, [fd, request, argument, ..]| i.ioctl(fd as i32, request as _, argument);
     SYS_uname Always => |i, _, [buf, ..]| i.uname(buf as *mut _);
     SYS_sethostname Always => |i, _, [name, len, ..]| i.sethostname(p(name), len);
     SYS_setdomainname Always => |i, _, [name, len, ..]| i.setdomainname(p(name), len);
@@ -161,14 +163,18 @@ calls! {
     SYS_execveat Always => |i, d, args| execveat(i, d, args);
 }
 
-/// The calls that the elements answer only where the policy says who the machine is.
-const OF_IDENTITY: &[i64] = &[libc::SYS_uname, libc::SYS_sethostname, libc::SYS_setdomainname];
-
 impl Instance<'_> {
-    /// Whether a call of the table has to do with this view, so that a door need bring it.
-    pub fn answers(&self, number: u32) -> bool {
-        self.view.identity().is_some_and(|identity| identity.has_names())
-            || !OF_IDENTITY.contains(&i64::from(number))
+    /// When the elements have a say in a call of the table under this view, if they may
+    /// have any: a door need not bring them what only other policies ask for.
+    pub fn when(&self, number: u32, when: When) -> Option<When> {
+        let names = || self.view.identity().is_some_and(|identity| identity.has_names());
+        match i64::from(number) {
+            libc::SYS_uname | libc::SYS_sethostname | libc::SYS_setdomainname => names().then_some(when),
+            libc::SYS_ioctl => self.view.has_links().then_some(when),
+            // Without links, there is nothing to change but an address.
+            libc::SYS_recvfrom if !self.view.has_links() => Some(NotNull(4)),
+            _ => Some(when),
+        }
     }
 }
 

@@ -10,9 +10,8 @@ use elements::kernel;
 use elements::{Errno, kernel::arch};
 
 use elements::calls::When;
-use elements::instance;
 
-use crate::calls::TRAPPED;
+use crate::calls::{TRAPPED, trapped};
 use crate::entry::{address, gate_asked};
 use crate::place::{BASE, SIZE};
 use crate::seccomp::ALLOWED;
@@ -161,9 +160,8 @@ impl Writer {
         }
         let mut calls: [(u32, When); CALLS] = [(0, When::Always); CALLS];
         let mut count = 0;
-        let answers = |number| instance::attached().is_none_or(|instance| instance.answers(number));
-        for (to, from) in calls.iter_mut().zip(TRAPPED.iter().filter(|(number, _)| answers(*number))) {
-            *to = *from;
+        for (to, from) in calls.iter_mut().zip(trapped()) {
+            *to = from;
             count += 1;
         }
         let calls = calls.get_mut(..count).unwrap_or(&mut []);

@@ -220,6 +220,9 @@ macro_rules! for_each_hook {
             users "initgroups(3)" fn initgroups [] (user: *const c_char, group: gid_t) -> c_int;
             users "cuserid(3)" fn cuserid [] (buf: *mut c_char) -> *mut c_char;
 
+            link "netdevice(7)" fn ioctl [] (file: c_int, request: c_ulong, argument: usize) -> c_int;
+            link "getifaddrs(3)" fn getifaddrs [] (list: *mut *mut c_void) -> c_int;
+
             shm "shm_open(3)" fn shm_open [] (name: *const c_char, flags: c_int, mode: mode_t) -> c_int;
             shm "shm_open(3)" fn shm_unlink [] (name: *const c_char) -> c_int;
             shm "sem_open(3)" fn sem_open [] (name: *const c_char, flags: c_int, mode: mode_t, value: c_uint) -> *mut c_void;

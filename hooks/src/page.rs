@@ -34,6 +34,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("exec", "the path is resolved, and the new program is covered"),
     ("glob", "written out over the hooked functions"),
     ("host", "answered from the policy's `[identity]`, where it says so"),
+    ("link", "the addresses of interfaces that the policy names are put in"),
     ("load", "the path is resolved, and libc goes on with the host's"),
     ("open", "the path is resolved"),
     ("protect", "a descriptor of a read-only mount is refused"),

@@ -40,6 +40,15 @@ pub struct Kernel {
     pub machine: String,
 }
 
+/// An interface, and its hardware address.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Its name on the host.
+    pub name: String,
+    /// The address.
+    pub address: [u8; 6],
+}
+
 /// Who the machine is. What is none is the host's.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
@@ -55,6 +64,8 @@ pub struct Identity {
     pub os_release: Option<Said<Vec<(String, String)>>>,
     /// The kernel.
     pub kernel: Option<Said<Kernel>>,
+    /// The addresses of interfaces.
+    pub links: Vec<Said<Link>>,
     /// Who there is.
     pub users: Option<Said<Users>>,
 }
@@ -129,6 +140,11 @@ impl Identity {
             version: kernel(|kernel| &kernel.version),
             machine: kernel(|kernel| &kernel.machine),
             host_id: self.host_id.as_ref().map(|said| said.value),
+            links: self
+                .links
+                .iter()
+                .map(|said| (said.value.name.clone().into_bytes(), said.value.address))
+                .collect(),
             passwd: self.users.as_ref().map(|said| said.value.passwd().into_bytes()).unwrap_or_default(),
             group: self.users.as_ref().map(|said| said.value.group().into_bytes()).unwrap_or_default(),
         }
@@ -170,6 +186,12 @@ impl Identity {
         }
         if let Some(lines) = &self.os_release {
             release::write(&mut to, lines);
+        }
+        for link in &self.links {
+            let Link { name, address } = &link.value;
+            let digits: Vec<String> = address.iter().map(|byte| format!("{byte:02x}")).collect();
+            let at = format!("/sys/class/net/{name}/address");
+            to.file(link, "mac", &at, 0o444, line(&digits.join(":")));
         }
         if let Some(said) = &self.users {
             users::write(&mut to, said);

@@ -23,7 +23,7 @@ use std::path::Path;
 
 pub use checked::{Coverage, Door, Env, Image, Mount, Policy, What, Write};
 pub use host::{Fact, Found, Host};
-pub use identity::{GeneratedFile, Group, Identity, Kernel, Said, User, Users};
+pub use identity::{GeneratedFile, Group, Identity, Kernel, Link, Said, User, Users};
 pub use plan::{FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, STOP_SIGNAL};
 pub use report::{Diagnostic, Report};
 

@@ -157,3 +157,31 @@ fn a_user_without_a_name_or_a_number_is_refused() {
     let told = told(text);
     assert_eq!(told, ["2 `users` has no `name`", "2 `users` has no `uid`", "3 `groups` has no `gid`"]);
 }
+
+#[test]
+fn an_address_that_no_card_can_have_is_refused() {
+    let Some(card) = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten().next() else {
+        return;
+    };
+    let card = card.file_name().into_string().expect("a plain name");
+    let text = |address: &str| format!("[identity]\nmac = {{ \"{card}\" = \"{address}\" }}\n");
+    for wrong in [
+        "",
+        "00:50:56:aa:bb",
+        "00:50:56:aa:bb:cc:dd",
+        "00-50-56-aa-bb-cc",
+        "0:50:56:aa:bb:cc",
+        "00:50:56:aa:bb:cg",
+        "00:00:00:00:00:00",
+        "01:50:56:aa:bb:cc",
+        "+0:50:56:aa:bb:cc",
+    ] {
+        let told = told(&text(wrong));
+        assert_eq!(told, [format!("2 `mac` cannot be {wrong:?}")]);
+    }
+    is_taken(&text("00:50:56:AA:bb:cc"));
+    assert_eq!(
+        told("[identity]\nmac = { none7 = \"00:50:56:aa:bb:cc\" }\n"),
+        ["2 the host has no network interface `none7`"]
+    );
+}

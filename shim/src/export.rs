@@ -4,7 +4,7 @@
 //! that goes straight to the hook. They have no symbol version: a versioned
 //! export is silently not interposed.
 
-use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
+use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 
 use crate::hooks::fts::{Fts, Ftsent};
 use crate::hooks::glob::Glob;

@@ -11,6 +11,7 @@ pub mod exec;
 pub mod fts;
 pub mod glob;
 pub mod host;
+pub mod link;
 pub mod load;
 pub mod open;
 pub mod protect;

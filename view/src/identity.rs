@@ -10,6 +10,10 @@ use crate::layout::{Malformed, Str, View};
 /// The longest name that uname(2) has room for, without its NUL (`__NEW_UTS_LEN`).
 pub const LONGEST: usize = 64;
 
+/// How many bytes there are for an interface's name, and for its address.
+const LINK_NAME: usize = 16;
+const ADDRESS: usize = 6;
+
 /// Bits of [`RawIdentity::says`].
 mod says {
     pub const HOST_ID: u32 = 1 << 0;
@@ -25,6 +29,7 @@ pub(crate) struct RawIdentity {
     pub machine: Str,
     pub passwd: Str,
     pub group: Str,
+    pub links: Str,
     pub host_id: u32,
     pub says: u32,
 }
@@ -76,6 +81,22 @@ impl<'a> View<'a> {
         })
     }
 
+    /// Whether the policy gives an interface an address of its own.
+    #[inline]
+    pub fn has_links(&self) -> bool {
+        self.identity.first().is_some_and(|raw| raw.links.len != 0)
+    }
+
+    /// The interfaces that the policy gives an address, and that address.
+    pub fn links(&self) -> impl Iterator<Item = (&'a [u8], [u8; ADDRESS])> + use<'a> {
+        let all = self.identity.first().map_or(&[][..], |raw| self.string(raw.links));
+        all.chunks_exact(LINK_NAME + ADDRESS).filter_map(|link| {
+            let (name, address) = link.split_at(LINK_NAME);
+            let name = name.split(|byte| *byte == 0).next()?;
+            Some((name, address.try_into().ok()?))
+        })
+    }
+
     pub(crate) fn check_identity(
         &self,
         string: impl Fn(Str) -> Result<(), Malformed>,
@@ -86,6 +107,7 @@ impl<'a> View<'a> {
         for raw in self.identity {
             string(raw.passwd)?;
             string(raw.group)?;
+            string(raw.links)?;
             for name in [raw.host_name, raw.domain_name, raw.release, raw.version, raw.machine] {
                 string(name)?;
                 if name.len as usize > LONGEST {
@@ -124,6 +146,8 @@ mod write {
         pub passwd: Vec<u8>,
         /// The text of /etc/group.
         pub group: Vec<u8>,
+        /// Interfaces, and their addresses. Of a name fifteen bytes count.
+        pub links: Vec<(Vec<u8>, [u8; 6])>,
     }
 
     impl IdentityFacts {
@@ -132,6 +156,17 @@ mod write {
             if *self == IdentityFacts::default() {
                 return Vec::new();
             }
+            let links: Vec<u8> = self
+                .links
+                .iter()
+                .flat_map(|(name, address)| {
+                    let mut link = name.clone();
+                    link.truncate(super::LINK_NAME - 1);
+                    link.resize(super::LINK_NAME, 0);
+                    link.extend(address);
+                    link
+                })
+                .collect();
             vec![RawIdentity {
                 host_name: add(&self.host_name),
                 domain_name: add(&self.domain_name),
@@ -140,6 +175,7 @@ mod write {
                 machine: add(&self.machine),
                 passwd: add(&self.passwd),
                 group: add(&self.group),
+                links: add(&links),
                 host_id: self.host_id.unwrap_or(0),
                 says: if self.host_id.is_some() { says::HOST_ID } else { 0 },
             }]

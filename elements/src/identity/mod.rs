@@ -6,6 +6,7 @@
 
 mod database;
 pub mod entries;
+pub mod links;
 mod names;
 
 pub use database::{Database, Lines};

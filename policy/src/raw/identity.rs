@@ -29,6 +29,10 @@ pub struct RawIdentity {
     /// The kernel, as uname(2) tells of it.
     #[schemars(with = "Option<RawKernel>")]
     pub kernel: Option<Spanned<RawKernel>>,
+    /// The hardware addresses of network interfaces, by their names.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub mac: BTreeMap<Spanned<String>, Spanned<String>>,
     /// The users that there are, besides root and nobody.
     #[serde(default)]
     #[schemars(with = "Vec<RawUser>")]
