@@ -155,6 +155,9 @@ calls! {
     SYS_recvmmsg Always => |i, _, args| sockets::recvmmsg(i, args);
 
     SYS_ioctl Is(1, links::REQUESTS) => |i, _, [fd, request, argument, ..]| i.ioctl(fd as i32, request as _, argument);
+    SYS_sched_getaffinity Always => |i, _, [process, size, mask, ..]| i.sched_getaffinity(process as i32, size as u32 as usize, mask as *mut u8);
+    SYS_sched_setaffinity Always => |i, _, [process, size, mask, ..]| i.sched_setaffinity(process as i32, size as u32 as usize, p(mask));
+    SYS_sysinfo Always => |i, _, [info, ..]| i.sysinfo(info as *mut _);
     SYS_uname Always => |i, _, [buf, ..]| i.uname(buf as *mut _);
     SYS_sethostname Always => |i, _, [name, len, ..]| i.sethostname(p(name), len);
     SYS_setdomainname Always => |i, _, [name, len, ..]| i.setdomainname(p(name), len);
@@ -170,6 +173,8 @@ impl Instance<'_> {
         let names = || self.view.identity().is_some_and(|identity| identity.has_names());
         match i64::from(number) {
             libc::SYS_uname | libc::SYS_sethostname | libc::SYS_setdomainname => names().then_some(when),
+            libc::SYS_sched_getaffinity | libc::SYS_sched_setaffinity => self.cpus().map(|_| when),
+            libc::SYS_sysinfo => (self.view.memory() != 0).then_some(when),
             libc::SYS_ioctl => self.view.has_links().then_some(when),
             // Without links, there is nothing to change but an address.
             libc::SYS_recvfrom if !self.view.has_links() => Some(NotNull(4)),

@@ -223,6 +223,17 @@ macro_rules! for_each_hook {
             link "netdevice(7)" fn ioctl [] (file: c_int, request: c_ulong, argument: usize) -> c_int;
             link "getifaddrs(3)" fn getifaddrs [] (list: *mut *mut c_void) -> c_int;
 
+            machine "sched_setaffinity(2)" fn sched_getaffinity [] (process: pid_t, size: size_t, mask: *mut u8) -> c_int;
+            machine "sched_setaffinity(2)" fn sched_setaffinity [] (process: pid_t, size: size_t, mask: *const u8) -> c_int;
+            machine "pthread_setaffinity_np(3)" fn pthread_getaffinity_np [] (thread: c_ulong, size: size_t, mask: *mut u8) -> c_int;
+            machine "pthread_setaffinity_np(3)" fn pthread_setaffinity_np [] (thread: c_ulong, size: size_t, mask: *const u8) -> c_int;
+            machine "sysinfo(2)" fn sysinfo [] (info: *mut sysinfo) -> c_int;
+            machine "sysconf(3)" fn sysconf [__sysconf] (name: c_int) -> c_long;
+            machine "get_nprocs(3)" fn get_nprocs [] () -> c_int;
+            machine "get_nprocs(3)" fn get_nprocs_conf [] () -> c_int;
+            machine "get_phys_pages(3)" fn get_phys_pages [] () -> c_long;
+            machine "get_phys_pages(3)" fn get_avphys_pages [] () -> c_long;
+
             shm "shm_open(3)" fn shm_open [] (name: *const c_char, flags: c_int, mode: mode_t) -> c_int;
             shm "shm_open(3)" fn shm_unlink [] (name: *const c_char) -> c_int;
             shm "sem_open(3)" fn sem_open [] (name: *const c_char, flags: c_int, mode: mode_t, value: c_uint) -> *mut c_void;

@@ -36,6 +36,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("host", "answered from the policy's `[identity]`, where it says so"),
     ("link", "the addresses of interfaces that the policy names are put in"),
     ("load", "the path is resolved, and libc goes on with the host's"),
+    ("machine", "the figures of the policy's machine are put in"),
     ("open", "the path is resolved"),
     ("protect", "a descriptor of a read-only mount is refused"),
     ("shell", "the shell is started covered, by its app path"),

@@ -64,6 +64,10 @@ pub struct Identity {
     pub os_release: Option<Said<Vec<(String, String)>>>,
     /// The kernel.
     pub kernel: Option<Said<Kernel>>,
+    /// How many processors there are.
+    pub cpus: Option<Said<u32>>,
+    /// How many bytes of memory.
+    pub memory: Option<Said<u64>>,
     /// The addresses of interfaces.
     pub links: Vec<Said<Link>>,
     /// Who there is.
@@ -140,6 +144,8 @@ impl Identity {
             version: kernel(|kernel| &kernel.version),
             machine: kernel(|kernel| &kernel.machine),
             host_id: self.host_id.as_ref().map(|said| said.value),
+            cpus: self.cpus.as_ref().map_or(0, |said| said.value),
+            memory: self.memory.as_ref().map_or(0, |said| said.value),
             links: self
                 .links
                 .iter()
@@ -186,6 +192,12 @@ impl Identity {
         }
         if let Some(lines) = &self.os_release {
             release::write(&mut to, lines);
+        }
+        if let Some(cpus) = &self.cpus {
+            let all = if cpus.value == 1 { "0".to_owned() } else { format!("0-{}", cpus.value - 1) };
+            for name in ["online", "possible", "present"] {
+                to.file(cpus, "cpus", &format!("/sys/devices/system/cpu/{name}"), 0o444, line(&all));
+            }
         }
         for link in &self.links {
             let Link { name, address } = &link.value;

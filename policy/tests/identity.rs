@@ -185,3 +185,17 @@ fn an_address_that_no_card_can_have_is_refused() {
         ["2 the host has no network interface `none7`"]
     );
 }
+
+#[test]
+fn a_machine_has_processors_and_memory_that_can_be() {
+    for wrong in ["0", "-1", "1025"] {
+        assert_eq!(told(&format!("[identity]\ncpus = {wrong}\n")), [format!("2 `cpus` cannot be {wrong}")]);
+    }
+    for wrong in
+        ["", "8", "8GB", "8 GiB", "-1GiB", "+1GiB", "1.5GiB", "0GiB", "15MiB", "2048TiB", "99999999999TiB"]
+    {
+        let told = told(&format!("[identity]\nmemory = \"{wrong}\"\n"));
+        assert_eq!(told, [format!("2 `memory` cannot be {wrong:?}")]);
+    }
+    is_taken("[identity]\ncpus = 1024\nmemory = \"16MiB\"\n");
+}

@@ -12,7 +12,7 @@ use crate::hooks::users::Sgrp;
 use crate::hooks::walk::Ftw;
 use libc::{
     dev_t, dirent64, gid_t, group, key_t, mmsghdr, mode_t, msghdr, off_t, passwd, pid_t, size_t, socklen_t,
-    spwd, ssize_t, stat, statfs, statvfs, statx, timespec, timeval, uid_t, utimbuf, utsname,
+    spwd, ssize_t, stat, statfs, statvfs, statx, sysinfo, timespec, timeval, uid_t, utimbuf, utsname,
 };
 
 macro_rules! export {

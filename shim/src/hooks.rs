@@ -13,6 +13,7 @@ pub mod glob;
 pub mod host;
 pub mod link;
 pub mod load;
+pub mod machine;
 pub mod open;
 pub mod protect;
 pub mod shell;

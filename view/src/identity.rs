@@ -32,6 +32,9 @@ pub(crate) struct RawIdentity {
     pub links: Str,
     pub host_id: u32,
     pub says: u32,
+    pub memory: u64,
+    pub cpus: u32,
+    pub reserved: u32,
 }
 
 /// What the policy says of the machine. A name that is empty is the host's own.
@@ -79,6 +82,18 @@ impl<'a> View<'a> {
             group: self.string(raw.group),
             host_id: (raw.says & says::HOST_ID != 0).then_some(raw.host_id),
         })
+    }
+
+    /// How many processors the machine has; 0 where the policy does not say.
+    #[inline]
+    pub fn cpus(&self) -> u32 {
+        self.identity.first().map_or(0, |raw| raw.cpus)
+    }
+
+    /// How many bytes of memory it has; 0 where the policy does not say.
+    #[inline]
+    pub fn memory(&self) -> u64 {
+        self.identity.first().map_or(0, |raw| raw.memory)
     }
 
     /// Whether the policy gives an interface an address of its own.
@@ -148,6 +163,10 @@ mod write {
         pub group: Vec<u8>,
         /// Interfaces, and their addresses. Of a name fifteen bytes count.
         pub links: Vec<(Vec<u8>, [u8; 6])>,
+        /// How many processors there are, or 0.
+        pub cpus: u32,
+        /// How many bytes of memory, or 0.
+        pub memory: u64,
     }
 
     impl IdentityFacts {
@@ -176,6 +195,9 @@ mod write {
                 passwd: add(&self.passwd),
                 group: add(&self.group),
                 links: add(&links),
+                memory: self.memory,
+                cpus: self.cpus,
+                reserved: 0,
                 host_id: self.host_id.unwrap_or(0),
                 says: if self.host_id.is_some() { says::HOST_ID } else { 0 },
             }]

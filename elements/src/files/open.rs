@@ -16,7 +16,6 @@ use super::plain::PlainScratch;
 use super::rename::ends_in_dots;
 use super::{note_directory, note_open, scan};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
-use crate::proc::may_show_mappings;
 use crate::{Answer, Errno, Instance};
 
 /// The flags that openat(2) knows. It ignores others; openat2(2) refuses them.
@@ -86,7 +85,7 @@ impl Instance<'_> {
         }
         let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
         let look = look.unwrap_or_else(|| self.look_closer(dirfd, path, start, want));
-        if may_show_mappings(path, flags) {
+        if self.may_tell_otherwise(path, flags) {
             return self.open_mappings(dirfd, path, look, flags);
         }
         match look {
@@ -127,7 +126,9 @@ impl Instance<'_> {
         if let Ok(fd) = opened {
             self.opened_without_links(AT_FDCWD, path, flags, fd);
             // Under a mount at `/`, /proc is a mount too.
-            if scratch.bytes().ends_with(b"maps") && may_show_mappings(path, flags) {
+            if (scratch.bytes().ends_with(b"maps") || self.has_machine())
+                && self.may_tell_otherwise(path, flags)
+            {
                 self.show_mappings(fd, flags);
             }
         }
@@ -292,7 +293,7 @@ impl Instance<'_> {
     pub fn openat2(&self, dirfd: i32, path: *const u8, how: &OpenHow) -> Answer {
         let flags = how.flags as i32;
         let answer = self.openat2_place(dirfd, path, how);
-        if !may_show_mappings(path, flags) {
+        if !self.may_tell_otherwise(path, flags) {
             return answer;
         }
         let opened = match answer {

@@ -7,6 +7,8 @@
 mod database;
 pub mod entries;
 pub mod links;
+mod machine;
 mod names;
 
 pub use database::{Database, Lines};
+pub use machine::{MOST, Scale, Set};

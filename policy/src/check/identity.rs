@@ -10,6 +10,12 @@ use crate::host::Found;
 use crate::identity::{Files, Identity, Kernel, Link, Said};
 use crate::raw::{RawIdentity, RawKernel};
 
+/// As many processors as a `cpu_set_t` has room for.
+const MOST_CPUS: u32 = 1024;
+/// The least and the most memory, in bytes.
+const LEAST_MEMORY: u64 = 16 << 20;
+const MOST_MEMORY: u64 = 1 << 50;
+
 /// The longest name that uname(2) has room for.
 const LONGEST: usize = view::LONGEST;
 
@@ -30,6 +36,8 @@ impl Checker<'_> {
                 let is_right = self.report.diagnostics().len() == before;
                 is_right.then(|| self.said(said.span(), lines))
             }),
+            cpus: raw.cpus.as_ref().and_then(|said| self.cpus(said)),
+            memory: raw.memory.as_ref().and_then(|said| self.memory(said)),
             links: raw.mac.iter().filter_map(|(name, address)| self.link(name, address)).collect(),
             users: self.users(raw, runs_as),
         };
@@ -124,6 +132,27 @@ impl Checker<'_> {
         Some(self.said(said.span(), Kernel { release, version: version?, machine: machine? }))
     }
 
+    fn cpus(&mut self, said: &Spanned<i64>) -> Option<Said<u32>> {
+        match u32::try_from(*said.get_ref()) {
+            Ok(cpus @ 1..=MOST_CPUS) => Some(self.said(said.span(), cpus)),
+            _ => {
+                let message = format!("`cpus` cannot be {}", said.get_ref());
+                self.report.add(said.span(), message, format!("a number from 1 to {MOST_CPUS}"), None);
+                None
+            }
+        }
+    }
+
+    fn memory(&mut self, said: &Spanned<String>) -> Option<Said<u64>> {
+        let wrong = |text: &str| match bytes(text) {
+            None => Some("a whole number and KiB, MiB, GiB or TiB: 8GiB"),
+            Some(LEAST_MEMORY..=MOST_MEMORY) => None,
+            Some(_) => Some("from 16MiB to 1024TiB"),
+        };
+        let text = self.text(said, "memory", wrong)?;
+        Some(self.said(said.span(), bytes(&text.value)?))
+    }
+
     fn link(&mut self, name: &Spanned<String>, address: &Spanned<String>) -> Option<Said<Link>> {
         const HOSTS: &str = "/sys/class/net";
         let word = name.get_ref();
@@ -175,4 +204,14 @@ fn parsed(text: &str) -> Option<[u8; 6]> {
     };
     let bytes: Option<Vec<u8>> = text.split(':').map(byte).collect();
     bytes?.try_into().ok()
+}
+
+/// The bytes in a size such as 8GiB.
+fn bytes(text: &str) -> Option<u64> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+    let (digits, shift) = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)))?;
+    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
 }

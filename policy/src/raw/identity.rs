@@ -29,6 +29,12 @@ pub struct RawIdentity {
     /// The kernel, as uname(2) tells of it.
     #[schemars(with = "Option<RawKernel>")]
     pub kernel: Option<Spanned<RawKernel>>,
+    /// How many processors there are.
+    #[schemars(with = "Option<i64>")]
+    pub cpus: Option<Spanned<i64>>,
+    /// How much memory there is, such as "8GiB": a number and KiB, MiB, GiB or TiB.
+    #[schemars(with = "Option<String>")]
+    pub memory: Option<Spanned<String>>,
     /// The hardware addresses of network interfaces, by their names.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
