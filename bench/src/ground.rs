@@ -14,6 +14,8 @@ use anyhow::{Context, Result};
 
 /// The most mounts that a policy here has.
 const MOST: usize = 1000;
+/// How many of them are unions too.
+const UNIONS: usize = 10;
 
 /// The policy with so many mounts says who the machine is.
 pub const MACHINE: usize = 0;
@@ -79,7 +81,62 @@ impl Ground {
             }
             fs::write(self.policy(mounts), policy)?;
         }
-        Ok(())
+        self.make_unions()
+    }
+
+    /// Unions of native's trees and of `/usr`, with a write layer in which a directory of
+    /// each has a file: as a policy, and as a script that has the kernel or a program mount them.
+    fn make_unions(&self) -> std::io::Result<()> {
+        let mut policy = "app = { name = \"bench\" }\n".to_owned();
+        let mut script =
+            "kind=$1; shift\nover() { case $kind in overlay) mount -t overlay -o \"$1\" overlay \"$2\";; \
+            *) fuse-overlayfs -o \"$1\" \"$2\";; esac || exit 1; }\n"
+                .to_owned();
+        for (number, at) in (0..UNIONS).map(|mount| self.at(mount)).chain(["/usr".into()]).enumerate() {
+            let overlay = self.dir.join(format!("overlay/{number}"));
+            let (upper, work) = (overlay.join("upper"), overlay.join("work"));
+            for dir in [&upper, &work] {
+                fs::create_dir_all(dir)?;
+            }
+            if number < UNIONS {
+                fs::create_dir(upper.join("a"))?;
+                for file in ["a/new", "a/two"] {
+                    fs::write(upper.join(file), "x\n")?;
+                }
+            }
+            let (at, upper, work) = (at.display(), upper.display(), work.display());
+            let _ = writeln!(policy, "[[mount]]\nat = \"{at}\"\nlayers = [\"{at}\"]\nwrite = \"private\"");
+            let _ = writeln!(script, "over 'lowerdir={at},upperdir={upper},workdir={work}' '{at}'");
+        }
+        fs::write(self.layers(), policy)?;
+        fs::write(self.overlays(), script + "exec \"$@\"\n")?;
+        // The same files in the launcher's own write layer.
+        let mut write = Command::new(tests::launcher());
+        write.arg("--policy").arg(self.layers()).args([
+            "sh",
+            "-ec",
+            "for file; do echo x > $file; done",
+            "sh",
+        ]);
+        write.args((0..UNIONS).flat_map(|mount| ["a/new", "a/two"].map(|file| self.at(mount).join(file))));
+        write.env("XDG_RUNTIME_DIR", &self.runtime).env("STATE_DIRECTORY", self.state());
+        let status = write.status()?;
+        if status.success() { Ok(()) } else { Err(std::io::Error::other(format!("{write:?}: {status}"))) }
+    }
+
+    /// Where the launcher keeps write layers.
+    pub fn state(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// The policy in which the mounts are unions.
+    pub fn layers(&self) -> PathBuf {
+        self.dir.join("layers.toml")
+    }
+
+    /// The script that mounts them, and then runs a command.
+    pub fn overlays(&self) -> PathBuf {
+        self.dir.join("overlays.sh")
     }
 
     /// The tree of 20,000 files, and the program that reads it.

@@ -16,7 +16,6 @@ use clap::Parser;
 use ground::Ground;
 use operations::{Effort, OPERATIONS};
 use paired::Outcome;
-use peers::PEERS;
 
 /// What the launcher costs, beside native and beside its peers.
 #[derive(Parser)]
@@ -48,14 +47,14 @@ fn main() -> anyhow::Result<()> {
     for operation in OPERATIONS.iter().filter(|operation| operation.name.contains(&arguments.only)) {
         eprintln!("{}", operation.name);
         let outcomes = paired::measure(operation, &ground, rounds, effort)?;
-        for (peer, outcome) in PEERS.iter().zip(&outcomes) {
+        for (peer, outcome) in operation.peers.iter().zip(&outcomes) {
             if let Outcome::Failed(reason) = outcome {
                 eprintln!("  {} failed: {reason}", peer.name);
             }
         }
         rows.push((operation, outcomes));
     }
-    let text = if arguments.json { table::json(&rows)? } else { table::markdown(&rows) };
+    let text = if arguments.json { table::json(&rows)? } else { table::tables(&rows) };
     println!("{text}");
     Ok(())
 }

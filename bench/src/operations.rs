@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::ground::{Ground, MACHINE};
-use crate::peers::Peer;
+use crate::peers::{PEERS, Peer, UNION_PEERS};
 use crate::programs;
 
 /// One line of the result.
@@ -18,6 +18,8 @@ pub struct Operation {
     pub bar: Option<f64>,
     /// How many mounts there are.
     pub mounts: usize,
+    /// Who is measured.
+    pub peers: &'static [Peer],
     what: What,
 }
 
@@ -45,11 +47,15 @@ enum On {
 }
 
 const fn call(name: &'static str, call: &'static str, mounts: usize, on: On, bar: Option<f64>) -> Operation {
-    Operation { name, bar, mounts, what: What::Call(call, on) }
+    Operation { name, bar, mounts, peers: PEERS, what: What::Call(call, on) }
+}
+
+const fn over(operation: Operation) -> Operation {
+    Operation { peers: UNION_PEERS, ..operation }
 }
 
 /// All of them.
-pub const OPERATIONS: &[Operation] = &[
+pub static OPERATIONS: &[Operation] = &[
     call("open+close, untouched", "open", 10, On::Host, Some(1.05)),
     call("open+close, untouched, beside mounts", "open", 10, On::Beside("file"), Some(1.05)),
     call("stat, untouched", "stat", 10, On::Host, Some(1.05)),
@@ -65,18 +71,36 @@ pub const OPERATIONS: &[Operation] = &[
     call("gethostname", "gethostname", MACHINE, On::Program, Some(1.00)),
     call("getpwnam", "getpwnam", MACHINE, On::Program, Some(0.25)),
     call("fork, exec and wait, 20 mounts", "exec", 20, On::Program, Some(1.10)),
-    Operation { name: "start of /bin/true, 20 mounts", bar: Some(1.8), mounts: 20, what: What::Start },
-    Operation { name: "200 starts by a shell", bar: Some(1.10), mounts: 20, what: What::Loop },
+    Operation {
+        name: "start of /bin/true, 20 mounts",
+        bar: Some(1.8),
+        mounts: 20,
+        peers: PEERS,
+        what: What::Start,
+    },
+    Operation { name: "200 starts by a shell", bar: Some(1.10), mounts: 20, peers: PEERS, what: What::Loop },
     whole("find in 20,000 files", programs::FIND, 1.10),
     whole("tar of 20,000 files", programs::TAR, 1.10),
     whole("git status in 20,000 files", programs::GIT, 1.10),
     whole("100,000 files read by Go", programs::GO, 1.10),
     whole("redis, a request", programs::REDIS, 1.03),
     whole("nginx, a request", programs::NGINX, 1.03),
+    over(call("open+close, of the base", "open", 10, On::Mount("a/b/c/d/file"), Some(1.3))),
+    over(call("stat, of the base", "stat", 10, On::Mount("a/b/c/d/file"), Some(1.3))),
+    over(call("open+close, of the base beside a file written to", "open", 10, On::Mount("a/one"), None)),
+    over(call("stat, of the base beside a file written to", "stat", 10, On::Mount("a/one"), None)),
+    over(call("open+close, of a file written to", "open", 10, On::Mount("a/two"), None)),
+    over(call("readdir, of the base", "readdir", 10, On::Mount("a/b/c"), None)),
+    over(call("readdir, merged", "readdir", 10, On::Mount("a"), None)),
+    over(whole("find in 20,000 files of the base", programs::FIND, 1.15)),
+    over(whole("tar of 20,000 files of the base", programs::TAR, 1.15)),
+    over(whole("git status in 20,000 files of the base", programs::GIT, 1.15)),
+    over(whole("python start with imports, /usr a union", programs::PYTHON, 1.15)),
+    over(whole("gcc of a file, /usr a union", programs::GCC, 1.15)),
 ];
 
 const fn whole(name: &'static str, script: &'static str, bar: f64) -> Operation {
-    Operation { name, bar: Some(bar), mounts: 10, what: What::Script(script) }
+    Operation { name, bar: Some(bar), mounts: 10, peers: PEERS, what: What::Script(script) }
 }
 
 const LOOP: &str = "i=0; while [ $i -lt 200 ]; do /bin/true; i=$((i+1)); done";

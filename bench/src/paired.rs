@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::ground::Ground;
 use crate::operations::{Effort, Operation};
-use crate::peers::{PEERS, Peer};
+use crate::peers::Peer;
 
 /// What became of a peer in one operation.
 pub enum Outcome {
@@ -53,9 +53,9 @@ impl Quartiles {
     }
 }
 
-/// Measures an operation with every peer, in the order of [`PEERS`].
+/// Measures an operation with every peer, in the order of its peers.
 pub fn measure(operation: &Operation, ground: &Ground, rounds: u32, effort: Effort) -> Result<Vec<Outcome>> {
-    let (native, others) = PEERS.split_first().expect("native is always there");
+    let (native, others) = operation.peers.split_first().expect("native is always there");
     let mut outcomes: Vec<Outcome> = Vec::new();
     let mut samples: Vec<Vec<(f64, f64)>> = others.iter().map(|_| Vec::new()).collect();
     let mut failed: Vec<Option<String>> = others.iter().map(|_| None).collect();

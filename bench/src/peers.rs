@@ -1,7 +1,7 @@
-//! Who is measured: a table of names and command prefixes.
+//! Who is measured: two tables of names and command prefixes.
 //!
-//! To add a peer is to add a line. In its words `{launcher}`, `{policy}`, `{filter}`,
-//! `{empty}` and `{redhook}` stand for files of this run, and leading words of
+//! To add a peer is to add a line. In its words `{launcher}`, `{policy}`, `{layers}`, `{overlays}`,
+//! `{filter}`, `{empty}` and `{redhook}` stand for files of this run, and leading words of
 //! the form `NAME=value` go into the environment. `{mounts}` stands for `bind`,
 //! once for each mount, with the mount's `{source}` and `{at}`. A peer whose
 //! words have no `{mounts}` and no `{policy}` cannot mount: where an operation
@@ -25,7 +25,7 @@ const fn peer(name: &'static str, prefix: &'static str, bind: &'static str) -> P
 }
 
 /// All of them. Native is first; the launcher comes next, by the shim and by the gate.
-pub const PEERS: &[Peer] = &[
+pub static PEERS: &[Peer] = &[
     peer("native", "", ""),
     peer("shim", "{launcher} --door shim --policy {policy}", ""),
     peer("gate", "{launcher} --door gate --policy {policy}", ""),
@@ -37,11 +37,21 @@ pub const PEERS: &[Peer] = &[
     peer("bubblewrap", "bwrap --dev-bind / / {mounts}", "--bind {source} {at}"),
 ];
 
+/// Where the mounts are unions of layers. Native has the lowest layer.
+pub static UNION_PEERS: &[Peer] = &[
+    peer("native", "", ""),
+    peer("union", "{launcher} --door gate --policy {layers}", ""),
+    peer("overlayfs", "unshare --mount sh {overlays} overlay", ""),
+    peer("fuse-overlayfs", "unshare --mount sh {overlays} fuse-overlayfs", ""),
+];
+
 impl Peer {
     /// Whether it is installed.
     pub fn is_present(&self) -> bool {
         let (_, words) = self.words();
-        words.first().is_none_or(|program| program.starts_with('{') || on_path(program).is_some())
+        let is_there = |program: &str| program.starts_with('{') || on_path(program).is_some();
+        words.first().is_none_or(|program| is_there(program))
+            && (self.name != "fuse-overlayfs" || is_there(self.name))
     }
 
     /// Whether it can serve mounts, as native does where they are real.
@@ -54,6 +64,8 @@ impl Peer {
         let fill = |text: &str| {
             text.replace("{launcher}", &tests::launcher().to_string_lossy())
                 .replace("{policy}", &ground.policy(mounts).to_string_lossy())
+                .replace("{layers}", &ground.layers().to_string_lossy())
+                .replace("{overlays}", &ground.overlays().to_string_lossy())
                 .replace("{filter}", &ground.filter.to_string_lossy())
                 .replace("{empty}", &ground.empty.to_string_lossy())
                 .replace("{redhook}", &ground.redhook.to_string_lossy())
@@ -75,6 +87,7 @@ impl Peer {
         command
             .args(&words[1..])
             .env("XDG_RUNTIME_DIR", &ground.runtime)
+            .env("STATE_DIRECTORY", ground.state())
             .current_dir("/")
             .stdin(Stdio::inherit());
         for (name, value) in environment {

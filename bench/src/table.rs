@@ -6,32 +6,43 @@ use serde_json::{Value, json};
 
 use crate::operations::Operation;
 use crate::paired::{Outcome, Quartiles};
-use crate::peers::PEERS;
+use crate::peers::{PEERS, Peer, UNION_PEERS};
 
-/// An operation and what became of each peer in it, in the order of [`PEERS`].
+/// An operation and what became of each peer in it, in the order of its peers.
 pub type Row = (&'static Operation, Vec<Outcome>);
 
-/// A Markdown table: native and the launcher in full, the others' ratios.
-pub fn markdown(rows: &[Row]) -> String {
-    let mut text = format!("| operation | native | {} | ratio | spread | bar |", PEERS[1].name);
-    for peer in &PEERS[2..] {
+/// A Markdown table for each table of peers.
+pub fn tables(rows: &[Row]) -> String {
+    let tables = [PEERS, UNION_PEERS].map(|peers| markdown(rows, peers));
+    let tables: Vec<String> = tables.into_iter().flatten().collect();
+    tables.join("\n\n")
+        + "\n\nRatios to native: the median over paired rounds. \\* without the mounts, which it cannot make."
+}
+
+/// Native and the launcher in full, the others' ratios.
+fn markdown(rows: &[Row], peers: &'static [Peer]) -> Option<String> {
+    let mut rows = rows.iter().filter(|(operation, _)| std::ptr::eq(operation.peers, peers)).peekable();
+    rows.peek()?;
+    let mut text = format!("| operation | native | {} | ratio | spread | bar |", peers[1].name);
+    for peer in &peers[2..] {
         // Writing to a string does not fail.
         let _ = write!(text, " {} |", peer.name);
     }
-    let _ = write!(text, "\n|---|--:|--:|--:|--:|--:|{}", "--:|".repeat(PEERS.len() - 2));
+    let _ = write!(text, "\n|---|--:|--:|--:|--:|--:|{}", "--:|".repeat(peers.len() - 2));
     for (operation, outcomes) in rows {
         let bar = operation.bar.map_or("–".into(), |bar| format!("{bar:.2}"));
         let _ = write!(text, "\n| {} | {}", operation.name, time(&outcomes[0]));
         let _ = write!(text, " | {} | {}", time(&outcomes[1]), ratio(&outcomes[1]));
         let _ = write!(text, " | {} | {bar} |", spread(&outcomes[1]));
-        for (peer, outcome) in PEERS.iter().zip(outcomes).skip(2) {
+        for (peer, outcome) in peers.iter().zip(outcomes).skip(2) {
             // One that cannot mount was measured on native's own tree.
-            let mark = if operation.is_mapped() && !peer.mounts() { "\\*" } else { "" };
+            let mapped = std::ptr::eq(peers, PEERS) && operation.is_mapped();
+            let mark = if mapped && !peer.mounts() { "\\*" } else { "" };
             let mark = if matches!(outcome, Outcome::Measured { .. }) { mark } else { "" };
             let _ = write!(text, " {}{mark} |", ratio(outcome));
         }
     }
-    text + "\n\nRatios to native: the median over paired rounds. \\* without the mounts, which it cannot make."
+    Some(text)
 }
 
 /// All that was measured, in nanoseconds and in times of native.
@@ -40,7 +51,7 @@ pub fn json(rows: &[Row]) -> serde_json::Result<String> {
         .iter()
         .map(|(operation, outcomes)| {
             let peers: serde_json::Map<String, Value> =
-                PEERS.iter().zip(outcomes).map(|(peer, outcome)| (peer.name.into(), value(outcome))).collect();
+                operation.peers.iter().zip(outcomes).map(|(peer, outcome)| (peer.name.into(), value(outcome))).collect();
             json!({ "operation": operation.name, "bar": operation.bar, "mounts": operation.mounts, "peers": peers })
         })
         .collect();

@@ -30,7 +30,9 @@ pub struct Shared {
     checked_in: AtomicU64,
     epoch: AtomicU32,
     said_uncovered: AtomicU32,
-    reserved: [u32; 12],
+    moves_begun: AtomicU32,
+    moves_done: AtomicU32,
+    reserved: [u32; 10],
     directories: [AtomicU64; DIRECTORIES],
     sides: [Sides; SIDES],
     /// What sethostname(2) has set.
@@ -115,6 +117,31 @@ impl Shared {
         entry.key.store(key, Ordering::Release);
         entry.layers.store(layers, Ordering::Release);
         entry.proof.store(proof(key, layers), Ordering::Release);
+    }
+
+    /// Makes a change that gives directories of a union other names, or takes them away.
+    /// A program that is killed in it leaves it under way for the others, which
+    /// costs them a second look at each change.
+    pub fn move_directories<T>(&self, change: impl FnOnce() -> T) -> T {
+        self.moves_begun.fetch_add(1, Ordering::AcqRel);
+        self.forget_directories();
+        let done = change();
+        self.forget_directories();
+        self.moves_done.fetch_add(1, Ordering::AcqRel);
+        done
+    }
+
+    /// A moment at which no such change is under way, if this is one.
+    pub fn quiet(&self) -> Option<u32> {
+        // In this order: none has begun between the two that is not counted as begun.
+        let done = self.moves_done.load(Ordering::Acquire);
+        let begun = self.moves_begun.load(Ordering::Acquire);
+        (begun == done).then_some(begun)
+    }
+
+    /// Whether none has begun since a quiet moment.
+    pub fn is_quiet_since(&self, moment: u32) -> bool {
+        self.moves_begun.load(Ordering::Acquire) == moment
     }
 
     /// Forgets all: a directory is about to go, or has gone, and a link may take its name.

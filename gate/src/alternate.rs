@@ -60,7 +60,8 @@ fn sigaltstack(new: &StackT, old: *mut StackT) {
     let _ = unsafe { kernel::syscall(libc::SYS_sigaltstack, args) };
 }
 
-fn set_mask(new: u64) -> u64 {
+/// Sets the thread's mask, and gives the one that it had.
+pub fn set_mask(new: u64) -> u64 {
     let mut before = 0_u64;
     let args = [libc::SIG_SETMASK as usize, &raw const new as usize, &raw mut before as usize, 8, 0, 0];
     // SAFETY: both words are ours.

@@ -12,8 +12,9 @@ use elements::kernel;
 use elements::process::{self, exec::Door};
 use elements::{Answer, Errno};
 
+use crate::arch::native::{self, Mask};
+use crate::arch::site;
 use crate::loader::own_path;
-use crate::native::{self, Mask};
 use crate::place::{Slot, free_others};
 use crate::seccomp::Verdict;
 use crate::{alternate, patch, ptrace, seccomp, signals};
@@ -59,26 +60,40 @@ pub fn trapped() -> impl Iterator<Item = (u32, When)> {
     })
 }
 
-/// The bytes of the `syscall` instruction.
-const SYSCALL_LEN: u64 = 2;
+/// How many numbers [`ALWAYS`] tells of.
+pub const ALWAYS_BITS: usize = 512;
+/// A bit for each call that traps whatever its arguments are, under one view or another, but for the one that
+/// the handler of SIGSYS answers.
+pub static ALWAYS: [u32; ALWAYS_BITS / 32] = {
+    let mut bits = [0; ALWAYS_BITS / 32];
+    let mut index = 0;
+    while index < TRAPPED.len() {
+        let (number, when) = TRAPPED[index];
+        if matches!(when, When::Always) && number != libc::SYS_rt_sigreturn as u32 {
+            bits[number as usize / 32] |= 1 << (number % 32);
+        }
+        index += 1;
+    }
+    bits
+};
 
 /// Answers the call in a slot: what `gate_entry` calls.
 pub extern "C" fn answer(slot: *mut Slot) -> isize {
     // SAFETY: the entry gives the slot that it has claimed.
     let slot = unsafe { &mut *slot };
-    slot.number = slot.rax;
+    slot.number = slot.result;
     if slot.held.load(Ordering::Relaxed) != 0 {
         alternate::put_away(slot);
     }
-    let back = slot.rcx;
-    let number = slot.rax as i64;
+    let back = slot.back;
+    let number = slot.result as i64;
     let args = slot.args.map(|word| word as usize);
     match seccomp::judge(number, args) {
         Verdict::Allowed => {}
         Verdict::Answered(value) => return value,
         Verdict::ByItself => {
             // The kernel judges the call as the program makes it.
-            slot.rcx -= SYSCALL_LEN;
+            slot.back = site::by_itself(slot.back);
             return slot.number as isize;
         }
     }
@@ -169,7 +184,7 @@ fn fork(slot: &mut Slot, number: i64, mut args: Args) -> Answer {
     patch::let_go();
     if done == Ok(0) {
         if stack != 0 {
-            slot.rsp = stack as u64;
+            slot.sp = stack as u64;
         }
         free_others(slot);
         process::set_owner(kernel::getpid());

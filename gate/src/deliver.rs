@@ -12,55 +12,14 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use elements::kernel;
 
 use crate::alternate;
-use crate::entry::{
-    address, gate_check, gate_claimed, gate_entry, gate_fault, gate_freed, gate_held, gate_holding,
-    gate_holds, gate_inside, gate_interrupted, gate_left, gate_look, gate_saved, gate_unmasked, gate_waits,
+use crate::arch::entry::{
+    address, gate_check, gate_claimed, gate_fault, gate_freed, gate_held, gate_holding, gate_inside,
+    gate_interrupted, gate_left, gate_look, gate_restored, gate_restorer, gate_unmasked, gate_waits,
 };
-use crate::place::{BASE, SIZE, Slot, is_inside, slot_of};
-use crate::signals::{ACTIONS, SIGNALS, SIGSYS_BIT};
-use crate::trap::{Action, Context, SA_RESTORER, rt_sigaction};
-
-core::arch::global_asm!(
-    ".globl gate_deliver",
-    "gate_deliver:",
-    "mov rax, [rdx + 168]",
-    "mov rcx, {base}",
-    "sub rax, rcx",
-    "cmp rax, {size}",
-    "jb 2f",
-    "3:",
-    "lea rax, [rip + {handlers}]",
-    "mov eax, edi",
-    "lea rcx, [rip + {handlers}]",
-    "mov rax, [rcx + 8*rax]",
-    "test rax, rax",
-    "jz 4f",
-    "jmp rax",
-    "2:",
-    "push rdi",
-    "push rsi",
-    "push rdx",
-    "call {inside}",
-    "pop rdx",
-    "pop rsi",
-    "pop rdi",
-    "test eax, eax",
-    "jz 3b",
-    "ret",
-    // The program has no handler: the signal is one that we listen to.
-    "4:",
-    "jmp {default}",
-    base = const BASE,
-    size = const SIZE,
-    handlers = sym HANDLERS,
-    inside = sym inside,
-    default = sym default,
-);
-
-unsafe extern "C" {
-    /// What the kernel calls for every signal that has a handler.
-    pub fn gate_deliver();
-}
+use crate::arch::{CALL_LEN, Context, gate_deliver, is_call};
+use crate::place::{Slot, is_inside, slot_of};
+use crate::signals::{ACTIONS, MAY_WAIT, SIGNALS};
+use crate::trap::{Action, SA_RESTORER, rt_sigaction};
 
 /// The program's handlers; 0 where it has none.
 pub static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
@@ -71,43 +30,43 @@ pub type Info = [i32; 32];
 pub const ERESTARTSYS: i32 = 512;
 
 /// A signal has come while the gate's code ran. Says whether it is kept for later.
-extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> bool {
+pub extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> bool {
     // SAFETY: the kernel's own, for this handler.
     let (about, context) = unsafe { (&*info, &mut *context) };
-    if context.rip == address(gate_deliver) {
+    if context.ip == address(gate_deliver) {
         return stacked(signal, about, context);
     }
     if settle(context) {
         return false;
     }
-    let rip = context.rip;
-    if (address(gate_check)..=address(gate_freed)).contains(&rip) {
-        // SAFETY: r11 holds the slot there.
-        let slot = unsafe { &mut *(context.r8_to_r15[3] as *mut Slot) };
-        context.rip = address(gate_check);
+    let ip = context.ip;
+    if (address(gate_check)..=address(gate_freed)).contains(&ip) {
+        // SAFETY: it is still claimed there.
+        let slot = unsafe { &mut *context.slot() };
+        context.ip = address(gate_check);
         keep(slot, signal, about, context);
         return true;
     }
     // On the program's own stack: the entry has not begun, or a handler of
     // ours was interrupted, which does not mind.
-    let Some(slot) = slot_of(context.rsp) else { return false };
+    let Some(slot) = slot_of(context.sp) else { return false };
     if is_fault(signal, about) {
-        context.rip = address(gate_fault);
-        context.rsp = slot.stack();
+        context.ip = address(gate_fault);
+        context.sp = slot.stack();
         return true;
     }
     // A call that waits must not begin now.
-    if (address(gate_look)..=address(gate_waits)).contains(&rip) && context.rax as i64 >= 0 {
-        context.rip = address(gate_interrupted);
+    if (address(gate_look)..=address(gate_waits)).contains(&ip) && context.result() >= 0 {
+        context.ip = address(gate_interrupted);
         keep(slot, signal, about, context);
         return true;
     }
-    // A call that the kernel would make again must return to us first.
+    // A call that the kernel would make again must return to us first. A handler of
+    // ours that is about to return is not one.
+    let returns = (address(gate_restorer)..address(gate_restored)).contains(&ip);
     // SAFETY: code of the gate.
-    let next = unsafe { (rip as *const [u8; 2]).read_unaligned() };
-    if next == [0x0f, 0x05] && is_inside(rip) {
-        context.rip += 2;
-        context.rax = (-i64::from(ERESTARTSYS)) as u64;
+    if is_inside(ip) && unsafe { is_call(ip) } && !returns {
+        context.skip_call(-i64::from(ERESTARTSYS));
     }
     keep(slot, signal, about, context);
     true
@@ -116,18 +75,21 @@ extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> b
 /// Gives up a slot that is as good as not claimed or as good as left. Says
 /// whether it was one, so that the program's handler may run at once.
 fn settle(context: &mut Context) -> bool {
-    let rip = context.rip;
-    let holding = (address(gate_holding)..address(gate_held)).contains(&rip);
-    if holding || (address(gate_claimed)..address(gate_inside)).contains(&rip) {
-        // SAFETY: r11 holds the slot from here on.
-        let slot = unsafe { &*(context.r8_to_r15[3] as *const Slot) };
-        begin_anew(slot, context, holding);
-    } else if rip == address(gate_left) {
-        context.rip = context.rcx;
-    } else if rip == address(gate_unmasked) {
-        // SAFETY: r9 holds the slot there.
-        let slot = unsafe { &mut *(context.r8_to_r15[1] as *mut Slot) };
-        restore(slot, context);
+    let ip = context.ip;
+    let holding = (address(gate_holding)..address(gate_held)).contains(&ip);
+    if holding || (address(gate_claimed)..address(gate_inside)).contains(&ip) {
+        // SAFETY: it is claimed from here on.
+        let slot = unsafe { &*context.slot() };
+        context.begin_anew(slot, holding);
+        free(slot);
+    } else if ip == address(gate_left) {
+        context.ip = context.back();
+    } else if ip == address(gate_unmasked) {
+        // SAFETY: it is still claimed there.
+        let slot = unsafe { &*context.slot_at_unmasked() };
+        context.restore(slot);
+        context.mask = slot.mask.load(Ordering::Relaxed);
+        free(slot);
     } else {
         return false;
     }
@@ -138,19 +100,19 @@ fn settle(context: &mut Context) -> bool {
 /// has run an instruction. The last is the first to run, and finds the others
 /// interrupted at `gate_deliver`; what they have interrupted is what counts.
 fn stacked(signal: i32, about: &Info, context: &mut Context) -> bool {
-    let mut outer = context.rdx as *mut Context;
+    let mut outer = context.third_argument() as *mut Context;
     // SAFETY: the third argument of a handler that has just begun is its context.
     let outer = unsafe {
-        while (*outer).rip == address(gate_deliver) {
-            outer = (*outer).rdx as *mut Context;
+        while (*outer).ip == address(gate_deliver) {
+            outer = (*outer).third_argument() as *mut Context;
         }
         &mut *outer
     };
-    if settle(outer) || !is_inside(outer.rip) {
+    if settle(outer) || !is_inside(outer.ip) {
         return false;
     }
-    let leaves = (address(gate_check)..=address(gate_freed)).contains(&outer.rip);
-    if !leaves && slot_of(outer.rsp).is_none() {
+    let leaves = (address(gate_check)..=address(gate_freed)).contains(&outer.ip);
+    if !leaves && slot_of(outer.sp).is_none() {
         return false;
     }
     send_later(signal, about, context);
@@ -159,10 +121,8 @@ fn stacked(signal: i32, about: &Info, context: &mut Context) -> bool {
 
 /// Sends a signal again, to come when the call that it has interrupted is done.
 fn send_later(signal: i32, about: &Info, context: &mut Context) {
-    let all = !SIGSYS_BIT;
-    let args = [libc::SIG_SETMASK as usize, &raw const all as usize, 0, 8, 0, 0];
-    // SAFETY: the kernel reads a word.
-    let _ = unsafe { kernel::syscall(libc::SYS_rt_sigprocmask, args) };
+    let all = MAY_WAIT | 1 << (signal - 1);
+    alternate::set_mask(all);
     context.mask = all;
     arm_again(signal);
     send(signal, about.as_ptr() as usize);
@@ -191,22 +151,6 @@ fn is_fault(signal: i32, about: &Info) -> bool {
     matches!(signal, libc::SIGSEGV | libc::SIGBUS) && about[2] > 0
 }
 
-/// Sends the thread back to the entry, with the registers that it had there.
-fn begin_anew(slot: &Slot, context: &mut Context, holding: bool) {
-    let rip = context.rip;
-    if holding || rip >= address(gate_saved) {
-        context.rax = slot.rax;
-    }
-    if holding && rip >= address(gate_holds) {
-        let [rdi, rsi, rdx, r10, _, r9] = slot.args;
-        (context.rdi, context.rsi, context.rdx, context.rcx) = (rdi, rsi, rdx, slot.rcx);
-        context.r8_to_r15[1] = r9;
-        context.r8_to_r15[2] = r10;
-    }
-    free(slot);
-    context.rip = address(gate_entry);
-}
-
 fn free(slot: &Slot) {
     slot.busy.store(0, Ordering::Release);
 }
@@ -224,25 +168,8 @@ fn keep(slot: &mut Slot, signal: i32, about: &Info, context: &mut Context) {
     slot.info = unsafe { core::ptr::from_ref(about).cast::<[u64; 16]>().read_unaligned() };
     slot.mask.store(context.mask, Ordering::Relaxed);
     slot.pending.store(1, Ordering::Relaxed);
-    context.mask = !SIGSYS_BIT;
+    context.mask = MAY_WAIT;
     arm_again(signal);
-}
-
-/// Puts the program's registers into the context that a handler returns to.
-fn restore(slot: &mut Slot, context: &mut Context) {
-    let [rdi, rsi, rdx, r10, r8, r9] = slot.args;
-    context.rdi = rdi;
-    context.rsi = rsi;
-    context.rdx = rdx;
-    context.r8_to_r15[0] = r8;
-    context.r8_to_r15[1] = r9;
-    context.r8_to_r15[2] = r10;
-    context.rax = slot.rax;
-    context.rcx = slot.rcx;
-    context.rip = slot.rcx;
-    context.rsp = slot.rsp;
-    context.mask = slot.mask.load(Ordering::Relaxed);
-    free(slot);
 }
 
 /// Ends a call of a thread that is held, or during which a signal has come: that
@@ -251,6 +178,9 @@ pub extern "C" fn leave(slot: *mut Slot) {
     // SAFETY: the entry gives the slot that it has claimed.
     let kept = unsafe { &mut *slot };
     let mask = (kept.held.load(Ordering::Relaxed) != 0).then(|| alternate::give_back(kept));
+    if mask.is_none() {
+        alternate::set_mask(u64::MAX);
+    }
     // Signals are blocked by now: one that came on the way here has been kept, and the mask with it.
     if kept.pending.swap(0, Ordering::Relaxed) == 0 {
         if let Some(mask) = mask {
@@ -258,16 +188,16 @@ pub extern "C" fn leave(slot: *mut Slot) {
         }
         return;
     }
-    if kept.rax as i64 == -i64::from(ERESTARTSYS) {
+    if kept.result as i64 == -i64::from(ERESTARTSYS) {
         // The call is to be made again: back onto its instruction.
-        kept.rax = kept.number;
-        kept.rcx -= 2;
+        kept.result = kept.number;
+        kept.back -= CALL_LEN;
     }
     send(kept.signal as i32, kept.info.as_ptr() as usize);
 }
 
 /// A signal that the program leaves to the kernel, and that only we listen to.
-extern "C" fn default(signal: i32, info: *const Info, _: *mut Context) {
+pub extern "C" fn default(signal: i32, info: *const Info, _: *mut Context) {
     let action = Action { handler: libc::SIG_DFL, flags: SA_RESTORER, restorer: 0, mask: 0 };
     // SAFETY: the kernel's own action.
     let _ = unsafe { rt_sigaction(signal as usize, &raw const action, core::ptr::null_mut()) };
@@ -283,7 +213,7 @@ extern "C" fn default(signal: i32, info: *const Info, _: *mut Context) {
 /// A SIGSYS that is the program's own matter.
 pub fn foreign(signal: i32, info: *mut Info, context: &mut Context) {
     // Not in the middle of a call.
-    if is_inside(context.rip) && inside(signal, info, context) {
+    if is_inside(context.ip) && inside(signal, info, context) {
         return;
     }
     let handler = HANDLERS.get(libc::SIGSYS as usize).map_or(0, |entry| entry.load(Ordering::Acquire));

@@ -11,8 +11,8 @@ use elements::{Errno, kernel::arch};
 
 use elements::calls::When;
 
+use crate::arch::entry::{address, gate_asked};
 use crate::calls::{TRAPPED, trapped};
-use crate::entry::{address, gate_asked};
 use crate::place::{BASE, SIZE};
 use crate::seccomp::ALLOWED;
 

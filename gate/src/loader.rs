@@ -11,46 +11,11 @@ use elements::instance::{self, AttachError};
 use elements::kernel::{self, AT_FDCWD};
 use elements::process::{self, elf, gated};
 
+use crate::arch::gate_jump;
 use crate::place::{POOL, SLOT_SIZE, SLOTS};
 use crate::{die, filter, ptrace, seccomp, signals, trap};
 use image::Image;
 use stack::Stack;
-
-core::arch::global_asm!(
-    ".globl _start",
-    "_start:",
-    "xor ebp, ebp",
-    "mov rdi, rsp",
-    "and rsp, -16",
-    "call {start}",
-    "ud2",
-    // gate_jump(stack, entry): nothing of ours is left in the registers.
-    ".globl gate_jump",
-    "gate_jump:",
-    "mov rsp, rdi",
-    "push rsi",
-    "xor eax, eax",
-    "xor ebx, ebx",
-    "xor ecx, ecx",
-    "xor edx, edx",
-    "xor esi, esi",
-    "xor edi, edi",
-    "xor ebp, ebp",
-    "xor r8d, r8d",
-    "xor r9d, r9d",
-    "xor r10d, r10d",
-    "xor r11d, r11d",
-    "xor r12d, r12d",
-    "xor r13d, r13d",
-    "xor r14d, r14d",
-    "xor r15d, r15d",
-    "ret",
-    start = sym start,
-);
-
-unsafe extern "C" {
-    fn gate_jump(stack: usize, entry: u64) -> !;
-}
 
 /// Where the gate's host path is.
 #[unsafe(link_section = ".data.start")]
@@ -77,7 +42,7 @@ struct Asked {
     name: &'static CStr,
 }
 
-extern "C" fn start(stack: *mut usize) -> ! {
+pub extern "C" fn start(stack: *mut usize) -> ! {
     // SAFETY: the kernel has laid the stack out.
     let mut stack = unsafe { Stack::new(stack) };
     let Some(asked) = asked(&stack) else {
@@ -113,7 +78,7 @@ extern "C" fn start(stack: *mut usize) -> ! {
 extern "C" fn waiting(nr: usize, args: &[usize; 6]) -> usize {
     ptrace::before(nr as i64);
     // SAFETY: the caller of `waiting_syscall` answers for the arguments, and is on a slot.
-    unsafe { crate::entry::gate_waiting(nr, args) }
+    unsafe { crate::arch::entry::gate_waiting(nr, args) }
 }
 
 fn asked(stack: &Stack) -> Option<Asked> {

@@ -11,11 +11,12 @@
 //! - [`place`]: the addresses that are the gate's in every process.
 //! - [`loader`]: from the start of a process to the program's first instruction.
 //! - [`filter`]: which system calls trap.
-//! - [`trap`] and [`entry`]: from a trapped call to its answer.
+//! - [`trap`]: from a trapped call to its answer, by way of [`arch::entry`].
 //! - [`calls`]: the table of calls, each a line that names its element.
 //! - [`patch`]: call sites that trap often come by a jump instead.
+//! - [`arch`]: registers and instructions.
 //! - [`seccomp`] and [`bpf`]: filters that the program installs; [`ptrace`]: debuggers.
-//! - [`signals`], [`deliver`], [`alternate`] and [`native`]: what keeps the program's signals its own.
+//! - [`signals`], [`deliver`] and [`alternate`]: what keeps the program's signals its own.
 //!
 //! The rules for code in a stranger's process hold here as in the shim: no
 //! allocation, no lock, no panic, no thread-local storage. No libc either.
@@ -24,14 +25,12 @@
 #![no_main]
 
 mod alternate;
+mod arch;
 mod bpf;
 mod calls;
 mod deliver;
-mod entry;
 mod filter;
 mod loader;
-mod memory;
-mod native;
 mod patch;
 mod place;
 mod ptrace;

@@ -11,6 +11,7 @@ use elements::kernel;
 use elements::proc::mappings::GATE;
 
 use crate::alternate::StackT;
+use crate::arch::{Kept, Vectors};
 
 /// Where the gate's image begins.
 pub const BASE: usize = POOL + SLOTS * SLOT_SIZE;
@@ -39,19 +40,19 @@ pub struct Slot {
     /// Whether the program's stack pointer may lie in an alternate stack (alternate.rs).
     pub held: AtomicU32,
     /// The program's stack pointer.
-    pub rsp: u64,
+    pub sp: u64,
     /// The number of the call; once it is done, its result.
-    pub rax: u64,
+    pub result: u64,
     /// The number of the call, still.
     pub number: u64,
     /// Where the program goes on.
-    pub rcx: u64,
+    pub back: u64,
     /// The arguments of the call, in order.
     pub args: [u64; 6],
-    /// The registers that a function keeps: rbx, rbp, r12 to r15.
-    pub kept: [u64; 6],
+    /// The registers that a function keeps.
+    pub kept: Kept,
     /// The program's vector registers.
-    pub xmm: [u128; 16],
+    pub vectors: Vectors,
     /// The signal that has come, and the mask that the thread had then.
     pub signal: u64,
     /// See [`Slot::signal`].

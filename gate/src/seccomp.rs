@@ -22,9 +22,9 @@ use elements::files::Text;
 use elements::process::gated;
 use elements::{Answer, Errno, kernel};
 
+use crate::arch::entry::{address, gate_ask, gate_asked};
 use crate::bpf;
 use crate::calls::trapped;
-use crate::entry::{address, gate_ask, gate_asked};
 use crate::filter::{
     ALLOW, AND, EQUAL, ERRNO, IP, Instruction, LOAD, LOAD_NUMBER, NUMBER, Program, RETURN, STRICT, TRAP,
 };

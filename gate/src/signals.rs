@@ -10,14 +10,17 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use elements::{Errno, kernel, user};
 
-use crate::deliver::{HANDLERS, gate_deliver};
-use crate::entry::{address, gate_restorer};
-use crate::trap::{Action, Context, SA_RESTORER, rt_sigaction};
+use crate::arch::entry::{address, gate_restorer};
+use crate::arch::{Context, gate_deliver};
+use crate::deliver::HANDLERS;
+use crate::trap::{Action, SA_RESTORER, rt_sigaction};
 
 /// One more than the highest signal.
 pub const SIGNALS: usize = 65;
 /// SIGSYS in a mask.
 pub const SIGSYS_BIT: u64 = 1 << (libc::SIGSYS - 1);
+/// All that may wait until a call is done. A bad pointer that it was given is found at once.
+pub const MAY_WAIT: u64 = !(SIGSYS_BIT | 1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1));
 /// SIGSTKFLT in a mask.
 const STAND_IN: u64 = 1 << (16 - 1);
 

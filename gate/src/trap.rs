@@ -8,8 +8,9 @@
 
 use elements::kernel;
 
+use crate::arch::Context;
+use crate::arch::entry::{address, gate_asked, gate_restorer};
 use crate::deliver;
-use crate::entry::{address, gate_asked, gate_entry, gate_restorer};
 use crate::filter::{COOKIE, FOREIGN, STRICT};
 use crate::place::is_inside;
 use crate::seccomp::TRAPS;
@@ -33,33 +34,6 @@ pub struct Action {
 
 /// `SA_RESTORER`, which libc's headers do not have.
 pub const SA_RESTORER: u64 = 0x0400_0000;
-
-/// The part of a `ucontext_t` that we look at.
-#[repr(C)]
-pub struct Context {
-    flags: u64,
-    link: u64,
-    stack: [u64; 3],
-    /// Registers in the kernel's order, see `struct sigcontext`.
-    pub r8_to_r15: [u64; 8],
-    /// More registers.
-    pub rdi: u64,
-    pub rsi: u64,
-    pub rbp: u64,
-    pub rbx: u64,
-    pub rdx: u64,
-    pub rax: u64,
-    pub rcx: u64,
-    pub rsp: u64,
-    pub rip: u64,
-    pub eflags: u64,
-    rest: [u64; 14],
-    /// The mask that the thread had.
-    pub mask: u64,
-}
-
-const _: () =
-    assert!(core::mem::offset_of!(Context, rip) == 168 && core::mem::offset_of!(Context, mask) == 296);
 
 /// The action that the kernel has for SIGSYS, always.
 pub fn action() -> Action {
@@ -85,23 +59,22 @@ extern "C" fn trapped(signal: i32, info: *mut [i32; 32], context: *mut Context) 
         // SAFETY: numbers only.
         let _ = unsafe { kernel::syscall(libc::SYS_kill, args) };
     }
-    if about[2] == SYS_SECCOMP && context.rip == address(gate_asked) {
-        context.rax = TRAPS as u64;
+    if about[2] == SYS_SECCOMP && context.ip == address(gate_asked) {
+        context.set_result(TRAPS as i64);
         return;
     }
     if about[2] != SYS_SECCOMP || about[1] != i32::from(COOKIE) {
         return deliver::foreign(signal, info, context);
     }
-    if context.rax == libc::SYS_rt_sigreturn as u64 {
+    if context.number() == libc::SYS_rt_sigreturn as u64 {
         // The frame of the handler that returns begins with its context.
         // SAFETY: it lies where the kernel looks for it itself.
-        unsafe { crate::signals::sanitize_frame(context.rsp as *mut Context) };
-        context.rip = address(gate_restorer);
+        unsafe { crate::signals::sanitize_frame(context.sp as *mut Context) };
+        context.ip = address(gate_restorer);
         return;
     }
-    debug_assert!(!is_inside(context.rip));
-    context.rcx = context.rip;
-    context.rip = address(gate_entry);
+    debug_assert!(!is_inside(context.ip));
+    context.go_to_entry();
 }
 
 /// Tells why the program is about to be ended.

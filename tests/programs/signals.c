@@ -114,6 +114,17 @@ static void often(void) {
     printf("good %d some %d\n", good, count > 100);
 }
 
+static void bad_pointers(void) {
+    on(SIGALRM, looks, SA_RESTART);
+    struct itimerval quickly = {{0, 50}, {0, 50}}, never = {{0, 0}, {0, 0}};
+    setitimer(ITIMER_REAL, &quickly, NULL);
+    int wrong = 0;
+    for (int i = 0; i < 200000; i++)
+        wrong += syscall(SYS_rt_sigprocmask, 0, NULL, (void *)8, 8) != -1 || errno != EFAULT;
+    setitimer(ITIMER_REAL, &never, NULL);
+    printf("wrong %d\n", wrong);
+}
+
 static ucontext_t here, there;
 static void visit(void) { for (;;) count += look(), swapcontext(&there, &here); }
 static void contexts(void) {
@@ -412,7 +423,7 @@ static void stopped_and_killed(void) {
 
 static const struct { const char *name; void (*run)(void); } parts[] = {
     {"least alternate stack", least_alternate_stack}, {"exhausted", exhausted}, {"exhausted thread", exhausted_thread},
-    {"small stacks", small_stacks}, {"jumps", jumps}, {"often", often}, {"contexts", contexts}, {"flags", flags},
+    {"small stacks", small_stacks}, {"jumps", jumps}, {"often", often}, {"bad pointers", bad_pointers}, {"contexts", contexts}, {"flags", flags},
     {"interrupted", interrupted}, {"restarted", restarted}, {"queued", queued}, {"waited for", waited_for},
     {"own sigsys", own_sigsys}, {"cancelled", cancelled}, {"main first", main_first}, {"forks in handler", forks_in_handler},
     {"at once", at_once}, {"stopped and killed", stopped_and_killed}, {"on the alternate stack", on_alternate_stack},

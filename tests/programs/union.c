@@ -297,6 +297,8 @@ static void some_path(char *path)
 }
 
 static int files[3] = {-1, -1, -1};
+// Directories that are held open, and by which path.
+static struct { int fd; char path[400]; } held[3] = {{-1, ""}, {-1, ""}, {-1, ""}};
 
 static void told(long done)
 {
@@ -304,6 +306,64 @@ static void told(long done)
         printf(" errno %d\n", errno);
     else
         printf(" %ld\n", done);
+}
+
+static void from_held(const char *path, int slot)
+{
+    struct stat st, by_path;
+    int fd = held[slot].fd;
+    // The descriptor of one that has been moved does not lead to what it has since.
+    if (fd >= 0 && (fstat(fd, &st) || stat(held[slot].path, &by_path) || st.st_ino != by_path.st_ino)) {
+        close(fd);
+        fd = -1;
+    }
+    if (fd < 0) {
+        held[slot].fd = open(path, O_RDONLY | O_DIRECTORY | (upto(2) ? O_NOFOLLOW : 0) | (upto(4) ? 0 : O_PATH));
+        strcpy(held[slot].path, path);
+        printf("hold %s", path);
+        told(held[slot].fd < 0 ? -1 : 0);
+        return;
+    }
+    char name[12], buf[400];
+    static const char *const forms[] = {"%c", "%c/%c", "./%c", "%c/", "%c/./%c", "."};
+    sprintf(name, forms[upto(6)], 'a' + upto(5), 'a' + upto(5));
+    printf("held %s %s", held[slot].path, name);
+    switch (upto(5)) {
+    case 0: {
+        int done = fstatat(fd, name, &st, upto(2) ? AT_SYMLINK_NOFOLLOW : 0);
+        if (!done)
+            tell_stat(&st);
+        told(done);
+        break;
+    }
+    case 1: {
+        int file = openat(fd, name, O_RDONLY | O_NONBLOCK | (upto(2) ? O_NOFOLLOW : 0));
+        if (file >= 0) {
+            fstat(file, &st);
+            tell_stat(&st);
+            if (S_ISREG(st.st_mode))
+                printf(" %llx", (unsigned long long)sum(file));
+            close(file);
+            file = 0;
+        }
+        told(file);
+        break;
+    }
+    case 2: told(faccessat(fd, name, upto(8), 0)); break;
+    case 3: told(readlinkat(fd, name, buf, sizeof buf)); break;
+    case 4: {
+        char names[64][300];
+        int below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        DIR *dir = below < 0 ? NULL : fdopendir(below);
+        int count = dir ? names_of(dir, names, 64) : -1;
+        for (int i = 0; i < count; i++)
+            printf(" %s", names[i]);
+        if (dir)
+            closedir(dir);
+        told(count);
+        break;
+    }
+    }
 }
 
 static void step(void)
@@ -314,7 +374,8 @@ static void step(void)
     some_path(other);
     int mode = (const int[]){0644, 0600, 0755, 0700, 0444, 02755, 01777}[upto(7)];
     struct timespec times[2] = {{LONG_AGO / 2, 0}, {upto(2) ? LONG_AGO : LONG_AGO / 2, 5}};
-    switch (upto(30)) {
+    switch (upto(34)) {
+    case 30 ... 33: from_held(path, upto(3)); return;
     case 0 ... 4: {
         int flags = (const int[]){O_RDONLY, O_WRONLY, O_RDWR, O_RDONLY}[upto(4)];
         static const int more[] = {O_CREAT, O_EXCL | O_CREAT, O_TRUNC, O_APPEND, O_DIRECTORY, O_NOFOLLOW, O_PATH};
@@ -516,6 +577,9 @@ int main(int argc, char **argv)
             if (files[i] >= 0)
                 close(files[i]);
             files[i] = -1;
+            if (held[i].fd >= 0)
+                close(held[i].fd);
+            held[i].fd = -1;
         }
         if (chdir("/"))
             return 3;

@@ -4,8 +4,9 @@
 //! Much of what is tested of the shim is tested of the gate as well: with
 //! `DOOR=gate` in the environment the other tests run through it.
 
+use std::io::{Read, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tests::{Mount, World, assert_same, compiled, feed, program, read_only, read_write, transcript, write};
 
@@ -244,6 +245,47 @@ fn a_start_costs_few_page_faults_more_than_natively() {
     let natively = faults(Command::new(program("cost")));
     let in_view = faults(world.in_view(&program("cost")));
     assert!(in_view - natively <= 10 * MORE, "ten starts: {natively} natively, {in_view} through the gate");
+}
+
+/// The KiB that a process has to itself, while another of the kind runs beside it.
+fn private_memory(run: &dyn Fn() -> Command) -> u64 {
+    let start = || {
+        let mut child = run().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("cat is installed");
+        child.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("it reads");
+        child.stdout.as_mut().expect("a pipe").read_exact(&mut [0]).expect("it writes");
+        child
+    };
+    let (mut beside, mut measured) = (start(), start());
+    // As the host has it: the program itself is not shown what is the gate's.
+    let said = std::fs::read_to_string(format!("/proc/{}/smaps", measured.id())).expect("it runs");
+    let lines = said.lines().filter(|line| line.starts_with("Private_"));
+    let sum =
+        lines.map(|line| line.split_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok())).sum();
+    for child in [&mut beside, &mut measured] {
+        drop(child.stdin.take());
+        assert!(child.wait().expect("our own child").success());
+    }
+    Option::expect(sum, "numbers")
+}
+
+#[test]
+fn a_process_has_three_hundred_kib_more_to_itself_at_most() {
+    let world = world("gate-memory");
+    let natively = private_memory(&|| Command::new("/bin/cat"));
+    let in_view = private_memory(&|| world.in_view(Path::new("/bin/cat")));
+    println!("natively {natively} KiB, through the gate {in_view} KiB");
+    assert!(in_view > natively && in_view - natively <= 300, "natively {natively}, in the view {in_view}");
+}
+
+#[test]
+fn a_loop_of_starts_loses_none_and_leaves_nothing() {
+    // As many as are asked for: `STARTS=100000 cargo test -p tests --test gate -- loses_none`
+    let starts = std::env::var("STARTS").unwrap_or_else(|_| "1000".into());
+    let world = world("gate-starts");
+    for probe in [program("starts"), compiled("starts", &["-static"], "starts-static")] {
+        let said = transcript(&feed(world.in_view(&probe).arg(&starts), b""));
+        assert!(said.contains(&format!("started {starts}, wrong 0, leaked 0\n")), "{said}");
+    }
 }
 
 #[test]

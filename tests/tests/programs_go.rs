@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use tests::{Mount, WAITING, World, free_port, link, read_only, read_write, write};
+use tests::{Mount, WAITING, World, feed, free_port, link, read_only, read_write, transcript, write};
 
 const MOUNTS: &[Mount] =
     &[read_write("work", "data"), read_only("site", "site"), read_only("work/conf", "conf")];
@@ -103,6 +104,62 @@ fn fill(dir: &Path) {
 fn same(name: &str, script: &str) {
     let world = World::new(name, MOUNTS, fill).saying("coverage.door = \"gate\"").as_user(65534);
     world.same_session("/bin/bash", &format!("{WAITING}cd \"$APP/work\"\n{script}"));
+}
+
+/// Opens a file from many threads, waits in calls that no element has a say in, and says how its
+/// own system calls are made.
+const CALLER: &str = r#"package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"sync"
+)
+
+func main() {
+	var all sync.WaitGroup
+	for n := 0; n < 300; n++ {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			from, to, _ := os.Pipe()
+			go func() { to.Write([]byte("x")) }()
+			from.Read(make([]byte, 1))
+			for round := 0; round < 100; round++ {
+				if text, err := os.ReadFile(os.Args[1]); err != nil || string(text) != "name = \"app\"\n" {
+					fmt.Println(text, err)
+				}
+			}
+			from.Close()
+			to.Close()
+		}()
+	}
+	all.Wait()
+	var start, end int64
+	maps, _ := os.ReadFile("/proc/self/maps")
+	fmt.Sscanf(string(maps[bytes.Index(maps, []byte("r-xp"))-18:]), "%x-%x", &start, &end)
+	text := make([]byte, end-start)
+	memory, _ := os.Open("/proc/self/mem")
+	memory.ReadAt(text, start)
+	rest := []byte{0x48, 0x3d, 1, 0xf0, 0xff, 0xff, 0x76, 0x15, 0x48, 0xf7, 0xd8}
+	fmt.Println(bytes.Count(text, append([]byte{0x0f, 5}, rest...)), bytes.Count(text, append([]byte{0xeb, 0x28}, rest...)))
+}
+"#;
+
+#[test]
+fn the_function_that_makes_all_calls_of_a_go_program_jumps_to_the_gate() {
+    let world = World::new("go-jump", MOUNTS, fill).saying("coverage.door = \"gate\"");
+    let (source, program) = (world.dir.join("caller.go"), world.dir.join("caller"));
+    write(source.clone(), CALLER);
+    let mut build = Command::new("go");
+    build.args(["build", "-o"]).arg(&program).arg(source).current_dir(&world.dir);
+    build.env("CGO_ENABLED", "0").env("GO111MODULE", "off").env("GOCACHE", world.dir.join("cache"));
+    assert!(build.status().expect("go is installed").success());
+    let file = world.dir.join("app/work/conf/app.toml");
+    let mut command = world.in_view(&program);
+    let found = transcript(&feed(command.arg(file), b""));
+    assert!(found.contains("\n0 1\n") || found.starts_with("0 1\n"), "{found}");
 }
 
 /// The compiler and the linker are Go programs as well.

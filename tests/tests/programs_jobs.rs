@@ -88,7 +88,7 @@ kill -CONT %1; fg %1 # runs
 key ^C
 jobs; echo $?
 set -m; sleep 100 | cat & disown %1; jobs
-kill -TERM $(pgrep -P $$ sleep); cat ../ro/word | tr a-z A-Z
+until pgrep -P $$ sleep > found; do sleep 0.1; done; kill -TERM $(cat found); cat ../ro/word | tr a-z A-Z
 trap 'echo trapped $(cat ../ro/word)' INT; sleep 100 # runs
 key ^C
 stty -a | grep -o 'intr = [^;]*'; tty | sed 's/[0-9].*//'

@@ -10,7 +10,7 @@
 //! working directory of its own. So while a vfork is under way in the process
 //! nothing is remembered, and what would be remembered is forgotten instead.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use view::{NodeId, Stop, View};
 
@@ -97,6 +97,10 @@ const DESCRIPTORS: usize = 1024;
 #[unsafe(link_section = ".data.start")]
 static WORKING_DIRECTORY: AtomicU32 = AtomicU32::new(UNKNOWN);
 static DIRECTORIES: [AtomicU32; DESCRIPTORS] = [const { AtomicU32::new(UNKNOWN) }; DESCRIPTORS];
+/// Of directories of a union: whether the lowest layer alone has them ([`super::union`]).
+/// An entry counts only beside one above.
+static WORKING_ORIGIN: AtomicU64 = AtomicU64::new(0);
+static ORIGINS: [AtomicU64; DESCRIPTORS] = [const { AtomicU64::new(0) }; DESCRIPTORS];
 /// How many vfork children of this process have not gone their own way yet,
 /// or more: while it is not 0, nothing is remembered. A door's vfork counts.
 #[unsafe(link_section = ".data.start")]
@@ -106,10 +110,39 @@ fn entry(dirfd: i32) -> Option<&'static AtomicU32> {
     if dirfd == AT_FDCWD { Some(&WORKING_DIRECTORY) } else { DIRECTORIES.get(usize::try_from(dirfd).ok()?) }
 }
 
+fn origin_entry(dirfd: i32) -> Option<&'static AtomicU64> {
+    if dirfd == AT_FDCWD { Some(&WORKING_ORIGIN) } else { ORIGINS.get(usize::try_from(dirfd).ok()?) }
+}
+
+/// What has been noted of a directory, and where it is.
+pub(super) fn origin(dirfd: i32) -> Option<(Cursor, u64)> {
+    let quiet = VFORKS.load(Ordering::Acquire) == 0;
+    let cursor = Cursor::unpack(entry(dirfd)?.load(Ordering::Relaxed)).filter(|_| quiet)?;
+    Some((cursor, origin_entry(dirfd)?.load(Ordering::Relaxed)))
+}
+
+/// Notes it, if it is known where the directory is.
+pub(super) fn note_origin(dirfd: i32, word: u64) {
+    if origin(dirfd).is_some()
+        && !crate::process::is_borrower()
+        && let Some(entry) = origin_entry(dirfd)
+    {
+        entry.store(word, Ordering::Relaxed);
+    }
+}
+
 fn remember(dirfd: i32, cursor: Option<Cursor>) {
     let Some(entry) = entry(dirfd) else { return };
     if cursor.is_none() && entry.load(Ordering::Relaxed) == UNKNOWN {
         return;
+    }
+    if dirfd == AT_FDCWD {
+        super::union::forget_working_path();
+    }
+    if let Some(origin) = origin_entry(dirfd)
+        && origin.load(Ordering::Relaxed) != 0
+    {
+        origin.store(0, Ordering::Relaxed);
     }
     let quiet = VFORKS.load(Ordering::Acquire) == 0 && !(cursor.is_some() && crate::process::is_borrower());
     let word = if quiet { cursor.map_or(UNKNOWN, Cursor::pack) } else { UNKNOWN };
@@ -143,7 +176,11 @@ pub fn note_open(fd: i32) {
 /// `new` is now what `old` is.
 pub fn note_duplicate(old: i32, new: i32) {
     let known = entry(old).and_then(|entry| Cursor::unpack(entry.load(Ordering::Relaxed)));
+    let origin = origin(old);
     remember(new, known);
+    if let Some((_, word)) = origin.filter(|(_, word)| *word != 0) {
+        note_origin(new, word);
+    }
 }
 
 /// `fd` (or the working directory) is now the directory at `cursor`.

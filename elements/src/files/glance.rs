@@ -19,7 +19,7 @@ pub(super) const REACH: usize = 256;
 /// How much of memory is read for that, and by [`super::plain`], at the most: a
 /// name and the end of the path may each be a chunk beyond the reach, and a copy
 /// goes up to two chunks beyond the end.
-const READ: usize = REACH + 4 * chunk::SIZE;
+pub(super) const READ: usize = REACH + 4 * chunk::SIZE;
 
 const _: () = assert!(LABEL + chunk::SIZE < REACH && LABEL.is_multiple_of(chunk::SIZE));
 
@@ -50,11 +50,22 @@ impl Instance<'_> {
     /// Takes the first look.
     #[inline(always)]
     pub fn glance(&self, path: *const u8) -> Glance {
-        const UNSURE: Glance = Glance::Closer(Start::ANEW);
         if !user::is_seen(path) || (is_near_end(path) && !user::is_seen(path.wrapping_add(READ))) {
-            return UNSURE;
+            return Glance::Closer(Start::ANEW);
         }
         // SAFETY: the `READ` bytes from `path` on can be read.
+        unsafe { self.glance_at(path) }
+    }
+
+    /// The same of a path of our own, which need not be asked for.
+    ///
+    /// # Safety
+    ///
+    /// [`READ`] bytes from `path` on can be read.
+    #[inline(always)]
+    pub(super) unsafe fn glance_at(&self, path: *const u8) -> Glance {
+        const UNSURE: Glance = Glance::Closer(Start::ANEW);
+        // SAFETY: the caller's promise.
         unsafe {
             if *path != b'/' {
                 return UNSURE;

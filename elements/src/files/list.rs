@@ -38,6 +38,9 @@ impl Instance<'_> {
     pub fn getdents64(&self, dirfd: i32, buf: *mut u8, size: usize) -> Answer {
         let Some(Cursor { node, below }) = self.base(dirfd) else { return Answer::Pass };
         if self.has_unions() && self.view.node(node).is_some_and(view::Node::is_layered) {
+            if self.is_base_directory(dirfd) {
+                return Answer::Pass;
+            }
             return self.list_union(dirfd, buf, size);
         }
         if below != 0 || !self.view.has_children(node) {

@@ -8,7 +8,7 @@ use super::magic::is_magic;
 use super::place::{Place, Scratch, Want, is_link_of};
 use super::plain::PlainScratch;
 use super::text::Text;
-use super::union::look_at_attributes;
+use super::union::{WorkingPath, look_at_attributes};
 use super::{MAX_PATH, scan};
 use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance};
@@ -52,6 +52,17 @@ impl Instance<'_> {
         flags: i32,
         start: Start,
     ) -> Answer {
+        let given = Place::new(dirfd, path, 0, None);
+        if mode & libc::W_OK == 0
+            && self.in_base(dirfd, path).is_some()
+            && !(follows(flags) && is_link_of(&given, false))
+        {
+            return Answer::Done(self.access(&given, mode, flags));
+        }
+        let mut whole = WorkingPath::new();
+        if let Some(start) = self.from_working_directory(dirfd, path, &mut whole) {
+            return self.faccessat_from(dirfd, whole.as_ptr(), mode, flags, start);
+        }
         let look = self.look_closer(dirfd, path, start, Want::LOOK.following(follows(flags)));
         if matches!(look, Look::Untouched) && !self.traces() {
             return Answer::Pass;
@@ -124,6 +135,13 @@ impl Instance<'_> {
         size: usize,
         start: Start,
     ) -> Answer {
+        if self.in_base(dirfd, path).is_some() {
+            return Answer::Done(read_link(&Place::new(dirfd, path, 0, None), buf, size));
+        }
+        let mut whole = WorkingPath::new();
+        if let Some(start) = self.from_working_directory(dirfd, path, &mut whole) {
+            return self.readlinkat_from(dirfd, whole.as_ptr(), buf, size, start);
+        }
         let look = self.look_closer(dirfd, path, start, Want::LOOK_AT_LINK);
         if !matches!(look, Look::Untouched) && self.is_magic_in_mount(dirfd, path) {
             return self.read_magic(dirfd, path, buf, size);

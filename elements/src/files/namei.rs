@@ -288,7 +288,7 @@ impl Walk {
         self.start(instance, &[])
     }
 
-    fn enter(&mut self, instance: &Instance<'_>, name: &[u8]) -> Result<(), Errno> {
+    pub(super) fn enter(&mut self, instance: &Instance<'_>, name: &[u8]) -> Result<(), Errno> {
         self.app.push(b"/")?;
         self.app.push(name)?;
         self.cursor = self.cursor.down(&instance.view, name);

@@ -14,6 +14,7 @@ use super::namei::Walk;
 use super::place::{self, Place, Scratch, Want};
 use super::plain::PlainScratch;
 use super::rename::ends_in_dots;
+use super::union::WorkingPath;
 use super::{note_directory, note_open, scan};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
 use crate::{Answer, Errno, Instance};
@@ -83,6 +84,19 @@ impl Instance<'_> {
         {
             return Answer::Done(opened.map(|fd| fd as usize));
         }
+        if look.is_none()
+            && !writes(flags)
+            && let Some(opened) = self.open_in_base(dirfd, path, &how(flags, mode, RESOLVE_NO_SYMLINKS))
+            && !opened.is_err_and(may_be_link)
+        {
+            return Answer::Done(opened.map(|fd| fd as usize));
+        }
+        let mut whole = WorkingPath::new();
+        if look.is_none()
+            && let Some(start) = self.from_working_directory(dirfd, path, &mut whole)
+        {
+            return self.openat_from(dirfd, whole.as_ptr(), flags, mode, start);
+        }
         let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
         let look = look.unwrap_or_else(|| self.look_closer(dirfd, path, start, want));
         if self.may_tell_otherwise(path, flags) {
@@ -125,6 +139,9 @@ impl Instance<'_> {
         let opened = kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
         if let Ok(fd) = opened {
             self.opened_without_links(AT_FDCWD, path, flags, fd);
+            if is_worth_knowing(flags) && self.is_layered(&place) {
+                self.opened_base(fd, place.mount, scratch.bytes());
+            }
             // Under a mount at `/`, /proc is a mount too.
             if (scratch.bytes().ends_with(b"maps") || self.has_machine())
                 && self.may_tell_otherwise(path, flags)
@@ -240,8 +257,8 @@ impl Instance<'_> {
         let exclusive = flags & (libc::O_CREAT | libc::O_EXCL | libc::O_PATH) == libc::O_CREAT | libc::O_EXCL;
         let follow = flags & libc::O_NOFOLLOW == 0 && !exclusive;
         let place = match self.walk_to_open(dirfd, path, follow, &how(flags, mode, 0), scratch)? {
-            ToOpen::Opened(file) => {
-                note_open(file);
+            ToOpen::Opened(file, cursor) => {
+                note_directory(file, cursor);
                 return Ok(file);
             }
             ToOpen::At(place) => place,
@@ -285,7 +302,8 @@ impl Instance<'_> {
                     .finish_walk(walk, slash, (dirfd, path), follow, scratch)
                     .map(|place| Some(ToOpen::At(place)));
             }
-            Ok(self.open_in_union(&walk, slash?, how, scratch)?.map(ToOpen::Opened))
+            let opened = self.open_in_union(&walk, slash?, how, scratch)?;
+            Ok(opened.map(|file| ToOpen::Opened(file, walk.position.is_dir().then_some(walk.cursor))))
         })
     }
 
@@ -340,7 +358,7 @@ impl Instance<'_> {
                 &mut scratch,
             ) {
                 Err(errno) => Err(errno),
-                Ok(ToOpen::Opened(file)) => Ok(file),
+                Ok(ToOpen::Opened(file, _)) => Ok(file),
                 Ok(ToOpen::At(place))
                     if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly =>
                 {
@@ -399,8 +417,8 @@ impl Instance<'_> {
 enum ToOpen {
     /// A place.
     At(Place),
-    /// A union, which has opened it.
-    Opened(i32),
+    /// A union, which has opened it; and where it is, if it is a directory.
+    Opened(i32, Option<Cursor>),
 }
 
 /// Whether what is opened with these flags may become the start of other

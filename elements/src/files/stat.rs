@@ -7,7 +7,7 @@ use super::lexical::Look;
 use super::look::follows;
 use super::place::{Place, Scratch, Want, is_link_of};
 use super::plain::PlainScratch;
-use super::union::is_whiteout;
+use super::union::{WorkingPath, is_whiteout};
 use crate::kernel::syscall;
 use crate::{Answer, Errno, Instance};
 
@@ -56,6 +56,16 @@ impl Instance<'_> {
         start: Start,
     ) -> Answer {
         const NR: i64 = libc::SYS_newfstatat;
+        if self.in_base(dirfd, path).is_some() {
+            let done = look_at(&Place::new(dirfd, path, 0, None), stat, flags | libc::AT_SYMLINK_NOFOLLOW);
+            if !(follows(flags) && done.is_ok() && found_link(stat)) {
+                return Answer::Done(done);
+            }
+        }
+        let mut whole = WorkingPath::new();
+        if let Some(start) = self.from_working_directory(dirfd, path, &mut whole) {
+            return self.fstatat_from(dirfd, whole.as_ptr(), stat, flags, start);
+        }
         if let Some(done) = self.look_at_one_of_two(path, stat, flags, start) {
             return Answer::Done(done);
         }
@@ -123,7 +133,27 @@ impl Instance<'_> {
 
     /// statx(2)
     pub fn statx(&self, dirfd: i32, path: *const u8, flags: i32, mask: u32, buf: *mut libc::statx) -> Answer {
-        let Glance::Closer(start) = self.glance(path) else { return Answer::Pass };
+        match self.glance(path) {
+            Glance::Elsewhere => Answer::Pass,
+            Glance::Closer(start) => {
+                let mut whole = WorkingPath::new();
+                match self.from_working_directory(dirfd, path, &mut whole) {
+                    Some(start) => self.statx_from(dirfd, whole.as_ptr(), (flags, mask), buf, start),
+                    None => self.statx_from(dirfd, path, (flags, mask), buf, start),
+                }
+            }
+        }
+    }
+
+    /// The same, after the first look.
+    fn statx_from(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        (flags, mask): (i32, u32),
+        buf: *mut libc::statx,
+        start: Start,
+    ) -> Answer {
         let want = Want::LOOK.following(follows(flags));
         let look = |place: &Place, flags: i32| {
             let args =
@@ -148,7 +178,13 @@ impl Instance<'_> {
                 return Answer::Done(look(&place, flags));
             }
             Some(_) => Look::Walk,
-            None => self.look_closer(dirfd, path, start, want),
+            None => {
+                let given = Place::new(dirfd, path, 0, None);
+                if self.in_base(dirfd, path).is_some() && (!want.follow || !is_link_of(&given, false)) {
+                    return Answer::Done(look(&given, flags));
+                }
+                self.look_closer(dirfd, path, start, want)
+            }
         };
         let given = Place::new(dirfd, path, 0, read.boundary());
         if !self.traces() && (given.node.is_some() || means_descriptor(path, flags)) {

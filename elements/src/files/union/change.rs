@@ -3,7 +3,8 @@
 use super::super::namei::Walk;
 use super::super::place::{Change, Place, Scratch, Want};
 use super::copy_up::Data;
-use super::{Position, Union, highest, is_whiteout, parent, xattr};
+use super::spot::Spot;
+use super::{LOST, Position, Union, highest, is_whiteout, parent, xattr};
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Answer, Errno, Instance};
 
@@ -49,19 +50,19 @@ impl Instance<'_> {
         new: (i32, *const u8),
         link: &mut dyn FnMut(&Place, &Place) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
-        let mut walk = Walk::new();
-        let slash = self.walk_path(&mut walk, old.0, old.1, follow)?;
-        let at = &walk.position;
-        let union = self.union(self.view.region(walk.cursor.node)).ok_or(Errno::ESTALE)?;
-        let below = union.below(walk.app.bytes());
-        if at.sides == 0 {
-            return Err(Errno::ENOENT);
-        }
-        if slash && !at.is_dir() {
-            return Err(Errno::ENOTDIR);
-        }
         let mut path = Scratch::new();
         self.change_union(new, Want::CREATE, &mut |to| {
+            let mut walk = Walk::new();
+            let slash = self.walk_path(&mut walk, old.0, old.1, follow)?;
+            let at = &walk.position;
+            let union = self.union(self.view.region(walk.cursor.node)).ok_or(Errno::ESTALE)?;
+            let below = union.below(walk.app.bytes());
+            if at.sides == 0 {
+                return Err(Errno::ENOENT);
+            }
+            if slash && !at.is_dir() {
+                return Err(Errno::ENOTDIR);
+            }
             if to.ends_in_slash() {
                 return Err(Errno::ENOENT);
             }
@@ -87,10 +88,10 @@ impl Instance<'_> {
         }
         union.writable()?;
         union.may_change_names(&walk.position, below)?;
-        union.ensure_upper(parent(below))?;
+        let mut spot = union.spot(&walk.position, below)?;
         if walk.position.is_gone {
-            let mut path = Scratch::new();
-            kernel::unlinkat(AT_FDCWD, union.upper_path(below, &mut path)?.as_ptr(), 0)?;
+            let (dir, name) = spot.end();
+            kernel::unlinkat(dir, name, 0)?;
         }
         Ok(())
     }
@@ -161,6 +162,12 @@ impl Step<'_, '_> {
         call(&Place::new(AT_FDCWD, path.as_ptr(), self.place.mount, self.place.node))
     }
 
+    /// The same on a spot.
+    fn call_on(&self, spot: &mut Spot, call: Call<'_>) -> Result<usize, Errno> {
+        let (dir, name) = if self.slash { spot.end_with_slash()? } else { spot.end() };
+        call(&Place::new(dir, name, self.place.mount, self.place.node))
+    }
+
     fn modify(&self, want: Want, call: Call<'_>) -> Tried {
         let at = self.at();
         if at.sides == 0 {
@@ -191,13 +198,12 @@ impl Step<'_, '_> {
         }
         union.writable()?;
         union.may_change_names(at, self.below())?;
-        union.ensure_upper(parent(self.below()))?;
+        let mut spot = union.spot(at, self.below())?;
         let mut path = Scratch::new();
         if !at.is_gone {
-            let path = union.upper_path(self.below(), &mut path)?;
-            return match self.call_at(path, call) {
+            return match self.call_on(&mut spot, call) {
                 // Is it a name, or a whiteout that has come meanwhile?
-                Err(Errno::EEXIST) if union.is_gone(self.below())? => Ok(None),
+                Err(Errno::EEXIST) if spot.is_gone()? => Ok(None),
                 done => done.map(Some),
             };
         }
@@ -205,11 +211,11 @@ impl Step<'_, '_> {
         let end = path.len();
         let done = self.call_at(path, call)?;
         path.truncate(end);
-        let placed = union.as_if_made_in(path, parent(self.below())).and_then(|is_dir| {
+        let placed = union.as_if_made_in(path, &spot).and_then(|is_dir| {
             if is_dir && union.is_covered(at)? {
                 xattr::set(path.as_ptr(), &xattr::OPAQUE, b"y")?;
             }
-            union.replace_whiteout(path, self.below())
+            union.replace_whiteout(path, &mut spot)
         });
         if placed != Ok(true) {
             union.discard(path);
@@ -232,122 +238,106 @@ impl Step<'_, '_> {
         union.may_change_names(at, self.below())?;
         union.may_remove(at, self.below())?;
         if directory {
-            return union.remove_directory(at, self.below()).map(|done| done.then_some(0));
+            return union.remove_directory(at, self.below()).map(|()| Some(0));
         }
         let covered = union.is_covered(at)?;
-        let mut path = Scratch::new();
+        let mut spot = union.spot(at, self.below())?;
         if at.sides == union.top_bit() {
             if !covered {
-                let path = union.upper_path(self.below(), &mut path)?;
-                return match self.call_at(path, call) {
+                return match self.call_on(&mut spot, call) {
                     Err(Errno::ENOENT | Errno::EISDIR) => Ok(None),
                     done => done.map(Some),
                 };
             }
+            let mut path = Scratch::new();
             let path = union.draft_path(&mut path)?;
-            Union::make_whiteout(path)?;
-            return union.whiteout_over(path, self.below()).map(|done| done.then_some(0));
+            Union::make_whiteout((AT_FDCWD, path.as_ptr()))?;
+            return whiteout_over(path, &mut spot).map(|done| done.then_some(0));
         }
-        union.ensure_upper(parent(self.below()))?;
-        let path = union.upper_path(self.below(), &mut path)?;
-        match Union::make_whiteout(path) {
-            Err(Errno::EEXIST) => Ok(None),
+        match Union::make_whiteout(spot.end()) {
+            Err(Errno::EEXIST | Errno::ENOENT) => Ok(None),
             done => done.map(|()| Some(0)),
         }
     }
 }
 
-impl Union<'_> {
-    /// Whether the write layer says that a name is gone.
-    pub(super) fn is_gone(&self, below: &[u8]) -> Result<bool, Errno> {
-        Ok(self.in_upper(below)?.is_some_and(|stat| is_whiteout(&stat)))
-    }
-
-    /// Puts a whiteout in the place of a file of the write layer. False: that is
-    /// gone, or a directory now.
-    fn whiteout_over(&self, whiteout: &mut Scratch, below: &[u8]) -> Result<bool, Errno> {
-        let mut upper = Scratch::new();
-        let upper = self.upper_path(below, &mut upper)?;
-        let ends = ((AT_FDCWD, whiteout.as_ptr()), (AT_FDCWD, upper.as_ptr()));
-        let done = match kernel::renameat2(ends.0, ends.1, libc::RENAME_EXCHANGE) {
-            Ok(()) => {
-                let came_out = kernel::fstatat(AT_FDCWD, whiteout.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
-                let is_right = came_out.st_mode & libc::S_IFMT != libc::S_IFDIR && !is_whiteout(&came_out);
-                if came_out.st_mode & libc::S_IFMT == libc::S_IFDIR {
-                    kernel::renameat2(ends.0, ends.1, libc::RENAME_EXCHANGE)?;
-                }
-                Ok(is_right)
+/// Puts a whiteout in the place of a file of the write layer. False: that is
+/// gone, or a directory now.
+fn whiteout_over(whiteout: &mut Scratch, spot: &mut Spot) -> Result<bool, Errno> {
+    let ends = ((AT_FDCWD, whiteout.as_ptr()), spot.end());
+    let done = match kernel::renameat2(ends.0, ends.1, libc::RENAME_EXCHANGE) {
+        Ok(()) => {
+            let came_out = kernel::fstatat(AT_FDCWD, whiteout.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
+            let is_right = came_out.st_mode & libc::S_IFMT != libc::S_IFDIR && !is_whiteout(&came_out);
+            if came_out.st_mode & libc::S_IFMT == libc::S_IFDIR {
+                kernel::renameat2(ends.0, ends.1, libc::RENAME_EXCHANGE)?;
             }
-            Err(Errno::ENOENT) => Ok(false),
-            Err(errno) => Err(errno),
-        };
-        let _ = kernel::unlinkat(AT_FDCWD, whiteout.as_ptr(), 0);
-        done
-    }
+            Ok(is_right)
+        }
+        Err(Errno::ENOENT) => Ok(false),
+        Err(errno) => Err(errno),
+    };
+    let _ = kernel::unlinkat(AT_FDCWD, whiteout.as_ptr(), 0);
+    done
+}
 
-    /// Takes an empty directory away. False: it is another one now.
-    fn remove_directory(&self, at: &Position, below: &[u8]) -> Result<bool, Errno> {
+impl Union<'_> {
+    /// Takes an empty directory away.
+    fn remove_directory(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
         if !self.is_empty(at, below)? {
             return Err(Errno::ENOTEMPTY);
         }
-        self.ensure_upper(parent(below))?;
         let covered = self.is_covered(at)?;
-        let mut upper = Scratch::new();
-        let upper = self.upper_path(below, &mut upper)?;
-        self.may_change_directories()?;
-        self.instance.forget_directories();
-        let done = if at.sides & self.top_bit() == 0 {
-            match Union::make_whiteout(upper) {
-                Err(Errno::EEXIST) => Ok(false),
-                done => done.map(|()| true),
+        let mut spot = self.spot(at, below)?;
+        self.move_directories(|| {
+            if at.sides & self.top_bit() != 0 {
+                return self.take_out(&mut spot, covered);
             }
-        } else {
-            self.take_out(upper, covered)
-        };
-        self.instance.forget_directories();
-        done
+            match Union::make_whiteout(spot.end()) {
+                Err(Errno::EEXIST | Errno::ENOENT) => Err(LOST),
+                done => done,
+            }
+        })
     }
 
     /// Takes the write layer's side of an empty directory out of its place, and
     /// puts a whiteout there if layers below have the name.
-    fn take_out(&self, upper: &mut Scratch, covered: bool) -> Result<bool, Errno> {
-        if !covered && kernel::unlinkat(AT_FDCWD, upper.as_ptr(), libc::AT_REMOVEDIR).is_ok() {
-            return Ok(true);
+    fn take_out(&self, spot: &mut Spot, covered: bool) -> Result<(), Errno> {
+        let inside = spot.end();
+        if !covered && kernel::unlinkat(inside.0, inside.1, libc::AT_REMOVEDIR).is_ok() {
+            return Ok(());
         }
         let mut draft = Scratch::new();
         let draft = self.draft_path(&mut draft)?;
+        let outside = (AT_FDCWD, draft.as_ptr());
         if covered {
-            Union::make_whiteout(draft)?;
+            Union::make_whiteout(outside)?;
         }
         let flags = if covered { libc::RENAME_EXCHANGE } else { libc::RENAME_NOREPLACE };
-        let (inside, outside) = ((AT_FDCWD, upper.as_ptr()), (AT_FDCWD, draft.as_ptr()));
         match kernel::renameat2(inside, outside, flags) {
             Ok(()) => {}
             Err(errno) => {
                 self.discard(draft);
-                return if errno == Errno::ENOENT { Ok(false) } else { Err(errno) };
+                return Err(if errno == Errno::ENOENT { LOST } else { errno });
             }
         }
-        // Out of the way, nobody can put anything into it any more.
-        if self.clear_whiteouts(draft).is_ok()
-            && kernel::unlinkat(AT_FDCWD, draft.as_ptr(), libc::AT_REMOVEDIR).is_ok()
-        {
-            return Ok(true);
+        let taken = self.take_apart(draft);
+        if taken.is_err() {
+            // It is another one now, or has something in it: it goes back.
+            kernel::renameat2(outside, inside, flags)?;
+            if covered {
+                kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0)?;
+            }
         }
-        // Something has been put into it in the last moment: it goes back.
-        kernel::renameat2(outside, inside, flags)?;
-        if covered {
-            kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0)?;
-        }
-        Err(Errno::ENOTEMPTY)
+        taken
     }
 
     /// What was made in the work directory becomes as if it had been made in its
     /// own: with that one's group, where it hands it on. Says whether it is a directory.
-    pub(super) fn as_if_made_in(&self, draft: &mut Scratch, above: &[u8]) -> Result<bool, Errno> {
+    pub(super) fn as_if_made_in(&self, draft: &mut Scratch, spot: &Spot) -> Result<bool, Errno> {
         let made = kernel::fstatat(AT_FDCWD, draft.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
         let is_dir = made.st_mode & libc::S_IFMT == libc::S_IFDIR;
-        let Some(above) = self.in_upper(above)? else { return Err(Errno::ENOENT) };
+        let above = spot.stat_directory()?;
         // A name that is linked is of a file that has its group already.
         let is_new = is_dir || made.st_nlink == 1;
         if is_new && above.st_mode & libc::S_ISGID != 0 {

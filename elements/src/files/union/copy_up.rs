@@ -9,8 +9,9 @@
 use super::super::MAX_PATH;
 use super::super::place::Scratch;
 use super::super::text::Text;
+use super::spot::{Spot, by_number};
 use super::upper::Times;
-use super::{Position, Union, highest, parent, xattr};
+use super::{LOST, Position, Union, highest, parent, xattr};
 use crate::Errno;
 use crate::kernel::{self, AT_FDCWD};
 
@@ -42,36 +43,36 @@ impl Union<'_> {
             return Ok(());
         }
         let from = highest(at.sides).ok_or(Errno::ENOENT)?;
-        if !below.is_empty() {
-            self.ensure_upper(parent(below))?;
-        }
+        let mut spot = self.spot(at, below)?;
         let mut source = Scratch::new();
         let source = self.host_path(from, at.path_in(self, from, below), &mut source)?;
         let stat = kernel::fstatat(AT_FDCWD, source.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
-        let times = if below.is_empty() { None } else { Some(self.keep_times(below)?) };
+        let times = spot.keep_times()?;
         let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
         if is_dir {
             self.may_change_directories()?;
             self.instance.forget_directories();
         }
-        let mut copy = || match stat.st_mode & libc::S_IFMT {
-            libc::S_IFREG => self.copy_file(source, &stat, below, data),
-            _ => self.copy_other(source, &stat, below),
+        let mut copy = |spot: &mut Spot| match stat.st_mode & libc::S_IFMT {
+            libc::S_IFREG => self.copy_file(source, &stat, spot, data),
+            _ => self.copy_other(source, &stat, spot),
         };
-        let done = match copy() {
+        let done = match copy(&mut spot) {
             // What the program may do to a file does not depend on whether it may
             // change the directory that the file is in.
-            Err(Errno::EACCES) => self.with_room(parent(below), &mut copy),
+            Err(Errno::EACCES) => with_room(&mut spot, &mut copy),
             done => done,
         };
         if is_dir {
             self.instance.forget_directories();
         }
         if let Some(times) = times {
-            self.restore_times(below, &times);
+            spot.restore_times(&times);
         }
         match done {
             Err(Errno::EEXIST) => Ok(()),
+            // The directory itself has been taken away.
+            Err(Errno::ENOENT) => Err(LOST),
             done => done,
         }
     }
@@ -81,7 +82,7 @@ impl Union<'_> {
         &self,
         source: &mut Scratch,
         stat: &libc::stat,
-        below: &[u8],
+        spot: &mut Spot,
         data: Data,
     ) -> Result<(), Errno> {
         const READ: i32 = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
@@ -91,48 +92,23 @@ impl Union<'_> {
         };
         let mut draft = Scratch::new();
         let opened = self.open_draft(&mut draft);
-        let done = opened.and_then(|(to, is_named)| {
-            let done = from
-                .map_or(Ok(()), |from| copy_data(from, to, stat.st_size as u64))
-                .and_then(|()| Copy::File(to).take_after(source, stat))
-                .and_then(|()| {
-                    if is_named { self.publish(&mut draft, below) } else { self.publish_file(to, below) }
-                });
-            kernel::close(to);
-            if is_named && done.is_err() {
-                let _ = kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0);
-            }
-            done
-        });
+        let done =
+            opened.and_then(|(to, is_named)| {
+                let done =
+                    from.map_or(Ok(()), |from| copy_data(from, to, stat.st_size as u64))
+                        .and_then(|()| Copy::File(to).take_after(source, stat))
+                        .and_then(|()| {
+                            if is_named { self.publish(&mut draft, spot) } else { publish_file(to, spot) }
+                        });
+                kernel::close(to);
+                if is_named && done.is_err() {
+                    let _ = kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0);
+                }
+                done
+            });
         if let Some(from) = from {
             kernel::close(from);
         }
-        done
-    }
-
-    /// Gives a file without a name its name.
-    fn publish_file(&self, file: i32, below: &[u8]) -> Result<(), Errno> {
-        let mut by_number = Text::<64>::new();
-        by_number.push(b"/proc/self/fd/")?;
-        by_number.push_decimal(file.unsigned_abs())?;
-        let mut upper = Scratch::new();
-        let upper = self.upper_path(below, &mut upper)?;
-        let to = (AT_FDCWD, upper.as_ptr());
-        kernel::linkat((AT_FDCWD, by_number.as_ptr()), to, libc::AT_SYMLINK_FOLLOW)
-    }
-
-    /// Makes a copy in a directory of this user's that nobody may write to.
-    #[cold]
-    fn with_room(&self, above: &[u8], copy: &mut dyn FnMut() -> Result<(), Errno>) -> Result<(), Errno> {
-        let Some(stat) = self.in_upper(above)? else { return Err(Errno::EACCES) };
-        if stat.st_uid != kernel::geteuid() || stat.st_mode & 0o300 == 0o300 {
-            return Err(Errno::EACCES);
-        }
-        let mut path = Scratch::new();
-        let path = self.upper_path(above, &mut path)?;
-        kernel::fchmodat(AT_FDCWD, path.as_ptr(), stat.st_mode & 0o7777 | 0o300)?;
-        let done = copy();
-        kernel::fchmodat(AT_FDCWD, path.as_ptr(), stat.st_mode & 0o7777)?;
         done
     }
 
@@ -152,7 +128,7 @@ impl Union<'_> {
     }
 
     /// A directory, a link, or a special file.
-    fn copy_other(&self, source: &mut Scratch, stat: &libc::stat, below: &[u8]) -> Result<(), Errno> {
+    fn copy_other(&self, source: &mut Scratch, stat: &libc::stat, spot: &mut Spot) -> Result<(), Errno> {
         let mut draft = Scratch::new();
         let draft = self.draft_path(&mut draft)?;
         match stat.st_mode & libc::S_IFMT {
@@ -164,12 +140,31 @@ impl Union<'_> {
             }
             kind => kernel::mknodat(AT_FDCWD, draft.as_ptr(), kind | 0o600, stat.st_rdev)?,
         }
-        let done = Copy::Path(draft).take_after(source, stat).and_then(|()| self.publish(draft, below));
+        let done = Copy::Path(draft).take_after(source, stat).and_then(|()| self.publish(draft, spot));
         if done.is_err() {
             self.discard(draft);
         }
         done
     }
+}
+
+/// Gives a file without a name its name.
+fn publish_file(file: i32, spot: &mut Spot) -> Result<(), Errno> {
+    kernel::linkat((AT_FDCWD, by_number(file)?.as_ptr()), spot.end(), libc::AT_SYMLINK_FOLLOW)
+}
+
+/// Makes a copy in a directory of this user's that nobody may write to.
+#[cold]
+fn with_room(spot: &mut Spot, copy: &mut dyn FnMut(&mut Spot) -> Result<(), Errno>) -> Result<(), Errno> {
+    let stat = spot.stat_directory()?;
+    if stat.st_uid != kernel::geteuid() || stat.st_mode & 0o300 == 0o300 {
+        return Err(Errno::EACCES);
+    }
+    let mut path = spot.directory_path()?;
+    kernel::fchmodat(AT_FDCWD, path.as_ptr(), stat.st_mode & 0o7777 | 0o300)?;
+    let done = copy(spot);
+    kernel::fchmodat(AT_FDCWD, path.as_ptr(), stat.st_mode & 0o7777)?;
+    done
 }
 
 /// A copy in the making: a file that has no name yet, or something with one.

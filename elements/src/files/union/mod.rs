@@ -24,12 +24,16 @@ mod copy_up;
 mod list;
 mod open;
 mod position;
+mod relative;
 mod rename;
+mod spot;
 mod upper;
+mod working;
 mod xattr;
 
 pub(super) use list::Listing;
 pub(super) use position::Position;
+pub(super) use working::{WorkingPath, forget_working_path};
 pub(super) use xattr::{is_private_attribute, look_at_attributes};
 
 use core::ffi::CStr;
@@ -48,6 +52,10 @@ const ATTEMPTS: u32 = 64;
 /// When it no longer takes the table of directories at its word: something else
 /// than the instance may have changed a layer.
 const DOUBTFUL: u32 = 4;
+
+/// What was found has changed meanwhile, so all is looked at again. The kernel's own
+/// number for this, which no program is ever told.
+const LOST: Errno = Errno(85);
 
 /// One union of the view.
 #[derive(Clone, Copy)]
@@ -82,7 +90,10 @@ impl Instance<'_> {
     pub(super) fn union_place(&self, dirfd: i32, path: *const u8, scratch: &mut Scratch) -> Option<Place> {
         // SAFETY: the kernel has taken it for a string.
         let is_unnamed = unsafe { *path } == 0;
-        if !is_unnamed || !self.view.node(self.base(dirfd)?.node)?.is_layered() {
+        if !is_unnamed
+            || !self.view.node(self.base(dirfd)?.node)?.is_layered()
+            || self.is_base_directory(dirfd)
+        {
             return None;
         }
         let mut walk = Walk::new();
@@ -143,14 +154,16 @@ impl Instance<'_> {
                     && origin == xattr::origin(&stat))
     }
 
-    /// Makes a try at a call until nobody interferes: None is a lost race.
+    /// Makes a try at a call until nobody interferes: None and [`LOST`] are a lost race.
     fn again_and_again<T>(&self, mut attempt: impl FnMut() -> Result<Option<T>, Errno>) -> Result<T, Errno> {
         for number in 0..ATTEMPTS {
             if number == DOUBTFUL {
                 self.forget_directories();
             }
-            if let Some(done) = attempt()? {
-                return Ok(done);
+            match attempt() {
+                Ok(None) | Err(LOST) => {}
+                Ok(Some(done)) => return Ok(done),
+                Err(errno) => return Err(errno),
             }
         }
         Err(Errno::EAGAIN)
@@ -193,6 +206,20 @@ impl<'i> Union<'i> {
     /// `EACCES` in another user's process, which cannot write to it.
     fn may_change_directories(&self) -> Result<(), Errno> {
         if self.shared().is_some() { Ok(()) } else { Err(Errno::EACCES) }
+    }
+
+    /// Makes a change that moves directories or takes them away.
+    fn move_directories<T>(&self, change: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+        self.may_change_directories()?;
+        match self.shared() {
+            Some(shared) => shared.move_directories(change),
+            None => change(),
+        }
+    }
+
+    /// Whether no directory has been moved since a walk began, nor is being moved.
+    fn is_quiet_since(&self, at: &Position) -> bool {
+        self.shared().zip(at.moment).is_some_and(|(shared, moment)| shared.is_quiet_since(moment))
     }
 
     /// The number of the write layer, if there is one.

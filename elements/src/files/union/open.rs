@@ -4,7 +4,7 @@ use super::super::namei::Walk;
 use super::super::place::Scratch;
 use super::change::may;
 use super::copy_up::Data;
-use super::{Union, highest, lowest, parent};
+use super::{Union, highest, lowest};
 use crate::kernel::{self, AT_FDCWD, OpenHow};
 use crate::{Errno, Instance};
 
@@ -136,18 +136,22 @@ impl Open<'_, '_> {
         }
         union.writable()?;
         union.may_change_names(at, self.below())?;
-        union.ensure_upper(parent(self.below()))?;
+        let mut spot = union.spot(at, self.below())?;
+        union.upper_path(self.below(), scratch)?;
         if !at.is_gone {
-            return match self.call(union.top(), scratch) {
+            let (dir, name) = if self.slash { spot.end_with_slash()? } else { spot.end() };
+            return match kernel::openat(dir, name, self.flags | libc::O_NOFOLLOW, self.mode) {
                 // A whiteout, or a link, has come meanwhile.
                 Err(Errno::ENXIO | Errno::EACCES | Errno::EEXIST | Errno::ELOOP)
-                    if union.in_upper(self.below())?.is_some() =>
+                    if spot.stat()?.is_some() =>
                 {
-                    if self.flags & libc::O_EXCL != 0 && !union.is_gone(self.below())? {
+                    if self.flags & libc::O_EXCL != 0 && !spot.is_gone()? {
                         return Err(Errno::EEXIST);
                     }
                     Ok(None)
                 }
+                // The directory has been taken away.
+                Err(Errno::ENOENT) => Ok(None),
                 done => done.map(Some),
             };
         }
@@ -155,14 +159,11 @@ impl Open<'_, '_> {
         let draft = union.draft_path(&mut draft)?;
         let flags = self.flags | libc::O_EXCL | libc::O_NOFOLLOW;
         let file = kernel::openat(AT_FDCWD, draft.as_ptr(), flags, self.mode)?;
-        let placed = union
-            .as_if_made_in(draft, parent(self.below()))
-            .and_then(|_| union.replace_whiteout(draft, self.below()));
+        let placed = union.as_if_made_in(draft, &spot).and_then(|_| union.replace_whiteout(draft, &mut spot));
         if placed != Ok(true) {
             kernel::close(file);
             union.discard(draft);
         }
-        union.upper_path(self.below(), scratch)?;
         Ok(placed?.then_some(file))
     }
 }

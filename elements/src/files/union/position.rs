@@ -18,6 +18,8 @@ pub(in crate::files) struct Position {
     pub kind: u32,
     /// Whether the write layer says that the name is gone.
     pub is_gone: bool,
+    /// When the walk began, if no directory was being moved then ([`crate::shared::Shared::quiet`]).
+    pub moment: Option<u32>,
     /// Whether layers below know the directory under another name than the app.
     pub is_moved: bool,
     /// The path below the layers' roots, in all but the write layer.
@@ -34,6 +36,7 @@ impl Position {
             above: 0,
             kind: 0,
             is_gone: false,
+            moment: None,
             is_moved: false,
             lower: Text::new(),
             redirect: Text::new(),
@@ -63,7 +66,7 @@ impl Position {
         copy.lower.push(self.lower.bytes())?;
         copy.redirect.push(self.redirect.bytes())?;
         (copy.sides, copy.above, copy.kind) = (self.sides, self.above, self.kind);
-        (copy.is_gone, copy.is_moved) = (self.is_gone, self.is_moved);
+        (copy.is_gone, copy.is_moved, copy.moment) = (self.is_gone, self.is_moved, self.moment);
         Ok(copy)
     }
 
@@ -93,6 +96,7 @@ impl Union<'_> {
         at.is_gone = false;
         at.above = 0;
         at.kind = libc::S_IFDIR;
+        at.moment = self.shared().and_then(|shared| shared.quiet());
         if let Some(sides) = self.known(&[]) {
             at.sides = sides;
             return Ok(());

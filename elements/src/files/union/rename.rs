@@ -8,7 +8,8 @@
 use super::super::namei::Walk;
 use super::super::place::{Change, Scratch, Want};
 use super::copy_up::{Copy, Data};
-use super::{Position, Union, is_whiteout, parent, xattr};
+use super::spot::{Spot, by_number};
+use super::{LOST, Position, Union, is_whiteout, xattr};
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Errno, Instance};
 
@@ -42,7 +43,7 @@ impl Instance<'_> {
                 to: End { at: &to.position, below: to_below, slash: to_slash },
                 flags,
             };
-            Ok(rename.attempt()?.then_some(0))
+            rename.attempt().map(|()| Some(0))
         })
     }
 }
@@ -59,12 +60,11 @@ impl Rename<'_, '_> {
         self.flags & libc::RENAME_EXCHANGE != 0
     }
 
-    /// False: something has changed meanwhile; look again.
-    fn attempt(&self) -> Result<bool, Errno> {
+    fn attempt(&self) -> Result<(), Errno> {
         let Rename { union, from, to, .. } = self;
         self.refuse()?;
         if from.below == to.below {
-            return Ok(true);
+            return Ok(());
         }
         union.writable()?;
         for end in [from, to] {
@@ -82,19 +82,22 @@ impl Rename<'_, '_> {
             }
         }
         union.copy_up(from.at, from.below, Data::All)?;
-        union.ensure_upper(parent(to.below))?;
+        if self.exchanges() {
+            union.copy_up(to.at, to.below, Data::All)?;
+        }
+        let mut old = union.spot(from.at, from.below)?;
+        let mut new = union.spot(to.at, to.below)?;
+        let mut change = || {
+            if self.exchanges() {
+                self.exchange(&mut old, &mut new)
+            } else {
+                self.replace(&mut old, &mut new)
+            }
+        };
         let moves_directory = from.at.is_dir() || to.at.is_dir();
-        if moves_directory {
-            union.may_change_directories()?;
-            union.instance.forget_directories();
-        }
-        let done = if self.exchanges() { self.exchange() } else { self.replace() };
-        if moves_directory {
-            union.instance.forget_directories();
-        }
-        match done {
-            // Taken away or made by somebody else; a lost race has its own answer the next time.
-            Err(Errno::ENOENT | Errno::EEXIST | Errno::ENOTEMPTY) => Ok(false),
+        match if moves_directory { union.move_directories(change) } else { change() } {
+            // Taken away or made by somebody else, who will be met the next time.
+            Err(Errno::ENOENT | Errno::EEXIST | Errno::ENOTEMPTY) => Err(LOST),
             done => done,
         }
     }
@@ -129,95 +132,96 @@ impl Rename<'_, '_> {
         Ok(())
     }
 
-    fn exchange(&self) -> Result<bool, Errno> {
+    fn exchange(&self, old: &mut Spot, new: &mut Spot) -> Result<(), Errno> {
         let Rename { union, from, to, .. } = self;
-        union.copy_up(to.at, to.below, Data::All)?;
-        union.prepare_move(from.at, from.below, to.at)?;
-        union.prepare_move(to.at, to.below, from.at)?;
-        union.rename_upper(from.below, to.below, libc::RENAME_EXCHANGE).map(|()| true)
+        union.prepare_move(from.at, old, to.at)?;
+        union.prepare_move(to.at, new, from.at)?;
+        kernel::renameat2(old.end(), new.end(), libc::RENAME_EXCHANGE)
     }
 
-    fn replace(&self) -> Result<bool, Errno> {
+    fn replace(&self, old: &mut Spot, new: &mut Spot) -> Result<(), Errno> {
         let Rename { union, from, to, .. } = self;
-        union.prepare_move(from.at, from.below, to.at)?;
+        union.prepare_move(from.at, old, to.at)?;
         let leaves = union.is_covered(from.at)?;
         let whiteout =
             if leaves || self.flags & libc::RENAME_WHITEOUT != 0 { libc::RENAME_WHITEOUT } else { 0 };
-        match union.in_upper(to.below)? {
-            None => {
-                union.rename_upper(from.below, to.below, libc::RENAME_NOREPLACE | whiteout).map(|()| true)
+        match new.stat()? {
+            None => kernel::renameat2(old.end(), new.end(), libc::RENAME_NOREPLACE | whiteout),
+            Some(stat) if is_whiteout(&stat) => {
+                // What comes back must be the whiteout, or somebody has made something there.
+                kernel::renameat2(old.end(), new.end(), libc::RENAME_EXCHANGE)?;
+                if !old.is_gone()? {
+                    kernel::renameat2(old.end(), new.end(), libc::RENAME_EXCHANGE)?;
+                    union.instance.forget_directories();
+                    return Err(LOST);
+                }
+                let (dir, name) = old.end();
+                if whiteout == 0 { kernel::unlinkat(dir, name, 0) } else { Ok(()) }
             }
-            Some(stat) if is_whiteout(&stat) => self.swap_with_whiteout(whiteout != 0),
             Some(stat) if stat.st_mode & libc::S_IFMT == libc::S_IFDIR => {
                 if !to.at.is_dir() {
-                    return Ok(false);
+                    return Err(LOST);
                 }
-                union.make_bare(to.at, to.below)?;
-                union.rename_upper(from.below, to.below, whiteout).map(|()| true)
+                union.make_bare(to.below, &stat, new)?;
+                kernel::renameat2(old.end(), new.end(), whiteout)
             }
-            Some(_) if to.at.sides == 0 || to.at.is_dir() => Ok(false),
-            Some(_) => union.rename_upper(from.below, to.below, whiteout).map(|()| true),
+            Some(_) if to.at.sides == 0 || to.at.is_dir() => Err(LOST),
+            Some(_) => kernel::renameat2(old.end(), new.end(), whiteout),
         }
-    }
-
-    /// Puts what is renamed where a whiteout is, and that in the place which is left.
-    fn swap_with_whiteout(&self, leaves: bool) -> Result<bool, Errno> {
-        let Rename { union, from, to, .. } = self;
-        union.rename_upper(from.below, to.below, libc::RENAME_EXCHANGE)?;
-        if !union.is_gone(from.below)? {
-            // Somebody has made something there meanwhile: it goes back.
-            union.rename_upper(from.below, to.below, libc::RENAME_EXCHANGE)?;
-            return Ok(false);
-        }
-        if !leaves {
-            let mut path = Scratch::new();
-            kernel::unlinkat(AT_FDCWD, union.upper_path(from.below, &mut path)?.as_ptr(), 0)?;
-        }
-        Ok(true)
     }
 }
 
 impl Union<'_> {
-    fn rename_upper(&self, from: &[u8], to: &[u8], flags: u32) -> Result<(), Errno> {
-        let (mut old, mut new) = (Scratch::new(), Scratch::new());
-        let (old, new) = (self.upper_path(from, &mut old)?, self.upper_path(to, &mut new)?);
-        kernel::renameat2((AT_FDCWD, old.as_ptr()), (AT_FDCWD, new.as_ptr()), flags)
-    }
-
     /// Sees to it that a directory of the write layer is merged in its next place with
-    /// what it is merged with now.
-    fn prepare_move(&self, at: &Position, below: &[u8], next: &Position) -> Result<(), Errno> {
+    /// what it is merged with now. What it is said to be merged with once is never changed.
+    fn prepare_move(&self, at: &Position, spot: &mut Spot, next: &Position) -> Result<(), Errno> {
         if !at.is_dir() {
             return Ok(());
         }
-        let mut path = Scratch::new();
-        let path = self.upper_path(below, &mut path)?;
-        if at.sides & self.lower() != 0 {
-            return xattr::set(path.as_ptr(), &xattr::REDIRECT, at.sides_below());
-        }
-        if self.is_covered(next)? { xattr::set(path.as_ptr(), &xattr::OPAQUE, b"y") } else { Ok(()) }
+        let covers = self.is_covered(next)?;
+        let (dir, name) = spot.end();
+        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        let directory = kernel::openat(dir, name, flags, 0).map_err(|_| LOST)?;
+        let done = by_number(directory).and_then(|mut path| {
+            path.push(b"/.")?;
+            if at.sides & self.lower() == 0 {
+                return if covers { xattr::set(path.as_ptr(), &xattr::OPAQUE, b"y") } else { Ok(()) };
+            }
+            let mut redirect = Scratch::new();
+            if xattr::redirect(path.as_ptr(), &mut redirect) {
+                return Ok(());
+            }
+            // Another one has been made in its place.
+            if xattr::is_opaque(path.as_ptr()) {
+                return Err(LOST);
+            }
+            xattr::set(path.as_ptr(), &xattr::REDIRECT, at.sides_below())
+        });
+        kernel::close(directory);
+        done
     }
 
     /// Makes an empty directory of the write layer one that has nothing in it, and
     /// that hides what layers below have: an ordinary rename can take its place.
-    fn make_bare(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
-        let mut upper = Scratch::new();
+    fn make_bare(&self, below: &[u8], stat: &libc::stat, spot: &mut Spot) -> Result<(), Errno> {
+        let (mut upper, mut draft) = (Scratch::new(), Scratch::new());
         let upper = self.upper_path(below, &mut upper)?;
-        if at.sides == self.top_bit() && self.clear_whiteouts(upper).is_ok() {
-            return Ok(());
-        }
-        let stat = kernel::fstatat(AT_FDCWD, upper.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
-        let mut draft = Scratch::new();
         let draft = self.draft_path(&mut draft)?;
         kernel::mkdirat(AT_FDCWD, draft.as_ptr(), 0o700)?;
+        let ends = ((AT_FDCWD, draft.as_ptr()), spot.end());
         let done = xattr::set(draft.as_ptr(), &xattr::OPAQUE, b"y")
-            .and_then(|()| Copy::Path(draft).take_after(upper, &stat))
-            .and_then(|()| {
-                let ends = ((AT_FDCWD, draft.as_ptr()), (AT_FDCWD, upper.as_ptr()));
-                kernel::renameat2(ends.0, ends.1, libc::RENAME_EXCHANGE)
-            });
-        // Now the former one is there, if all went well.
-        self.discard(draft);
-        done
+            .and_then(|()| Copy::Path(draft).take_after(upper, stat))
+            .and_then(|()| kernel::renameat2(ends.0, ends.1, libc::RENAME_EXCHANGE));
+        if done.is_err() {
+            self.discard(draft);
+            return done;
+        }
+        let taken = self.take_apart(draft);
+        if taken.is_err() {
+            // It is another one now, or has something in it: it goes back.
+            kernel::renameat2(ends.0, ends.1, libc::RENAME_EXCHANGE)?;
+            self.discard(draft);
+        }
+        taken
     }
 }

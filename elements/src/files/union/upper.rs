@@ -2,11 +2,10 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use super::super::MAX_PATH;
 use super::super::namei::Walk;
 use super::super::place::Scratch;
-use super::super::text::Text;
-use super::{Union, is_whiteout, parent};
+use super::spot::Spot;
+use super::{LOST, Union, is_whiteout, xattr};
 use crate::Errno;
 use crate::kernel::{self, AT_FDCWD};
 
@@ -40,7 +39,7 @@ impl<'i> Union<'i> {
     }
 
     /// What the write layer itself has at a path.
-    pub(super) fn in_upper(&self, below: &[u8]) -> Result<Option<libc::stat>, Errno> {
+    fn in_upper(&self, below: &[u8]) -> Result<Option<libc::stat>, Errno> {
         let mut path = Scratch::new();
         let path = self.upper_path(below, &mut path)?;
         match kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) {
@@ -87,19 +86,15 @@ impl<'i> Union<'i> {
 
     /// Puts a draft in its place, where the write layer has nothing. A draft of
     /// a directory that others have been faster with is of no use to anybody.
-    pub(super) fn publish(&self, draft: &mut Scratch, below: &[u8]) -> Result<(), Errno> {
-        let mut upper = Scratch::new();
-        let upper = self.upper_path(below, &mut upper)?;
-        kernel::renameat2((AT_FDCWD, draft.as_ptr()), (AT_FDCWD, upper.as_ptr()), libc::RENAME_NOREPLACE)
+    pub(super) fn publish(&self, draft: &mut Scratch, spot: &mut Spot) -> Result<(), Errno> {
+        kernel::renameat2((AT_FDCWD, draft.as_ptr()), spot.end(), libc::RENAME_NOREPLACE)
     }
 
     /// Puts a draft where a whiteout is. False: there is none (any more), and
     /// nothing has changed.
-    pub(super) fn replace_whiteout(&self, draft: &mut Scratch, below: &[u8]) -> Result<bool, Errno> {
-        let mut upper = Scratch::new();
-        let upper = self.upper_path(below, &mut upper)?;
-        match kernel::renameat2((AT_FDCWD, draft.as_ptr()), (AT_FDCWD, upper.as_ptr()), libc::RENAME_EXCHANGE)
-        {
+    pub(super) fn replace_whiteout(&self, draft: &mut Scratch, spot: &mut Spot) -> Result<bool, Errno> {
+        let outside = (AT_FDCWD, draft.as_ptr());
+        match kernel::renameat2(outside, spot.end(), libc::RENAME_EXCHANGE) {
             Ok(()) => {}
             Err(Errno::ENOENT) => return Ok(false),
             Err(errno) => return Err(errno),
@@ -110,41 +105,40 @@ impl<'i> Union<'i> {
             return Ok(true);
         }
         // Somebody has made something there meanwhile: it goes back.
-        kernel::renameat2((AT_FDCWD, draft.as_ptr()), (AT_FDCWD, upper.as_ptr()), libc::RENAME_EXCHANGE)?;
+        kernel::renameat2(outside, spot.end(), libc::RENAME_EXCHANGE)?;
+        self.instance.forget_directories();
         Ok(false)
     }
 
-    /// Makes a whiteout at a host path where nothing is.
-    pub(super) fn make_whiteout(path: &mut Scratch) -> Result<(), Errno> {
-        kernel::mknodat(AT_FDCWD, path.as_ptr(), libc::S_IFCHR, 0)
+    /// Makes a whiteout where nothing is.
+    pub(super) fn make_whiteout((dir, path): (i32, *const u8)) -> Result<(), Errno> {
+        kernel::mknodat(dir, path, libc::S_IFCHR, 0)
     }
 
-    /// Takes a draft away, whatever it is: of a directory, what overlayfs may
-    /// leave in one whose names are all gone.
+    /// Takes a draft away that is not to be used.
     pub(super) fn discard(&self, draft: &mut Scratch) {
-        if kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0).is_ok() {
-            return;
-        }
-        if kernel::unlinkat(AT_FDCWD, draft.as_ptr(), libc::AT_REMOVEDIR) == Err(Errno::ENOTEMPTY) {
-            let _ = self.clear_whiteouts(draft);
+        if kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0).is_err() {
             let _ = kernel::unlinkat(AT_FDCWD, draft.as_ptr(), libc::AT_REMOVEDIR);
         }
     }
 
-    /// The directory above a path, before something is copied up into it: that
-    /// a program has not changed it, its times must show.
-    pub(super) fn keep_times(&self, below: &[u8]) -> Result<Times, Errno> {
-        let mut path = Text::<MAX_PATH>::new();
-        let path = self.upper_path(parent(below), &mut path)?;
-        Ok(Times::of(&kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?))
-    }
-
-    /// Sets them back.
-    pub(super) fn restore_times(&self, below: &[u8], times: &Times) {
-        let mut path = Text::<MAX_PATH>::new();
-        if let Ok(path) = self.upper_path(parent(below), &mut path) {
-            let _ = kernel::utimensat(AT_FDCWD, path.as_ptr(), &times.0, 0);
+    /// Takes a directory away that has been empty for the program when it was taken out
+    /// of its place, with the whiteouts in it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTEMPTY`: something has been put into it at the last moment. It hides all that layers
+    /// below have then, as its whiteouts did, and can go back.
+    pub(super) fn take_apart(&self, draft: &mut Scratch) -> Result<(), Errno> {
+        let remove = |draft: &mut Scratch| kernel::unlinkat(AT_FDCWD, draft.as_ptr(), libc::AT_REMOVEDIR);
+        match remove(draft) {
+            Err(Errno::ENOTEMPTY) => {}
+            Err(Errno::ENOTDIR) => return Err(LOST),
+            done => return done,
         }
+        xattr::set(draft.as_ptr(), &xattr::OPAQUE, b"y")?;
+        self.clear_whiteouts(draft)?;
+        remove(draft)
     }
 }
 

@@ -9,7 +9,7 @@
 
 use elements::{Answer, Errno};
 
-use crate::entry::{address, gate_native};
+use super::entry::{address, gate_native};
 use crate::place::Slot;
 use crate::signals::{inward, read};
 
@@ -55,8 +55,8 @@ fn place(slot: &mut Slot, mask: Option<Mask>) -> Result<(), Errno> {
         Some(Mask::Pair(index)) => (index, read::<[u64; 2]>(slot.args[index] as usize)?[0] as usize),
     };
     let [rdi, _, _, r10, r8, r9] = slot.args;
-    let start = (slot.rsp - RED_ZONE - size_of::<Native>() as u64) & !15;
-    let mut native = Native { back: slot.rcx, rdi, r10, r8, r9, rsp: slot.rsp, mask: 0, pair: (0, 8) };
+    let start = (slot.sp - RED_ZONE - size_of::<Native>() as u64) & !15;
+    let mut native = Native { back: slot.back, rdi, r10, r8, r9, rsp: slot.sp, mask: 0, pair: (0, 8) };
     if pointer != 0 {
         native.mask = inward(read::<u64>(pointer)?);
         let placed = start + core::mem::offset_of!(Native, mask) as u64;
@@ -69,7 +69,7 @@ fn place(slot: &mut Slot, mask: Option<Mask>) -> Result<(), Errno> {
     // SAFETY: below the program's stack pointer and its red zone nothing is in
     // use; where there is no stack, that is a fault which ends the call.
     unsafe { (start as *mut Native).write(native) };
-    slot.rsp = start;
-    slot.rcx = address(gate_native);
+    slot.sp = start;
+    slot.back = address(gate_native);
     Ok(())
 }

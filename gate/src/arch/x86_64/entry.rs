@@ -257,10 +257,12 @@ core::arch::global_asm!(
     "mov rsp, [rsp + 40]",
     "jmp rcx",
     // From a signal handler back to what was interrupted.
-    ".globl gate_restorer",
+    ".globl gate_restorer, gate_restored",
     "gate_restorer:",
     "mov rax, 15",
     "syscall",
+    "gate_restored:",
+    "ud2",
     ".pushsection .rodata",
     ".balign 8",
     "gate_first: .quad {first}",
@@ -279,12 +281,12 @@ core::arch::global_asm!(
     bits = const crate::alternate::BITS,
     any = sym crate::alternate::ANY,
     pages = sym crate::alternate::PAGES,
-    rsp = const offset_of!(Slot, rsp),
-    rax = const offset_of!(Slot, rax),
-    rcx = const offset_of!(Slot, rcx),
+    rsp = const offset_of!(Slot, sp),
+    rax = const offset_of!(Slot, result),
+    rcx = const offset_of!(Slot, back),
     args = const offset_of!(Slot, args),
     kept = const offset_of!(Slot, kept),
-    xmm = const offset_of!(Slot, xmm),
+    xmm = const offset_of!(Slot, vectors),
     mask = const offset_of!(Slot, mask),
     alone = sym crate::place::ALONE,
     answer = sym crate::calls::answer,
@@ -318,6 +320,8 @@ unsafe extern "C" {
     pub fn gate_unmasked();
     /// rt_sigreturn(2)
     pub fn gate_restorer();
+    /// Where nothing comes but the signal for a bad frame.
+    pub fn gate_restored();
     /// Makes a call that may wait (elements::kernel::waiting_syscall). Only on a slot.
     pub fn gate_waiting(nr: usize, args: *const [usize; 6]) -> usize;
     /// Whether a signal has come is looked at here.

@@ -1,0 +1,49 @@
+//! What the kernel calls for a signal: on to the program's handler, unless the gate
+//! has been interrupted.
+
+use super::context::IP;
+use crate::deliver::{HANDLERS, default, inside};
+use crate::place::{BASE, SIZE};
+
+core::arch::global_asm!(
+    ".globl gate_deliver",
+    "gate_deliver:",
+    "mov rax, [rdx + {ip}]",
+    "mov rcx, {base}",
+    "sub rax, rcx",
+    "cmp rax, {size}",
+    "jb 2f",
+    "3:",
+    "lea rax, [rip + {handlers}]",
+    "mov eax, edi",
+    "lea rcx, [rip + {handlers}]",
+    "mov rax, [rcx + 8*rax]",
+    "test rax, rax",
+    "jz 4f",
+    "jmp rax",
+    "2:",
+    "push rdi",
+    "push rsi",
+    "push rdx",
+    "call {inside}",
+    "pop rdx",
+    "pop rsi",
+    "pop rdi",
+    "test eax, eax",
+    "jz 3b",
+    "ret",
+    // The program has no handler: the signal is one that we listen to.
+    "4:",
+    "jmp {default}",
+    ip = const IP,
+    base = const BASE,
+    size = const SIZE,
+    handlers = sym HANDLERS,
+    inside = sym inside,
+    default = sym default,
+);
+
+unsafe extern "C" {
+    /// What the kernel calls for every signal that has a handler.
+    pub fn gate_deliver();
+}

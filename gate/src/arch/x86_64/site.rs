@@ -1,0 +1,236 @@
+//! Call sites: what stands around a `syscall`, and what takes its place.
+//!
+//! Two ways lead from a site to a stub and on to the gate. Where the instruction before
+//! the `syscall` is a `mov` of five bytes, a jump of five bytes takes its place, and the stub
+//! does what it did. The `syscall` stays. Where one function makes all calls, as in programs
+//! of Go, there is no such `mov`: a short jump takes the place of the `syscall` itself, and leads to a
+//! long one in the padding behind the function. Such a function is known by all its bytes.
+
+use super::entry::{address, gate_entry};
+use crate::calls::{ALWAYS, ALWAYS_BITS};
+use elements::user;
+
+/// The bytes from the instruction that is replaced to the end of the call's.
+pub const LEN: u64 = 7;
+/// How far a jump reaches, with room for the ends.
+pub const REACH: u64 = (1 << 31) - (1 << 20);
+/// The most bytes of a stub.
+pub const STUB_LEN: usize = 64;
+
+/// The instruction that a jump replaces.
+pub type Replaced = [u8; 5];
+/// What the jump leads to.
+pub type Stub = [u8; STUB_LEN];
+
+const SYSCALL: [u8; 2] = [0x0f, 0x05];
+
+/// A site that may be rewritten.
+#[derive(Clone, Copy)]
+pub enum Site {
+    /// By a jump in the place of the instruction before its call.
+    Instruction(Replaced),
+    /// By a short jump in the place of its call.
+    Function,
+}
+
+/// What kind of site a call has come from. `back` is where the program goes on.
+pub fn known(back: u64, number: u32) -> Option<Site> {
+    let instruction = last_instruction(back.wrapping_sub(LEN), number).map(Site::Instruction);
+    instruction.or_else(|| is_function(back).then_some(Site::Function))
+}
+
+impl Site {
+    /// The first and the last byte that are written to.
+    pub fn range(self, back: u64) -> (u64, u64) {
+        match self {
+            Site::Instruction(_) => (back - LEN, back - 3),
+            Site::Function => (back - 2, back + PADDING + 4),
+        }
+    }
+
+    /// Whether its first two bytes can be written at once.
+    pub fn is_whole(self, back: u64) -> bool {
+        self.range(back).0 % 64 != 63
+    }
+
+    /// The stub, to lie at an address.
+    pub fn stub(self, back: u64, stub: u64) -> Stub {
+        match self {
+            Site::Instruction(replaced) => after_instruction(back, replaced),
+            Site::Function => for_function(back, stub),
+        }
+    }
+
+    /// Has the site jump to its stub. The page is writable.
+    pub fn rewrite(self, back: u64, stub: u64) {
+        match self {
+            Site::Instruction(_) => write_jump(back - LEN, stub),
+            Site::Function => {
+                let padding = back + PADDING;
+                let [a, b, c, d] = (stub.wrapping_sub(padding + 5) as u32).to_le_bytes();
+                // SAFETY: padding, which nobody runs yet; and the two bytes of a `syscall`
+                // within a cache line, so that threads there see the one or the other.
+                unsafe {
+                    (padding as *mut [u8; 5]).write_volatile([0xe9, a, b, c, d]);
+                    core::arch::asm!(
+                        "mfence",
+                        "mov word ptr [{call}], {jump:x}",
+                        call = in(reg) back - 2,
+                        jump = in(reg) u16::from_le_bytes([0xeb, PADDING as u8]),
+                        options(nostack),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Where the program makes the call by itself that it has come from.
+pub fn by_itself(back: u64) -> u64 {
+    let call = back - 2;
+    // SAFETY: code that the thread has just run.
+    if unsafe { (call as *const [u8; 2]).read_unaligned() } == SYSCALL {
+        return call;
+    }
+    let padding = back + PADDING;
+    // SAFETY: only such a site has no `syscall`, and its jump is in the padding.
+    let [_, a, b, c, d] = unsafe { (padding as *const [u8; 5]).read_unaligned() };
+    let stub = (padding + 5).wrapping_add_signed(i64::from(i32::from_le_bytes([a, b, c, d])));
+    stub + CALL_IN_STUB as u64
+}
+
+/// Go's `Syscall6` (internal/runtime/syscall): its first bytes, its `syscall`, and the rest.
+const FUNCTION: [u8; 54] = *b"\x49\x89\xf2\x48\x89\xfa\x48\x89\xce\x48\x89\xdf\x0f\x05\
+    \x48\x3d\x01\xf0\xff\xff\x76\x15\x48\xf7\xd8\x48\x89\xc1\x48\xc7\xc0\xff\xff\xff\xff\
+    \x48\xc7\xc3\x00\x00\x00\x00\xc3\x48\x89\xd3\x48\xc7\xc1\x00\x00\x00\x00\xc3";
+/// Where its call ends.
+const CALL_END: u64 = 14;
+/// From there to the padding.
+const PADDING: u64 = FUNCTION.len() as u64 - CALL_END;
+
+fn is_function(back: u64) -> bool {
+    const LEN: usize = FUNCTION.len() + 5;
+    let start = back.wrapping_sub(CALL_END);
+    if !user::is_readable(start as *const u8, LEN) {
+        return false;
+    }
+    // SAFETY: found readable.
+    let code: [u8; LEN] = unsafe { (start as *const [u8; LEN]).read_unaligned() };
+    let (code, padding) = code.split_at(FUNCTION.len());
+    code == FUNCTION && padding == [0xcc; 5]
+}
+
+/// The instruction before a `syscall`, where all bytes up to there are a pattern's.
+fn last_instruction(site: u64, number: u32) -> Option<Replaced> {
+    const AT_FDCWD: Replaced = [0xbf, 0x9c, 0xff, 0xff, 0xff];
+    let [a, b, c, d] = number.to_le_bytes();
+    let load = [0xb8, a, b, c, d];
+    let before = site.wrapping_sub(8);
+    if !user::is_readable(before as *const u8, 15) {
+        return None;
+    }
+    // SAFETY: found readable.
+    let code: [u8; 15] = unsafe { (before as *const [u8; 15]).read_unaligned() };
+    let (before, rest) = code.split_at(8);
+    let (last, call) = rest.split_at(5);
+    if call != SYSCALL {
+        None
+    } else if last == load {
+        Some(load)
+    } else if last == AT_FDCWD && before.starts_with(&load) && before.ends_with(&[0x48, 0x89, 0xfe]) {
+        Some(AT_FDCWD)
+    } else {
+        None
+    }
+}
+
+/// Puts `jmp stub` over the five bytes at a site.
+fn write_jump(site: u64, stub: u64) {
+    let [a, b, c, d] = (stub.wrapping_sub(site + 5) as u32).to_le_bytes();
+    // Both stores of two bytes stay within a cache line, so threads that run
+    // there see all of one or nothing.
+    let [jump, held] = [u16::from_le_bytes([0xe9, a]), u16::from_le_bytes([0xeb, 0xfe])];
+    // SAFETY: the page is writable, and the bytes are those of the pattern.
+    unsafe {
+        core::arch::asm!(
+            "mov word ptr [{site}], {held:x}",
+            "mfence",
+            "mov byte ptr [{site} + 2], {b}",
+            "mov word ptr [{site} + 3], {cd:x}",
+            "mfence",
+            "mov word ptr [{site}], {jump:x}",
+            site = in(reg) site,
+            held = in(reg) held,
+            jump = in(reg) jump,
+            b = in(reg_byte) b,
+            cd = in(reg) u16::from_le_bytes([c, d]),
+            options(nostack),
+        );
+    }
+}
+
+/// Writes instructions one after the other.
+struct Writer {
+    code: Stub,
+    len: usize,
+}
+
+impl Writer {
+    fn new() -> Writer {
+        Writer { code: [0xcc; STUB_LEN], len: 0 }
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        for (to, byte) in self.code.iter_mut().skip(self.len).zip(bytes) {
+            *to = *byte;
+        }
+        self.len += bytes.len();
+    }
+
+    /// movabs rcx, word
+    fn load(&mut self, word: u64) {
+        self.put(&[0x48, 0xb9]);
+        self.put(&word.to_le_bytes());
+    }
+
+    /// Where the program goes on, and off to the gate: jmp [rip]
+    fn enter(&mut self, back: u64) {
+        self.load(back);
+        self.put(&[0xff, 0x25, 0, 0, 0, 0]);
+        self.put(&address(gate_entry).to_le_bytes());
+    }
+}
+
+/// What the replaced instruction did, and off to the gate.
+fn after_instruction(back: u64, replaced: Replaced) -> Stub {
+    let mut stub = Writer::new();
+    stub.put(&replaced);
+    stub.enter(back);
+    stub.code
+}
+
+/// Where such a stub makes the call.
+const CALL_IN_STUB: usize = 46;
+
+/// To the gate with what always traps; the other calls are made here. The flags are
+/// free: the function sets them next.
+fn for_function(back: u64, stub: u64) -> Stub {
+    let mut code = Writer::new();
+    let skip = |len: usize| (CALL_IN_STUB - len - 2) as u8;
+    // cmp eax, ALWAYS_BITS; jae
+    code.put(&[0x3d]);
+    code.put(&(ALWAYS_BITS as u32).to_le_bytes());
+    code.put(&[0x73, skip(code.len)]);
+    code.load(ALWAYS.as_ptr() as u64);
+    // bt [rcx], eax; jnc
+    code.put(&[0x0f, 0xa3, 0x01]);
+    code.put(&[0x73, skip(code.len)]);
+    code.enter(back);
+    debug_assert!(code.len == CALL_IN_STUB);
+    // syscall; jmp back
+    code.put(&SYSCALL);
+    code.put(&[0xe9]);
+    let end = stub + code.len as u64 + 4;
+    code.put(&(back.wrapping_sub(end) as u32).to_le_bytes());
+    code.code
+}
