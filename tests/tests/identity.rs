@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tests::symbols::MUSL;
-use tests::{World, assert_same, compiled, compiled_by, feed, is_root, program, transcript, write};
+use tests::{World, assert_same, compiled, compiled_by, feed, is_root, program, transcript, which, write};
 
 const DOORS: [&str; 2] = ["shim", "gate"];
 
@@ -250,4 +250,26 @@ erp01 2.6.32-754.el6.x86_64 #1 SMP Tue Jun 19 21:26:04 UTC 2018 x86_64
         let said = machine("languages", door, OLD).view_says("/bin/bash", &["-c", script]);
         assert_same("the policy", expected, door, &said);
     }
+}
+
+#[test]
+fn a_root_of_layers_has_the_machines_files_where_it_has_room() {
+    let door = "gate";
+    let fill = |dir: &Path| {
+        for below in ["root/bin", "root/proc", "root/tmp"] {
+            std::fs::create_dir_all(dir.join(below)).expect("a fresh tree");
+        }
+        std::fs::copy(which("busybox"), dir.join("root/bin/busybox")).expect("busybox is one file");
+    };
+    let root =
+        "[root]\nlayers = [\"root\"]\nwrite = \"ephemeral\"\n[[mount]]\nat = \"/proc\"\nsource = \"/proc\"\n";
+    let world = World::new("identity-root", &[], fill)
+        .saying(&format!("coverage.door = \"{door}\"\napp.workdir = \"/\"\n{OLD}{root}"));
+    let script = "busybox uname -nr; busybox cat /etc/hostname /etc/redhat-release /proc/sys/kernel/hostname; \
+                  busybox ls /etc; busybox ls /; : > /tmp/new; busybox ls /tmp";
+    let said = world.view_says("/bin/busybox", &["sh", "-c", &format!("PATH=/bin; {script}")]);
+    let expected = "erp01 2.6.32-754.el6.x86_64\nerp01\nRed Hat Enterprise Linux Server release 6.10 (Santiago)\nerp01\n\
+                    hostid\nhostname\nmachine-id\nos-release\nredhat-release\nsystem-release\n\
+                    bin\netc\nproc\ntmp\nnew\n--- standard error\n--- exit status: 0\n";
+    assert_same("the policy", expected, door, &said);
 }
