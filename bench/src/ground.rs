@@ -17,6 +17,12 @@ const MOST: usize = 1000;
 /// How many of them are unions too.
 const UNIONS: usize = 10;
 
+/// The policy with so many mounts says who the machine is.
+pub const MACHINE: usize = 0;
+
+/// A machine.
+const IDENTITY: &str = "[identity]\nhostname = \"erp01\"\nusers = [{ name = \"oracle\", uid = 54321 }]\n";
+
 /// The trees, policies and programs.
 pub struct Ground {
     dir: PathBuf,
@@ -63,12 +69,15 @@ impl Ground {
         }
         fs::create_dir(self.scratch())?;
         self.make_many()?;
-        for mounts in [10, 20, MOST] {
+        for mounts in [MACHINE, 10, 20, MOST] {
             let mut policy = String::new();
             for mount in 0..mounts {
                 // Writing to a string does not fail.
                 let _ = writeln!(policy, "[[mount]]\nat = \"{}\"", self.at(mount).display());
                 let _ = writeln!(policy, "source = \"{}\"", self.source(mount).display());
+            }
+            if mounts == MACHINE {
+                policy.push_str(IDENTITY);
             }
             fs::write(self.policy(mounts), policy)?;
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::ground::Ground;
+use crate::ground::{Ground, MACHINE};
 use crate::peers::{PEERS, Peer, UNION_PEERS};
 use crate::programs;
 
@@ -67,6 +67,9 @@ pub static OPERATIONS: &[Operation] = &[
     call("stat, 10 mounts", "stat", 10, On::Mount("file"), None),
     call("readdir, 10 mounts", "readdir", 10, On::Mount("a"), None),
     call("a call on no path", "getppid", 10, On::Program, None),
+    call("uname", "uname", MACHINE, On::Program, Some(1.05)),
+    call("gethostname", "gethostname", MACHINE, On::Program, Some(1.00)),
+    call("getpwnam", "getpwnam", MACHINE, On::Program, Some(0.25)),
     call("fork, exec and wait, 20 mounts", "exec", 20, On::Program, Some(1.10)),
     Operation {
         name: "start of /bin/true, 20 mounts",

@@ -7,6 +7,7 @@
 //! element is one more line.
 
 use crate::files;
+use crate::identity::links;
 use crate::kernel::{self, AT_FDCWD, OpenHow};
 use crate::process::exec::{Door, Start};
 use crate::{Answer, Errno, Instance, user};
@@ -147,14 +148,39 @@ calls! {
     SYS_sendmmsg Always => |i, _, args| sockets::sendmmsg(i, args);
     SYS_getsockname Always => |i, _, args| sockets::gives_address(i, libc::SYS_getsockname, args, (1, 2));
     SYS_getpeername Always => |i, _, args| sockets::gives_address(i, libc::SYS_getpeername, args, (1, 2));
-    SYS_recvfrom NotNull(4) => |i, _, args| sockets::gives_address(i, libc::SYS_recvfrom, args, (4, 5));
+    SYS_recvfrom Always => |i, _, args| sockets::recvfrom(i, args);
     SYS_accept Always => |i, _, args| sockets::accept(i, libc::SYS_accept, args);
     SYS_accept4 Always => |i, _, args| sockets::accept(i, libc::SYS_accept4, args);
     SYS_recvmsg Always => |i, _, args| sockets::recvmsg(i, args);
     SYS_recvmmsg Always => |i, _, args| sockets::recvmmsg(i, args);
 
+    SYS_ioctl Is(1, links::REQUESTS) => |i, _, [fd, request, argument, ..]| i.ioctl(fd as i32, request as _, argument);
+    SYS_sched_getaffinity Always => |i, _, [process, size, mask, ..]| i.sched_getaffinity(process as i32, size as u32 as usize, mask as *mut u8);
+    SYS_sched_setaffinity Always => |i, _, [process, size, mask, ..]| i.sched_setaffinity(process as i32, size as u32 as usize, p(mask));
+    SYS_sysinfo Always => |i, _, [info, ..]| i.sysinfo(info as *mut _);
+    SYS_uname Always => |i, _, [buf, ..]| i.uname(buf as *mut _);
+    SYS_sethostname Always => |i, _, [name, len, ..]| i.sethostname(p(name), len);
+    SYS_setdomainname Always => |i, _, [name, len, ..]| i.setdomainname(p(name), len);
+
     SYS_execve Always => |i, d, [path, argv, envp, ..]| execveat(i, d, [AT_FDCWD as usize, path, argv, envp, 0, 0]);
     SYS_execveat Always => |i, d, args| execveat(i, d, args);
+}
+
+impl Instance<'_> {
+    /// When the elements have a say in a call of the table under this view, if they may
+    /// have any: a door need not bring them what only other policies ask for.
+    pub fn when(&self, number: u32, when: When) -> Option<When> {
+        let names = || self.view.identity().is_some_and(|identity| identity.has_names());
+        match i64::from(number) {
+            libc::SYS_uname | libc::SYS_sethostname | libc::SYS_setdomainname => names().then_some(when),
+            libc::SYS_sched_getaffinity | libc::SYS_sched_setaffinity => self.cpus().map(|_| when),
+            libc::SYS_sysinfo => (self.view.memory() != 0).then_some(when),
+            libc::SYS_ioctl => self.view.has_links().then_some(when),
+            // Without links, there is nothing to change but an address.
+            libc::SYS_recvfrom if !self.view.has_links() => Some(NotNull(4)),
+            _ => Some(when),
+        }
+    }
 }
 
 const CREAT: i32 = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;

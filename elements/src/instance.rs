@@ -23,6 +23,8 @@ pub struct Instance<'v> {
     /// The page shared by the instance's processes; none where it could not
     /// be mapped for writing (another user's process), which only costs time.
     pub shared: Option<&'v Shared>,
+    /// The same page, to read what others have told.
+    pub told: Option<&'v Shared>,
     /// Where calls are told of, if they are.
     pub ring: Option<&'v Ring>,
     dir: &'v [u8],
@@ -40,7 +42,7 @@ pub enum AttachError {
 impl<'v> Instance<'v> {
     /// An instance of a view that the caller holds, without a directory.
     pub fn new(view: View<'v>, shared: Option<&'v Shared>) -> Instance<'v> {
-        Instance { view, shared, ring: None, dir: &[] }
+        Instance { view, shared, told: shared, ring: None, dir: &[] }
     }
 
     /// The instance's directory on the host.
@@ -136,8 +138,10 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     let view = View::of_compiler(image).map_err(AttachError::Image)?;
     // SAFETY: the mapping is long enough, aligned to a page, never unmapped,
     // and holds atomics, for which any bytes will do.
-    let shared = writable.then(|| unsafe { &*(address as *const Shared) });
+    let told = unsafe { &*(address as *const Shared) };
+    let shared = writable.then_some(told);
     let mut instance = Instance::new(view, shared);
+    instance.told = Some(told);
     instance.dir = dir;
     if instance.traces()
         && let Ok((address, len)) = map(dir, "trace", libc::O_RDWR, libc::PROT_READ | libc::PROT_WRITE)

@@ -20,6 +20,7 @@
 pub mod calls;
 pub mod errno;
 pub mod files;
+pub mod identity;
 pub mod instance;
 pub mod kernel;
 pub mod proc;

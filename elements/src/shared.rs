@@ -12,7 +12,11 @@
 //! lose their meaning at once. A program on the host that is not of the
 //! instance can replace a directory unseen: docs/limitations.md says so.
 
+mod names;
+
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+pub use names::Cell;
 
 /// How many bytes it takes; the view's image follows.
 pub const LEN: usize = 128 * 1024;
@@ -31,6 +35,10 @@ pub struct Shared {
     reserved: [u32; 10],
     directories: [AtomicU64; DIRECTORIES],
     sides: [Sides; SIDES],
+    /// What sethostname(2) has set.
+    pub host_name: Cell,
+    /// What setdomainname(2) has set.
+    pub domain_name: Cell,
 }
 
 /// Which layers of a union have a directory. The three words are written one by

@@ -128,6 +128,28 @@ fn is_known(address: usize) -> bool {
         .any(|(start, end)| address < end.load(Ordering::Acquire) && address >= start.load(Ordering::Relaxed))
 }
 
+/// Page numbers, plus one, that could be written to when last asked.
+static WRITABLE: [AtomicUsize; SEEN] = [const { AtomicUsize::new(0) }; SEEN];
+
+/// Whether the page of an address can be written to. As with [`is_readable`], one that
+/// could be is believed to be there still.
+#[inline]
+pub fn is_writable_page(address: usize) -> bool {
+    let page = address / PAGE;
+    let entry = WRITABLE.get(page % SEEN);
+    entry.is_some_and(|entry| entry.load(Ordering::Relaxed) == page + 1) || ask_to_write(page)
+}
+
+#[cold]
+#[inline(never)]
+fn ask_to_write(page: usize) -> bool {
+    let writable = page != 0 && kernel::is_writable(page * PAGE);
+    if writable && let Some(entry) = WRITABLE.get(page % SEEN) {
+        entry.store(page + 1, Ordering::Relaxed);
+    }
+    writable
+}
+
 /// Whether `len` bytes at `start` can be written.
 ///
 /// The first and the last byte speak for the rest, as a page is the least

@@ -41,7 +41,7 @@ const OWN: &[(u32, When)] = &[
     (libc::SYS_prctl as u32, When::Is(0, &[libc::PR_GET_SECCOMP as u32, libc::PR_SET_SECCOMP as u32])),
 ];
 
-/// The calls that trap.
+/// The calls that trap, if the view has to do with them.
 pub const TRAPPED: [(u32, When); CALLS.len() + OWN.len()] = {
     let mut all = [(0, When::Always); CALLS.len() + OWN.len()];
     let mut index = 0;
@@ -52,9 +52,17 @@ pub const TRAPPED: [(u32, When); CALLS.len() + OWN.len()] = {
     all
 };
 
+/// Those that trap under this view.
+pub fn trapped() -> impl Iterator<Item = (u32, When)> {
+    TRAPPED.iter().filter_map(|(number, when)| {
+        let when = attached().map_or(Some(*when), |instance| instance.when(*number, *when))?;
+        Some((*number, when))
+    })
+}
+
 /// How many numbers [`ALWAYS`] tells of.
 pub const ALWAYS_BITS: usize = 512;
-/// A bit for each call that traps whatever its arguments are, but for the one that
+/// A bit for each call that traps whatever its arguments are, under one view or another, but for the one that
 /// the handler of SIGSYS answers.
 pub static ALWAYS: [u32; ALWAYS_BITS / 32] = {
     let mut bits = [0; ALWAYS_BITS / 32];

@@ -12,7 +12,7 @@ use elements::{Errno, kernel::arch};
 use elements::calls::When;
 
 use crate::arch::entry::{address, gate_asked};
-use crate::calls::TRAPPED;
+use crate::calls::{TRAPPED, trapped};
 use crate::place::{BASE, SIZE};
 use crate::seccomp::ALLOWED;
 
@@ -159,9 +159,14 @@ impl Writer {
             self.push(RETURN, 0, 0, ERRNO | Errno::ENOSYS.0 as u32);
         }
         let mut calls: [(u32, When); CALLS] = [(0, When::Always); CALLS];
-        calls.copy_from_slice(&TRAPPED);
+        let mut count = 0;
+        for (to, from) in calls.iter_mut().zip(trapped()) {
+            *to = from;
+            count += 1;
+        }
+        let calls = calls.get_mut(..count).unwrap_or(&mut []);
         calls.sort_unstable_by_key(|(number, _)| *number);
-        self.decide(&calls);
+        self.decide(calls);
         for index in 0..self.tail_count {
             let from = self.tails.get(index).copied().unwrap_or(0);
             self.land(from);

@@ -24,7 +24,7 @@ use elements::{Answer, Errno, kernel};
 
 use crate::arch::entry::{address, gate_ask, gate_asked};
 use crate::bpf;
-use crate::calls::TRAPPED;
+use crate::calls::trapped;
 use crate::filter::{
     ALLOW, AND, EQUAL, ERRNO, IP, Instruction, LOAD, LOAD_NUMBER, NUMBER, Program, RETURN, STRICT, TRAP,
 };
@@ -71,9 +71,7 @@ pub fn judge(number: i64, args: Args) -> Verdict {
 #[inline(never)]
 fn ask(number: i64, args: Args) -> Verdict {
     // From a site that has been rewritten all calls come, those too that do not trap.
-    let trapped =
-        |(known, when): &(u32, elements::calls::When)| i64::from(*known) == number && when.holds(&args);
-    if !TRAPPED.iter().any(trapped) {
+    if !trapped().any(|(known, when)| i64::from(known) == number && when.holds(&args)) {
         return Verdict::ByItself;
     }
     // SAFETY: our filter keeps the kernel from carrying the call out.
@@ -166,8 +164,8 @@ fn without_hearing(code: &mut [Instruction], action: u32) {
 #[inline(never)]
 fn asks_about_ours(code: &[Instruction]) -> Option<u32> {
     let mut reach = bpf::Reach::new();
-    let may_ask = |(number, _): &&_| reach.may_answer(code, *number, libc::SECCOMP_RET_USER_NOTIF);
-    TRAPPED.iter().find(may_ask).map(|(number, _)| *number)
+    let mut may_ask = |number: u32| reach.may_answer(code, number, libc::SECCOMP_RET_USER_NOTIF);
+    trapped().map(|(number, _)| number).find(|number| may_ask(*number))
 }
 
 /// As a kernel before Linux 5.0 does, and with the reason.

@@ -30,7 +30,7 @@ const NEITHER: &str = "\
 const ONLY_GLIBC: &str = "\
     _IO_file_fopen _IO_file_open _IO_fopen _IO_popen _IO_proc_open __backtrace __backtrace_symbols \
     __backtrace_symbols_fd __confstr_chk __connect __dcgettext __dgettext __dup2 __fcntl __getauxval \
-    __getcwd_chk __getlogin_r_chk __getwd_chk __ivaliduser __mq_open_2 __nss_configure_lookup \
+    __getcwd_chk __getdomainname_chk __gethostname_chk __getlogin_r_chk __getwd_chk __ivaliduser __mq_open_2 __nss_configure_lookup \
     __nss_database_lookup __nss_group_lookup __nss_hosts_lookup __nss_next __nss_passwd_lookup \
     __open __open64 __open64_2 __open_2 __openat64_2 __openat_2 __ptsname_r_chk __readlink_chk \
     __readlinkat_chk __realpath_chk __res_init __res_mkquery __res_ninit __res_nmkquery __res_nquery \
@@ -38,7 +38,7 @@ const ONLY_GLIBC: &str = "\
     __res_send __setmntent __statfs __strftime_l __sysconf __syslog_chk __ttyname_r_chk __vfork \
     __vsyslog_chk _dl_find_object _mcleanup _nl_default_dirname authdes_create authdes_getucred \
     authdes_pk_create backtrace backtrace_symbols backtrace_symbols_fd callrpc \
-    canonicalize_file_name chflags clnt_create clntunix_create dladdr1 dlmopen execveat fattach \
+    canonicalize_file_name chflags clnt_create clntunix_create dladdr1 dlmopen endsgent execveat fattach \
     fcntl64 fdetach fsconfig fsopen fspick fts64_children fts64_close fts64_open fts64_read \
     fts64_set getaddrinfo_a getaliasbyname getaliasbyname_r getaliasent getaliasent_r getdate_r \
     getdirentries getdirentries64 getfsent getfsfile getfsspec getgrent_r gethostent_r \

@@ -178,6 +178,62 @@ macro_rules! for_each_hook {
             socket "recv(2)" fn recvmsg [] (socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t;
             socket "recvmmsg(2)" fn recvmmsg [] (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int;
 
+            host "uname(2)" fn uname [] (buf: *mut utsname) -> c_int;
+            host "gethostname(2)" fn gethostname [] (buf: *mut c_char, size: size_t) -> c_int;
+            host "gethostname(2)" fn __gethostname_chk [] (buf: *mut c_char, size: size_t, room: size_t) -> c_int;
+            host "gethostname(2)" fn sethostname [] (name: *const c_char, len: size_t) -> c_int;
+            host "getdomainname(2)" fn getdomainname [] (buf: *mut c_char, size: size_t) -> c_int;
+            host "getdomainname(2)" fn __getdomainname_chk [] (buf: *mut c_char, size: size_t, room: size_t) -> c_int;
+            host "getdomainname(2)" fn setdomainname [] (name: *const c_char, len: size_t) -> c_int;
+            host "gethostid(3)" fn gethostid [] () -> c_long;
+            host "gethostid(3)" fn sethostid [] (id: c_long) -> c_int;
+
+            users "getpwnam(3)" fn getpwnam [] (name: *const c_char) -> *mut passwd;
+            users "getpwnam(3)" fn getpwnam_r [] (name: *const c_char, to: *mut passwd, buf: *mut c_char, size: size_t, result: *mut *mut passwd) -> c_int;
+            users "getpwnam(3)" fn getpwuid [] (uid: uid_t) -> *mut passwd;
+            users "getpwnam(3)" fn getpwuid_r [] (uid: uid_t, to: *mut passwd, buf: *mut c_char, size: size_t, result: *mut *mut passwd) -> c_int;
+            users "getpwent(3)" fn setpwent [] ();
+            users "getpwent(3)" fn getpwent [] () -> *mut passwd;
+            users "getpwent(3)" fn getpwent_r [] (to: *mut passwd, buf: *mut c_char, size: size_t, result: *mut *mut passwd) -> c_int;
+            users "getpwent(3)" fn endpwent [] ();
+            users "getgrnam(3)" fn getgrnam [] (name: *const c_char) -> *mut group;
+            users "getgrnam(3)" fn getgrnam_r [] (name: *const c_char, to: *mut group, buf: *mut c_char, size: size_t, result: *mut *mut group) -> c_int;
+            users "getgrnam(3)" fn getgrgid [] (gid: gid_t) -> *mut group;
+            users "getgrnam(3)" fn getgrgid_r [] (gid: gid_t, to: *mut group, buf: *mut c_char, size: size_t, result: *mut *mut group) -> c_int;
+            users "getgrent(3)" fn setgrent [] ();
+            users "getgrent(3)" fn getgrent [] () -> *mut group;
+            users "getgrent(3)" fn getgrent_r [] (to: *mut group, buf: *mut c_char, size: size_t, result: *mut *mut group) -> c_int;
+            users "getgrent(3)" fn endgrent [] ();
+            users "getspnam(3)" fn getspnam [] (name: *const c_char) -> *mut spwd;
+            users "getspnam(3)" fn getspnam_r [] (name: *const c_char, to: *mut spwd, buf: *mut c_char, size: size_t, result: *mut *mut spwd) -> c_int;
+            users "getspnam(3)" fn setspent [] ();
+            users "getspnam(3)" fn getspent [] () -> *mut spwd;
+            users "getspnam(3)" fn getspent_r [] (to: *mut spwd, buf: *mut c_char, size: size_t, result: *mut *mut spwd) -> c_int;
+            users "getspnam(3)" fn endspent [] ();
+            users "gshadow(5)" fn getsgnam [] (name: *const c_char) -> *mut Sgrp;
+            users "gshadow(5)" fn getsgnam_r [] (name: *const c_char, to: *mut Sgrp, buf: *mut c_char, size: size_t, result: *mut *mut Sgrp) -> c_int;
+            users "gshadow(5)" fn setsgent [] ();
+            users "gshadow(5)" fn getsgent [] () -> *mut Sgrp;
+            users "gshadow(5)" fn getsgent_r [] (to: *mut Sgrp, buf: *mut c_char, size: size_t, result: *mut *mut Sgrp) -> c_int;
+            users "gshadow(5)" fn endsgent [] ();
+            users "getgrouplist(3)" fn getgrouplist [] (user: *const c_char, group: gid_t, groups: *mut gid_t, count: *mut c_int) -> c_int;
+            users "initgroups(3)" fn initgroups [] (user: *const c_char, group: gid_t) -> c_int;
+            users "cuserid(3)" fn cuserid [] (buf: *mut c_char) -> *mut c_char;
+
+            link "netdevice(7)" fn ioctl [] (file: c_int, request: c_ulong, argument: usize) -> c_int;
+            link "getifaddrs(3)" fn getifaddrs [] (list: *mut *mut c_void) -> c_int;
+
+            machine "sched_setaffinity(2)" fn sched_getaffinity [] (process: pid_t, size: size_t, mask: *mut u8) -> c_int;
+            machine "sched_setaffinity(2)" fn sched_setaffinity [] (process: pid_t, size: size_t, mask: *const u8) -> c_int;
+            machine "pthread_setaffinity_np(3)" fn pthread_getaffinity_np [] (thread: c_ulong, size: size_t, mask: *mut u8) -> c_int;
+            machine "pthread_setaffinity_np(3)" fn pthread_setaffinity_np [] (thread: c_ulong, size: size_t, mask: *const u8) -> c_int;
+            machine "sysinfo(2)" fn sysinfo [] (info: *mut sysinfo) -> c_int;
+            machine "sysconf(3)" fn sysconf [__sysconf] (name: c_int) -> c_long;
+            machine "get_nprocs(3)" fn get_nprocs [] () -> c_int;
+            machine "get_nprocs(3)" fn get_nprocs_conf [] () -> c_int;
+            machine "get_phys_pages(3)" fn get_phys_pages [] () -> c_long;
+            machine "get_phys_pages(3)" fn get_avphys_pages [] () -> c_long;
+
             shm "shm_open(3)" fn shm_open [] (name: *const c_char, flags: c_int, mode: mode_t) -> c_int;
             shm "shm_open(3)" fn shm_unlink [] (name: *const c_char) -> c_int;
             shm "sem_open(3)" fn sem_open [] (name: *const c_char, flags: c_int, mode: mode_t, value: c_uint) -> *mut c_void;

@@ -10,21 +10,9 @@ use crate::{Group, Row, group, row};
 pub const NEEDS_GATE: &[Group] = &[
     group(
         "users",
-        "users, groups and their passwords are read inside libc",
-        &["/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/nsswitch.conf", "/etc/.pwd.lock"],
-        &[
-            row("getpwnam(3)", &["getpwnam", "getpwnam_r", "getpwuid", "getpwuid_r"]),
-            row("getpwent(3)", &["getpwent", "getpwent_r", "setpwent"]),
-            row("getpw(3)", &["getpw"]),
-            row("getgrnam(3)", &["getgrnam", "getgrnam_r", "getgrgid", "getgrgid_r"]),
-            row("getgrent(3)", &["getgrent", "getgrent_r", "setgrent"]),
-            row("getgrouplist(3)", &["getgrouplist"]),
-            row("initgroups(3)", &["initgroups"]),
-            row("getspnam(3)", &["getspnam", "getspnam_r", "getspent", "getspent_r", "setspent"]),
-            row("gshadow(5)", &["getsgnam", "getsgnam_r", "getsgent", "getsgent_r", "setsgent"]),
-            row("lckpwdf(3)", &["lckpwdf"]),
-            NSS,
-        ],
+        "the order of look-ups, and a lock, are files that libc opens",
+        &["/etc/nsswitch.conf", "/etc/.pwd.lock"],
+        &[row("getpw(3)", &["getpw"]), row("lckpwdf(3)", &["lckpwdf"]), NSS],
     ),
     group(
         "users",
@@ -44,7 +32,7 @@ pub const NEEDS_GATE: &[Group] = &[
         "the record of logins is opened inside libc",
         &["/var/run/utmp", "/var/log/wtmp"],
         &[
-            row("getlogin(3)", &["getlogin", "getlogin_r", "__getlogin_r_chk", "cuserid"]),
+            row("getlogin(3)", &["getlogin", "getlogin_r", "__getlogin_r_chk"]),
             row(
                 "getutent(3)",
                 &["getutent", "getutent_r", "getutid", "getutid_r", "getutline", "getutline_r", "setutent"],
@@ -93,12 +81,6 @@ pub const NEEDS_GATE: &[Group] = &[
             row("getrpcent_r(3)", &["getrpcbyname_r", "getrpcbynumber_r", "getrpcent_r"]),
             row("ether_aton(3)", &["ether_hostton", "ether_ntohost"]),
         ],
-    ),
-    group(
-        "names",
-        "the host's identifier is read inside libc",
-        &["/etc/hostid", "/etc/hosts"],
-        &[row("gethostid(3)", &["gethostid", "sethostid"])],
     ),
     group(
         "remote",

@@ -60,12 +60,7 @@ pub const SAFE: &[Group] = &[
         "machine",
         "the machine's own figures, from /proc and /sys",
         &[],
-        &[
-            row("sysconf(3)", &["sysconf", "__sysconf"]),
-            row("get_nprocs(3)", &["get_nprocs", "get_nprocs_conf"]),
-            row("get_phys_pages(3)", &["get_phys_pages", "get_avphys_pages"]),
-            row("getloadavg(3)", &["getloadavg"]),
-        ],
+        &[row("getloadavg(3)", &["getloadavg"])],
     ),
     group(
         "object",

@@ -106,6 +106,15 @@ impl Placed {
     ///
     /// Those of mapping a file.
     pub fn forget_directories(&self) -> std::io::Result<()> {
+        self.with_shared(shared::Shared::forget_directories)
+    }
+
+    /// Looks at what the instance's processes share, and may change it.
+    ///
+    /// # Errors
+    ///
+    /// Those of mapping a file.
+    pub fn with_shared<T>(&self, look: impl FnOnce(&shared::Shared) -> T) -> std::io::Result<T> {
         use rustix::mm::{MapFlags, ProtFlags};
         let file = OpenOptions::new().read(true).write(true).open(self.dir.join(VIEW))?;
         let rights = ProtFlags::READ | ProtFlags::WRITE;
@@ -113,10 +122,10 @@ impl Placed {
         // which any bytes will do. It is taken away when nothing refers to it any more.
         unsafe {
             let at = rustix::mm::mmap(std::ptr::null_mut(), shared::LEN, rights, MapFlags::SHARED, &file, 0)?;
-            (*at.cast::<shared::Shared>()).forget_directories();
+            let seen = look(&*at.cast::<shared::Shared>());
             rustix::mm::munmap(at, shared::LEN)?;
+            Ok(seen)
         }
-        Ok(())
     }
 
     /// A start has not told of an uncovered program yet, whatever earlier ones did.

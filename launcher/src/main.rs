@@ -15,6 +15,7 @@ mod door;
 mod environment;
 mod instance;
 mod instances;
+mod names;
 mod places;
 mod portable;
 mod prepare;

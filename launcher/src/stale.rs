@@ -26,6 +26,11 @@ fn is_mapped(dir: &Path, maps: &[Vec<u8>]) -> bool {
     maps.iter().any(|maps| maps.windows(name.len()).any(|window| window == name))
 }
 
+/// Whether a process runs in the instance in a directory.
+pub fn is_in_use(dir: &Path) -> bool {
+    is_mapped(dir, &maps_of_all())
+}
+
 /// Takes away directories that no process has mapped, and old records. Errors are no concern
 /// of the program that is being started.
 pub fn forget(base: &Path, current: &Path) {

@@ -6,8 +6,10 @@
 //! a part is unknown is not said to lack it, and what lies in a mount that is
 //! wrong is not asked whether it may.
 
+mod identity;
 mod mounts;
 mod root;
+mod users;
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -56,6 +58,7 @@ pub fn check(
     }
     let user = user.filter(|user| !user.is_empty());
     let stop_signal = raw.app.stop_signal.as_ref().and_then(|said| checker.stop_signal(said));
+    let (identity, generated) = checker.identity(&raw.identity, raw.app.user.as_ref());
     let (level, door) = match raw.coverage.as_ref().map(Spanned::get_ref) {
         None => (None, None),
         Some(RawCoverage::Level(level)) => (Some(*level), None),
@@ -85,6 +88,8 @@ pub fn check(
         door,
         env,
         mounts,
+        identity,
+        generated,
         host: checker.host,
     }
 }

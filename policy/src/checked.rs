@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use view::Access;
 
 use crate::host::Host;
+use crate::identity::{GeneratedFile, Identity};
 
 /// Whether a process that no door covers may run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -160,6 +161,10 @@ pub struct Policy {
     pub env: Env,
     /// The mounts, in the order of the file.
     pub mounts: Vec<Mount>,
+    /// Who the machine is.
+    pub identity: Identity,
+    /// The files that say so.
+    pub generated: Vec<GeneratedFile>,
     /// What the host has said so far.
     pub host: Host,
 }

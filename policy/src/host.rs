@@ -44,6 +44,8 @@ pub enum Fact {
     Listed(PathBuf, u64, (i64, i64)),
     /// A variable's value.
     Variable(String, Option<String>),
+    /// The id of the kernel's boot.
+    Boot(Option<String>),
 }
 
 impl Fact {
@@ -55,8 +57,14 @@ impl Fact {
             Fact::Listed(path, inode, time) => fs::symlink_metadata(path)
                 .is_ok_and(|now| now.ino() == *inode && (now.mtime(), now.mtime_nsec()) == *time),
             Fact::Variable(name, value) => variables(name) == *value,
+            Fact::Boot(id) => boot_id() == *id,
         }
     }
+}
+
+fn boot_id() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim_end().to_owned())
 }
 
 fn look(path: &Path) -> Found {
@@ -122,6 +130,13 @@ impl Host {
         let time = (about.mtime(), about.mtime_nsec());
         self.others.borrow_mut().push(Fact::Listed(path.to_owned(), about.ino(), time));
         fs::read_dir(path)
+    }
+
+    /// The id of the kernel's boot; none where it cannot be read.
+    pub fn boot_id(&self) -> Option<String> {
+        let id = boot_id();
+        self.others.borrow_mut().push(Fact::Boot(id.clone()));
+        id
     }
 
     /// Notes that a variable has been asked for.

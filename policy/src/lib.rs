@@ -12,6 +12,7 @@ mod check;
 mod checked;
 mod expand;
 mod host;
+mod identity;
 mod links;
 mod plan;
 mod raw;
@@ -24,6 +25,7 @@ use std::path::Path;
 pub use check::{NAME, is_name};
 pub use checked::{Coverage, Door, Env, Image, Mount, Policy, What, Write};
 pub use host::{Fact, Found, Host};
+pub use identity::{GeneratedFile, Group, Identity, Kernel, Link, Said, User, Users};
 pub use plan::{
     FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, PlannedVolume, STOP_SIGNAL,
 };

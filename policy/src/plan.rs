@@ -120,6 +120,8 @@ pub struct Plan {
     write_layers: Vec<PlannedLayer>,
     volumes: Vec<PlannedVolume>,
     is_private: bool,
+    /// How many rows are of files that the policy's identity makes.
+    generated: usize,
 }
 
 /// Where in the instance's directory the signal stands that stops the application,
@@ -128,7 +130,7 @@ pub const STOP_SIGNAL: &str = "stop-signal";
 
 /// Bumped when the layout of an instance's directory changes, or what a policy
 /// is compiled to.
-pub const FORMAT: u32 = 6;
+pub const FORMAT: u32 = 7;
 
 pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
     let mut bits = 0;
@@ -144,6 +146,7 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
         policy_file: policy.file.as_os_str().as_bytes().to_vec(),
         flags: bits,
         coverage_line: policy.coverage_line,
+        identity: policy.identity.facts(),
     };
     let root = PlannedRow {
         at: "/".into(),
@@ -167,6 +170,7 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
         write_layers: Vec::new(),
         volumes: Vec::new(),
         is_private: trace,
+        generated: 0,
     };
     placing::place(policy, plan)
 }
@@ -231,7 +235,7 @@ impl Plan {
 
     /// How many mounts the policy makes.
     pub fn mount_count(&self) -> usize {
-        self.rows.iter().filter(|row| row.line != 0).count()
+        self.rows.iter().filter(|row| row.line != 0).count() - self.generated
     }
 
     /// The view's image, for an instance that lies there.

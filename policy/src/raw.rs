@@ -4,11 +4,15 @@
 //! check for misspelt keys all come from them. Their comments are what the
 //! schema says. Nothing here knows the host.
 
+mod identity;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
+
+pub use identity::{RawGroup, RawIdentity, RawKernel, RawUser};
 
 /// What one application sees.
 #[derive(Deserialize, JsonSchema)]
@@ -25,6 +29,9 @@ pub struct Raw {
     /// The environment that it is started with.
     #[serde(default)]
     pub env: RawEnv,
+    /// Who the machine is, as the application is told.
+    #[serde(default)]
+    pub identity: RawIdentity,
     /// What stands at `/` instead of the host's own tree.
     #[schemars(with = "Option<RawRoot>")]
     pub root: Option<Spanned<RawRoot>>,

@@ -4,14 +4,15 @@
 //! that goes straight to the hook. They have no symbol version: a versioned
 //! export is silently not interposed.
 
-use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
+use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 
 use crate::hooks::fts::{Fts, Ftsent};
 use crate::hooks::glob::Glob;
+use crate::hooks::users::Sgrp;
 use crate::hooks::walk::Ftw;
 use libc::{
-    dev_t, dirent64, gid_t, key_t, mmsghdr, mode_t, msghdr, off_t, pid_t, size_t, socklen_t, ssize_t, stat,
-    statfs, statvfs, statx, timespec, timeval, uid_t, utimbuf,
+    dev_t, dirent64, gid_t, group, key_t, mmsghdr, mode_t, msghdr, off_t, passwd, pid_t, size_t, socklen_t,
+    spwd, ssize_t, stat, statfs, statvfs, statx, sysinfo, timespec, timeval, uid_t, utimbuf, utsname,
 };
 
 macro_rules! export {

@@ -10,7 +10,10 @@ pub mod dir;
 pub mod exec;
 pub mod fts;
 pub mod glob;
+pub mod host;
+pub mod link;
 pub mod load;
+pub mod machine;
 pub mod open;
 pub mod protect;
 pub mod shell;
@@ -20,6 +23,7 @@ pub mod spawn;
 pub mod stat;
 pub mod stdio;
 pub mod temp;
+pub mod users;
 pub mod variadic;
 pub mod vfork;
 pub mod walk;
@@ -38,4 +42,9 @@ fn check_room(size: usize, room: usize) {
             None => die(b"*** buffer overflow detected ***: terminated\n", b""),
         }
     }
+}
+
+/// Whether the program's libc is glibc: where the two differ, a hook does as the program's own.
+fn is_glibc() -> bool {
+    real!(gnu_get_libc_version as fn() -> *const core::ffi::c_char).is_some()
 }

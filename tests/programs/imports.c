@@ -1,8 +1,8 @@
 /* Imports what the shim cannot serve. */
 #include <fcntl.h>
 #include <nl_types.h>
-#include <pwd.h>
+#include <netdb.h>
 
 int main(int argc, char **argv) {
-	return open(argv[0], O_RDONLY) < 0 || catopen(argv[0], 0) == (nl_catd)-1 || !getpwnam(argv[0]);
+	return open(argv[0], O_RDONLY) < 0 || catopen(argv[0], 0) == (nl_catd)-1 || !getservbyname(argv[0], 0);
 }

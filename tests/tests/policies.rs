@@ -119,6 +119,31 @@ END
 }
 
 #[test]
+fn a_licensed_program_finds_its_old_machine_and_its_user() {
+    if !is_root() {
+        return;
+    }
+    let said = with_srv(
+        r#"
+        mkdir -p /srv/old-host/opt/erp/bin; chown 54321:54322 /srv/old-host/opt/erp
+        cat > /srv/old-host/opt/erp/bin/erpd <<'END'
+#!/bin/sh
+id -un; uname -nr; hostid; cat /etc/redhat-release; nproc; : > /opt/erp/licensed; stat -c '%U %G' /opt/erp /opt/erp/licensed; echo ~erp
+END
+        chmod 755 /srv/old-host/opt/erp/bin/erpd
+        /usr/local/bin/launcher --policy /srv/policies/licensed.toml /opt/erp/bin/erpd; uname -n
+        "#,
+    );
+    let here = Command::new("uname").arg("-n").output().expect("uname is installed");
+    let expected = format!(
+        "erp\nerp01 2.6.32-754.el6.x86_64\n0a01020f\nRed Hat Enterprise Linux Server release 6.10 (Santiago)\n4\n\
+         erp erpadmin\nerp erp\n/opt/erp\n{}--- standard error\n--- exit status: 0\n",
+        String::from_utf8_lossy(&here.stdout)
+    );
+    assert_eq!(said, expected);
+}
+
+#[test]
 fn every_policy_has_a_unit_that_systemd_accepts_in_silence() {
     if !is_root() {
         return;

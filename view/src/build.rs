@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use zerocopy::IntoBytes;
 
+pub use crate::identity::IdentityFacts;
 use crate::key::Key;
 use crate::layout::{
     AFTER_STRING, Access, FROM_ROOT, Header, Kind, LABEL, MAGIC, NO_NODE, NO_WAY, Node, RawMount, Slot, Span,
@@ -46,6 +47,8 @@ pub struct Facts {
     pub flags: u32,
     /// The line of the policy that says how coverage is held, or 0.
     pub coverage_line: u32,
+    /// What it says of the machine.
+    pub identity: IdentityFacts,
 }
 
 struct Draft {
@@ -317,6 +320,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         .collect();
     let name = pool.add(&facts.name);
     let policy_file = pool.add(&facts.policy_file);
+    let identity = facts.identity.write(|name| pool.add(name));
     // Readers take a string's terminator, and more, for granted.
     pool.bytes.extend_from_slice(&[0; AFTER_STRING - 1]);
 
@@ -337,6 +341,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         slots: Span { off: small.off, count: (hole + more_slots.len()) as u32 },
         mounts: place(size_of_val(&mounts[..]), mounts.len()),
         layers: place(size_of_val(&layers[..]), layers.len()),
+        identity: place(size_of_val(&identity[..]), identity.len()),
         strings: place(pool.bytes.len(), pool.bytes.len()),
         len: 0,
         flags: facts.flags | if layers.is_empty() { 0 } else { flags::LAYERS },
@@ -361,6 +366,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         (header.ways.off, ways.as_bytes()),
         (header.mounts.off, mounts.as_bytes()),
         (header.layers.off, layers.as_bytes()),
+        (header.identity.off, identity.as_bytes()),
         (header.strings.off, &pool.bytes),
     ] {
         image[off as usize..off as usize + bytes.len()].copy_from_slice(bytes);

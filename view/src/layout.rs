@@ -2,11 +2,12 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::identity::RawIdentity;
 use crate::key::Key;
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
-pub const MAGIC: [u8; 8] = *b"lnchvw\0\x05";
+pub const MAGIC: [u8; 8] = *b"lnchvw\0\x06";
 
 /// Bits of [`View::flags`].
 pub mod flags {
@@ -54,6 +55,7 @@ pub(crate) struct Header {
     pub reserved: u32,
     pub ways: Span,
     pub layers: Span,
+    pub identity: Span,
     /// For each first byte of an absolute path's first name: the way that the
     /// path may go, plus one, or [`NO_WAY`]. More than there are ways: it takes
     /// a closer look.
@@ -245,6 +247,7 @@ pub struct View<'a> {
     pub(crate) ways: &'a [Way],
     mounts: &'a [RawMount],
     layers: &'a [Str],
+    pub(crate) identity: &'a [RawIdentity],
     strings: &'a [u8],
 }
 
@@ -289,6 +292,7 @@ impl<'a> View<'a> {
             ways: span(bytes, header.ways)?,
             mounts: span(bytes, header.mounts)?,
             layers: span(bytes, header.layers)?,
+            identity: span(bytes, header.identity)?,
             strings: span(bytes, header.strings)?,
         })
     }
@@ -360,6 +364,7 @@ impl<'a> View<'a> {
         for layer in self.layers {
             string(*layer)?;
         }
+        self.check_identity(string)?;
         if self.mounts.is_empty() {
             return Err(Malformed("no mount stands at /"));
         }

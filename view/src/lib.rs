@@ -17,10 +17,12 @@
 
 #[cfg(feature = "build")]
 pub mod build;
+mod identity;
 mod key;
 mod layout;
 mod tree;
 
+pub use identity::{Identity, LONGEST};
 pub use key::Key;
 pub use layout::{Access, Kind, LABEL, MAX_LAYERS, Malformed, Mount, Node, View, Way, flags};
 pub use tree::{First, NodeId, Reach, Stop, bit};

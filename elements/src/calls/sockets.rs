@@ -42,6 +42,17 @@ pub(super) fn gives_address(
     answered(instance.gives_address(given, || pass(number, args)))
 }
 
+/// recvfrom(2)
+pub(super) fn recvfrom(instance: &Instance<'_>, args: Args) -> Answer {
+    let [fd, data, size, ..] = args;
+    let given = (args[4] as *mut _, args[5] as *mut _);
+    let done = instance.gives_address(given, || pass(libc::SYS_recvfrom, args));
+    let len = usize::try_from(done).unwrap_or(0).min(size);
+    // SAFETY: the call says that it has written so much.
+    unsafe { instance.show_links(fd as i32, data as *mut u8, len) };
+    answered(done)
+}
+
 /// accept(2), accept4(2)
 pub(super) fn accept(instance: &Instance<'_>, number: i64, args: Args) -> Answer {
     let given = (args[1] as *mut _, args[2] as *mut _);
@@ -50,11 +61,11 @@ pub(super) fn accept(instance: &Instance<'_>, number: i64, args: Args) -> Answer
 
 /// recvmsg(2)
 pub(super) fn recvmsg(instance: &Instance<'_>, args: Args) -> Answer {
-    answered(instance.receive_message(args[1] as *mut _, || pass(libc::SYS_recvmsg, args)))
+    answered(instance.receive_message(args[0] as i32, args[1] as *mut _, || pass(libc::SYS_recvmsg, args)))
 }
 
 /// recvmmsg(2)
 pub(super) fn recvmmsg(instance: &Instance<'_>, args: Args) -> Answer {
     let messages = (args[1] as *mut _, args[2] as u32 as usize);
-    answered(instance.receive_messages(messages, || pass(libc::SYS_recvmmsg, args)))
+    answered(instance.receive_messages(args[0] as i32, messages, || pass(libc::SYS_recvmmsg, args)))
 }

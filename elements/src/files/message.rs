@@ -139,7 +139,12 @@ impl Instance<'_> {
     }
 
     /// recvmsg(2)
-    pub fn receive_message(&self, message: *mut msghdr, call: impl FnOnce() -> isize) -> isize {
+    pub fn receive_message(
+        &self,
+        socket: c_int,
+        message: *mut msghdr,
+        call: impl FnOnce() -> isize,
+    ) -> isize {
         let room = if user::is_readable(message.cast(), size_of::<msghdr>()) {
             // SAFETY: found readable.
             let message = unsafe { message.read_unaligned() };
@@ -151,6 +156,8 @@ impl Instance<'_> {
         if done >= 0 {
             // SAFETY: the call has succeeded, so it has filled the message.
             unsafe { self.message_back(&mut *message, room) };
+            // SAFETY: as above.
+            unsafe { self.links_back(socket, &*message, done as usize) };
         }
         done
     }
@@ -158,6 +165,7 @@ impl Instance<'_> {
     /// recvmmsg(2)
     pub fn receive_messages(
         &self,
+        socket: c_int,
         (messages, count): (*mut mmsghdr, usize),
         call: impl FnOnce() -> isize,
     ) -> isize {
@@ -169,8 +177,26 @@ impl Instance<'_> {
         for (message, room) in several(messages, usize::try_from(done).unwrap_or(0)).iter_mut().zip(rooms) {
             // SAFETY: the call says that it has filled so many.
             unsafe { self.message_back(&mut message.msg_hdr, room) };
+            // SAFETY: as above.
+            unsafe { self.links_back(socket, &message.msg_hdr, message.msg_len as usize) };
         }
         done
+    }
+
+    /// Puts the addresses of links into a message, whose first part holds it all
+    /// in any program that asks for them.
+    ///
+    /// # Safety
+    ///
+    /// The kernel has filled the message with so many bytes.
+    unsafe fn links_back(&self, socket: c_int, message: &msghdr, len: usize) {
+        if self.view.has_links() && message.msg_iovlen > 0 {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let part = message.msg_iov.read_unaligned();
+                self.show_links(socket, part.iov_base.cast(), len.min(part.iov_len));
+            }
+        }
     }
 
     /// # Safety

@@ -17,7 +17,6 @@ use super::rename::ends_in_dots;
 use super::union::WorkingPath;
 use super::{note_directory, note_open, scan};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
-use crate::proc::may_show_mappings;
 use crate::{Answer, Errno, Instance};
 
 /// The flags that openat(2) knows. It ignores others; openat2(2) refuses them.
@@ -100,7 +99,7 @@ impl Instance<'_> {
         }
         let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
         let look = look.unwrap_or_else(|| self.look_closer(dirfd, path, start, want));
-        if may_show_mappings(path, flags) {
+        if self.may_tell_otherwise(path, flags) {
             return self.open_mappings(dirfd, path, look, flags);
         }
         match look {
@@ -144,7 +143,9 @@ impl Instance<'_> {
                 self.opened_base(fd, place.mount, scratch.bytes());
             }
             // Under a mount at `/`, /proc is a mount too.
-            if scratch.bytes().ends_with(b"maps") && may_show_mappings(path, flags) {
+            if (scratch.bytes().ends_with(b"maps") || self.has_machine())
+                && self.may_tell_otherwise(path, flags)
+            {
                 self.show_mappings(fd, flags);
             }
         }
@@ -310,7 +311,7 @@ impl Instance<'_> {
     pub fn openat2(&self, dirfd: i32, path: *const u8, how: &OpenHow) -> Answer {
         let flags = how.flags as i32;
         let answer = self.openat2_place(dirfd, path, how);
-        if !may_show_mappings(path, flags) {
+        if !self.may_tell_otherwise(path, flags) {
             return answer;
         }
         let opened = match answer {

@@ -8,10 +8,12 @@
 pub mod arch;
 mod change;
 mod fs;
+mod net;
 mod process;
 
 pub use change::*;
 pub use fs::*;
+pub use net::*;
 pub use process::*;
 
 use core::sync::atomic::{AtomicUsize, Ordering};

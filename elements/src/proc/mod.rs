@@ -2,15 +2,18 @@
 //!
 //! The kernel tells of a process as it is, with the gate in it and under the
 //! host's paths. [`mappings`] has the text that the program would find without
-//! us; here an open of such a file gets it, as a file without a name in the
+//! us, and [`machine`] that of the policy's machine; here an open of such a file gets it, as a file without a name in the
 //! place of the kernel's. Where that cannot be, the kernel's own stays.
 
+pub mod machine;
 pub mod mappings;
 
 use crate::files::{MAX_PATH, Text, scan};
+use crate::identity::Scale;
 use crate::kernel;
 use crate::{Errno, Instance};
 
+use machine::File;
 use mappings::{Format, Ours};
 
 /// procfs, as fstatfs(2) calls it.
@@ -19,16 +22,25 @@ const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 /// Flags of an open that does more than read.
 const MORE: i32 = libc::O_ACCMODE | libc::O_PATH | libc::O_DIRECTORY | libc::O_CREAT | libc::O_TRUNC;
 
-/// Whether an open may be of a file that shows mappings, by the path's last
-/// component and the flags.
-#[inline]
-pub fn may_show_mappings(path: *const u8, flags: i32) -> bool {
-    if flags & MORE != libc::O_RDONLY {
-        return false;
+impl Instance<'_> {
+    /// Whether an open may be of a file of /proc that tells something else here, by the
+    /// path's last component and the flags.
+    #[inline]
+    pub fn may_tell_otherwise(&self, path: *const u8, flags: i32) -> bool {
+        if flags & MORE != libc::O_RDONLY {
+            return false;
+        }
+        let Some(survey) = scan::survey(path, 0) else { return false };
+        // SAFETY: just read.
+        let path = unsafe { core::slice::from_raw_parts(path, survey.len) };
+        Format::of(path).is_some() || self.has_machine() && File::named(path).is_some()
     }
-    let Some(survey) = scan::survey(path, 0) else { return false };
-    // SAFETY: just read.
-    Format::of(unsafe { core::slice::from_raw_parts(path, survey.len) }).is_some()
+
+    /// Whether the machine has other processors or other memory than the host.
+    #[inline]
+    pub(crate) fn has_machine(&self) -> bool {
+        self.view.cpus() != 0 || self.view.memory() != 0
+    }
 }
 
 /// The least memory that a text is read into, and the most.
@@ -36,7 +48,7 @@ const ROOM: usize = 256 * 1024;
 const MOST: usize = 1 << 30;
 
 /// A text in memory of its own.
-struct Snapshot {
+pub(crate) struct Snapshot {
     address: usize,
     room: usize,
     len: usize,
@@ -51,7 +63,7 @@ impl Drop for Snapshot {
 
 impl Snapshot {
     /// Reads a file whole. It keeps its position.
-    fn of(file: i32) -> Result<Snapshot, Errno> {
+    pub(crate) fn of(file: i32) -> Result<Snapshot, Errno> {
         let mut room = ROOM;
         loop {
             let mut text = Snapshot { address: kernel::map_apart(room)?, room, len: 0 };
@@ -74,7 +86,7 @@ impl Snapshot {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: the kernel has written so many.
         unsafe { core::slice::from_raw_parts(self.address as *const u8, self.len) }
     }
@@ -94,16 +106,51 @@ impl Instance<'_> {
         if kernel::file_system(fd)? != PROC_SUPER_MAGIC {
             return Ok(());
         }
-        let Some(format) = format_of(fd)? else { return Ok(()) };
-        let text = Snapshot::of(fd)?;
-        let shown = Descriptor(kernel::memfd_create(c"mappings")?);
+        let path = path_of(fd)?;
+        if let Some(file) = File::at(path.bytes()) {
+            return self.replace(fd, flags, c"machine", |text, out| self.tell_of_machine(file, text, out));
+        }
+        let Some(format) = format_of(path.bytes()) else { return Ok(()) };
+        self.replace(fd, flags, c"mappings", |text, out| self.tell_of_mappings(format, text, out))
+    }
+
+    fn tell_of_mappings(&self, format: Format, text: &Snapshot, out: &mut Out) -> Result<bool, Errno> {
         let buffer = text.address as u64..(text.address + text.room) as u64;
         let ours = Ours { dir: self.dir(), buffer };
-        let mut out = Out { file: shown.0, held: [0; 2048], len: 0 };
         let rename = |host: &[u8], app: &mut Text<MAX_PATH>| {
             self.is_behind_mount(host) && self.reverse(host, app).is_ok()
         };
-        if !mappings::rewrite(format, text.bytes(), &ours, rename, |part| out.put(part))? {
+        mappings::rewrite(format, text.bytes(), &ours, rename, |part| out.put(part))
+    }
+
+    /// Says what the policy's machine has, if it has anything of its own.
+    fn tell_of_machine(&self, file: File, text: &Snapshot, out: &mut Out) -> Result<bool, Errno> {
+        let (cpus, memory) = (self.view.cpus(), self.view.memory());
+        let put = &mut |part: &[u8]| out.put(part);
+        match file {
+            File::Cpuinfo if cpus != 0 => machine::cpuinfo(text.bytes(), cpus, put)?,
+            File::Stat if cpus != 0 => machine::stat(text.bytes(), cpus, put)?,
+            File::Meminfo if memory != 0 => {
+                let host = machine::total(text.bytes()).unwrap_or(0);
+                machine::meminfo(text.bytes(), &Scale { host, told: memory / 1024 }, put)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Puts a file with another text in a descriptor's place, where there is one.
+    fn replace(
+        &self,
+        fd: i32,
+        flags: i32,
+        name: &core::ffi::CStr,
+        tell: impl FnOnce(&Snapshot, &mut Out) -> Result<bool, Errno>,
+    ) -> Result<(), Errno> {
+        let text = Snapshot::of(fd)?;
+        let shown = Descriptor(kernel::memfd_create(name)?);
+        let mut out = Out { file: shown.0, held: [0; 2048], len: 0 };
+        if !tell(&text, &mut out)? {
             return Ok(());
         }
         out.flush()?;
@@ -134,13 +181,18 @@ fn descriptor(fd: i32) -> Result<Text<64>, Errno> {
     Ok(link)
 }
 
-/// Which of a process's files a descriptor is.
-fn format_of(fd: i32) -> Result<Option<Format>, Errno> {
+/// The path of a descriptor, if it is as short as those of interest.
+fn path_of(fd: i32) -> Result<Text<64>, Errno> {
     let mut link = descriptor(fd)?;
     let mut path = Text::<64>::new();
     path.fill(|room| kernel::readlinkat(kernel::AT_FDCWD, link.as_ptr(), room))?;
-    let process = path.bytes().strip_prefix(b"/proc/").and_then(<[u8]>::first);
-    Ok(if process.is_some_and(u8::is_ascii_digit) { Format::of(path.bytes()) } else { None })
+    Ok(path)
+}
+
+/// Which of a process's files is at a path.
+fn format_of(path: &[u8]) -> Option<Format> {
+    let process = path.strip_prefix(b"/proc/").and_then(<[u8]>::first);
+    if process.is_some_and(u8::is_ascii_digit) { Format::of(path) } else { None }
 }
 
 /// Writes to a file, much at a time.

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use elements::Instance;
-use view::build::{Facts, Row, image};
+use view::build::{Facts, IdentityFacts, Row, image};
 use view::{Access, First, Kind, NodeId, View};
 
 use crate::guarded::Guarded;
@@ -97,7 +97,13 @@ pub fn seeds() -> Vec<Vec<u8>> {
         row("/e", Kind::Empty, "/i/empty/2"),
         row("/s", Kind::Scaffold, "/i/scaffold/s"),
     ];
-    let facts = Facts { name: "app".into(), policy_file: "/p".into(), flags: 5, coverage_line: 3 };
+    let identity = IdentityFacts {
+        host_name: "erp01".into(),
+        release: "2.6.32".into(),
+        host_id: Some(7),
+        ..Default::default()
+    };
+    let facts = Facts { name: "app".into(), policy_file: "/p".into(), flags: 5, coverage_line: 3, identity };
     let many: Vec<Row> = std::iter::once(root.clone())
         .chain((0..40).map(|n| row(&format!("/w/{n}"), Kind::Host, &format!("/x/{n}"))))
         .collect();

@@ -5,6 +5,8 @@
 //! in the instance's directory: the directories on the way, and a placeholder
 //! for each mount in them, so that their listings are right.
 
+mod generated;
+
 use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -45,6 +47,7 @@ pub fn place(policy: &Policy, plan: Plan) -> Result<Plan, Report> {
         }
     }
     planner.settle();
+    planner.place_generated(policy);
     planner.finish()
 }
 

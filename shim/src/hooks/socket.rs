@@ -119,7 +119,12 @@ pub unsafe fn recvfrom(
         return missing() as ssize_t;
     };
     // SAFETY: the program's own arguments.
-    instance().gives_address((address, len), || unsafe { next(socket, data, size, flags, address, len) })
+    let done =
+        instance().gives_address((address, len), || unsafe { next(socket, data, size, flags, address, len) });
+    let given = usize::try_from(done).unwrap_or(0).min(size);
+    // SAFETY: the call says that it has written so much.
+    unsafe { instance().show_links(socket, data.cast(), given) };
+    done
 }
 
 pub unsafe fn recvmsg(socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
@@ -127,7 +132,7 @@ pub unsafe fn recvmsg(socket: c_int, message: *mut msghdr, flags: c_int) -> ssiz
         return missing() as ssize_t;
     };
     // SAFETY: the program's own arguments.
-    instance().receive_message(message, || unsafe { next(socket, message, flags) })
+    instance().receive_message(socket, message, || unsafe { next(socket, message, flags) })
 }
 
 pub unsafe fn recvmmsg(
@@ -142,7 +147,7 @@ pub unsafe fn recvmmsg(
     };
     // SAFETY: the program's own arguments.
     let call = || unsafe { next(socket, messages, count, flags, timeout) } as isize;
-    instance().receive_messages((messages, count as usize), call) as c_int
+    instance().receive_messages(socket, (messages, count as usize), call) as c_int
 }
 
 fn missing() -> c_int {

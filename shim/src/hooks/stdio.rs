@@ -40,7 +40,7 @@ fn flags(mode: &[u8]) -> Option<c_int> {
 /// Opens the file as the stream would. None where no mount is touched.
 fn open(path: *const c_char, mode: &[u8]) -> Option<Result<c_int, Errno>> {
     let is_ours = instance().is_touched(AT_FDCWD, path.cast())
-        || elements::proc::may_show_mappings(path.cast(), libc::O_RDONLY);
+        || instance().may_tell_otherwise(path.cast(), libc::O_RDONLY);
     if !is_ours {
         return None;
     }
