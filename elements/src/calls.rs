@@ -122,6 +122,8 @@ calls! {
     SYS_fchown Always => |i, _, args| i.modify_by_descriptor(libc::SYS_fchown, args);
     SYS_fsetxattr Always => |i, _, args| i.modify_by_descriptor(libc::SYS_fsetxattr, args);
     SYS_fremovexattr Always => |i, _, args| i.modify_by_descriptor(libc::SYS_fremovexattr, args);
+    SYS_fgetxattr Always => |i, _, args| i.look_at_attributes_by_descriptor(libc::SYS_fgetxattr, args);
+    SYS_flistxattr Always => |i, _, args| i.look_at_attributes_by_descriptor(libc::SYS_flistxattr, args);
     SYS_fsync Always => |i, _, [fd, ..]| i.fsync(fd as i32);
     SYS_fdatasync Always => |i, _, [fd, ..]| i.fsync(fd as i32);
     SYS_utime Always => |i, _, [path, times, ..]| utime(i, path, times);
@@ -176,6 +178,7 @@ impl Instance<'_> {
             libc::SYS_sched_getaffinity | libc::SYS_sched_setaffinity => self.cpus().map(|_| when),
             libc::SYS_sysinfo => (self.view.memory() != 0).then_some(when),
             libc::SYS_ioctl => self.view.has_links().then_some(when),
+            libc::SYS_fgetxattr | libc::SYS_flistxattr => self.has_unions().then_some(when),
             // Without links, there is nothing to change but an address.
             libc::SYS_recvfrom if !self.view.has_links() => Some(NotNull(4)),
             _ => Some(when),

@@ -54,6 +54,7 @@ pub const TESTS: &[&str] = &[
     "skopeo",
     "sqlite3",
     "strace",
+    "stress-ng",
     "systemd",
     "tmux",
     "umoci",

@@ -5,6 +5,7 @@ use view::{Access, Kind};
 
 use super::namei::Walk;
 use super::text::Text;
+use super::union::is_private_attribute;
 use super::{MAX_PATH, Want, scan};
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Answer, Errno, Instance};
@@ -23,6 +24,13 @@ impl Instance<'_> {
     /// changes goes to the file's copy.
     pub fn modify_by_descriptor(&self, number: i64, args: [usize; 6]) -> Answer {
         let fd = args[0] as i32;
+        if matches!(number, libc::SYS_fsetxattr | libc::SYS_fremovexattr)
+            && self.has_unions()
+            && is_private_attribute(args[1] as *const u8)
+            && self.is_in_union(fd)
+        {
+            return Answer::fail(Errno::EOPNOTSUPP);
+        }
         self.modify_in_union(number, args).unwrap_or_else(|| self.change_by_descriptor(fd))
     }
 
@@ -72,15 +80,26 @@ impl Instance<'_> {
         Some(Answer::Done(done))
     }
 
+    /// Whether a descriptor stands for something in a layer of a union.
+    pub(super) fn is_in_union(&self, fd: i32) -> bool {
+        let mut host = Text::<MAX_PATH>::new();
+        read_descriptor(fd, &mut host) && self.region_of_layer(host.bytes()).kind == Kind::Layers
+    }
+
     /// The union that has a host path in a layer which never changes.
     fn layers_own(&self, host: &[u8]) -> Option<view::Mount<'_>> {
+        let mount = self.region_of_layer(host);
+        (mount.kind == Kind::Layers && !self.is_in_write_layer(mount.id, host)).then_some(mount)
+    }
+
+    /// The mount that a host path is behind.
+    fn region_of_layer(&self, host: &[u8]) -> view::Mount<'_> {
         let mut node = self.view.host_root();
         for name in scan::components(host) {
             let Some(child) = self.view.child(node, name) else { break };
             node = child;
         }
-        let mount = self.view.mount(self.view.region(node));
-        (mount.kind == Kind::Layers && !self.is_in_write_layer(mount.id, host)).then_some(mount)
+        self.view.mount(self.view.region(node))
     }
 
     /// Whether a descriptor stands for something in such a layer.

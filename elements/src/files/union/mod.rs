@@ -71,7 +71,7 @@ pub(super) struct Union<'i> {
 
 impl Instance<'_> {
     /// Whether the view has a union of layers.
-    pub(super) fn has_unions(&self) -> bool {
+    pub(crate) fn has_unions(&self) -> bool {
         self.view.flags() & view::flags::LAYERS != 0
     }
 

@@ -11,7 +11,7 @@ use super::super::namei::Walk;
 use super::super::place::Place;
 use super::super::text::Text;
 use crate::kernel::{self, AT_FDCWD, syscall};
-use crate::{Errno, Instance, user};
+use crate::{Answer, Errno, Instance, user};
 
 /// Attributes under the one name and the other.
 pub struct Names(pub &'static CStr, pub &'static CStr);
@@ -99,6 +99,26 @@ impl Instance<'_> {
     }
 }
 
+impl Instance<'_> {
+    /// fgetxattr(2) and flistxattr(2), where private attributes matter.
+    pub fn look_at_attributes_by_descriptor(&self, number: i64, args: [usize; 6]) -> Answer {
+        let [fd, first, size, ..] = args;
+        if number == libc::SYS_fgetxattr {
+            let is_hidden = is_private_attribute(first as *const u8) && self.is_in_union(fd as i32);
+            return if is_hidden { Answer::fail(Errno::EOPNOTSUPP) } else { Answer::Pass };
+        }
+        let mut read = |room: &mut [u8]| {
+            let args = [fd, room.as_mut_ptr() as usize, room.len(), 0, 0, 0];
+            // SAFETY: the kernel writes no more than the room's length.
+            unsafe { syscall(libc::SYS_flistxattr, args) }
+        };
+        match list(&mut read, || self.is_in_union(fd as i32), first as *mut u8, size) {
+            Some(done) => Answer::Done(done),
+            None => Answer::Pass,
+        }
+    }
+}
+
 /// How much of a list is read to leave private names out of it.
 const ROOM: usize = 4096;
 
@@ -110,24 +130,36 @@ pub fn look_at_attributes(number: i64, place: &Place, words: [usize; 3]) -> Opti
         libc::SYS_getxattr | libc::SYS_lgetxattr => {
             is_private_attribute(first as *const u8).then_some(Err(Errno::EOPNOTSUPP))
         }
-        libc::SYS_listxattr | libc::SYS_llistxattr => list(number, place, first as *mut u8, size),
+        libc::SYS_listxattr | libc::SYS_llistxattr => {
+            let mut read = |room: &mut [u8]| {
+                place.with_path(|path| {
+                    let args = [path as usize, room.as_mut_ptr() as usize, room.len(), 0, 0, 0];
+                    // SAFETY: the kernel writes no more than the room's length.
+                    unsafe { syscall(number, args) }
+                })
+            };
+            list(&mut read, || true, first as *mut u8, size)
+        }
         _ => None,
     }
 }
 
-/// None: the list is too long to be read here.
-fn list(number: i64, place: &Place, to: *mut u8, size: usize) -> Option<Result<usize, Errno>> {
+/// The program's own of the names that are read. None: nothing is hidden, or the list is too long to
+/// be read here.
+fn list(
+    read: &mut dyn FnMut(&mut [u8]) -> Result<usize, Errno>,
+    is_in_union: impl FnOnce() -> bool,
+    to: *mut u8,
+    size: usize,
+) -> Option<Result<usize, Errno>> {
     let mut names = Text::<ROOM>::new();
-    let read = place.with_path(|path| {
-        names.fill(|room| {
-            // SAFETY: the kernel writes no more than the room's length.
-            unsafe { syscall(number, [path as usize, room.as_mut_ptr() as usize, room.len(), 0, 0, 0]) }
-        })
-    });
-    match read {
+    match names.fill(read) {
         Err(Errno::ERANGE) => return None,
         Err(errno) => return Some(Err(errno)),
         Ok(_) => {}
+    }
+    if !names.bytes().split(|byte| *byte == 0).any(is_private) || !is_in_union() {
+        return None;
     }
     let mut shown = Text::<ROOM>::new();
     for name in names.bytes().split_inclusive(|byte| *byte == 0) {
