@@ -1,14 +1,14 @@
 //! A suite that nobody here wrote: CPython 3.11's own tests of files and
 //! processes, run by an ordinary user with the working and the temporary
-//! directory at a path that exists only in the view. Every single test must
-//! end as it does among the kernel's mounts.
+//! directory at a path that exists only in the view: a mount, and a union of layers.
+//! Every single test must end as it does among the kernel's mounts.
 //!
-//! It takes three minutes, so it is not part of a plain `cargo test`:
+//! It takes five minutes, so it is not part of a plain `cargo test`:
 //! `cargo xtask suite cpython` runs it.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tests::{World, read_write};
@@ -22,7 +22,11 @@ const MODULES: &str = "os posix posixpath genericpath pathlib shutil glob tempfi
 const AT_LEAST: usize = 4_000;
 
 /// Runs the suite in `dir` and gives how each test ended.
-fn results(mut command: Command, dir: &Path, report: &Path) -> BTreeMap<String, Vec<&'static str>> {
+fn results(
+    mut command: Command,
+    dir: &Path,
+    report: &dyn Fn() -> PathBuf,
+) -> BTreeMap<String, Vec<&'static str>> {
     let modules: String = MODULES.split_whitespace().map(|name| format!(" test_{name}")).collect();
     let script = format!(
         "umask 022; cd '{0}' && exec env -u LANG HOME='{0}' TMPDIR='{0}' PATH=/usr/bin:/bin:/usr/sbin \
@@ -33,7 +37,7 @@ fn results(mut command: Command, dir: &Path, report: &Path) -> BTreeMap<String, 
     // RUST_BACKTRACE and the like are no concern of the suite's.
     let status = command.status().expect("the shell runs");
     let report =
-        fs::read_to_string(report).unwrap_or_else(|error| panic!("{status}, and no report: {error}"));
+        fs::read_to_string(report()).unwrap_or_else(|error| panic!("{status}, and no report: {error}"));
     let mut results: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
     for case in report.split("<testcase ").skip(1) {
         let name = case.split("name=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or(case);
@@ -45,24 +49,33 @@ fn results(mut command: Command, dir: &Path, report: &Path) -> BTreeMap<String, 
 }
 
 #[test]
-#[ignore = "takes three minutes: cargo xtask suite cpython"]
+#[ignore = "takes five minutes: cargo xtask suite cpython"]
 fn cpythons_own_tests_end_as_they_do_natively() {
     let fill = |dir: &Path| {
         fs::create_dir_all(dir.join("host/work")).expect("a fresh tree");
         fs::create_dir_all(dir.join("home")).expect("a fresh tree");
     };
+    let shell = Path::new("/bin/sh");
     let world = World::new("cpython", &[read_write("work", "work")], fill).as_user(65534);
     let (dir, report) = (world.dir.join("app/work"), world.dir.join("host/work/junit.xml"));
-    let shell = Path::new("/bin/sh");
-    let in_view = results(world.in_view(shell), &dir, &report);
+    let in_view = results(world.in_view(shell), &dir, &|| report.clone());
     let count: usize = in_view.values().map(Vec::len).sum();
     assert!(count >= AT_LEAST, "only {count} tests ran");
     let world = World::new("cpython", &[read_write("work", "work")], fill).as_user(65534);
-    let natively = results(world.among_mounts(shell), &dir, &report);
+    let natively = results(world.among_mounts(shell), &dir, &|| report.clone());
     let lines = |results: &BTreeMap<String, Vec<&str>>| -> String {
         results.iter().map(|(name, ended)| format!("{name}: {}\n", ended.join(" "))).collect()
     };
     tests::assert_same("natively", &lines(&natively), "in the view", &lines(&in_view));
+    let layers = "app.name = \"cpython\"\n[[mount]]\nat = \"@/work\"\nlayers = [\"host/work\"]";
+    let world = World::new("cpython", &[], fill).saying(layers).as_user(65534);
+    fs::create_dir_all(&dir).expect("a fresh tree");
+    let write = world.dir.join("home/.local/state/launcher/instances/cpython/write");
+    let in_union = results(world.in_view(shell), &dir, &|| {
+        let layer = fs::read_dir(&write).expect("a write layer").flatten().next();
+        layer.expect("a write layer").path().join("upper/junit.xml")
+    });
+    tests::assert_same("natively", &lines(&natively), "in a union", &lines(&in_union));
     let skipped = in_view.values().flatten().filter(|ended| **ended == "skipped").count();
     eprintln!("{count} tests, {skipped} of them skipped by themselves, end as they do natively");
 }
