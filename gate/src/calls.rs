@@ -17,12 +17,14 @@ use crate::arch::site;
 use crate::loader::own_path;
 use crate::place::{Slot, free_others};
 use crate::seccomp::Verdict;
-use crate::{alternate, patch, ptrace, seccomp, signals};
+use crate::{alternate, patch, ptrace, seccomp, signals, sigsys};
 
 /// The gate's own calls, in the manner of [`CALLS`].
 const OWN: &[(u32, When)] = &[
     (libc::SYS_rt_sigaction as u32, When::Always),
     (libc::SYS_rt_sigprocmask as u32, When::Always),
+    (libc::SYS_rt_sigpending as u32, When::Always),
+    (libc::SYS_rt_sigtimedwait as u32, When::Always),
     (libc::SYS_rt_sigsuspend as u32, When::Always),
     (libc::SYS_sigaltstack as u32, When::NotNull(0)),
     (libc::SYS_ppoll as u32, When::NotNull(3)),
@@ -100,6 +102,8 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
     let answer = match number {
         libc::SYS_rt_sigaction => Answer::Done(signals::sigaction(args)),
         libc::SYS_rt_sigprocmask => Answer::Done(signals::rt_sigprocmask(args)),
+        libc::SYS_rt_sigpending => sigsys::rt_sigpending(args),
+        libc::SYS_rt_sigtimedwait => sigsys::rt_sigtimedwait(slot, args),
         libc::SYS_rt_sigsuspend => native::prepare(slot, Some(Mask::Argument(0))),
         libc::SYS_ppoll => native::prepare(slot, Some(Mask::Argument(3))),
         libc::SYS_pselect6 => native::prepare(slot, Some(Mask::Pair(5))),
@@ -130,7 +134,11 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
 
 fn element(number: i64, args: Args) -> Answer {
     match attached() {
-        Some(instance) => instance.call(Door::Gate { path: own_path(), note: seccomp::note() }, number, args),
+        Some(instance) => {
+            let starts = matches!(number, libc::SYS_execve | libc::SYS_execveat);
+            let note = if starts { seccomp::note() | sigsys::note() } else { 0 };
+            instance.call(Door::Gate { path: own_path(), note }, number, args)
+        }
         None => Answer::Pass,
     }
 }

@@ -19,6 +19,7 @@ use crate::arch::entry::{
 use crate::arch::{CALL_LEN, Context, gate_deliver, is_call};
 use crate::place::{Slot, is_inside, slot_of};
 use crate::signals::{ACTIONS, MAY_WAIT, SIGNALS};
+use crate::sigsys;
 use crate::trap::{Action, SA_RESTORER, rt_sigaction};
 
 /// The program's handlers; 0 where it has none.
@@ -212,18 +213,37 @@ pub extern "C" fn default(signal: i32, info: *const Info, _: *mut Context) {
 
 /// A SIGSYS that is the program's own matter.
 pub fn foreign(signal: i32, info: *mut Info, context: &mut Context) {
-    // Not in the middle of a call.
-    if is_inside(context.ip) && inside(signal, info, context) {
-        return;
+    // Not in the middle of a call. What is kept there is what stands in for it.
+    if is_inside(context.ip) {
+        // SAFETY: the kernel's own.
+        sigsys::mark(unsafe { &mut *info });
+        if inside(sigsys::STANDS_IN, info, context) {
+            return;
+        }
+        // SAFETY: the same.
+        sigsys::unmark(unsafe { &mut *info });
     }
-    let handler = HANDLERS.get(libc::SIGSYS as usize).map_or(0, |entry| entry.load(Ordering::Acquire));
+    // SAFETY: the kernel's own.
+    if !sigsys::postpone(unsafe { &*info }, context) {
+        to_program(signal, info, context);
+    }
+}
+
+/// Hands a signal to the program from a handler of ours.
+pub fn to_program(signal: i32, info: *mut Info, context: &mut Context) {
+    let handler = match signal {
+        libc::SIGSYS => sigsys::handler(),
+        _ => HANDLERS.get(signal as usize).map_or(0, |entry| entry.load(Ordering::Acquire)),
+    };
     if handler == libc::SIG_IGN {
         return;
     }
     if handler == libc::SIG_DFL {
         return default(signal, info, context);
     }
-    crate::signals::block_for(signal);
+    if signal == libc::SIGSYS {
+        crate::signals::block_for(signal);
+    }
     // SAFETY: what the program has given as its handler.
     let handler: extern "C" fn(i32, *mut Info, *mut Context) = unsafe { core::mem::transmute(handler) };
     handler(signal, info, context);

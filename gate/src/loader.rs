@@ -51,13 +51,13 @@ pub extern "C" fn start(stack: *mut usize) -> ! {
     attach(&stack);
     process::set_owner(kernel::getpid());
     map_slots();
-    let action = trap::action();
-    // SAFETY: the gate's own handler.
-    if unsafe { trap::rt_sigaction(libc::SIGSYS as usize, &raw const action, core::ptr::null_mut()) }.is_err()
-    {
+    let mut action = trap::action();
+    let both = &raw mut action;
+    // SAFETY: the gate's own handler; the kernel reads it before it writes what was there.
+    if unsafe { trap::rt_sigaction(libc::SIGSYS as usize, both, both) }.is_err() {
         die(&[b"cannot handle SIGSYS"]);
     }
-    signals::begin();
+    signals::begin(asked.note & gated::IGNORED != 0 || action.handler == libc::SIG_IGN);
     seccomp::begin(asked.note & gated::FILTERED != 0);
     if asked.note & gated::FIRST != 0 && filter::install().is_err() {
         die(&[b"the kernel takes no seccomp filter; set coverage.door = \"shim\""]);

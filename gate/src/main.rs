@@ -16,7 +16,7 @@
 //! - [`patch`]: call sites that trap often come by a jump instead.
 //! - [`arch`]: registers and instructions.
 //! - [`seccomp`] and [`bpf`]: filters that the program installs; [`ptrace`]: debuggers.
-//! - [`signals`], [`deliver`] and [`alternate`]: what keeps the program's signals its own.
+//! - [`signals`], [`sigsys`], [`deliver`] and [`alternate`]: what keeps the program's signals its own.
 //!
 //! The rules for code in a stranger's process hold here as in the shim: no
 //! allocation, no lock, no panic, no thread-local storage. No libc either.
@@ -36,6 +36,7 @@ mod place;
 mod ptrace;
 mod seccomp;
 mod signals;
+mod sigsys;
 mod trap;
 
 use elements::kernel;

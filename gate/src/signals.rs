@@ -13,6 +13,7 @@ use elements::{Errno, kernel, user};
 use crate::arch::entry::{address, gate_restorer};
 use crate::arch::{Context, gate_deliver};
 use crate::deliver::HANDLERS;
+use crate::sigsys;
 use crate::trap::{Action, SA_RESTORER, rt_sigaction};
 
 /// One more than the highest signal.
@@ -22,7 +23,7 @@ pub const SIGSYS_BIT: u64 = 1 << (libc::SIGSYS - 1);
 /// All that may wait until a call is done. A bad pointer that it was given is found at once.
 pub const MAY_WAIT: u64 = !(SIGSYS_BIT | 1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1));
 /// SIGSTKFLT in a mask.
-const STAND_IN: u64 = 1 << (16 - 1);
+pub const STAND_IN: u64 = 1 << (16 - 1);
 
 /// What the program has asked for with a handler, but for the handler itself.
 pub struct Kept {
@@ -93,7 +94,7 @@ pub fn read<T: Copy>(from: usize) -> Result<T, Errno> {
 }
 
 /// Writes a word to the program. A bad pointer ends the call with `EFAULT`.
-fn write<T>(to: usize, value: T) {
+pub fn write<T>(to: usize, value: T) {
     // SAFETY: a fault here is caught (`gate_fault`).
     unsafe { (to as *mut T).write_unaligned(value) };
 }
@@ -131,10 +132,11 @@ pub fn block_for(signal: i32) {
 /// which may come from a bad pointer that a call was given.
 fn is_ours(signal: usize) -> bool {
     matches!(signal as i32, libc::SIGSEGV | libc::SIGBUS)
+        || signal as i32 == sigsys::STANDS_IN && sigsys::listens()
 }
 
 /// What a new program's signals are to be: SIGSYS may come, and those do.
-pub fn begin() {
+pub fn begin(ignored: bool) {
     let mut mask = SIGSYS_BIT;
     let unblock = libc::SIG_UNBLOCK as usize;
     let (set, old) = (&raw const mask as usize, &raw mut mask as usize);
@@ -147,6 +149,7 @@ pub fn begin() {
             kernel::syscall(libc::SYS_rt_sigprocmask, [block, &raw const stand_in as usize, 0, 8, 0, 0])
         };
     }
+    sigsys::begin(ignored, mask & (SIGSYS_BIT | STAND_IN) != 0);
     listen();
 }
 
@@ -169,13 +172,12 @@ pub fn sigaction(args: [usize; 6]) -> Result<usize, Errno> {
     let kept = &ACTIONS[signal % SIGNALS];
     let handler = entry.load(Ordering::Acquire);
     if signal as i32 == libc::SIGSYS {
-        let before = kept.load(handler);
-        // A vfork child has our memory, and its own signals: execve(2) forgets what it sets.
-        if let Some(action) = asked
-            && !elements::process::is_borrower()
-        {
-            kept.store(&action);
-            entry.store(action.handler, Ordering::Release);
+        let before = kept.load(sigsys::handler());
+        if let Some(action) = asked {
+            if !elements::process::is_borrower() {
+                kept.store(&action);
+            }
+            sigsys::set_handler(action.handler);
         }
         if old != 0 {
             write(old, before);
@@ -215,7 +217,8 @@ pub fn sigaction(args: [usize; 6]) -> Result<usize, Errno> {
     Ok(0)
 }
 
-fn listening() -> Action {
+/// The action for signals that we listen to where the program does not.
+pub fn listening() -> Action {
     let flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
     Action {
         handler: address(gate_deliver) as usize,

@@ -254,12 +254,83 @@ static void told(const char *what) {
 }
 
 
+static void block_sigsys(int how) {
+    sigset_t set;
+    sigemptyset(&set), sigaddset(&set, SIGSYS);
+    sigprocmask(how, &set, NULL);
+}
+
+// A SIGSYS that comes while it is blocked stays until it is not.
+static void sigsys_blocked(void) {
+    sigaction(SIGSYS, &(struct sigaction){.sa_sigaction = tells, .sa_flags = SA_SIGINFO}, NULL);
+    block_sigsys(SIG_BLOCK), told("none");
+    raise(SIGSYS), told("raised");
+    raise(SIGSYS), told("again");
+    fflush(stdout);
+    if (fork() == 0) told("in a child"), fflush(stdout), _exit(0);
+    wait(NULL);
+    block_sigsys(SIG_UNBLOCK), told("came");
+    raise(SIGSYS), told("not blocked");
+    block_sigsys(SIG_BLOCK), kill(getpid(), SIGSYS);
+    sigset_t none;
+    sigemptyset(&none);
+    printf("sigsuspend %d %s\n", sigsuspend(&none), strerrorname_np(errno));
+    told("after");
+    raise(SIGSYS);
+    struct timespec soon = {0, 1000000};
+    printf("ppoll %d\n", ppoll(NULL, 0, &soon, &none));
+    on(SIGSYS, SIG_DFL, 0), raise(SIGSYS), told("default");
+    fflush(stdout);
+    block_sigsys(SIG_UNBLOCK);
+}
+
+static void *sends(void *to) { usleep(50000); kill(getpid(), SIGSYS); return NULL; }
+static void sigsys_waited_for(void) {
+    sigset_t set;
+    siginfo_t info;
+    sigemptyset(&set), sigaddset(&set, SIGSYS), sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    raise(SIGSYS);
+    printf("pending: %d", sigwaitinfo(&set, &info)), printf(" code %d errno %d mine %d\n", info.si_code, info.si_errno, info.si_pid == getpid());
+    sigqueue(getpid(), SIGSYS, (union sigval){.sival_int = 11});
+    printf("queued: %d", sigwaitinfo(&set, &info)), printf(" code %d value %d\n", info.si_code, info.si_value.sival_int);
+    told("taken");
+    pthread_t thread;
+    pthread_create(&thread, NULL, sends, NULL);
+    printf("waited for: %d", sigwaitinfo(&set, &info)), printf(" code %d\n", info.si_code);
+    pthread_join(thread, NULL);
+    raise(SIGUSR1);
+    printf("another: %d\n", sigwaitinfo(&set, &info));
+    printf("none: %d", sigtimedwait(&set, &info, &(struct timespec){0, 1000})), printf(" %s\n", strerrorname_np(errno));
+    block_sigsys(SIG_UNBLOCK), told("last");
+}
+
 static void sigsys_ignored(void) {
     on(SIGSYS, SIG_IGN, 0);
     raise(SIGSYS), told("ignored");
+    block_sigsys(SIG_BLOCK), raise(SIGSYS), block_sigsys(SIG_UNBLOCK), told("and blocked");
     for (int i = 0; i < 40; i++) count += look();
     told("often");
 }
+
+static void execs(int ignored, int blocked) {
+    if (ignored) on(SIGSYS, SIG_IGN, 0);
+    else on(SIGSYS, looks, 0);
+    if (blocked) block_sigsys(SIG_BLOCK), raise(SIGSYS);
+    fflush(stdout);
+    execl("/proc/self/exe", "signals", path, "after", NULL);
+}
+static void sigsys_handled_over_exec(void) { execs(0, 0); }
+static void sigsys_ignored_over_exec(void) { execs(1, 0); }
+static void sigsys_pending_over_exec(void) { execs(0, 1); }
+static void sigsys_over_exec_by_another(void) {
+    on(SIGSYS, SIG_IGN, 0), block_sigsys(SIG_BLOCK);
+    fflush(stdout);
+    char self[4096] = {0};
+    readlink("/proc/self/exe", self, sizeof self - 1);
+    execl("/bin/sh", "sh", "-c", "exec \"$0\" \"$1\" after", self, path, NULL);
+}
+
 
 // What a child that shares memory sets to its default stays the parent's.
 static void sigsys_and_spawns(void) {
@@ -428,11 +499,15 @@ static const struct { const char *name; void (*run)(void); } parts[] = {
     {"own sigsys", own_sigsys}, {"cancelled", cancelled}, {"main first", main_first}, {"forks in handler", forks_in_handler},
     {"at once", at_once}, {"stopped and killed", stopped_and_killed}, {"on the alternate stack", on_alternate_stack},
     {"starts on the alternate stack", starts_on_alternate_stack},
-    {"sigsys ignored", sigsys_ignored}, {"sigsys and spawns", sigsys_and_spawns},
+    {"sigsys blocked", sigsys_blocked}, {"sigsys waited for", sigsys_waited_for},
+    {"sigsys ignored", sigsys_ignored}, {"sigsys handled over exec", sigsys_handled_over_exec},
+    {"sigsys ignored over exec", sigsys_ignored_over_exec}, {"sigsys pending over exec", sigsys_pending_over_exec},
+    {"sigsys over exec by another", sigsys_over_exec_by_another}, {"sigsys and spawns", sigsys_and_spawns},
 };
 
 int main(int argc, char **argv) {
     path = argv[1];
+    if (argc > 2) return told("after exec"), fflush(stdout), block_sigsys(SIG_UNBLOCK), raise(SIGSYS), told("sent"), 0;
     snprintf(fifo, sizeof fifo, "/tmp/signals-%d", getpid());
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         fflush(stdout);

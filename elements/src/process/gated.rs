@@ -21,6 +21,8 @@ pub const FIRST: u8 = 1;
 pub const FILTERED: u8 = 2;
 /// SIGTRAP was blocked before.
 pub const TRAP_BLOCKED: u8 = 4;
+/// It ignores SIGSYS.
+pub const IGNORED: u8 = 8;
 /// What the bits are added to, so that the note is a letter.
 pub const NOTE: u8 = b'@';
 

@@ -4,6 +4,7 @@
 use super::context::IP;
 use crate::deliver::{HANDLERS, default, inside};
 use crate::place::{BASE, SIZE};
+use crate::sigsys;
 
 core::arch::global_asm!(
     ".globl gate_deliver",
@@ -14,8 +15,9 @@ core::arch::global_asm!(
     "cmp rax, {size}",
     "jb 2f",
     "3:",
-    "lea rax, [rip + {handlers}]",
     "mov eax, edi",
+    "cmp eax, {stands_in}",
+    "je 5f",
     "lea rcx, [rip + {handlers}]",
     "mov rax, [rcx + 8*rax]",
     "test rax, rax",
@@ -35,12 +37,17 @@ core::arch::global_asm!(
     // The program has no handler: the signal is one that we listen to.
     "4:",
     "jmp {default}",
+    // It may be a SIGSYS that was kept.
+    "5:",
+    "jmp {stood_in}",
     ip = const IP,
     base = const BASE,
     size = const SIZE,
     handlers = sym HANDLERS,
     inside = sym inside,
     default = sym default,
+    stands_in = const sigsys::STANDS_IN,
+    stood_in = sym sigsys::stood_in,
 );
 
 unsafe extern "C" {

@@ -10,6 +10,7 @@
 use elements::{Answer, Errno};
 
 use super::entry::{address, gate_native};
+use super::{CALL_LEN, Context};
 use crate::place::Slot;
 use crate::signals::{inward, read};
 
@@ -25,6 +26,20 @@ struct Native {
     mask: u64,
     /// What pselect6(2) takes in the place of a mask.
     pair: (u64, u64),
+}
+
+/// No mask is given; [`inward`] makes none like this.
+const NONE: u64 = u64::MAX;
+
+/// The mask of a call that a signal has interrupted: what the program has
+/// blocked while it waits. The kernel tells the one that it goes back to.
+pub fn mask_of_wait(context: &Context) -> Option<u64> {
+    if context.ip != address(gate_native) + CALL_LEN {
+        return None;
+    }
+    // SAFETY: `gate_native` has its stack pointer at what was prepared.
+    let mask = unsafe { (*(context.sp as *const Native)).mask };
+    (mask != NONE).then_some(mask)
 }
 
 /// Where a call has its mask.
@@ -56,7 +71,7 @@ fn place(slot: &mut Slot, mask: Option<Mask>) -> Result<(), Errno> {
     };
     let [rdi, _, _, r10, r8, r9] = slot.args;
     let start = (slot.sp - RED_ZONE - size_of::<Native>() as u64) & !15;
-    let mut native = Native { back: slot.back, rdi, r10, r8, r9, rsp: slot.sp, mask: 0, pair: (0, 8) };
+    let mut native = Native { back: slot.back, rdi, r10, r8, r9, rsp: slot.sp, mask: NONE, pair: (0, 8) };
     if pointer != 0 {
         native.mask = inward(read::<u64>(pointer)?);
         let placed = start + core::mem::offset_of!(Native, mask) as u64;
