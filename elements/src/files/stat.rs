@@ -56,7 +56,7 @@ impl Instance<'_> {
         start: Start,
     ) -> Answer {
         const NR: i64 = libc::SYS_newfstatat;
-        if self.in_base(dirfd, path).is_some() {
+        if self.is_name_in_mount(dirfd, path) || self.in_base(dirfd, path).is_some() {
             let done = look_at(&Place::new(dirfd, path, 0, None), stat, flags | libc::AT_SYMLINK_NOFOLLOW);
             if !(follows(flags) && done.is_ok() && found_link(stat)) {
                 return Answer::Done(done);

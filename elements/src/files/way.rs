@@ -4,12 +4,30 @@
 //! What has been confirmed once is in the table of directories, like what is known of
 //! absolute paths, under a key of where the way begins.
 
+use view::Kind;
+
 use super::base::{note_origin, origin};
 use super::place::{Scratch, confirm, is_no_link};
+use super::scan;
 use crate::Instance;
 use crate::shared::key_below;
 
 impl Instance<'_> {
+    /// Whether a path is a name in a directory behind a mount, in which nothing is mounted: then
+    /// the kernel's own answer is right, unless it finds a link that is to be followed.
+    #[inline(never)]
+    pub(super) fn is_name_in_mount(&self, dirfd: i32, path: *const u8) -> bool {
+        let Some((cursor, _)) = origin(dirfd).filter(|_| !self.traces()) else { return false };
+        let is_behind = self.view.mount(self.view.region(cursor.node)).kind == Kind::Host;
+        if !is_behind || cursor.below == 0 && self.view.has_children(cursor.node) {
+            return false;
+        }
+        let Some(survey) = scan::survey(path, 0) else { return false };
+        // SAFETY: just read.
+        let name = unsafe { core::slice::from_raw_parts(path, survey.len) };
+        !survey.climbs && !name.is_empty() && !name.contains(&b'/')
+    }
+
     /// Whether no symbolic link lies on a way down from a descriptor. Known ways are kept in
     /// the table of directories, by where they begin. A way that climbs does not come here.
     pub(super) fn is_way_plain(&self, dirfd: i32, way: &[u8]) -> bool {
