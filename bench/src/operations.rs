@@ -68,6 +68,7 @@ pub static OPERATIONS: &[Operation] = &[
     call("open+close, 1,000 mounts", "open", 1000, On::Mount("file"), Some(1.30)),
     call("stat, 10 mounts", "stat", 10, On::Mount("file"), None),
     call("readdir, 10 mounts", "readdir", 10, On::Mount("a"), None),
+    call("open+close, 10 mounts, by a call that traps", "trap", 10, On::Mount("file"), None),
     call("a call on no path", "getppid", 10, On::Program, None),
     call("uname", "uname", MACHINE, On::Program, Some(1.05)),
     call("gethostname", "gethostname", MACHINE, On::Program, Some(1.00)),

@@ -156,10 +156,9 @@ pub fn rt_sigpending([to, size, ..]: [usize; 6]) -> Answer {
         return Answer::Pass;
     }
     let mut pending = 0_u64;
+    let args = [&raw mut pending as usize, 8, 0, 0, 0, 0];
     // SAFETY: the kernel writes one word.
-    if let Err(errno) =
-        unsafe { kernel::syscall(libc::SYS_rt_sigpending, [&raw mut pending as usize, 8, 0, 0, 0, 0]) }
-    {
+    if let Err(errno) = unsafe { kernel::syscall(libc::SYS_rt_sigpending, args) } {
         return Answer::fail(errno);
     }
     if pending & STAND_IN != 0 {

@@ -63,6 +63,14 @@ static int list(const char *path) {
     return closedir(dir);
 }
 
+// By an instruction that has others around it than libc's: nobody rewrites it.
+static int open_by_hand(const char *path) {
+    long fd;
+    register long flags __asm__("rdx") = O_RDONLY | O_CLOEXEC;
+    __asm__ volatile("nop\n\tsyscall" : "=a"(fd) : "0"((long)SYS_openat), "D"((long)AT_FDCWD), "S"(path), "r"(flags) : "rcx", "r11", "memory");
+    return fd < 0 ? -1 : close(fd);
+}
+
 static int start_and_wait(const char *path) {
     pid_t child = fork();
     if (!child) {
@@ -101,6 +109,7 @@ static const struct {
 } operations[] = {
     {"open", open_close}, {"stat", look},          {"lstat", look_at_link},
     {"access", may_read}, {"readlink", read_link}, {"readdir", list},
+    {"trap", open_by_hand},
     {"exec", start_and_wait}, {"getppid", ask_pid},
     {"uname", ask_machine}, {"gethostname", ask_host}, {"getpwnam", ask_user},
 };

@@ -219,7 +219,7 @@ fn an_instance_in_an_instance_has_both_views() {
 fn threads_forks_and_execs_under_signals_lose_nothing() {
     // More where that is asked for. Ten minutes, in all:
     // `STRESS=150 cargo test -p tests --test gate -- --nocapture lose_nothing`
-    let seconds = std::env::var("STRESS").unwrap_or_else(|_| "5".into());
+    let seconds = std::env::var("STRESS").unwrap_or_else(|_| "15".into());
     let world = world("gate-stress");
     let file = world.dir.join("app/work/file");
     for (flags, output) in [(&["-pthread"][..], "stress"), (&["-pthread", "-static"][..], "stress-static")] {

@@ -67,7 +67,7 @@ fn an_instance_is_made_started_restarted_and_removed() {
     assert!(site.refused(&create).contains("an instance `made` already"));
     let listed = site.good(&["ps", "--all"]);
     assert!(
-        listed.lines().any(|line| line.starts_with("made ") && line.contains(" - /bin/sh -c")),
+        listed.lines().any(|line| line.starts_with("made ") && line.contains(" - -    /bin/sh -c")),
         "{listed}"
     );
     assert!(!site.good(&["ps"]).contains("made "));

@@ -219,7 +219,9 @@ fn what_runs_is_listed_and_stopped_with_its_daemons() {
             .expect("it says so");
         let shown = own();
         assert!(
-            shown.iter().any(|line| line.contains(&child.id().to_string()) && line.contains("/bin/sh -c")),
+            shown
+                .iter()
+                .any(|line| line.contains(&format!(" {} gate ", child.id())) && line.contains("/bin/sh -c")),
             "{shown:?}"
         );
         let json = launch(&["ps", "--json"]);

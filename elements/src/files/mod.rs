@@ -34,6 +34,7 @@ mod socket;
 mod stat;
 mod text;
 mod union;
+mod way;
 
 pub use base::{VFORKS, disable_base_cache, note_directory, note_duplicate, note_open};
 pub use explain::{Explanation, Layer};

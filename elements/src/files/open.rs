@@ -152,44 +152,6 @@ impl Instance<'_> {
         Some(opened)
     }
 
-    /// Opens what has a plain path in a directory of a union with two sides, to read. None:
-    /// that takes a walk.
-    fn open_one_of_two(
-        &self,
-        start: Start,
-        path: *const u8,
-        flags: i32,
-        mode: u32,
-    ) -> Option<Result<i32, Errno>> {
-        let mut scratch = [PlainScratch::new(), PlainScratch::new()];
-        let [higher, lower] = self.two_places(path, start, &mut scratch)?;
-        if flags & (libc::O_PATH | libc::O_TMPFILE) != 0 {
-            return None;
-        }
-        let open =
-            |place: &Place| kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
-        let opened = match open(&higher) {
-            Err(Errno::ENOENT) => match open(&lower) {
-                Err(errno) if errno != Errno::ENOENT => return None,
-                opened => opened,
-            },
-            Err(_) => return None,
-            Ok(fd) => {
-                let stat = kernel::fstatat(fd, c"".as_ptr().cast(), libc::AT_EMPTY_PATH);
-                // A directory is known by another side.
-                if stat.is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR) {
-                    kernel::close(fd);
-                    return None;
-                }
-                Ok(fd)
-            }
-        };
-        if let Ok(fd) = opened {
-            note_open(fd);
-        }
-        Some(opened)
-    }
-
     /// Whether what is written at a place goes to its host path.
     #[inline(always)]
     fn takes_writes(&self, place: &Place) -> bool {
@@ -440,7 +402,7 @@ fn writes(flags: i32) -> bool {
 }
 
 /// What openat(2) makes of its flags and mode, in openat2's words.
-fn how(flags: i32, mode: u32, resolve: u64) -> OpenHow {
+pub(super) fn how(flags: i32, mode: u32, resolve: u64) -> OpenHow {
     let known = flags & if flags & libc::O_PATH != 0 { WITH_PATH } else { OPEN_FLAGS };
     let makes = known & libc::O_CREAT != 0 || known & libc::O_TMPFILE == libc::O_TMPFILE;
     OpenHow { flags: known as u32 as u64, mode: if makes { u64::from(mode & 0o7777) } else { 0 }, resolve }

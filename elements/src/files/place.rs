@@ -8,12 +8,11 @@
 
 use view::{Access, Kind, NodeId};
 
-use super::base::{note_origin, origin};
 use super::lexical::{Look, Rest};
 use super::text::Text;
 use super::{MAX_PATH, scan};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
-use crate::shared::{directory_hash, key_below};
+use crate::shared::directory_hash;
 use crate::{Errno, Instance};
 
 /// Room for one host path.
@@ -296,36 +295,6 @@ impl Instance<'_> {
         }
     }
 
-    /// Whether no symbolic link lies on a way down from a descriptor. Known ways are kept in
-    /// the table of directories, by where they begin. A way that climbs does not come here.
-    fn is_way_plain(&self, dirfd: i32, way: &[u8]) -> bool {
-        let Some(shared) = self.shared else { return is_no_link(confirm(dirfd, way)) };
-        let epoch = shared.epoch();
-        let key = self.way_key(dirfd, epoch).map(|key| key_below(key, way));
-        if key.is_some_and(|key| shared.is_plain(key)) {
-            return true;
-        }
-        let confirmed = confirm(dirfd, way);
-        if let (Some(key), Ok(())) = (key, confirmed) {
-            shared.set_plain(key, epoch);
-        }
-        is_no_link(confirmed)
-    }
-
-    /// What the table knows a descriptor's directory by: one that has been renamed
-    /// since, which ends an epoch, is not taken for what has its name now.
-    fn way_key(&self, dirfd: i32, epoch: u32) -> Option<u64> {
-        let (_, word) = origin(dirfd)?;
-        if word != 0 {
-            return Some(word);
-        }
-        let (mut host, mut app) = (Scratch::new(), Scratch::new());
-        self.base_paths(dirfd, &mut host, &mut app).ok()?;
-        let key = key_below(u64::from(epoch) | 1 << 62, host.bytes());
-        note_origin(dirfd, key);
-        Some(key)
-    }
-
     /// Refuses to change a mount point, or a directory that one lies below.
     pub(super) fn refuse_point(&self, place: &Place, want: Want) -> Result<(), Errno> {
         let point = place.node.is_some_and(|node| self.view.is_mount_point(node));
@@ -421,7 +390,7 @@ fn end_without_links(path: &[u8]) -> Option<usize> {
 }
 
 /// Asks the kernel to resolve a path and to meet no symbolic link.
-fn confirm(dirfd: i32, path: &[u8]) -> Result<(), Errno> {
+pub(super) fn confirm(dirfd: i32, path: &[u8]) -> Result<(), Errno> {
     let mut text = Scratch::new();
     text.push(path)?;
     let flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
@@ -431,7 +400,7 @@ fn confirm(dirfd: i32, path: &[u8]) -> Result<(), Errno> {
 
 /// Whether the answer of [`confirm`] rules a link out: what is missing or
 /// closed is so for the call as well.
-fn is_no_link(confirmed: Result<(), Errno>) -> bool {
+pub(super) fn is_no_link(confirmed: Result<(), Errno>) -> bool {
     matches!(confirmed, Ok(()) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES))
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 
 use anyhow::Result;
+use policy::Door;
 use serde_json::{Value, json};
 
 use super::print;
@@ -29,7 +30,13 @@ struct Row {
     policy: String,
     /// None for an instance that does not run.
     id: Option<i32>,
+    /// How its calls reach the view; none where they do not, or it does not run.
+    door: Option<&'static str>,
     command: String,
+}
+
+fn door_of(process: &Process) -> Option<&'static str> {
+    process.door().map(|door| if door == Door::Gate { "gate" } else { "shim" })
 }
 
 /// Lists the processes that run in views, by application, and the instances that do not run.
@@ -40,7 +47,7 @@ pub fn ps(all: bool, as_json: bool) -> Result<u8> {
         // One that ends meanwhile is not there.
         let Some(of) = process.application() else { continue };
         let (name, policy, id) = (text(&of.name), text(&of.policy), Some(process.id));
-        rows.push(Row { name, policy, id, command: command(&process) });
+        rows.push(Row { name, policy, id, door: door_of(&process), command: command(&process) });
     }
     for kept in if all { instances::all()? } else { Vec::new() } {
         let Some(record) = kept.record()? else { continue };
@@ -48,23 +55,23 @@ pub fn ps(all: bool, as_json: bool) -> Result<u8> {
             let words = record.program.iter().map(|word| OsString::from(word).to_string_lossy().into_owned());
             let command = words.collect::<Vec<_>>().join(" ");
             let policy = record.policy.to_string_lossy().into_owned();
-            rows.push(Row { name: kept.name, policy, id: None, command: shown(&command) });
+            rows.push(Row { name: kept.name, policy, id: None, door: None, command: shown(&command) });
         }
     }
     rows.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
     if as_json {
         let rows: Vec<Value> = rows
             .iter()
-            .map(|Row { name, policy, id, command }| {
-                json!({ "name": name, "pid": id, "policy": policy, "command": command })
+            .map(|Row { name, policy, id, door, command }| {
+                json!({ "name": name, "pid": id, "door": door, "policy": policy, "command": command })
             })
             .collect();
         return print(&format!("{:#}\n", Value::from(rows)));
     }
-    let mut text = format!("{:24} {:>8} {}\n", "NAME", "PID", "COMMAND");
-    for Row { name, id, command, .. } in &rows {
+    let mut text = format!("{:24} {:>8} {:4} {}\n", "NAME", "PID", "DOOR", "COMMAND");
+    for Row { name, id, door, command, .. } in &rows {
         let id = id.map_or_else(|| "-".to_owned(), |id| id.to_string());
-        writeln!(text, "{name:24} {id:>8} {command}")?;
+        writeln!(text, "{name:24} {id:>8} {:4} {command}", door.unwrap_or("-"))?;
     }
     print(&text)
 }

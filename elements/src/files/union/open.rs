@@ -1,11 +1,15 @@
 //! Opening what a union has under a name, or makes under it.
 
+use super::super::glance::Start;
 use super::super::namei::Walk;
-use super::super::place::Scratch;
+use super::super::note_open;
+use super::super::open::how;
+use super::super::place::{Place, Scratch};
+use super::super::plain::PlainScratch;
 use super::change::may;
 use super::copy_up::Data;
 use super::{Union, highest, lowest};
-use crate::kernel::{self, AT_FDCWD, OpenHow};
+use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
 use crate::{Errno, Instance};
 
 impl Instance<'_> {
@@ -22,6 +26,44 @@ impl Instance<'_> {
     ) -> Result<Option<i32>, Errno> {
         let union = self.union(self.view.region(walk.cursor.node)).ok_or(Errno::ESTALE)?;
         Open { union, walk, slash, flags: how.flags as i32, mode: how.mode as u32 }.open(scratch)
+    }
+
+    /// Opens what has a plain path in a directory of a union with two sides, to read. None:
+    /// that takes a walk.
+    pub(in crate::files) fn open_one_of_two(
+        &self,
+        start: Start,
+        path: *const u8,
+        flags: i32,
+        mode: u32,
+    ) -> Option<Result<i32, Errno>> {
+        let mut scratch = [PlainScratch::new(), PlainScratch::new()];
+        let [higher, lower] = self.two_places(path, start, &mut scratch)?;
+        if flags & (libc::O_PATH | libc::O_TMPFILE) != 0 {
+            return None;
+        }
+        let open =
+            |place: &Place| kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
+        let opened = match open(&higher) {
+            Err(Errno::ENOENT) => match open(&lower) {
+                Err(errno) if errno != Errno::ENOENT => return None,
+                opened => opened,
+            },
+            Err(_) => return None,
+            Ok(fd) => {
+                let stat = kernel::fstatat(fd, c"".as_ptr().cast(), libc::AT_EMPTY_PATH);
+                // A directory is known by another side.
+                if stat.is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR) {
+                    kernel::close(fd);
+                    return None;
+                }
+                Ok(fd)
+            }
+        };
+        if let Ok(fd) = opened {
+            note_open(fd);
+        }
+        Some(opened)
     }
 
     /// Walks and opens, until nobody interferes.
