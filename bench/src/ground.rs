@@ -16,6 +16,8 @@ use anyhow::{Context, Result};
 const MOST: usize = 1000;
 /// How many of them are unions too.
 const UNIONS: usize = 10;
+/// How often the first write to a file is measured, at most.
+const NAMES: u32 = 100;
 
 /// The policy with so many mounts says who the machine is.
 pub const MACHINE: usize = 0;
@@ -69,6 +71,7 @@ impl Ground {
         }
         fs::create_dir(self.scratch())?;
         self.make_many()?;
+        self.make_large()?;
         for mounts in [MACHINE, 10, 20, MOST] {
             let mut policy = String::new();
             for mount in 0..mounts {
@@ -165,6 +168,25 @@ impl Ground {
             }
         }
         Ok(())
+    }
+
+    /// A file of 64 MiB, by as many names as are written to at most.
+    fn make_large(&self) -> std::io::Result<()> {
+        let large = self.large();
+        fs::create_dir(&large)?;
+        fs::write(
+            large.join("0"),
+            "64 bytes of a file that is large, one line of it after another.\n".repeat(1 << 20),
+        )?;
+        for name in 1..NAMES {
+            fs::hard_link(large.join("0"), large.join(name.to_string()))?;
+        }
+        fs::write(self.scratch().join("next"), "0\n")
+    }
+
+    /// Where it is.
+    pub fn large(&self) -> PathBuf {
+        self.at(0).join("large")
     }
 
     /// The Go program that reads all files of a tree, programs/read.go.

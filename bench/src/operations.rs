@@ -32,6 +32,8 @@ enum What {
     Loop,
     /// A script of `programs.rs`.
     Script(&'static str),
+    /// A script of `programs.rs` for native, and one for all others.
+    Scripts(&'static str, &'static str),
 }
 
 #[derive(Clone, Copy)]
@@ -98,6 +100,13 @@ pub static OPERATIONS: &[Operation] = &[
     over(whole("git status in 20,000 files of the base", programs::GIT, 1.15)),
     over(whole("python start with imports, /usr a union", programs::PYTHON, 1.15)),
     over(whole("gcc of a file, /usr a union", programs::GCC, 1.15)),
+    Operation {
+        name: "first write of 64 MiB of the base, beside cp",
+        bar: Some(1.15),
+        mounts: 10,
+        peers: UNION_PEERS,
+        what: What::Scripts(programs::COPY, programs::FIRST_WRITE),
+    },
 ];
 
 const fn whole(name: &'static str, script: &'static str, bar: f64) -> Operation {
@@ -118,7 +127,7 @@ pub struct Effort {
 impl Operation {
     /// Whether the paths are under mounts.
     pub fn is_mapped(&self) -> bool {
-        matches!(self.what, What::Call(_, On::Mount(_)) | What::Script(_))
+        matches!(self.what, What::Call(_, On::Mount(_)) | What::Script(_) | What::Scripts(..))
     }
 
     /// Nanoseconds of one operation.
@@ -138,15 +147,21 @@ impl Operation {
                 let starts = (0..effort.batches).map(|_| ran(&mut command));
                 starts.reduce(|best, next| Ok(best?.min(next?))).context("no start at all")?
             }
-            What::Script(text) => {
-                let words = ["-c".to_owned(), programs::script(text, ground)];
-                said(&mut peer.command(ground, self.mounts, Path::new("/bin/dash"), &words))
+            What::Script(text) => self.script(peer, ground, text),
+            What::Scripts(natively, others) => {
+                let is_native = peer.name == self.peers[0].name;
+                self.script(peer, ground, if is_native { natively } else { others })
             }
             What::Loop => {
                 let words = ["-c".to_owned(), LOOP.to_owned()];
                 ran(&mut peer.command(ground, self.mounts, Path::new("/bin/dash"), &words))
             }
         }
+    }
+
+    fn script(&self, peer: &Peer, ground: &Ground, text: &str) -> Result<f64> {
+        let words = ["-c".to_owned(), programs::script(text, ground)];
+        said(&mut peer.command(ground, self.mounts, Path::new("/bin/dash"), &words))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `TREE` stands for a directory of 20,000 files in a work tree of git(1), under a
 //! mount; `READ` for the Go program that reads them, `PORT` for a free port and
-//! `DIR` for a directory to write to. What only prepares is left out of the time.
+//! `DIR` for a directory to write to, `LARGE` for one with many names of a large file, under a mount. What only prepares is left out of the time.
 
 use std::path::PathBuf;
 
@@ -34,6 +34,12 @@ pub const PYTHON: &str = "begin; i=0; while [ $i -lt 20 ]; do /usr/bin/python3 -
 pub const GCC: &str = "printf '#include <stdio.h>\\n#include <stdlib.h>\\n#include <string.h>\\n#include <sys/socket.h>\\n\
     int main(void) { return 0; }' > DIR/a.c; begin; i=0; while [ $i -lt 10 ]; do gcc -O -o DIR/a DIR/a.c; i=$((i+1)); done; end 10";
 
+/// The first write to a file of 64 MiB of the base, each time by another name of it.
+pub const FIRST_WRITE: &str = "read n < DIR/next; echo $((n + 1)) > DIR/next; test -s LARGE/$n || exit 1; \
+    begin; : >> LARGE/$n; end 1; rm LARGE/$n";
+/// What that is held against: cp(1) of the file.
+pub const COPY: &str = "begin; cp LARGE/0 DIR/copy; end 1; rm DIR/copy";
+
 const CLOCK: &str = "begin() { from=$(date +%s%N); }; end() { echo $((($(date +%s%N) - from) / $1)); }; ";
 
 /// The script with the names of this run.
@@ -42,6 +48,7 @@ pub fn script(text: &str, ground: &Ground) -> String {
     CLOCK.to_owned()
         + &text
             .replace("TREE", &show(ground.at(0).join("many")))
+            .replace("LARGE", &show(ground.large()))
             .replace("READ", &show(ground.reader()))
             .replace("PORT", &tests::free_port().to_string())
             .replace("DIR", &show(ground.scratch()))

@@ -7,6 +7,8 @@ mod stack;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use elements::Errno;
+use elements::files::{MAX_PATH, Text};
 use elements::instance::{self, AttachError};
 use elements::kernel::{self, AT_FDCWD};
 use elements::process::{self, elf, gated};
@@ -67,7 +69,6 @@ pub extern "C" fn start(stack: *mut usize) -> ! {
     kernel::set_waiting(waiting);
     stack.take_own_arguments(gated::OWN_ARGUMENTS);
     stack.tell_kernel();
-    name_process(asked.name);
     if asked.note & gated::TRAP_BLOCKED == 0 {
         gated::release_trap();
     }
@@ -126,6 +127,7 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
         refuse(b"it can no longer be opened")
     };
     let (program, interpreter) = Image::map(file, false).unwrap_or_else(|_| refuse(b"it cannot be mapped"));
+    name_process(asked.name, file);
     kernel::close(file);
     if let Some(file) = asked.opened {
         kernel::close(file);
@@ -164,11 +166,38 @@ fn open_interpreter(path: &CStr) -> Option<i32> {
     }
 }
 
-/// What ps(1) shows: the last component of the name.
-fn name_process(name: &CStr) {
+/// What ps(1) shows: the last component of the name, or of the file's own where it was
+/// named by its descriptor, as the kernel does since Linux 6.14.
+fn name_process(name: &CStr, file: i32) {
     let bytes = name.to_bytes_with_nul();
-    let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-    let name = bytes.get(start..).map_or(0, |name| name.as_ptr() as usize);
+    if bytes.strip_prefix(b"/dev/fd/").is_some_and(|number| !number.contains(&b'/')) {
+        let _ = name_by_file(file);
+        return;
+    }
+    set_name(bytes);
+}
+
+#[inline(never)]
+fn name_by_file(file: i32) -> Result<(), Errno> {
+    let mut link = Text::<32>::new();
+    link.push(b"/proc/self/fd/")?;
+    link.push_decimal(file.unsigned_abs())?;
+    let mut path = [0; MAX_PATH + 1];
+    let room = path.get_mut(..MAX_PATH).unwrap_or(&mut []);
+    let len = kernel::readlinkat(AT_FDCWD, link.as_ptr(), room)?;
+    let whole = path.get(..len).unwrap_or(&[]);
+    let end = whole.strip_suffix(b" (deleted)").map_or(len, <[u8]>::len);
+    if let Some(end) = path.get_mut(end) {
+        *end = 0;
+    }
+    set_name(path.get(..=end).unwrap_or(b"\0"));
+    Ok(())
+}
+
+/// Takes a path that ends with a NUL.
+fn set_name(path: &[u8]) {
+    let start = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    let name = path.get(start..).map_or(0, |name| name.as_ptr() as usize);
     // SAFETY: the kernel reads a string.
     let _ = unsafe { kernel::syscall(libc::SYS_prctl, [libc::PR_SET_NAME as usize, name, 0, 0, 0, 0]) };
 }

@@ -67,6 +67,25 @@ fn an_emptied_environment_loses_nothing() {
 }
 
 #[test]
+fn scripts_that_are_named_by_a_descriptor_find_their_interpreters_too() {
+    world("shebang-descriptor").same_session(
+        "/bin/bash",
+        r#"
+        cd "$APP/work"
+        by() { run python3 -c '
+import os, sys
+file = os.open(sys.argv[2], os.O_RDONLY)
+os.set_inheritable(file, sys.argv[1] == "stays")
+os.execve(file, sys.argv[2:], os.environ)' "$@" 2>&1 | grep -v '^  '; }
+        for way in stays closes; do
+            by $way ../ro/show file; by $way "$APP/ro/outer" x; by $way ../ro/middle; by $way relative; by $way lost
+            by $way loop; by $way bare; by $way ../ro/cat file; by $way /bin/cat ../ro/file; by $way /usr/bin/ldd
+        done
+        "#,
+    );
+}
+
+#[test]
 fn scripts_find_their_interpreters_in_the_view() {
     world("shebang").same_session(
         "/bin/bash",

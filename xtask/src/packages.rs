@@ -10,6 +10,7 @@ pub const TESTS: &[&str] = &[
     "attr",
     "binutils",
     "bsdutils",
+    "btrfs-progs",
     "bubblewrap",
     "buildah",
     "busybox-static",
@@ -61,6 +62,7 @@ pub const TESTS: &[&str] = &[
     "util-linux",
     "valgrind",
     "vsftpd",
+    "xfsprogs",
     "zstd",
 ];
 

@@ -46,6 +46,13 @@ pub fn close(file: i32) {
     let _ = unsafe { syscall(libc::SYS_close, [fd(file), 0, 0, 0, 0, 0]) };
 }
 
+/// Whether fcntl(2) says that a descriptor is closed by execve(2).
+pub fn closes_on_exec(number: i32) -> bool {
+    // SAFETY: no memory is involved.
+    let flags = unsafe { syscall(libc::SYS_fcntl, [fd(number), libc::F_GETFD as usize, 0, 0, 0, 0]) };
+    flags.is_ok_and(|flags| flags & libc::FD_CLOEXEC as usize != 0)
+}
+
 /// fcntl(2) with `F_DUPFD`: a descriptor that stays open over execve(2).
 pub fn duplicate(file: i32) -> Result<i32, Errno> {
     // SAFETY: numbers only.

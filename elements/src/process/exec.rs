@@ -92,14 +92,12 @@ impl Instance<'_> {
         }
         let follow = start.flags & libc::AT_SYMLINK_NOFOLLOW == 0;
         let mut scratch = Scratch::new();
-        let by_descriptor = start.flags & libc::AT_EMPTY_PATH != 0;
         let host = self.host_path(start.dirfd, start.path, Want::LOOK.following(follow), &mut scratch)?;
         let (dirfd, path) = host.map_or((start.dirfd, start.path), |host| (AT_FDCWD, host));
         let mut head = [0; HEAD];
         let raises = self.view.flags() & view::flags::NO_NEW_PRIVS == 0;
         let seen = look(dirfd, path, start.flags, raises, &mut head)?;
         if let Some((Program::Script, len)) = seen
-            && !by_descriptor
             && let Some((name, argument)) = interpreter(head.get(..len).unwrap_or(&[]))
         {
             return self.script(door, start, (dirfd, path), host.is_some(), (name, argument), depth, call);
@@ -149,7 +147,10 @@ impl Instance<'_> {
         depth: u32,
         call: &mut dyn FnMut(&Start) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
-        kernel::faccessat(dirfd, path, libc::X_OK)?;
+        match start.flags & libc::AT_EMPTY_PATH {
+            0 => kernel::faccessat(dirfd, path, libc::X_OK)?,
+            empty => kernel::faccessat2(dirfd, path, libc::X_OK, empty)?,
+        }
         let mut interpreter = Text::<256>::new();
         interpreter.push(name)?;
         let mut option = Text::<256>::new();
@@ -178,6 +179,10 @@ impl Instance<'_> {
         }
         let mut by_fd = Text::<{ 2 * crate::files::MAX_PATH }>::new();
         let script = self.script_name(start, &mut by_fd)?;
+        if script != start.path && kernel::closes_on_exec(start.dirfd) {
+            // The interpreter could not open it: so says the kernel.
+            return Err(Errno::ENOENT);
+        }
         let count = count(start.argv)?;
         let mut made = Pointers::new(count + 4)?;
         made.push(interpreter.as_ptr());
