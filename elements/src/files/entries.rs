@@ -81,6 +81,10 @@ pub(super) struct Record<'e> {
     pub name: &'e [u8],
     /// The position after it.
     pub offset: u64,
+    /// Its inode's number.
+    pub inode: u64,
+    /// What kind of file it is (`DT_REG` and the like).
+    pub kind: u8,
 }
 
 /// An entry of a listing, to be changed.
@@ -124,8 +128,10 @@ pub(super) fn records(entries: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let mut at = 0;
     core::iter::from_fn(move || {
         let (len, offset, name) = record_at(entries, at)?;
+        let inode = entries.get(at..at + 8)?.try_into().ok().map(u64::from_ne_bytes)?;
+        let kind = *entries.get(at + TYPE)?;
         at += len;
-        Some(Record { name, offset })
+        Some(Record { name, offset, inode, kind })
     })
 }
 

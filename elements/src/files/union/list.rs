@@ -10,16 +10,14 @@
 //! Most directories are short: if all sides fit into the program's buffer, one call reads and gives
 //! them all, and the position after that says so.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
-use super::super::entries::{self, Buffer, Record};
+use super::super::entries::{self, Buffer, Entry, Record};
 use super::super::place::Scratch;
 use super::super::text::Text;
 use super::names::{Names, USUAL_ENTRY};
 use super::{Position, Union, bit, highest, is_whiteout};
 use crate::Errno;
 use crate::kernel::{self, AT_FDCWD};
-use crate::shared::{directory_hash, path_hash};
+use crate::shared::path_hash;
 
 /// The upper half of a position in another side than the descriptor's: a number
 /// that no file system uses for its own. The lower half holds the side's turn
@@ -149,10 +147,16 @@ impl<'l, 'i> Listing<'l, 'i> {
         for (turn, side_end) in ends.into_iter().enumerate().take(self.count) {
             let mut names = before.clone();
             names.add_all(buf.bytes(side_end, end));
-            let side = buf.bytes(from, side_end);
             // With the whiteouts, which are not left in it.
-            before.add_all(side);
-            let kept = self.keep(turn, side, &names);
+            before.add_all(buf.bytes(from, side_end));
+            let (front, rest) = buf.bytes(used, end).split_at_mut_checked(from - used)?;
+            let (side, later) = rest.split_at_mut_checked(side_end - from)?;
+            let given = front.get(..to - used)?;
+            let kept = entries::retain(side, |entry| {
+                let settled =
+                    if names.may_have(entry.name()) { self.settle(turn, entry, given, later) } else { None };
+                settled.unwrap_or_else(|| self.keeps(turn, entry, &names))
+            });
             if turn > 0 {
                 self.set_positions(turn, side.get_mut(..kept)?);
             }
@@ -241,26 +245,49 @@ impl<'l, 'i> Listing<'l, 'i> {
 
     /// Leaves of a side's entries those that are to be seen in its turn.
     fn keep(&self, turn: usize, entries: &mut [u8], names: &Names) -> usize {
-        entries::retain(entries, |entry| {
-            if matches!(entry.name(), b"." | b"..") {
-                return turn == 0;
-            }
-            let others = if names.may_have(entry.name()) { self.sides_with(entry.name(), turn) } else { 0 };
-            if others & self.before(turn) != 0 {
-                return false;
-            }
-            let may_be_whiteout = matches!(entry.kind(), libc::DT_CHR | libc::DT_UNKNOWN);
-            if others == 0 && !may_be_whiteout {
-                return true;
-            }
-            let Ok((child, below)) = self.child(entry.name()) else { return true };
-            if child.sides == 0 {
-                return false;
-            }
-            let Ok(stat) = self.union.stat(&child, below.bytes()) else { return true };
-            entry.set(stat.st_ino, (child.kind >> 12) as u8);
-            true
-        })
+        entries::retain(entries, |entry| self.keeps(turn, entry, names))
+    }
+
+    /// Whether an entry of a side is to be seen in its turn; what it says is made right.
+    fn keeps(&self, turn: usize, entry: &mut Entry<'_>, names: &Names) -> bool {
+        if matches!(entry.name(), b"." | b"..") {
+            return turn == 0;
+        }
+        let others = if names.may_have(entry.name()) { self.sides_with(entry.name(), turn) } else { 0 };
+        if others & self.before(turn) != 0 {
+            return false;
+        }
+        let may_be_whiteout = matches!(entry.kind(), libc::DT_CHR | libc::DT_UNKNOWN);
+        if others == 0 && !may_be_whiteout {
+            return true;
+        }
+        let Ok((child, below)) = self.child(entry.name()) else { return true };
+        if child.sides == 0 {
+            return false;
+        }
+        let Ok(stat) = self.union.stat(&child, below.bytes()) else { return true };
+        entry.set(stat.st_ino, (child.kind >> 12) as u8);
+        true
+    }
+
+    /// The same, where what has been given before it and what the sides after it have tell.
+    fn settle(&self, turn: usize, entry: &mut Entry<'_>, given: &[u8], later: &[u8]) -> Option<bool> {
+        if turn > 0 {
+            return entries::records(given).any(|other| other.name == entry.name()).then_some(false);
+        }
+        if self.count != 2 {
+            return None;
+        }
+        let other = entries::records(later).find(|other| other.name == entry.name())?;
+        let is_others = self.turns.first() < self.turns.get(1);
+        let kind = if is_others { other.kind } else { entry.kind() };
+        if matches!(kind, libc::DT_DIR | libc::DT_CHR | libc::DT_UNKNOWN) {
+            return None;
+        }
+        if is_others {
+            entry.set(other.inode, other.kind);
+        }
+        Some(true)
     }
 
     /// The layers whose turn comes before one.
@@ -310,37 +337,9 @@ impl<'l, 'i> Listing<'l, 'i> {
         self.write_path(turn, &mut path)?;
         kernel::openat(AT_FDCWD, path.as_ptr(), DIRECTORY, 0)
     }
-
-    fn slot(&self, position: u64) -> (&'static Slot, u64) {
-        let key =
-            (directory_hash(self.union.id, self.below) ^ position.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1;
-        // The index is below the table's length.
-        (&SLOTS[(key >> 32) as usize % SLOTS.len()], key)
-    }
-
-    fn remember(&self, position: u64, native: u64) {
-        let (slot, key) = self.slot(position);
-        slot.proof.store(0, Ordering::Release);
-        slot.native.store(native, Ordering::Release);
-        slot.proof.store(key ^ native.rotate_left(17), Ordering::Release);
-    }
-
-    fn remembered(&self, position: u64) -> Option<u64> {
-        let (slot, key) = self.slot(position);
-        let native = slot.native.load(Ordering::Acquire);
-        (slot.proof.load(Ordering::Acquire) == key ^ native.rotate_left(17)).then_some(native)
-    }
 }
 
 const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-
-/// Where a side's own listing goes on after a name.
-struct Slot {
-    native: AtomicU64,
-    proof: AtomicU64,
-}
-
-static SLOTS: [Slot; 64] = [const { Slot { native: AtomicU64::new(0), proof: AtomicU64::new(0) } }; 64];
 
 fn part_of_hash(name: &[u8]) -> u64 {
     (path_hash(name) & HASH).max(1)

@@ -22,6 +22,7 @@
 mod change;
 mod copy_up;
 mod list;
+mod marks;
 mod names;
 mod open;
 mod position;
