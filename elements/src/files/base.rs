@@ -123,7 +123,7 @@ pub(super) fn origin(dirfd: i32) -> Option<(Cursor, u64)> {
 
 /// Notes it, if it is known where the directory is.
 pub(super) fn note_origin(dirfd: i32, word: u64) {
-    if origin(dirfd).is_some()
+    if origin(dirfd).is_some_and(|(_, noted)| noted != word)
         && !crate::process::is_borrower()
         && let Some(entry) = origin_entry(dirfd)
     {

@@ -13,6 +13,7 @@ mod base;
 mod change;
 mod chunk;
 mod cwd;
+mod entries;
 mod explain;
 mod glance;
 mod lexical;

@@ -184,7 +184,17 @@ pub fn getcwd(buf: &mut [u8]) -> Result<usize, Errno> {
 /// getdents64(2): how many bytes of `buf` the entries took.
 pub fn getdents64(dir: i32, buf: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes no more than the slice's length.
-    unsafe { syscall(libc::SYS_getdents64, [fd(dir), buf.as_mut_ptr() as usize, buf.len(), 0, 0, 0]) }
+    unsafe { getdents64_at(dir, buf.as_mut_ptr(), buf.len()) }
+}
+
+/// The same into memory that the kernel is to find writable.
+///
+/// # Safety
+///
+/// What the kernel can write to of the `len` bytes is the caller's to have written.
+pub unsafe fn getdents64_at(dir: i32, buf: *mut u8, len: usize) -> Result<usize, Errno> {
+    // SAFETY: the caller's promise.
+    unsafe { syscall(libc::SYS_getdents64, [fd(dir), buf as usize, len, 0, 0, 0]) }
 }
 
 /// lseek(2)

@@ -3,18 +3,21 @@
 //! The descriptor is of one side, which gives its names first, by the kernel's own
 //! positions. The other sides follow, from the lowest: of each, the names that
 //! no side before it has given. A position in one of those says which side it is and
-//! after which name to go on. Nothing is kept between calls, but for
-//! the kernel's own positions of the last few of them, which save a search.
+//! after which name to go on. Nothing is kept between calls that one would need: the kernel's own
+//! positions of the last few of them save a search, and the names of a long side ([`super::names`]),
+//! which hold until it is changed, another reading.
+//!
+//! Most directories are short: if all sides fit into the program's buffer, one call reads and gives
+//! them all, and the position after that says so.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
-use super::super::list::{self, Record};
+use super::super::entries::{self, Buffer, Entry, Record};
 use super::super::place::Scratch;
 use super::super::text::Text;
+use super::names::{Names, USUAL_ENTRY};
 use super::{Position, Union, bit, highest, is_whiteout};
 use crate::Errno;
 use crate::kernel::{self, AT_FDCWD};
-use crate::shared::{directory_hash, path_hash};
+use crate::shared::path_hash;
 
 /// The upper half of a position in another side than the descriptor's: a number
 /// that no file system uses for its own. The lower half holds the side's turn
@@ -24,18 +27,18 @@ const TURN: u32 = 26;
 const HASH: u64 = (1 << TURN) - 1;
 
 /// How much of a side is read at once to learn its names.
-const ROOM: usize = 4096;
-/// More names than this, and a filter would let too many through.
-const MANY: u32 = 10_000;
+pub(super) const ROOM: usize = 4096;
+/// The position at the end: no name follows, whatever the sides are by then.
+pub(in crate::files) const ALL_GIVEN: u64 = TAG | HASH;
 
 /// A directory that is being listed.
 pub(in crate::files) struct Listing<'l, 'i> {
-    union: Union<'i>,
+    pub(super) union: Union<'i>,
     at: &'l Position,
-    below: &'l [u8],
+    pub(super) below: &'l [u8],
     /// The layers, in the order of their turns.
     turns: [u8; view::MAX_LAYERS],
-    count: usize,
+    pub(super) count: usize,
 }
 
 impl<'l, 'i> Listing<'l, 'i> {
@@ -76,7 +79,7 @@ impl<'l, 'i> Listing<'l, 'i> {
                         let entries = room.get_mut(..len).unwrap_or(&mut []);
                         let kept = self.keep(turn, entries, &Names::unknown());
                         let dots = |entry: Record<'_>| matches!(entry.name, b"." | b"..");
-                        if list::records(entries.get(..kept).unwrap_or(&[])).any(|entry| !dots(entry)) {
+                        if entries::records(entries.get(..kept).unwrap_or(&[])).any(|entry| !dots(entry)) {
                             break Ok(true);
                         }
                     }
@@ -91,114 +94,200 @@ impl<'l, 'i> Listing<'l, 'i> {
         Ok(true)
     }
 
-    /// Fills the program's buffer with what comes next, as getdents64(2).
-    pub fn read(&self, dirfd: i32, room: &mut [u8]) -> Result<usize, Errno> {
-        let (mut turn, mut after) = split(kernel::lseek(dirfd, 0, libc::SEEK_CUR)? as u64);
-        if turn == 0 {
-            let names = Names::of(self, 0);
-            loop {
-                let len = kernel::getdents64(dirfd, room)?;
-                let kept = self.keep(0, room.get_mut(..len).unwrap_or(&mut []), &names);
+    /// Fills what is left of the program's buffer with what comes next, as getdents64(2).
+    pub fn read(&self, (dirfd, position): (i32, u64), buf: &mut Buffer, used: usize) -> Result<usize, Errno> {
+        let (mut turn, mut after) = split(position);
+        if position == ALL_GIVEN {
+            return Ok(0);
+        }
+        while turn == 0 {
+            let len = buf.fill(dirfd, used)?;
+            if len == 0 {
+                turn = 1;
+            } else if position == 0
+                && let Some(kept) = self.read_all(dirfd, buf, used, len)
+            {
+                entries::seek(dirfd, ALL_GIVEN)?;
+                return Ok(kept);
+            } else {
+                let kept = self.keep_known(0, buf.bytes(used, used + len));
                 if kept > 0 {
                     return Ok(kept);
                 }
-                if len == 0 {
-                    break;
-                }
             }
-            turn = 1;
         }
         while turn < self.count {
-            let (len, position) = self.read_side(turn, after, room)?;
+            let (len, position) = self.read_side((turn, after), buf, used)?;
             if len > 0 {
-                list::seek(dirfd, position)?;
+                entries::seek(dirfd, position)?;
                 return Ok(len);
             }
             turn += 1;
             after = 0;
         }
-        list::seek(dirfd, TAG | (self.count as u64) << TURN)?;
+        entries::seek(dirfd, ALL_GIVEN)?;
         Ok(0)
+    }
+
+    /// Reads all sides in one go, after the descriptor's first `len` bytes. None: they do
+    /// not fit in, and the first `len` bytes are as they were.
+    fn read_all(&self, dirfd: i32, buf: &mut Buffer, used: usize, len: usize) -> Option<usize> {
+        let mut ends = [0; view::MAX_LAYERS];
+        let mut end = fill_up(buf, dirfd, used + len)?;
+        *ends.first_mut()? = end;
+        for turn in 1..self.count {
+            let side = self.open(turn).ok()?;
+            let filled = fill_up(buf, side, end);
+            kernel::close(side);
+            end = filled?;
+            *ends.get_mut(turn)? = end;
+        }
+        let (mut from, mut to) = (used, used);
+        let mut before = Names::none();
+        for (turn, side_end) in ends.into_iter().enumerate().take(self.count) {
+            let mut names = before.clone();
+            names.add_all(buf.bytes(side_end, end));
+            // With the whiteouts, which are not left in it.
+            before.add_all(buf.bytes(from, side_end));
+            let (front, rest) = buf.bytes(used, end).split_at_mut_checked(from - used)?;
+            let (side, later) = rest.split_at_mut_checked(side_end - from)?;
+            let given = front.get(..to - used)?;
+            let kept = entries::retain(side, |entry| {
+                let settled =
+                    if names.may_have(entry.name()) { self.settle(turn, entry, given, later) } else { None };
+                settled.unwrap_or_else(|| self.keeps(turn, entry, &names))
+            });
+            if turn > 0 {
+                self.set_positions(turn, side.get_mut(..kept)?);
+            }
+            buf.bytes(used, end).copy_within(from - used..from - used + kept, to - used);
+            (from, to) = (side_end, to + kept);
+        }
+        Some(to - used)
     }
 
     /// What comes after a name in another side than the descriptor's, and the
     /// position after that.
-    fn read_side(&self, turn: usize, after: u64, room: &mut [u8]) -> Result<(usize, u64), Errno> {
-        let side = self.open(turn)?;
-        let done = self.go_on(side, turn, after, room).and_then(|()| self.read_open(side, turn, room));
+    fn read_side(&self, at: (usize, u64), buf: &mut Buffer, used: usize) -> Result<(usize, u64), Errno> {
+        let side = self.open(at.0)?;
+        let done = self.go_on(side, at, buf, used).and_then(|()| self.read_open(side, at.0, buf, used));
         kernel::close(side);
         done
     }
 
-    fn read_open(&self, side: i32, turn: usize, room: &mut [u8]) -> Result<(usize, u64), Errno> {
-        let names = Names::of(self, turn);
+    fn read_open(
+        &self,
+        side: i32,
+        turn: usize,
+        buf: &mut Buffer,
+        used: usize,
+    ) -> Result<(usize, u64), Errno> {
         loop {
-            let len = kernel::getdents64(side, room)?;
-            let kept = self.keep(turn, room.get_mut(..len).unwrap_or(&mut []), &names);
-            if len == 0 || kept == 0 {
-                if len == 0 {
-                    return Ok((0, 0));
-                }
-                continue;
+            let len = buf.fill(side, used)?;
+            if len == 0 {
+                return Ok((0, 0));
             }
-            let mut position = 0;
-            let mut at = 0;
-            while let Some((len, native, name)) = list::record_at(room.get(..kept).unwrap_or(&[]), at) {
-                position = TAG | (turn as u64) << TURN | part_of_hash(name);
-                if at + len >= kept {
-                    self.remember(position, native);
-                }
-                list::set_offset(room, at, position);
-                at += len;
+            let kept = self.keep_known(turn, buf.bytes(used, used + len));
+            if let Some((position, native)) = self.set_positions(turn, buf.bytes(used, used + kept)) {
+                self.remember(position, native);
+                return Ok((kept, position));
             }
-            return Ok((kept, position));
         }
+    }
+
+    /// Tells the program the positions of a side's entries. Gives the last one, and what
+    /// it is in the side's own listing.
+    fn set_positions(&self, turn: usize, side: &mut [u8]) -> Option<(u64, u64)> {
+        let (mut at, mut last) = (0, None);
+        while let Some((len, native, name)) = entries::record_at(side, at) {
+            let position = TAG | (turn as u64) << TURN | part_of_hash(name);
+            entries::set_offset(side, at, position);
+            last = Some((position, native));
+            at += len;
+        }
+        last
     }
 
     /// Goes to what comes after a name: where that was the last time, or to where
     /// it is found. Where it is gone, to the beginning.
-    fn go_on(&self, side: i32, turn: usize, after: u64, room: &mut [u8]) -> Result<(), Errno> {
+    fn go_on(
+        &self,
+        side: i32,
+        (turn, after): (usize, u64),
+        buf: &mut Buffer,
+        used: usize,
+    ) -> Result<(), Errno> {
         if after == 0 {
             return Ok(());
         }
         let position = TAG | (turn as u64) << TURN | after;
         if let Some(native) = self.remembered(position) {
-            return list::seek(side, native).map(|_| ());
+            return entries::seek(side, native).map(|_| ());
         }
         loop {
-            let len = kernel::getdents64(side, room)?;
-            let entries = room.get(..len).unwrap_or(&[]);
-            if let Some(entry) = list::records(entries).find(|entry| part_of_hash(entry.name) == after) {
-                return list::seek(side, entry.offset).map(|_| ());
+            let len = buf.fill(side, used)?;
+            let found =
+                entries::records(buf.bytes(used, used + len)).find(|entry| part_of_hash(entry.name) == after);
+            if let Some(entry) = found {
+                return entries::seek(side, entry.offset).map(|_| ());
             }
             if len == 0 {
-                return list::seek(side, 0).map(|_| ());
+                return entries::seek(side, 0).map(|_| ());
             }
         }
     }
 
+    /// Leaves of a side's entries those that are to be seen, by what the other sides have now.
+    fn keep_known(&self, turn: usize, side: &mut [u8]) -> usize {
+        let names = self.names_but(turn, side.len() / USUAL_ENTRY);
+        self.keep(turn, side, &names)
+    }
+
     /// Leaves of a side's entries those that are to be seen in its turn.
     fn keep(&self, turn: usize, entries: &mut [u8], names: &Names) -> usize {
-        list::retain(entries, |entry| {
-            if matches!(entry.name(), b"." | b"..") {
-                return turn == 0;
-            }
-            let others = if names.may_have(entry.name()) { self.sides_with(entry.name(), turn) } else { 0 };
-            if others & self.before(turn) != 0 {
-                return false;
-            }
-            let may_be_whiteout = matches!(entry.kind(), libc::DT_CHR | libc::DT_UNKNOWN);
-            if others == 0 && !may_be_whiteout {
-                return true;
-            }
-            let Ok((child, below)) = self.child(entry.name()) else { return true };
-            if child.sides == 0 {
-                return false;
-            }
-            let Ok(stat) = self.union.stat(&child, below.bytes()) else { return true };
-            entry.set(stat.st_ino, (child.kind >> 12) as u8);
-            true
-        })
+        entries::retain(entries, |entry| self.keeps(turn, entry, names))
+    }
+
+    /// Whether an entry of a side is to be seen in its turn; what it says is made right.
+    fn keeps(&self, turn: usize, entry: &mut Entry<'_>, names: &Names) -> bool {
+        if matches!(entry.name(), b"." | b"..") {
+            return turn == 0;
+        }
+        let others = if names.may_have(entry.name()) { self.sides_with(entry.name(), turn) } else { 0 };
+        if others & self.before(turn) != 0 {
+            return false;
+        }
+        let may_be_whiteout = matches!(entry.kind(), libc::DT_CHR | libc::DT_UNKNOWN);
+        if others == 0 && !may_be_whiteout {
+            return true;
+        }
+        let Ok((child, below)) = self.child(entry.name()) else { return true };
+        if child.sides == 0 {
+            return false;
+        }
+        let Ok(stat) = self.union.stat(&child, below.bytes()) else { return true };
+        entry.set(stat.st_ino, (child.kind >> 12) as u8);
+        true
+    }
+
+    /// The same, where what has been given before it and what the sides after it have tell.
+    fn settle(&self, turn: usize, entry: &mut Entry<'_>, given: &[u8], later: &[u8]) -> Option<bool> {
+        if turn > 0 {
+            return entries::records(given).any(|other| other.name == entry.name()).then_some(false);
+        }
+        if self.count != 2 {
+            return None;
+        }
+        let other = entries::records(later).find(|other| other.name == entry.name())?;
+        let is_others = self.turns.first() < self.turns.get(1);
+        let kind = if is_others { other.kind } else { entry.kind() };
+        if matches!(kind, libc::DT_DIR | libc::DT_CHR | libc::DT_UNKNOWN) {
+            return None;
+        }
+        if is_others {
+            entry.set(other.inode, other.kind);
+        }
+        Some(true)
     }
 
     /// The layers whose turn comes before one.
@@ -238,50 +327,35 @@ impl<'l, 'i> Listing<'l, 'i> {
         self.turns.get(turn).map(|layer| usize::from(*layer)).filter(|_| turn < self.count)
     }
 
-    fn write_path(&self, turn: usize, path: &mut Scratch) -> Result<(), Errno> {
+    pub(super) fn write_path(&self, turn: usize, path: &mut Scratch) -> Result<(), Errno> {
         let layer = self.layer(turn).ok_or(Errno::ENOENT)?;
         self.union.host_path(layer, self.at.path_in(&self.union, layer, self.below), path).map(|_| ())
     }
 
-    fn open(&self, turn: usize) -> Result<i32, Errno> {
+    pub(super) fn open(&self, turn: usize) -> Result<i32, Errno> {
         let mut path = Scratch::new();
         self.write_path(turn, &mut path)?;
         kernel::openat(AT_FDCWD, path.as_ptr(), DIRECTORY, 0)
-    }
-
-    fn slot(&self, position: u64) -> (&'static Slot, u64) {
-        let key =
-            (directory_hash(self.union.id, self.below) ^ position.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1;
-        // The index is below the table's length.
-        (&SLOTS[(key >> 32) as usize % SLOTS.len()], key)
-    }
-
-    fn remember(&self, position: u64, native: u64) {
-        let (slot, key) = self.slot(position);
-        slot.proof.store(0, Ordering::Release);
-        slot.native.store(native, Ordering::Release);
-        slot.proof.store(key ^ native.rotate_left(17), Ordering::Release);
-    }
-
-    fn remembered(&self, position: u64) -> Option<u64> {
-        let (slot, key) = self.slot(position);
-        let native = slot.native.load(Ordering::Acquire);
-        (slot.proof.load(Ordering::Acquire) == key ^ native.rotate_left(17)).then_some(native)
     }
 }
 
 const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
 
-/// Where a side's own listing goes on after a name.
-struct Slot {
-    native: AtomicU64,
-    proof: AtomicU64,
-}
-
-static SLOTS: [Slot; 64] = [const { Slot { native: AtomicU64::new(0), proof: AtomicU64::new(0) } }; 64];
-
 fn part_of_hash(name: &[u8]) -> u64 {
     (path_hash(name) & HASH).max(1)
+}
+
+/// Fills a buffer with all that a directory has left, behind `used` bytes, and gives where that
+/// ends. None: it does not fit in, or cannot be read.
+fn fill_up(buf: &mut Buffer, dirfd: i32, mut used: usize) -> Option<usize> {
+    while buf.has_room(used) {
+        match buf.fill(dirfd, used) {
+            Ok(0) => return Some(used),
+            Ok(len) => used += len,
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 /// Whose turn it is at a position, and after which name.
@@ -290,60 +364,6 @@ fn split(position: u64) -> (usize, u64) {
         ((position as u32 >> TURN) as usize, position & HASH)
     } else {
         (0, 0)
-    }
-}
-
-/// How large the filter is: for so many names, one in seven or less gets through in vain.
-const WORDS: usize = 1024;
-
-/// A filter for the names of all sides but one: most names have one side alone.
-struct Names {
-    bits: [u64; WORDS],
-    /// Whether it holds for nothing.
-    is_full: bool,
-}
-
-impl Names {
-    fn unknown() -> Names {
-        Names { bits: [0; WORDS], is_full: true }
-    }
-
-    fn of(listing: &Listing<'_, '_>, but: usize) -> Names {
-        let mut names = Names { bits: [0; WORDS], is_full: false };
-        let mut room = [0; ROOM];
-        let mut count = 0;
-        for turn in (0..listing.count).filter(|turn| *turn != but) {
-            let Ok(side) = listing.open(turn) else { return Names::unknown() };
-            while let Ok(len @ 1..) = kernel::getdents64(side, &mut room) {
-                for entry in list::records(room.get(..len).unwrap_or(&[])) {
-                    names.add(entry.name);
-                    count += 1;
-                }
-                if count > MANY {
-                    names.is_full = true;
-                    break;
-                }
-            }
-            kernel::close(side);
-        }
-        names
-    }
-
-    fn bit(&self, name: &[u8]) -> (usize, u64) {
-        let hash = path_hash(name);
-        ((hash >> 6) as usize % self.bits.len(), 1 << (hash & 63))
-    }
-
-    fn add(&mut self, name: &[u8]) {
-        let (word, bit) = self.bit(name);
-        if let Some(word) = self.bits.get_mut(word) {
-            *word |= bit;
-        }
-    }
-
-    fn may_have(&self, name: &[u8]) -> bool {
-        let (word, bit) = self.bit(name);
-        self.is_full || self.bits.get(word).is_some_and(|word| word & bit != 0)
     }
 }
 
@@ -365,7 +385,7 @@ impl Union<'_> {
             match kernel::getdents64(opened, &mut room) {
                 Ok(0) => break Ok(()),
                 Ok(len) => {
-                    let entries = list::records(room.get(..len).unwrap_or(&[]));
+                    let entries = entries::records(room.get(..len).unwrap_or(&[]));
                     let mut names = entries.filter(|entry| !matches!(entry.name, b"." | b".."));
                     if let Err(errno) = names.try_for_each(|entry| unlink_whiteout(opened, entry.name)) {
                         break Err(errno);

@@ -22,6 +22,8 @@
 mod change;
 mod copy_up;
 mod list;
+mod marks;
+mod names;
 mod open;
 mod position;
 mod relative;
@@ -31,7 +33,7 @@ mod upper;
 mod working;
 mod xattr;
 
-pub(super) use list::Listing;
+pub(super) use list::{ALL_GIVEN, Listing};
 pub(super) use position::Position;
 pub(super) use working::{WorkingPath, forget_working_path};
 pub(super) use xattr::{is_private_attribute, look_at_attributes};
@@ -92,13 +94,20 @@ impl Instance<'_> {
         let is_unnamed = unsafe { *path } == 0;
         if !is_unnamed
             || !self.view.node(self.base(dirfd)?.node)?.is_layered()
-            || self.is_base_directory(dirfd)
+            || self.is_noted_base_directory(dirfd)
         {
             return None;
         }
+        let epoch = self.shared.map(|shared| shared.epoch());
         let mut walk = Walk::new();
         self.walk_descriptor(&mut walk, dirfd).ok()?;
         if !walk.position.is_dir() {
+            return None;
+        }
+        if let Some(epoch) = epoch {
+            self.note_walked(dirfd, &walk, epoch);
+        }
+        if self.is_noted_base_directory(dirfd) {
             return None;
         }
         self.finish_walk(walk, Ok(false), (dirfd, path), false, scratch).ok()

@@ -10,7 +10,6 @@
 use super::super::base::{Cursor, note_origin, origin};
 use super::super::namei::Walk;
 use super::super::scan;
-use super::Union;
 use crate::Instance;
 use crate::kernel;
 use crate::shared::{directory_hash, key_below};
@@ -28,6 +27,11 @@ pub(in crate::files) struct InBase {
 /// A key that notes that a directory has other sides, in an epoch. Others are odd.
 fn not_in(epoch: u32) -> u64 {
     u64::from(epoch) << 1 | 1 << 63
+}
+
+/// Whether a walk has come to a directory that the lowest layer alone has.
+fn is_in_base(walk: &Walk) -> bool {
+    walk.in_union() && walk.position.is_dir() && walk.position.sides == 1
 }
 
 impl Instance<'_> {
@@ -72,27 +76,22 @@ impl Instance<'_> {
         let word = if holds(word) || word == not_in(shared.epoch()) {
             word
         } else {
-            let node = self.view.node(cursor.node)?;
-            self.find_origin(dirfd, above, &self.union(node.region())?)?
+            self.find_origin(dirfd, above)?
         };
         holds(word).then_some((cursor, word))
     }
 
     /// Finds out what is to be noted of a directory, and of one below it.
     #[inline(never)]
-    fn find_origin(&self, dirfd: i32, above: &[u8], union: &Union<'_>) -> Option<u64> {
+    fn find_origin(&self, dirfd: i32, above: &[u8]) -> Option<u64> {
         let shared = self.shared?;
         let epoch = shared.epoch();
         let mut walk = Walk::new();
         self.walk_descriptor(&mut walk, dirfd).ok()?;
-        let is_in_base = |walk: &Walk| walk.in_union() && walk.position.is_dir() && walk.position.sides == 1;
-        if !is_in_base(&walk) {
-            note_origin(dirfd, not_in(epoch));
-            return Some(not_in(epoch));
+        let word = self.note_walked(dirfd, &walk, epoch)?;
+        if word == not_in(epoch) {
+            return Some(word);
         }
-        let word = directory_hash(union.id, union.below(walk.app.bytes())) | 1;
-        shared.set_plain(word, epoch);
-        note_origin(dirfd, word);
         for name in scan::components(above) {
             if name != b"." {
                 walk.enter(self, name).ok()?;
@@ -101,6 +100,23 @@ impl Instance<'_> {
         if !above.is_empty() && is_in_base(&walk) {
             shared.set_plain(key_below(word, above), epoch);
         }
+        Some(word)
+    }
+
+    /// Notes of a directory what a walk to it has found in an epoch.
+    pub(in crate::files) fn note_walked(&self, dirfd: i32, walk: &Walk, epoch: u32) -> Option<u64> {
+        if !self.may_be_base(walk.cursor) {
+            return None;
+        }
+        let word = if is_in_base(walk) {
+            let union = self.union(self.view.region(walk.cursor.node))?;
+            let word = directory_hash(union.id, union.below(walk.app.bytes())) | 1;
+            self.shared?.set_plain(word, epoch);
+            word
+        } else {
+            not_in(epoch)
+        };
+        note_origin(dirfd, word);
         Some(word)
     }
 
@@ -138,11 +154,11 @@ impl Instance<'_> {
         }
     }
 
-    /// Whether the directory that a descriptor is of is one that the lowest layer alone has,
-    /// with nothing mounted in it: the kernel's own listing is right.
-    pub(in crate::files) fn is_base_directory(&self, dirfd: i32) -> bool {
-        let is_candidate = origin(dirfd).is_some_and(|(cursor, _)| self.may_be_base(cursor));
-        is_candidate && self.origin_with(dirfd, &[]).is_some()
+    /// Whether a directory has been noted as one that the lowest layer alone has, and has
+    /// nothing mounted in it: the kernel's own listing is right.
+    pub(in crate::files) fn is_noted_base_directory(&self, dirfd: i32) -> bool {
+        let noted = origin(dirfd).filter(|(cursor, word)| word & 1 != 0 && self.may_be_base(*cursor));
+        noted.zip(self.shared).is_some_and(|((_, word), shared)| shared.is_plain(word))
     }
 
     /// Opens a name to read it. None: that takes a walk.
