@@ -222,14 +222,19 @@ fn threads_forks_and_execs_under_signals_lose_nothing() {
     let seconds = std::env::var("STRESS").unwrap_or_else(|_| "15".into());
     let world = world("gate-stress");
     let file = world.dir.join("app/work/file");
-    for (flags, output) in [(&["-pthread"][..], "stress"), (&["-pthread", "-static"][..], "stress-static")] {
+    let stress = |flags: &[&str], output: &str| {
         for threads in ["8", "64"] {
             let mut command = world.in_view(&compiled("stress", flags, output));
             let said = transcript(&feed(command.args([&*seconds, threads]).arg(&file).arg("data\n"), b""));
             assert!(said.contains("wrong 0\n") && said.contains("exit status: 0"), "{said}");
             println!("{output}, {threads} threads: {said}");
         }
-    }
+    };
+    // Both at once: they are in each other's way, too.
+    std::thread::scope(|scope| {
+        scope.spawn(|| stress(&["-pthread"], "stress"));
+        scope.spawn(|| stress(&["-pthread", "-static"], "stress-static"));
+    });
 }
 
 #[test]

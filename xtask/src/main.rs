@@ -17,9 +17,9 @@ cargo xtask <TASK>
   build    build the launcher and leave it at target/release/launcher
   demo     run two instances of one small program, each in its own view
   test     run all tests; installs what they need (Debian packages, as root)
-  suite cpython
-           run CPython's own tests natively and in a view, and compare them
-           (three minutes); installs them
+  suite cpython [--short]
+           run CPython's own tests natively, in a view and over a union, and compare
+           them (five minutes; three with --short, without the union); installs them
   suite go [--short]
            the same with Go's own tests of files, processes, sockets and time,
            static and dynamic (five minutes; one with --short)
