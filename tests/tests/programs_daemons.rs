@@ -128,6 +128,7 @@ fn redis_serves_saves_and_comes_back() {
             text=$(sed "s|APP|$APP|g; s|PORT|{port}|" "$APP/etc/redis.conf"); echo "$text" > "$APP/etc/redis.conf"
             for round in 1 2; do
                 run redis-server "$APP/etc/redis.conf"; listens {port}; appears "$APP/run/redis.pid"
+                for _ in $(seq 200); do redis-cli -p {port} ping | grep -q PONG && break; sleep 0.05; done
                 run redis-cli -p {port} incr visits
                 run redis-cli -s "$APP/run/redis.sock" set "key$round" value
                 run redis-cli -p {port} save; run redis-cli -p {port} bgrewriteaof
