@@ -254,7 +254,7 @@ static void dump(const char *path, int depth)
         printf(" -> %.*s", (int)len, target);
     }
     if (S_ISREG(st.st_mode)) {
-        int fd = open(path, O_RDONLY);
+        int fd = open(path, O_RDONLY | O_NONBLOCK);
         printf(" %llx", (unsigned long long)sum(fd));
         close(fd);
     }
