@@ -37,15 +37,14 @@ static KEPT: Kept = Kept {
     words: [const { AtomicU64::new(0) }; WORDS],
 };
 
-/// The working directory is another one.
+/// The working directory is another one: what a thread has found out before is not to be kept.
 pub(in crate::files) fn forget_working_path() {
-    if KEPT.len.load(Ordering::Relaxed) != 0 {
-        KEPT.len.store(0, Ordering::Release);
-    }
+    KEPT.len.store(0, Ordering::Relaxed);
+    KEPT.version.fetch_add(2, Ordering::AcqRel);
 }
 
-fn keep(path: &[u8], epoch: u32) {
-    let version = KEPT.version.load(Ordering::Relaxed);
+/// Keeps what was found out at a version.
+fn keep(path: &[u8], epoch: u32, version: u32) {
     let next = version.wrapping_add(1);
     let free = version.is_multiple_of(2)
         && KEPT.version.compare_exchange(version, next, Ordering::Acquire, Ordering::Relaxed).is_ok();
@@ -58,7 +57,11 @@ fn keep(path: &[u8], epoch: u32) {
     }
     KEPT.epoch.store(epoch, Ordering::Relaxed);
     KEPT.len.store(path.len() as u32, Ordering::Relaxed);
-    KEPT.version.store(next.wrapping_add(1), Ordering::Release);
+    let done = next.wrapping_add(1);
+    if KEPT.version.compare_exchange(next, done, Ordering::Release, Ordering::Relaxed).is_err() {
+        KEPT.len.store(0, Ordering::Relaxed);
+        KEPT.version.fetch_add(1, Ordering::Release);
+    }
 }
 
 fn kept(epoch: u32, path: &mut WorkingPath) -> Option<()> {
@@ -106,12 +109,13 @@ impl Instance<'_> {
         // All of it is written to, for the glance.
         whole.fill(|_| Ok(0)).ok()?;
         if kept(epoch, whole).is_none() {
+            let version = KEPT.version.load(Ordering::Acquire);
             whole.truncate(0);
             let mut walk = super::super::namei::Walk::new();
             self.walk_descriptor(&mut walk, AT_FDCWD).ok()?;
             whole.push(walk.app.bytes()).ok()?;
             if whole.len() <= 8 * WORDS {
-                keep(whole.bytes(), epoch);
+                keep(whole.bytes(), epoch, version);
             }
         }
         whole.push(b"/").ok()?;
