@@ -9,6 +9,7 @@
 use crate::files;
 use crate::identity::links;
 use crate::kernel::{self, AT_FDCWD, OpenHow};
+use crate::network::Name;
 use crate::process::exec::{Door, Start};
 use crate::{Answer, Errno, Instance, user};
 
@@ -148,13 +149,16 @@ calls! {
     SYS_sendto NotNull(4) => |i, _, args| sockets::sendto(i, args);
     SYS_sendmsg Always => |i, _, args| sockets::sendmsg(i, args);
     SYS_sendmmsg Always => |i, _, args| sockets::sendmmsg(i, args);
-    SYS_getsockname Always => |i, _, args| sockets::gives_address(i, libc::SYS_getsockname, args, (1, 2));
-    SYS_getpeername Always => |i, _, args| sockets::gives_address(i, libc::SYS_getpeername, args, (1, 2));
+    SYS_getsockname Always => |i, _, args| sockets::gives_address(i, libc::SYS_getsockname, args, Name::Own);
+    SYS_getpeername Always => |i, _, args| sockets::gives_address(i, libc::SYS_getpeername, args, Name::Peer);
     SYS_recvfrom Always => |i, _, args| sockets::recvfrom(i, args);
     SYS_accept Always => |i, _, args| sockets::accept(i, libc::SYS_accept, args);
     SYS_accept4 Always => |i, _, args| sockets::accept(i, libc::SYS_accept4, args);
     SYS_recvmsg Always => |i, _, args| sockets::recvmsg(i, args);
     SYS_recvmmsg Always => |i, _, args| sockets::recvmmsg(i, args);
+
+    SYS_setsockopt Is(1, LEVELS) => |i, _, args| i.setsockopt(args);
+    SYS_getsockopt Is(1, LEVELS) => |i, _, args| i.getsockopt(args);
 
     SYS_ioctl Is(1, links::REQUESTS) => |i, _, [fd, request, argument, ..]| i.ioctl(fd as i32, request as _, argument);
     SYS_sched_getaffinity Always => |i, _, [process, size, mask, ..]| i.sched_getaffinity(process as i32, size as u32 as usize, mask as *mut u8);
@@ -178,6 +182,7 @@ impl Instance<'_> {
             libc::SYS_sched_getaffinity | libc::SYS_sched_setaffinity => self.cpus().map(|_| when),
             libc::SYS_sysinfo => (self.view.memory() != 0).then_some(when),
             libc::SYS_ioctl => self.view.has_links().then_some(when),
+            libc::SYS_setsockopt | libc::SYS_getsockopt => self.view.leads_to_unix().then_some(when),
             libc::SYS_fgetxattr | libc::SYS_flistxattr => self.has_unions().then_some(when),
             // Without links, there is nothing to change but an address.
             libc::SYS_recvfrom if !self.view.has_links() => Some(NotNull(4)),
@@ -187,6 +192,8 @@ impl Instance<'_> {
 }
 
 const CREAT: i32 = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
+/// Levels of options that a Unix socket does not have.
+const LEVELS: &[u32] = &[libc::IPPROTO_IP as u32, libc::IPPROTO_TCP as u32, libc::IPPROTO_IPV6 as u32];
 const DUPLICATES: &[u32] = &[libc::F_DUPFD as u32, libc::F_DUPFD_CLOEXEC as u32];
 
 fn p(path: usize) -> *const u8 {

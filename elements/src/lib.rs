@@ -23,6 +23,7 @@ pub mod files;
 pub mod identity;
 pub mod instance;
 pub mod kernel;
+pub mod network;
 pub mod proc;
 pub mod process;
 pub mod shared;

@@ -12,6 +12,7 @@
 //! lose their meaning at once. A program on the host that is not of the
 //! instance can replace a directory unseen: docs/limitations.md says so.
 
+pub mod asked;
 mod names;
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -19,7 +20,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 pub use names::Cell;
 
 /// How many bytes it takes; the view's image follows.
-pub const LEN: usize = 128 * 1024;
+pub const LEN: usize = 256 * 1024;
 
 const DIRECTORIES: usize = 4096;
 const SIDES: usize = 2048;
@@ -39,6 +40,8 @@ pub struct Shared {
     pub host_name: Cell,
     /// What setdomainname(2) has set.
     pub domain_name: Cell,
+    /// The addresses that programs have asked for.
+    pub asked: asked::Asked,
 }
 
 /// Which layers of a union have a directory. The three words are written one by

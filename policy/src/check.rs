@@ -6,8 +6,11 @@
 //! a part is unknown is not said to lack it, and what lies in a mount that is
 //! wrong is not asked whether it may.
 
+mod endpoint;
 mod identity;
 mod mounts;
+mod names;
+mod network;
 mod root;
 mod users;
 
@@ -16,9 +19,10 @@ use std::path::{Component, Path, PathBuf};
 
 use toml::Spanned;
 
-use crate::checked::{Coverage, Door, Env, Policy};
+use crate::checked::{Coverage, Door, Env, Policy, What};
 use crate::expand::expand;
 use crate::host::Host;
+use crate::identity::{SWITCH, Writer};
 use crate::raw::{Raw, RawCoverage, RawDoor, RawEnv, RawLevel};
 use crate::report::Report;
 use crate::{Images, Variables};
@@ -58,7 +62,16 @@ pub fn check(
     }
     let user = user.filter(|user| !user.is_empty());
     let stop_signal = raw.app.stop_signal.as_ref().and_then(|said| checker.stop_signal(said));
-    let (identity, generated) = checker.identity(&raw.identity, raw.app.user.as_ref());
+    let mut generated = Writer::default();
+    let network = checker.network(&raw.network);
+    let layers = mounts.iter().find(|mount| mount.at == Path::new("/")).and_then(|mount| match &mount.what {
+        What::Layers { layers, .. } => Some(&layers[..]),
+        _ => None,
+    });
+    // Names have a say in nsswitch.conf as well as users. The first file of a name is the one that stands.
+    let has_users = !raw.identity.users.is_empty() || !raw.identity.groups.is_empty();
+    checker.write_names(&network.names, has_users.then_some(SWITCH), layers, &mut generated);
+    let identity = checker.identity(&raw.identity, raw.app.user.as_ref(), &mut generated);
     let (level, door) = match raw.coverage.as_ref().map(Spanned::get_ref) {
         None => (None, None),
         Some(RawCoverage::Level(level)) => (Some(*level), None),
@@ -89,7 +102,8 @@ pub fn check(
         env,
         mounts,
         identity,
-        generated,
+        network,
+        generated: generated.files,
         host: checker.host,
     }
 }

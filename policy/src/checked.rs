@@ -9,6 +9,7 @@ use view::Access;
 
 use crate::host::Host;
 use crate::identity::{GeneratedFile, Identity};
+use crate::network::Network;
 
 /// Whether a process that no door covers may run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -163,7 +164,9 @@ pub struct Policy {
     pub mounts: Vec<Mount>,
     /// Who the machine is.
     pub identity: Identity,
-    /// The files that say so.
+    /// The names, addresses and ports that the application remembers.
+    pub network: Network,
+    /// The files that say what `[identity]` and `[network]` say.
     pub generated: Vec<GeneratedFile>,
     /// What the host has said so far.
     pub host: Host,

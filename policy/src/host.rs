@@ -46,6 +46,8 @@ pub enum Fact {
     Variable(String, Option<String>),
     /// The id of the kernel's boot.
     Boot(Option<String>),
+    /// A file's text, by its hash; none where it cannot be read.
+    Text(PathBuf, Option<String>),
 }
 
 impl Fact {
@@ -58,6 +60,7 @@ impl Fact {
                 .is_ok_and(|now| now.ino() == *inode && (now.mtime(), now.mtime_nsec()) == *time),
             Fact::Variable(name, value) => variables(name) == *value,
             Fact::Boot(id) => boot_id() == *id,
+            Fact::Text(path, hash) => text(path).map(|text| hash_of(&text)) == *hash,
         }
     }
 }
@@ -65,6 +68,14 @@ impl Fact {
 fn boot_id() -> Option<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim_end().to_owned())
+}
+
+fn text(path: &Path) -> Option<String> {
+    fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn hash_of(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
 fn look(path: &Path) -> Found {
@@ -137,6 +148,14 @@ impl Host {
         let id = boot_id();
         self.others.borrow_mut().push(Fact::Boot(id.clone()));
         id
+    }
+
+    /// The text of a file; none where it cannot be read.
+    pub fn text(&self, path: &Path) -> Option<String> {
+        let text = text(path);
+        let hash = text.as_deref().map(hash_of);
+        self.others.borrow_mut().push(Fact::Text(path.to_owned(), hash));
+        text
     }
 
     /// Notes that a variable has been asked for.

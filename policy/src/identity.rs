@@ -16,7 +16,7 @@ use crate::checked::{Mount, What};
 mod release;
 mod users;
 
-pub use users::{Group, User, Users};
+pub use users::{Group, SWITCH, User, Users};
 
 /// A value, and where the policy says it.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ pub struct Identity {
 pub struct GeneratedFile {
     /// What stands there, and which line says so.
     pub mount: Mount,
-    /// The key of `[identity]` that says it.
+    /// The key that says it.
     pub key: &'static str,
     /// Whether it is left out where there is no directory for it: nobody
     /// looks for it in a tree that has none.
@@ -92,8 +92,10 @@ pub struct GeneratedFile {
 pub type Files = Vec<GeneratedFile>;
 
 /// Collects files.
-struct Writer {
-    files: Files,
+#[derive(Default)]
+pub struct Writer {
+    /// What has been collected.
+    pub files: Files,
 }
 
 impl Writer {
@@ -110,14 +112,22 @@ impl Writer {
         &mut self.files[index]
     }
 
-    fn file<T>(&mut self, said: &Said<T>, key: &'static str, at: &str, mode: u32, text: impl Into<Vec<u8>>) {
+    /// Adds a file that says what the policy says.
+    pub fn file<T>(
+        &mut self,
+        said: &Said<T>,
+        key: &'static str,
+        at: &str,
+        mode: u32,
+        text: impl Into<Vec<u8>>,
+    ) {
         let what = What::Content { bytes: text.into(), mode };
         // What the kernel would have made is where the kernel's tree is.
         self.add(said, key, at, what).needs_directory = !at.starts_with("/etc/");
     }
 
     /// A file that follows from others, unless the policy says another thing of it.
-    fn derived<T>(&mut self, said: &Said<T>, key: &'static str, at: &str, what: What) {
+    pub fn derived<T>(&mut self, said: &Said<T>, key: &'static str, at: &str, what: What) {
         let file = self.add(said, key, at, what);
         file.needs_directory = true;
         file.gives_way = true;
@@ -157,8 +167,7 @@ impl Identity {
     }
 
     /// The files that say who the machine is. `boot` is the host's boot id.
-    pub fn files(&self, boot: Option<&str>) -> Files {
-        let mut to = Writer { files: Vec::new() };
+    pub fn files(&self, boot: Option<&str>, to: &mut Writer) {
         let line = |text: &str| format!("{text}\n");
         if let Some(name) = &self.host_name {
             to.file(name, "hostname", "/etc/hostname", 0o644, line(&name.value));
@@ -191,7 +200,7 @@ impl Identity {
             to.file(id, "host_id", "/etc/hostid", 0o644, id.value.to_ne_bytes());
         }
         if let Some(lines) = &self.os_release {
-            release::write(&mut to, lines);
+            release::write(to, lines);
         }
         if let Some(cpus) = &self.cpus {
             let all = if cpus.value == 1 { "0".to_owned() } else { format!("0-{}", cpus.value - 1) };
@@ -206,9 +215,8 @@ impl Identity {
             to.file(link, "mac", &at, 0o444, line(&digits.join(":")));
         }
         if let Some(said) = &self.users {
-            users::write(&mut to, said);
+            users::write(to, said);
         }
-        to.files
     }
 }
 

@@ -14,6 +14,8 @@ mod expand;
 mod host;
 mod identity;
 mod links;
+mod names;
+mod network;
 mod plan;
 mod raw;
 mod report;

@@ -5,6 +5,7 @@
 //! schema says. Nothing here knows the host.
 
 mod identity;
+mod network;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use identity::{RawGroup, RawIdentity, RawKernel, RawUser};
+pub use network::{RawAction, RawNetwork, RawProtocol, RawResolver, RawRule, RawSource};
 
 /// What one application sees.
 #[derive(Deserialize, JsonSchema)]
@@ -32,6 +34,9 @@ pub struct Raw {
     /// Who the machine is, as the application is told.
     #[serde(default)]
     pub identity: RawIdentity,
+    /// The names, addresses and ports that it remembers.
+    #[serde(default)]
+    pub network: RawNetwork,
     /// What stands at `/` instead of the host's own tree.
     #[schemars(with = "Option<RawRoot>")]
     pub root: Option<Spanned<RawRoot>>,

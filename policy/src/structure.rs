@@ -28,6 +28,7 @@ pub fn read(file: &Path, text: &str) -> Result<(Raw, Report), Report> {
         raw.mount.iter().all(|mount| mount.get_ref().at.is_some())
             && raw.volume.iter().all(|volume| volume.get_ref().at.is_some())
             && raw.identity.is_whole()
+            && raw.network.is_whole()
             && raw
                 .root
                 .as_ref()

@@ -20,9 +20,11 @@ pub mod build;
 mod identity;
 mod key;
 mod layout;
+mod network;
 mod tree;
 
 pub use identity::{Identity, LONGEST};
 pub use key::Key;
 pub use layout::{Access, Kind, LABEL, MAX_LAYERS, Malformed, Mount, Node, View, Way, flags};
+pub use network::{Action, Direction, Endpoint, Families, MAPPED, Protocol, Rule};
 pub use tree::{First, NodeId, Reach, Stop, bit};

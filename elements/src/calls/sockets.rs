@@ -2,6 +2,7 @@
 //! and after.
 
 use super::{Args, answered, pass};
+use crate::network::Name;
 use crate::{Answer, Errno, Instance};
 
 fn sent(done: Result<isize, Errno>) -> Answer {
@@ -11,14 +12,14 @@ fn sent(done: Result<isize, Errno>) -> Answer {
 /// sendto(2)
 pub(super) fn sendto(instance: &Instance<'_>, args: Args) -> Answer {
     let [fd, data, size, flags, address, len] = args;
-    sent(instance.send_to(address as *const _, len as u32 as usize, |address, len| {
+    sent(instance.send_to(fd as i32, (address as *const _, len as u32 as usize), |address, len| {
         pass(libc::SYS_sendto, [fd, data, size, flags, address as usize, len])
     }))
 }
 
 /// sendmsg(2)
 pub(super) fn sendmsg(instance: &Instance<'_>, [fd, message, flags, ..]: Args) -> Answer {
-    sent(instance.send_message(message as *const _, |message| {
+    sent(instance.send_message(fd as i32, message as *const _, |message| {
         pass(libc::SYS_sendmsg, [fd, message as usize, flags, 0, 0, 0])
     }))
 }
@@ -28,35 +29,33 @@ pub(super) fn sendmmsg(instance: &Instance<'_>, args: Args) -> Answer {
     let [fd, messages, count, flags, ..] = args;
     let all = || pass(libc::SYS_sendmmsg, args);
     let one = |message| pass(libc::SYS_sendmsg, [fd, message as usize, flags, 0, 0, 0]);
-    sent(instance.send_messages((messages as *mut _, count as u32 as usize), all, one))
+    sent(instance.send_messages(fd as i32, (messages as *mut _, count as u32 as usize), all, one))
 }
 
-/// A call that gives an address and its length, in the words with these numbers.
-pub(super) fn gives_address(
-    instance: &Instance<'_>,
-    number: i64,
-    args: Args,
-    (address, len): (usize, usize),
-) -> Answer {
-    let given = (args[address] as *mut _, args[len] as *mut _);
-    answered(instance.gives_address(given, || pass(number, args)))
+/// getsockname(2), getpeername(2)
+pub(super) fn gives_address(instance: &Instance<'_>, number: i64, args: Args, name: Name) -> Answer {
+    let given = (args[1] as *mut _, args[2] as *mut _);
+    answered(instance.gives_address((name, args[0] as i32), given, || pass(number, args)))
 }
 
 /// recvfrom(2)
 pub(super) fn recvfrom(instance: &Instance<'_>, args: Args) -> Answer {
     let [fd, data, size, ..] = args;
     let given = (args[4] as *mut _, args[5] as *mut _);
-    let done = instance.gives_address(given, || pass(libc::SYS_recvfrom, args));
+    let done = instance.gives_address((Name::Source, fd as i32), given, || pass(libc::SYS_recvfrom, args));
     let len = usize::try_from(done).unwrap_or(0).min(size);
     // SAFETY: the call says that it has written so much.
-    unsafe { instance.show_links(fd as i32, data as *mut u8, len) };
+    unsafe {
+        instance.show_links(fd as i32, data as *mut u8, len);
+        instance.show_rows(fd as i32, data as *mut u8, len);
+    };
     answered(done)
 }
 
 /// accept(2), accept4(2)
 pub(super) fn accept(instance: &Instance<'_>, number: i64, args: Args) -> Answer {
     let given = (args[1] as *mut _, args[2] as *mut _);
-    answered(instance.accepts(given, || pass(number, args)))
+    answered(instance.accepts(args[0] as i32, given, || pass(number, args)))
 }
 
 /// recvmsg(2)

@@ -7,7 +7,8 @@
 
 use libc::{c_int, c_void, mmsghdr, msghdr, socklen_t};
 
-use super::{Want, note_open};
+use super::note_open;
+use crate::network::Name;
 use crate::{Errno, Instance, user};
 
 /// The kernel takes this many messages at a time, and no more.
@@ -32,11 +33,11 @@ impl Instance<'_> {
     /// Those of a look at a path in the address.
     pub fn send_to(
         &self,
-        address: *const c_void,
-        len: usize,
+        socket: c_int,
+        (address, len): (*const c_void, usize),
         call: impl FnOnce(*const c_void, usize) -> isize,
     ) -> Result<isize, Errno> {
-        Ok(match self.unix_address(address.cast(), len, Want::LOOK)? {
+        Ok(match self.outgoing(libc::SYS_sendto, socket, address.cast(), len)? {
             None => call(address, len),
             Some(mut host) => {
                 let (address, len) = host.as_parts();
@@ -52,6 +53,7 @@ impl Instance<'_> {
     /// As [`Instance::send_to`].
     pub fn send_message(
         &self,
+        socket: c_int,
         message: *const msghdr,
         call: impl FnOnce(*const msghdr) -> isize,
     ) -> Result<isize, Errno> {
@@ -61,7 +63,8 @@ impl Instance<'_> {
         }
         // SAFETY: the struct can be read.
         let mut copy = unsafe { message.read_unaligned() };
-        Ok(match self.unix_address(copy.msg_name.cast(), copy.msg_namelen as usize, Want::LOOK)? {
+        let (name, len) = (copy.msg_name.cast(), copy.msg_namelen as usize);
+        Ok(match self.outgoing(libc::SYS_sendmsg, socket, name, len)? {
             None => call(message),
             Some(mut host) => {
                 let (address, len) = host.as_parts();
@@ -80,6 +83,7 @@ impl Instance<'_> {
     /// As [`Instance::send_message`], where no message has been sent.
     pub fn send_messages(
         &self,
+        socket: c_int,
         (messages, count): (*mut mmsghdr, usize),
         all: impl FnOnce() -> isize,
         one: impl Fn(*const msghdr) -> isize,
@@ -87,16 +91,13 @@ impl Instance<'_> {
         let list = several(messages, count);
         let is_plain = |message: &mmsghdr| {
             let header = &message.msg_hdr;
-            matches!(
-                self.unix_address(header.msg_name.cast(), header.msg_namelen as usize, Want::LOOK),
-                Ok(None)
-            )
+            !self.goes_elsewhere(socket, header.msg_name.cast(), header.msg_namelen as usize)
         };
         if list.iter().all(is_plain) {
             return Ok(all());
         }
         for (sent, message) in list.iter_mut().enumerate() {
-            match self.send_message(&raw const message.msg_hdr, &one) {
+            match self.send_message(socket, &raw const message.msg_hdr, &one) {
                 Ok(size) if size >= 0 => message.msg_len = size as u32,
                 // As the kernel does: the error is told where nothing went out.
                 _ if sent > 0 => return Ok(sent as isize),
@@ -109,6 +110,7 @@ impl Instance<'_> {
     /// A call that gives an address: getsockname(2), getpeername(2), recvfrom(2).
     pub fn gives_address(
         &self,
+        of: (Name, c_int),
         (address, len): (*mut c_void, *mut socklen_t),
         call: impl FnOnce() -> isize,
     ) -> isize {
@@ -123,15 +125,20 @@ impl Instance<'_> {
             // SAFETY: the call has succeeded, so it has written both.
             unsafe {
                 let given = len.read_unaligned() as usize;
-                len.write_unaligned(self.address_back(address.cast(), room, given) as socklen_t);
+                len.write_unaligned(self.address_back(of, address.cast(), room, given) as socklen_t);
             }
         }
         done
     }
 
     /// accept(2) and accept4(2): as [`Instance::gives_address`]; the descriptor is new.
-    pub fn accepts(&self, given: (*mut c_void, *mut socklen_t), call: impl FnOnce() -> isize) -> isize {
-        let done = self.gives_address(given, call);
+    pub fn accepts(
+        &self,
+        socket: c_int,
+        given: (*mut c_void, *mut socklen_t),
+        call: impl FnOnce() -> isize,
+    ) -> isize {
+        let done = self.gives_address((Name::Accepted, socket), given, call);
         if done >= 0 {
             note_open(done as c_int);
         }
@@ -155,7 +162,7 @@ impl Instance<'_> {
         let done = call();
         if done >= 0 {
             // SAFETY: the call has succeeded, so it has filled the message.
-            unsafe { self.message_back(&mut *message, room) };
+            unsafe { self.message_back(socket, &mut *message, room) };
             // SAFETY: as above.
             unsafe { self.links_back(socket, &*message, done as usize) };
         }
@@ -176,7 +183,7 @@ impl Instance<'_> {
         let done = call();
         for (message, room) in several(messages, usize::try_from(done).unwrap_or(0)).iter_mut().zip(rooms) {
             // SAFETY: the call says that it has filled so many.
-            unsafe { self.message_back(&mut message.msg_hdr, room) };
+            unsafe { self.message_back(socket, &mut message.msg_hdr, room) };
             // SAFETY: as above.
             unsafe { self.links_back(socket, &message.msg_hdr, message.msg_len as usize) };
         }
@@ -190,11 +197,14 @@ impl Instance<'_> {
     ///
     /// The kernel has filled the message with so many bytes.
     unsafe fn links_back(&self, socket: c_int, message: &msghdr, len: usize) {
-        if self.view.has_links() && message.msg_iovlen > 0 {
+        let has_any = self.view.has_links() || self.view.has_network();
+        if has_any && message.msg_iovlen > 0 {
             // SAFETY: the caller's promise.
             unsafe {
                 let part = message.msg_iov.read_unaligned();
-                self.show_links(socket, part.iov_base.cast(), len.min(part.iov_len));
+                let len = len.min(part.iov_len);
+                self.show_links(socket, part.iov_base.cast(), len);
+                self.show_rows(socket, part.iov_base.cast(), len);
             }
         }
     }
@@ -202,12 +212,13 @@ impl Instance<'_> {
     /// # Safety
     ///
     /// The kernel has filled the message, which had so much room for a name.
-    unsafe fn message_back(&self, message: &mut msghdr, room: usize) {
+    unsafe fn message_back(&self, socket: c_int, message: &mut msghdr, room: usize) {
         if room > 0 {
             let given = message.msg_namelen as usize;
             // SAFETY: the caller's promise.
             message.msg_namelen =
-                unsafe { self.address_back(message.msg_name.cast(), room, given) } as socklen_t;
+                unsafe { self.address_back((Name::Source, socket), message.msg_name.cast(), room, given) }
+                    as socklen_t;
         }
         // SAFETY: the caller's promise.
         unsafe { note_passed(message) };

@@ -43,7 +43,7 @@ pub use glance::{Glance, Start};
 pub use open::{OPEN_FLAGS, is_worth_knowing};
 pub use place::{Change, Place, Scratch, Want};
 pub use plain::PlainScratch;
-pub use socket::SUN_PATH_LEN;
+pub use socket::{SUN_PATH_LEN, UnixAddress};
 pub use text::Text;
 
 use view::Access;

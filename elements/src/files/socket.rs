@@ -11,6 +11,7 @@ use super::text::Text;
 use super::{MAX_PATH, scan};
 
 use crate::kernel::{self, AT_FDCWD, syscall, waiting_syscall};
+use crate::network::{Name, address::fresh};
 use crate::shared::path_hash;
 use crate::{Answer, Errno, Instance};
 
@@ -34,13 +35,13 @@ impl UnixAddress {
 }
 
 impl Instance<'_> {
-    /// bind(2)
-    pub fn bind(&self, socket: i32, address: *const u8, len: usize) -> Answer {
+    /// bind(2) of a Unix socket's path.
+    pub(crate) fn bind_unix(&self, socket: i32, address: *const u8, len: usize) -> Answer {
         self.with_address(libc::SYS_bind, socket, address, len, Want::CREATE)
     }
 
-    /// connect(2)
-    pub fn connect(&self, socket: i32, address: *const u8, len: usize) -> Answer {
+    /// connect(2) to one.
+    pub(crate) fn connect_unix(&self, socket: i32, address: *const u8, len: usize) -> Answer {
         self.with_address(libc::SYS_connect, socket, address, len, Want::LOOK)
     }
 
@@ -186,13 +187,36 @@ impl Instance<'_> {
     ///
     /// # Safety
     ///
-    /// The kernel has just written `len.min(room)` bytes at `address`.
-    pub unsafe fn address_back(&self, address: *mut u8, room: usize, len: usize) -> usize {
+    /// The kernel has just written `len.min(room)` bytes at `address`, where there is room for as many as said.
+    pub unsafe fn address_back(
+        &self,
+        (name, socket): (Name, i32),
+        address: *mut u8,
+        room: usize,
+        len: usize,
+    ) -> usize {
+        if self.view.leads_to_unix()
+            && matches!(name, Name::Own | Name::Peer)
+            && let Some(told) = self.unix_as_network(name == Name::Peer, socket)
+        {
+            // SAFETY: the caller's promise, that there is so much room.
+            let room = unsafe { core::slice::from_raw_parts_mut(address, room) };
+            let (bytes, len) = fresh(&told);
+            for (to, from) in room.iter_mut().zip(bytes.iter().take(len)) {
+                *to = *from;
+            }
+            return len;
+        }
         if len <= FAMILY || room <= FAMILY || len > FAMILY + SUN_PATH_LEN + 1 || len > room {
             return len;
         }
         // SAFETY: the caller's promise.
         let bytes = unsafe { core::slice::from_raw_parts_mut(address, room) };
+        if self.view.has_network()
+            && bytes.get_mut(..len).is_some_and(|given| self.network_back(name, socket, given))
+        {
+            return len;
+        }
         let Some(path) = bytes.get(FAMILY..len) else { return len };
         let unix = bytes.get(..FAMILY) == Some(&(libc::AF_UNIX as u16).to_ne_bytes()[..]);
         if !unix || path.first() != Some(&b'/') {

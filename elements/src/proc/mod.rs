@@ -11,6 +11,7 @@ pub mod mappings;
 use crate::files::{MAX_PATH, Text, scan};
 use crate::identity::Scale;
 use crate::kernel;
+use crate::network::rows::{self, Table};
 use crate::{Errno, Instance};
 
 use machine::File;
@@ -33,7 +34,9 @@ impl Instance<'_> {
         let Some(survey) = scan::survey(path, 0) else { return false };
         // SAFETY: just read.
         let path = unsafe { core::slice::from_raw_parts(path, survey.len) };
-        Format::of(path).is_some() || self.has_machine() && File::named(path).is_some()
+        Format::of(path).is_some()
+            || self.has_machine() && File::named(path).is_some()
+            || self.view.has_network() && Table::named(path).is_some()
     }
 
     /// Whether the machine has other processors or other memory than the host.
@@ -109,6 +112,15 @@ impl Instance<'_> {
         let path = path_of(fd)?;
         if let Some(file) = File::at(path.bytes()) {
             return self.replace(fd, flags, c"machine", |text, out| self.tell_of_machine(file, text, out));
+        }
+        if self.view.has_network()
+            && let Some(table) = Table::at(path.bytes())
+        {
+            return self.replace(fd, flags, c"sockets", |text, out| {
+                let told = |own: &_, peer: &_| self.row_as(table.protocol, own, peer, None);
+                rows::rewrite(table, text.bytes(), told, &mut |part| out.put(part))?;
+                Ok(true)
+            });
         }
         let Some(format) = format_of(path.bytes()) else { return Ok(()) };
         self.replace(fd, flags, c"mappings", |text, out| self.tell_of_mappings(format, text, out))

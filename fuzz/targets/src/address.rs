@@ -7,8 +7,10 @@ use std::sync::LazyLock;
 
 use elements::Instance;
 use elements::files::Want;
-use view::build::{Facts, Row, image};
-use view::{Access, Kind, View};
+use elements::network::Name;
+use elements::network::address::{fresh, read};
+use view::build::{Facts, NetworkFacts, Row, RuleFacts, image};
+use view::{Access, Action, Direction, Families, Kind, Protocol, View};
 
 use crate::guarded::Guarded;
 
@@ -38,10 +40,70 @@ pub fn target(data: &[u8]) {
     } else {
         // What the kernel hands out may be longer than the room for it.
         let said = len + usize::from(how & 2) * 16;
+        let name = [Name::Own, Name::Peer, Name::Accepted, Name::Source][usize::from(how >> 2 & 3)];
         // SAFETY: the buffer holds all of the address.
-        let given = unsafe { instance.address_back(buffer.as_mut_ptr(), address.len(), said) };
+        let given =
+            unsafe { instance.address_back((name, NO_SOCKET), buffer.as_mut_ptr(), address.len(), said) };
         assert!(given == said || (3..=111).contains(&given));
     }
+    led(&instance, address);
+}
+
+/// No descriptor: what the kernel is asked of it fails.
+const NO_SOCKET: i32 = -1;
+
+/// Leads an address of the network, and back.
+fn led(instance: &Instance<'_>, address: &[u8]) {
+    let Some(asked) = read(address) else { return };
+    for direction in [Direction::Bind, Direction::Connect] {
+        let Some(rule) = instance.first_rule(direction, &asked, Protocol::Any) else { continue };
+        let kernel = rule.target(&asked);
+        assert_eq!(kernel.is_v6, asked.is_v6);
+        let (bytes, len) = fresh(&kernel);
+        assert_eq!(read(&bytes[..len]).filter(|_| kernel.is_v6 || kernel.is_v4()), Some(kernel));
+        if rule.action == Action::Lead {
+            assert!(instance.view.is_target(direction, &kernel));
+        }
+        if let Some(back) = instance.view.asked(direction, kernel, Protocol::Any) {
+            assert!(back.is_v6 || back.is_v4());
+        }
+    }
+}
+
+/// Rules of every kind.
+pub fn network() -> NetworkFacts {
+    let v4 = |a, b, c, d| {
+        [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff], [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0]].concat()
+    };
+    let v4 = |a, b, c, d| v4(a, b, c, d)[..16].try_into().expect("sixteen bytes");
+    let rule = |direction, from, from_ports, action, to, to_ports| RuleFacts {
+        direction,
+        from,
+        families: Families::Both,
+        from_ports,
+        protocol: Protocol::Any,
+        action,
+        to,
+        to_ports,
+        unix: Vec::new(),
+        is_local: false,
+        line: 1,
+    };
+    let here = v4(127, 0, 0, 1);
+    let rules = vec![
+        rule(Direction::Bind, (v4(0, 0, 0, 0), 128), [80, 80], Action::Lead, (here, 128), [8080, 8080]),
+        rule(Direction::Bind, ([0; 16], 0), [100, 200], Action::Lead, (here, 128), [1100, 1200]),
+        rule(
+            Direction::Connect,
+            (v4(10, 0, 0, 0), 104),
+            [0, 65535],
+            Action::Lead,
+            (v4(127, 0, 0, 0), 104),
+            [0, 0],
+        ),
+        rule(Direction::Connect, ([0; 16], 0), [53, 53], Action::Refuse, ([0; 16], 128), [0, 0]),
+    ];
+    NetworkFacts { rules }
 }
 
 fn view_of_two_mounts() -> Vec<u8> {
@@ -61,7 +123,7 @@ fn view_of_two_mounts() -> Vec<u8> {
         row(long.trim_end_matches('/'), Kind::Host, "/usr"),
         row("/hidden", Kind::Hidden, ""),
     ];
-    image(&rows, &Facts::default())
+    image(&rows, &Facts { network: network(), ..Facts::default() })
 }
 
 /// Addresses of each family, for each way.

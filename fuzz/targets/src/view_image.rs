@@ -103,7 +103,14 @@ pub fn seeds() -> Vec<Vec<u8>> {
         host_id: Some(7),
         ..Default::default()
     };
-    let facts = Facts { name: "app".into(), policy_file: "/p".into(), flags: 5, coverage_line: 3, identity };
+    let facts = Facts {
+        name: "app".into(),
+        policy_file: "/p".into(),
+        flags: 5,
+        coverage_line: 3,
+        identity,
+        network: crate::address::network(),
+    };
     let many: Vec<Row> = std::iter::once(root.clone())
         .chain((0..40).map(|n| row(&format!("/w/{n}"), Kind::Host, &format!("/x/{n}"))))
         .collect();

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::{Checker, shorten};
 use crate::host::Found;
-use crate::identity::{Files, Identity, Kernel, Link, Said};
+use crate::identity::{Identity, Kernel, Link, Said, Writer};
 use crate::raw::{RawIdentity, RawKernel};
 
 /// As many processors as a `cpu_set_t` has room for.
@@ -20,9 +20,14 @@ const MOST_MEMORY: u64 = 1 << 50;
 const LONGEST: usize = view::LONGEST;
 
 impl Checker<'_> {
-    /// What `[identity]` says, and the files that say it to the application.
+    /// What `[identity]` says; the files that say it to the application are added to `to`.
     /// `runs_as` is who the application runs as.
-    pub fn identity(&mut self, raw: &RawIdentity, runs_as: Option<&Spanned<String>>) -> (Identity, Files) {
+    pub fn identity(
+        &mut self,
+        raw: &RawIdentity,
+        runs_as: Option<&Spanned<String>>,
+        to: &mut Writer,
+    ) -> Identity {
         let identity = Identity {
             host_name: raw.hostname.as_ref().and_then(|said| self.host_name(said, "hostname")),
             domain_name: raw.domainname.as_ref().and_then(|said| self.host_name(said, "domainname")),
@@ -42,8 +47,8 @@ impl Checker<'_> {
             users: self.users(raw, runs_as),
         };
         let boot = if identity.machine_id.is_some() { self.host.boot_id() } else { None };
-        let files = identity.files(boot.as_deref());
-        (identity, files)
+        identity.files(boot.as_deref(), to);
+        identity
     }
 
     pub(super) fn said<T>(&self, span: Range<usize>, value: T) -> Said<T> {

@@ -108,7 +108,7 @@ impl Users {
 const NOBODY: u32 = 65534;
 
 /// Where libc looks: in these files, and nowhere else.
-const SWITCH: &str = "\
+pub const SWITCH: &str = "\
 passwd:     files
 group:      files
 shadow:     files

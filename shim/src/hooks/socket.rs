@@ -1,10 +1,11 @@
-//! Unix socket addresses, in and out.
+//! Addresses of sockets, in and out.
 //!
 //! connect, accept, send and recv are cancellation points, so what passes
 //! goes to the next definition.
 
 use core::ffi::{c_int, c_uint, c_void};
 
+use elements::network::Name;
 use elements::{Answer, Errno};
 use libc::{mmsghdr, msghdr, size_t, socklen_t, ssize_t, timespec};
 
@@ -42,7 +43,7 @@ pub unsafe fn sendto(
     else {
         return missing() as ssize_t;
     };
-    sent(instance().send_to(address, len as usize, |address, len| {
+    sent(instance().send_to(socket, (address, len as usize), |address, len| {
         // SAFETY: the program's own arguments, but for the address.
         unsafe { next(socket, data, size, flags, address, len as socklen_t) }
     }))
@@ -53,7 +54,7 @@ pub unsafe fn sendmsg(socket: c_int, message: *const msghdr, flags: c_int) -> ss
         return missing() as ssize_t;
     };
     // SAFETY: the program's own message, but for the address.
-    sent(instance().send_message(message, |message| unsafe { next(socket, message, flags) }))
+    sent(instance().send_message(socket, message, |message| unsafe { next(socket, message, flags) }))
 }
 
 pub unsafe fn sendmmsg(socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
@@ -67,7 +68,7 @@ pub unsafe fn sendmmsg(socket: c_int, messages: *mut mmsghdr, count: c_uint, fla
     let all = || unsafe { all(socket, messages, count, flags) } as isize;
     // SAFETY: as above.
     let one = |message| unsafe { one(socket, message, flags) };
-    sent(instance().send_messages((messages, count as usize), all, one)) as c_int
+    sent(instance().send_messages(socket, (messages, count as usize), all, one)) as c_int
 }
 
 /// What a call has returned; an error that came before it is put into errno.
@@ -76,17 +77,18 @@ fn sent(done: Result<isize, Errno>) -> isize {
 }
 
 pub unsafe fn getsockname(socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int {
-    name(libc::SYS_getsockname, socket, address, len)
+    name(libc::SYS_getsockname, Name::Own, socket, address, len)
 }
 
 pub unsafe fn getpeername(socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int {
-    name(libc::SYS_getpeername, socket, address, len)
+    name(libc::SYS_getpeername, Name::Peer, socket, address, len)
 }
 
-fn name(nr: i64, socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int {
+fn name(nr: i64, of: Name, socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int {
     let args = [socket as usize, address as usize, len as usize, 0, 0, 0];
     // SAFETY: the program's own arguments.
-    instance().gives_address((address, len), || unsafe { finish(Answer::Pass, nr, args) }) as c_int
+    instance().gives_address((of, socket), (address, len), || unsafe { finish(Answer::Pass, nr, args) })
+        as c_int
 }
 
 pub unsafe fn accept(socket: c_int, address: *mut c_void, len: *mut socklen_t) -> c_int {
@@ -94,7 +96,7 @@ pub unsafe fn accept(socket: c_int, address: *mut c_void, len: *mut socklen_t) -
         return missing();
     };
     // SAFETY: the program's own arguments.
-    instance().accepts((address, len), || unsafe { next(socket, address, len) } as isize) as c_int
+    instance().accepts(socket, (address, len), || unsafe { next(socket, address, len) } as isize) as c_int
 }
 
 pub unsafe fn accept4(socket: c_int, address: *mut c_void, len: *mut socklen_t, flags: c_int) -> c_int {
@@ -102,7 +104,8 @@ pub unsafe fn accept4(socket: c_int, address: *mut c_void, len: *mut socklen_t, 
         return missing();
     };
     // SAFETY: the program's own arguments.
-    instance().accepts((address, len), || unsafe { next(socket, address, len, flags) } as isize) as c_int
+    instance().accepts(socket, (address, len), || unsafe { next(socket, address, len, flags) } as isize)
+        as c_int
 }
 
 pub unsafe fn recvfrom(
@@ -119,11 +122,15 @@ pub unsafe fn recvfrom(
         return missing() as ssize_t;
     };
     // SAFETY: the program's own arguments.
-    let done =
-        instance().gives_address((address, len), || unsafe { next(socket, data, size, flags, address, len) });
+    let done = instance().gives_address((Name::Source, socket), (address, len), || unsafe {
+        next(socket, data, size, flags, address, len)
+    });
     let given = usize::try_from(done).unwrap_or(0).min(size);
     // SAFETY: the call says that it has written so much.
-    unsafe { instance().show_links(socket, data.cast(), given) };
+    unsafe {
+        instance().show_links(socket, data.cast(), given);
+        instance().show_rows(socket, data.cast(), given);
+    };
     done
 }
 
