@@ -176,6 +176,8 @@ macro_rules! for_each_hook {
             socket "accept(2)" fn accept4 [] (socket: c_int, address: *mut c_void, len: *mut socklen_t, flags: c_int) -> c_int;
             socket "recv(2)" fn recvfrom [] (socket: c_int, data: *mut c_void, size: size_t, flags: c_int, address: *mut c_void, len: *mut socklen_t) -> ssize_t;
             socket "recv(2)" fn recvmsg [] (socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t;
+            socket "getsockopt(2)" fn setsockopt [] (socket: c_int, level: c_int, option: c_int, value: *const c_void, len: socklen_t) -> c_int;
+            socket "getsockopt(2)" fn getsockopt [] (socket: c_int, level: c_int, option: c_int, value: *mut c_void, len: *mut socklen_t) -> c_int;
             socket "recvmmsg(2)" fn recvmmsg [] (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int;
 
             host "uname(2)" fn uname [] (buf: *mut utsname) -> c_int;

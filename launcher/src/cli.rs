@@ -177,7 +177,7 @@ pub struct Explain {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// App paths, as the application says them
+    /// App paths, as the application says them; or connect:ADDRESS:PORT, bind:ADDRESS:PORT, host:NAME
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }

@@ -6,7 +6,7 @@
 //! a part is unknown is not said to lack it, and what lies in a mount that is
 //! wrong is not asked whether it may.
 
-mod endpoint;
+pub mod endpoint;
 mod identity;
 mod mounts;
 mod names;

@@ -28,6 +28,8 @@ pub use check::{NAME, is_name};
 pub use checked::{Coverage, Door, Env, Image, Mount, Policy, What, Write};
 pub use host::{Fact, Found, Host};
 pub use identity::{GeneratedFile, Group, Identity, Kernel, Link, Said, User, Users};
+pub use names::{Names, Resolver, Source};
+pub use network::{Network, endpoints};
 pub use plan::{
     FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, PlannedVolume, STOP_SIGNAL,
 };

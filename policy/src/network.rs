@@ -7,10 +7,12 @@
 //! bind there are rules of connect, which decide after those that the policy spells out.
 
 use std::cmp::Reverse;
+use std::net::IpAddr;
 
 use view::build::{NetworkFacts, RuleFacts};
-use view::{Action, Direction, Families, MAPPED};
+use view::{Action, Direction, Endpoint, Families, MAPPED};
 
+use crate::check::endpoint::{self, Host};
 use crate::names::Names;
 
 /// What the policy says of the network.
@@ -56,10 +58,10 @@ pub fn overlap(a: &RuleFacts, b: &RuleFacts) -> bool {
 }
 
 /// An IPv4 address as the view has it.
-pub fn mapped(address: std::net::IpAddr) -> [u8; 16] {
+pub fn mapped(address: IpAddr) -> [u8; 16] {
     match address {
-        std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        std::net::IpAddr::V6(v6) => v6.octets(),
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
     }
 }
 
@@ -108,4 +110,31 @@ pub fn reaching(bind: &RuleFacts) -> Vec<RuleFacts> {
         rules.push(here(([0; 16], 0), Families::V6, true));
     }
     rules
+}
+
+/// The endpoints that a text names, as a person would ask for them: `10.1.2.3:80`, `[fd00::1]:80`, `NAME:80` with a
+/// name of the policy's, or `:80`, which is `0.0.0.0:80`.
+///
+/// # Errors
+///
+/// What was expected instead.
+pub fn endpoints(names: &Names, text: &str) -> Result<Vec<Endpoint>, String> {
+    let whole = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    let written = endpoint::read(&whole).map_err(|expected| format!("expected {expected}"))?;
+    let port = match written.ports {
+        Some([low, high]) if low == high => low,
+        _ => return Err("expected one port after the address, such as :80".into()),
+    };
+    let addresses = match written.host {
+        Host::Network(address, 128) => vec![address],
+        Host::Name(name) => match names.addresses(&name) {
+            found if found.is_empty() => {
+                return Err(format!("`hosts` of the policy has no `{name}`: ask for its address"));
+            }
+            found => found,
+        },
+        Host::Any | Host::Network(..) => return Err("expected one address".into()),
+    };
+    let of = |address: IpAddr| Endpoint { address: mapped(address), port, is_v6: address.is_ipv6() };
+    Ok(addresses.into_iter().map(of).collect())
 }

@@ -1,10 +1,12 @@
-//! `launcher explain`: what app paths become, and why.
+//! `launcher explain`: what app paths become, addresses and names, and why.
+
+mod network;
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use elements::files::{Explanation, Layer};
 use elements::{Errno, Instance};
 use serde_json::{Value, json};
@@ -32,6 +34,15 @@ pub fn explain(asked: &Explain) -> Result<u8> {
     let mut text = String::new();
     let mut list = Vec::new();
     for path in &asked.paths {
+        if let Some(answer) = network::explain(&policy, &instance, path) {
+            let answer = answer.map_err(|why| anyhow!("{}: {why}", path.display()))?;
+            if asked.json {
+                list.push(answer.to_json())
+            } else {
+                text.push_str(&answer.to_text())
+            }
+            continue;
+        }
         let name = CString::new(path.as_os_str().as_bytes()).context("a path holds NUL")?;
         let explained = instance.explain(&name, true);
         let facts = Facts::new(&instance, path, &explained);
@@ -182,6 +193,13 @@ pub fn symbol(errno: Errno) -> String {
         Errno::EROFS => "EROFS",
         Errno::EXDEV => "EXDEV",
         Errno::EBUSY => "EBUSY",
+        Errno(libc::EADDRINUSE) => "EADDRINUSE",
+        Errno(libc::EADDRNOTAVAIL) => "EADDRNOTAVAIL",
+        Errno(libc::ECONNREFUSED) => "ECONNREFUSED",
+        Errno(libc::EHOSTUNREACH) => "EHOSTUNREACH",
+        Errno(libc::ENETUNREACH) => "ENETUNREACH",
+        Errno(libc::EINPROGRESS) => "EINPROGRESS",
+        Errno(libc::ETIMEDOUT) => "ETIMEDOUT",
         other => return format!("errno {}", other.0),
     };
     known.into()

@@ -227,6 +227,6 @@ fn name(number: i64) -> &'static str {
         symlink = SYS_symlinkat unlink = SYS_unlinkat chmod = SYS_fchmodat chown = SYS_fchownat
         utimens = SYS_utimensat futimesat = SYS_futimesat truncate = SYS_truncate chdir = SYS_chdir
         inotify_add_watch = SYS_inotify_add_watch rename = SYS_renameat2 link = SYS_linkat execve = SYS_execve
-        bind = SYS_bind connect = SYS_connect
+        bind = SYS_bind connect = SYS_connect sendto = SYS_sendto sendmsg = SYS_sendmsg
     }
 }

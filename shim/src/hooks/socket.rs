@@ -157,6 +157,32 @@ pub unsafe fn recvmmsg(
     instance().receive_messages(socket, (messages, count as usize), call) as c_int
 }
 
+pub unsafe fn setsockopt(
+    socket: c_int,
+    level: c_int,
+    option: c_int,
+    value: *const c_void,
+    len: socklen_t,
+) -> c_int {
+    let args = [socket as usize, level as usize, option as usize, value as usize, len as usize, 0];
+    let answer = if instance().view.leads_to_unix() { instance().setsockopt(args) } else { Answer::Pass };
+    // SAFETY: the program's own arguments.
+    unsafe { finish_int(answer, libc::SYS_setsockopt, args) }
+}
+
+pub unsafe fn getsockopt(
+    socket: c_int,
+    level: c_int,
+    option: c_int,
+    value: *mut c_void,
+    len: *mut socklen_t,
+) -> c_int {
+    let args = [socket as usize, level as usize, option as usize, value as usize, len as usize, 0];
+    let answer = if instance().view.leads_to_unix() { instance().getsockopt(args) } else { Answer::Pass };
+    // SAFETY: the program's own arguments.
+    unsafe { finish_int(answer, libc::SYS_getsockopt, args) }
+}
+
 fn missing() -> c_int {
     returned(Err(Errno::ENOSYS)) as c_int
 }
