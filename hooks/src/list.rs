@@ -190,6 +190,25 @@ macro_rules! for_each_hook {
             host "gethostid(3)" fn gethostid [] () -> c_long;
             host "gethostid(3)" fn sethostid [] (id: c_long) -> c_int;
 
+            names "getaddrinfo(3)" fn getaddrinfo [] (node: *const c_char, service: *const c_char, hints: *const addrinfo, result: *mut *mut addrinfo) -> c_int;
+            names "getnameinfo(3)" fn getnameinfo [] (address: *const c_void, len: socklen_t, host: *mut c_char, host_len: socklen_t, service: *mut c_char, service_len: socklen_t, flags: c_int) -> c_int;
+            names "gethostbyname(3)" fn gethostbyname [] (name: *const c_char) -> *mut hostent;
+            names "gethostbyname(3)" fn gethostbyname2 [] (name: *const c_char, family: c_int) -> *mut hostent;
+            names "gethostbyname(3)" fn gethostbyname_r [] (name: *const c_char, to: *mut hostent, buf: *mut c_char, size: size_t, result: *mut *mut hostent, error: *mut c_int) -> c_int;
+            names "gethostbyname(3)" fn gethostbyname2_r [] (name: *const c_char, family: c_int, to: *mut hostent, buf: *mut c_char, size: size_t, result: *mut *mut hostent, error: *mut c_int) -> c_int;
+            names "gethostbyname(3)" fn gethostbyaddr [] (address: *const c_void, len: socklen_t, family: c_int) -> *mut hostent;
+            names "gethostbyname(3)" fn gethostbyaddr_r [] (address: *const c_void, len: socklen_t, family: c_int, to: *mut hostent, buf: *mut c_char, size: size_t, result: *mut *mut hostent, error: *mut c_int) -> c_int;
+            names "getservent(3)" fn getservbyname [] (name: *const c_char, protocol: *const c_char) -> *mut servent;
+            names "getservent(3)" fn getservbyport [] (port: c_int, protocol: *const c_char) -> *mut servent;
+            names "getservent_r(3)" fn getservbyname_r [] (name: *const c_char, protocol: *const c_char, to: *mut servent, buf: *mut c_char, size: size_t, result: *mut *mut servent) -> c_int;
+            names "getservent_r(3)" fn getservbyport_r [] (port: c_int, protocol: *const c_char, to: *mut servent, buf: *mut c_char, size: size_t, result: *mut *mut servent) -> c_int;
+            names "resolver(3)" fn __res_init [] () -> c_int;
+            names "resolver(3)" fn __res_ninit [] (state: *mut c_void) -> c_int;
+            names "resolver(3)" fn res_query [__res_query] (name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int) -> c_int;
+            names "resolver(3)" fn res_search [__res_search] (name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int) -> c_int;
+            names "resolver(3)" fn res_querydomain [__res_querydomain] (name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int) -> c_int;
+            names "resolver(3)" fn res_send [__res_send] (message: *const u8, len: c_int, answer: *mut u8, size: c_int) -> c_int;
+
             users "getpwnam(3)" fn getpwnam [] (name: *const c_char) -> *mut passwd;
             users "getpwnam(3)" fn getpwnam_r [] (name: *const c_char, to: *mut passwd, buf: *mut c_char, size: size_t, result: *mut *mut passwd) -> c_int;
             users "getpwnam(3)" fn getpwuid [] (uid: uid_t) -> *mut passwd;

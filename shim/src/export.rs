@@ -11,8 +11,9 @@ use crate::hooks::glob::Glob;
 use crate::hooks::users::Sgrp;
 use crate::hooks::walk::Ftw;
 use libc::{
-    dev_t, dirent64, gid_t, group, key_t, mmsghdr, mode_t, msghdr, off_t, passwd, pid_t, size_t, socklen_t,
-    spwd, ssize_t, stat, statfs, statvfs, statx, sysinfo, timespec, timeval, uid_t, utimbuf, utsname,
+    addrinfo, dev_t, dirent64, gid_t, group, hostent, key_t, mmsghdr, mode_t, msghdr, off_t, passwd, pid_t,
+    servent, size_t, socklen_t, spwd, ssize_t, stat, statfs, statvfs, statx, sysinfo, timespec, timeval,
+    uid_t, utimbuf, utsname,
 };
 
 macro_rules! export {

@@ -14,6 +14,7 @@ pub mod host;
 pub mod link;
 pub mod load;
 pub mod machine;
+pub mod names;
 pub mod open;
 pub mod protect;
 pub mod shell;

@@ -1,4 +1,4 @@
-//! The files of users and groups, line by line, without libc.
+//! The files of users, groups and names, line by line, without libc.
 //!
 //! Where the policy names the users, the texts are in the view itself, and no
 //! system call is made. Else the view may have such files all the same: its
@@ -8,7 +8,7 @@ use crate::kernel::{self, AT_FDCWD};
 use crate::proc::Snapshot;
 use crate::{Answer, Errno, Instance};
 
-/// A file of users or groups.
+/// A file that libc looks things up in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Database {
     /// passwd(5)
@@ -19,6 +19,14 @@ pub enum Database {
     UserShadow,
     /// gshadow(5)
     GroupShadow,
+    /// hosts(5)
+    Hosts,
+    /// services(5)
+    Services,
+    /// resolv.conf(5)
+    Resolver,
+    /// nsswitch.conf(5)
+    Switch,
 }
 
 impl Database {
@@ -28,6 +36,10 @@ impl Database {
             Database::Groups => c"/etc/group",
             Database::UserShadow => c"/etc/shadow",
             Database::GroupShadow => c"/etc/gshadow",
+            Database::Hosts => c"/etc/hosts",
+            Database::Services => c"/etc/services",
+            Database::Resolver => c"/etc/resolv.conf",
+            Database::Switch => c"/etc/nsswitch.conf",
         }
     }
 }
@@ -55,8 +67,8 @@ impl<'v> Instance<'v> {
         let text = self.view.identity().map_or(&[][..], |identity| match which {
             Database::Users => identity.passwd,
             Database::Groups => identity.group,
-            // Not everyone may read those: the file knows who.
-            Database::UserShadow | Database::GroupShadow => &[],
+            // Not everyone may read the shadows: the file knows who.
+            _ => &[],
         });
         if !text.is_empty() {
             return Some(Ok(Lines { text: Text::OfView(text), next: from }));

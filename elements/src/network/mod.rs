@@ -16,6 +16,7 @@
 pub mod address;
 mod back;
 mod lead;
+pub mod names;
 pub mod rows;
 mod unix;
 

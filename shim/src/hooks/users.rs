@@ -11,8 +11,8 @@ use elements::identity::entries::{Entry as _, list};
 use elements::identity::{Database, entries};
 use libc::{gid_t, group, passwd, size_t, spwd, uid_t};
 
-pub use shown::Sgrp;
-use shown::{Buffer, Shown};
+use shown::Shown;
+pub use shown::{Buffer, Sgrp};
 
 use crate::allocate::{free, malloc, realloc};
 use crate::answer::{returned, set_errno};

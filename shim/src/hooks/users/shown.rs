@@ -28,7 +28,8 @@ impl Buffer {
         Buffer { next, left }
     }
 
-    fn take(&mut self, size: usize, align: usize) -> Result<*mut u8, Errno> {
+    /// Cuts bytes off it, so aligned: `ERANGE` where there is no room.
+    pub fn take(&mut self, size: usize, align: usize) -> Result<*mut u8, Errno> {
         let skip = self.next.align_offset(align);
         let needed = size.checked_add(skip).ok_or(Errno::ERANGE)?;
         if needed > self.left {
@@ -40,7 +41,8 @@ impl Buffer {
         Ok(start)
     }
 
-    fn string(&mut self, text: &[u8]) -> Result<*mut c_char, Errno> {
+    /// A string in it.
+    pub fn string(&mut self, text: &[u8]) -> Result<*mut c_char, Errno> {
         let to = self.take(text.len() + 1, 1)?;
         // SAFETY: the room was just taken.
         unsafe {

@@ -1,0 +1,141 @@
+//! Names of hosts and of ports. The oracle is a machine whose files say what the policy says, and whose name
+//! server has port 53: a network namespace with the view's own files mounted in their places.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tests::{World, assert_same, feed, free_port, is_root, transcript, write};
+
+const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/nameserver.py");
+
+const FILES: &str = "hosts resolv.conf nsswitch.conf services host.conf";
+
+/// Asks in every way that Python has. The order of several addresses is another matter.
+const ASKING: &str = r#"
+import ctypes, socket, sys, threading
+def tried(what, call):
+    try:
+        print(what, call())
+    except (OSError, UnicodeError) as error:
+        print(what, type(error).__name__, error)
+def of(*words, **more):
+    return sorted(map(repr, socket.getaddrinfo(*words, **more)))
+for name in ["db.old.corp", "DB.old.corp", "erp01", "app", "app.old.corp", "alias", "both", "nobody", "nobody.old.corp", "localhost", "late", "10.9.9.9", "x" * 300, ""]:
+    tried(name[:20], lambda: of(name, "shop", type=socket.SOCK_STREAM))
+    tried(name[:20] + " by", lambda: socket.gethostbyname_ex(name))
+for name in ["large", "broken", "other", "loop", "liar", "short"]:
+    tried(name, lambda: len(of(name, 80, socket.AF_INET, socket.SOCK_STREAM)))
+for family in [socket.AF_INET, socket.AF_INET6]:
+    tried(family, lambda: of("erp01", 80, family, socket.SOCK_DGRAM))
+    tried("mapped", lambda: of("db.old.corp", 80, socket.AF_INET6, socket.SOCK_STREAM, 0, socket.AI_V4MAPPED | socket.AI_ALL))
+for flags in [socket.AI_CANONNAME, socket.AI_NUMERICHOST, socket.AI_ADDRCONFIG, socket.AI_PASSIVE, socket.AI_NUMERICSERV]:
+    tried(flags, lambda: of("db.old.corp", "shop", 0, 0, 0, flags))
+tried("nobody's service", lambda: of("db.old.corp", "nonsense"))
+tried("of udp", lambda: of("db.old.corp", "shop", type=socket.SOCK_DGRAM))
+tried("one way", lambda: of("db.old.corp", "oneway"))
+tried("passive", lambda: of(None, "shop", flags=socket.AI_PASSIVE))
+tried("number", lambda: of("10.9.9.9", "ssh"))
+tried("back", lambda: socket.gethostbyaddr("10.1.2.3"))
+tried("back by dns", lambda: socket.gethostbyaddr("10.7.7.9"))
+tried("back to nobody", lambda: socket.gethostbyaddr("10.7.7.8"))
+tried("back in six", lambda: socket.gethostbyaddr("fd00::9"))
+for flags in [0, socket.NI_NUMERICHOST, socket.NI_NUMERICSERV, socket.NI_DGRAM, socket.NI_NAMEREQD]:
+    for end in [("10.1.2.3", 9001), ("10.7.7.9", 9002), ("10.7.7.8", 22)]:
+        tried(("name", flags, end), lambda: socket.getnameinfo(end, flags))
+tried("in six", lambda: socket.getnameinfo(("fd00::9", 9001), 0))
+for name, protocol in [("shop", "tcp"), ("shop", "udp"), ("till", "tcp"), ("http", "tcp"), ("nonsense", "tcp")]:
+    tried((name, protocol), lambda: socket.getservbyname(name, protocol))
+tried("any", lambda: socket.getservbyname("shop"))
+tried("port", lambda: (socket.getservbyport(9001), socket.getservbyport(22, "tcp")))
+tried("no port", lambda: socket.getservbyport(9009, "tcp"))
+libc = ctypes.CDLL(None)
+room = ctypes.create_string_buffer(512)
+for name in [b"app", b"app.old.corp", b"nobody.old.corp"]:
+    for call in [libc.res_query, libc.res_search]:
+        print(name, call(name, 1, 1, room, 512))
+found = []
+threads = [threading.Thread(target=lambda: found.append(of("app", 80, type=socket.SOCK_STREAM))) for _ in range(8)]
+[thread.start() for thread in threads]; [thread.join() for thread in threads]
+print(len(found), all(one == found[0] for one in found))
+"#;
+
+fn fill(dir: &Path) {
+    write(dir.join("home/.keep"), "");
+}
+
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn server(port: u16) -> Server {
+    let mut child = Command::new("python3")
+        .args([SERVER, &port.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 is installed");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("it says so");
+    assert_eq!(line, "ready\n");
+    Server(child)
+}
+
+fn world(name: &str, door: &str, port: u16, more: &str) -> World {
+    World::new(&format!("names-{name}-{door}"), &[], fill).saying(&format!(
+        r#"coverage.door = "{door}"
+[network]
+hosts = {{ "db.old.corp" = ["10.1.2.3"], "erp01" = ["10.1.2.9", "fd00::9"] }}
+services = {{ shop = "9001/tcp", till = "9002/udp", oneway = "9003/udp" }}
+resolver = {{ nameservers = ["127.0.0.1:{port}"], search = ["old.corp"], options = ["timeout:1", "attempts:2"] }}
+{more}
+"#
+    ))
+}
+
+/// What the program prints where the machine itself has the files, and its name server port 53.
+fn natively(world: &World) -> String {
+    let files = world.dir.join("files");
+    std::fs::create_dir_all(&files).expect("the world is writable");
+    let script = format!("for f in {FILES}; do cat /etc/$f > {}/$f; done", files.display());
+    let said = world.view_says("/bin/sh", &["-c", &script]);
+    assert_eq!(said, "--- standard error\n--- exit status: 0\n");
+    let script = format!(
+        "set -e; mount --make-rprivate /; ip link set lo up; cd {}; for f in {FILES}; do mount --bind $f /etc/$f; done
+        cd /; exec 3< <(exec python3 {SERVER} 53); trap \"kill $!\" EXIT; read -r ready <&3; /usr/bin/python3 -c \"$1\"",
+        files.display()
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--mount", "--", "bash", "-c", &script, "bash", ASKING]).current_dir("/");
+    transcript(&feed(&mut command, b""))
+}
+
+#[test]
+fn every_way_of_asking_for_a_name_has_libcs_answer() {
+    if !is_root() {
+        eprintln!("not root, so libc cannot be given the files");
+        return;
+    }
+    // What is slow waits for answers that do not come: side by side.
+    std::thread::scope(|scope| {
+        let native = scope.spawn(|| natively(&world("native", "gate", free_port(), "")));
+        let doors = ["shim", "gate"].map(|door| (door, scope.spawn(move || in_view(door))));
+        let expected = native.join().expect("the oracle runs");
+        assert!(expected.ends_with("exit status: 0\n"), "{expected}");
+        for (door, said) in doors {
+            assert_same("libc", &expected, door, &said.join().expect("the view runs"));
+        }
+    });
+}
+
+fn in_view(door: &str) -> String {
+    let port = free_port();
+    let _server = server(port);
+    let world = world("glibc", door, port, "");
+    let mut command = world.in_view(Path::new("/usr/bin/python3"));
+    transcript(&feed(command.args(["-c", ASKING]).current_dir("/"), b""))
+}
