@@ -156,7 +156,7 @@ impl Instance<'_> {
 /// Whether the [`READ`] bytes at a path are known to be readable.
 #[inline(always)]
 pub(super) fn is_in_reach(path: *const u8) -> bool {
-    user::is_seen(path) && !(is_near_end(path) && !user::is_seen(path.wrapping_add(READ)))
+    user::is_seen(path) && (!is_near_end(path) || user::is_seen(path.wrapping_add(READ)))
 }
 
 /// Whether a glance may read beyond the page of a path's first byte.
