@@ -54,6 +54,10 @@ fn split(text: &str) -> Result<(&str, Option<&str>), &'static str> {
 }
 
 fn network(text: &str) -> Result<Host, &'static str> {
+    let after = text.split_once(']').map_or("", |(_, after)| after);
+    if !after.is_empty() && !after.starts_with('/') {
+        return Err("`:` and a port after `]`");
+    }
     let bare = text.replace(['[', ']'], "");
     let (address, prefix) = match bare.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
