@@ -38,6 +38,7 @@ pub const TESTS: &[&str] = &[
     "mmdebstrap",
     "musl",
     "musl-tools",
+    "net-tools",
     "nginx-light",
     "ninja-build",
     "nodejs",
