@@ -73,6 +73,10 @@ pub static OPERATIONS: &[Operation] = &[
     call("uname", "uname", MACHINE, On::Program, Some(1.05)),
     call("gethostname", "gethostname", MACHINE, On::Program, Some(1.00)),
     call("getpwnam", "getpwnam", MACHINE, On::Program, Some(0.25)),
+    call("socket+bind+close", "bind", MACHINE, On::Program, Some(1.10)),
+    call("connect+accept+close", "connect", MACHINE, On::Program, Some(1.05)),
+    call("send+recv, of a connected stream", "send", MACHINE, On::Program, Some(1.01)),
+    call("getaddrinfo", "getaddrinfo", MACHINE, On::Program, Some(0.20)),
     call("fork, exec and wait, 20 mounts", "exec", 20, On::Program, Some(1.10)),
     Operation {
         name: "start of /bin/true, 20 mounts",
@@ -134,8 +138,9 @@ impl Operation {
     pub fn sample(&self, peer: &Peer, ground: &Ground, effort: Effort) -> Result<f64> {
         match &self.what {
             What::Call(call, on) => {
-                // A start takes as long as many calls.
-                let times = if *call == "exec" { effort.times / 50 } else { effort.times };
+                // A start takes as long as many calls, and so does the resolver.
+                let slow = matches!(*call, "exec" | "getaddrinfo");
+                let times = if slow { effort.times / 50 } else { effort.times };
                 let mut arguments: Vec<String> =
                     vec!["time".into(), (*call).into(), "heap".into(), times.to_string()];
                 arguments.push(effort.batches.to_string());

@@ -168,6 +168,9 @@ calls! {
     SYS_sethostname Always => |i, _, [name, len, ..]| i.sethostname(p(name), len);
     SYS_setdomainname Always => |i, _, [name, len, ..]| i.setdomainname(p(name), len);
 
+    // Its requests would pass all of this by.
+    SYS_io_uring_setup Always => |_, _, _| Answer::fail(Errno::ENOSYS);
+
     SYS_execve Always => |i, d, [path, argv, envp, ..]| execveat(i, d, [AT_FDCWD as usize, path, argv, envp, 0, 0]);
     SYS_execveat Always => |i, d, args| execveat(i, d, args);
 }

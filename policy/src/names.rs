@@ -5,13 +5,15 @@
 //! written by its address, and a rule leads port 53 of it to the right one. Of
 //! several on one address the others are written by addresses that nobody has.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
-use view::build::RuleFacts;
+use view::build::{NamesFacts, RuleFacts};
 use view::{Action, Direction, Families, Protocol};
 
-use crate::checked::What;
-use crate::identity::{Said, Writer};
+use crate::checked::{Mount, What};
+use crate::identity::{GeneratedFile, Said, Writer};
 use crate::network::mapped;
 
 /// The port of name servers.
@@ -139,7 +141,8 @@ impl Names {
             if !self.merges || before.hosts.is_none() {
                 text += "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n";
             }
-            to.file(hosts, "hosts", "/etc/hosts", 0o644, after(text, &before.hosts));
+            let before = before.hosts.as_deref().map(|before| self.others(before));
+            to.file(hosts, "hosts", "/etc/hosts", 0o644, after(text, &before));
             // Without it glibc gives one address of a name that has several.
             let what = What::Content { bytes: b"multi on\n".into(), mode: 0o644 };
             to.derived(hosts, "hosts", "/etc/host.conf", what);
@@ -154,6 +157,49 @@ impl Names {
         if let Some(said) = self.first() {
             // The host's cache of names, which libc would ask before all else.
             to.derived(&said, "hosts", "/var/run/nscd", What::Hidden);
+        }
+    }
+
+    /// The lines of a hosts(5) without the names that the policy says.
+    fn others(&self, before: &str) -> String {
+        let own: HashSet<&str> =
+            self.hosts.iter().flat_map(|said| &said.value).map(|(name, _)| name.as_str()).collect();
+        let is_own = |name: &&str| own.contains(name.to_ascii_lowercase().as_str());
+        let mut text = String::new();
+        for line in before.lines() {
+            let mut words = line.split('#').next().unwrap_or("").split_whitespace();
+            let address = words.next();
+            let names: Vec<&str> = words.collect();
+            let left: Vec<&str> = names.iter().copied().filter(|name| !is_own(name)).collect();
+            match address {
+                Some(address) if left.len() < names.len() => {
+                    if !left.is_empty() {
+                        text += &format!("{address} {}\n", left.join(" "));
+                    }
+                }
+                _ => text += &format!("{line}\n"),
+            }
+        }
+        text
+    }
+
+    /// The files, as the view has them in itself. `mounts` are the policy's own, which some give way to.
+    pub fn texts(files: &[GeneratedFile], mounts: &[Mount]) -> NamesFacts {
+        let text = |at: &str| {
+            if mounts.iter().any(|mount| mount.at == Path::new(at)) {
+                return Vec::new();
+            }
+            let found = files.iter().map(|file| &file.mount).find(|mount| mount.at == Path::new(at));
+            match found.map(|mount| &mount.what) {
+                Some(What::Content { bytes, .. }) => bytes.clone(),
+                _ => Vec::new(),
+            }
+        };
+        NamesFacts {
+            hosts: text("/etc/hosts"),
+            services: text("/etc/services"),
+            resolver: text("/etc/resolv.conf"),
+            switch: text("/etc/nsswitch.conf"),
         }
     }
 

@@ -13,6 +13,8 @@ use view::build::{NetworkFacts, RuleFacts};
 use view::{Action, Direction, Endpoint, Families, MAPPED};
 
 use crate::check::endpoint::{self, Host};
+use crate::checked::Mount;
+use crate::identity::GeneratedFile;
 use crate::names::Names;
 
 /// What the policy says of the network.
@@ -25,9 +27,9 @@ pub struct Network {
 }
 
 impl Network {
-    /// What the view says of it.
-    pub fn facts(&self) -> NetworkFacts {
-        NetworkFacts { rules: self.rules.clone() }
+    /// What the view says of it; `files` are those that the policy makes, `mounts` its own.
+    pub fn facts(&self, files: &[GeneratedFile], mounts: &[Mount]) -> NetworkFacts {
+        NetworkFacts { rules: self.rules.clone(), names: Names::texts(files, mounts) }
     }
 }
 

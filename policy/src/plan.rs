@@ -147,7 +147,7 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
         flags: bits,
         coverage_line: policy.coverage_line,
         identity: policy.identity.facts(),
-        network: policy.network.facts(),
+        network: policy.network.facts(&policy.generated, &policy.mounts),
     };
     let root = PlannedRow {
         at: "/".into(),

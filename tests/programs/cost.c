@@ -19,14 +19,18 @@
 //
 // starts the program there ten times and prints the page faults of the children.
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -103,6 +107,62 @@ static int ask_user(const char *path) {
     return getpwnam("root") ? 0 : -1;
 }
 
+// Ports that nobody has: under a policy, the first leads to the other.
+enum { ASKED_PORT = 45999 };
+
+static int at_port(int fd, int (*call)(int, const struct sockaddr *, socklen_t)) {
+    struct sockaddr_in address = {AF_INET, htons(ASKED_PORT), {htonl(INADDR_LOOPBACK)}, {0}};
+    return call(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+static int bind_close(const char *path) {
+    (void)path;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    return at_port(fd, bind) || close(fd);
+}
+
+static int connect_accept(const char *path) {
+    static int server = -1;
+    (void)path;
+    if (server < 0) {
+        int one = 1;
+        server = socket(AF_INET, SOCK_STREAM, 0);
+        setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        if (at_port(server, bind) || listen(server, 5)) return -1;
+    }
+    struct linger none = {1, 0};
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    if (at_port(client, connect)) return -1;
+    int other = accept(server, NULL, NULL);
+    // Without a wait of the port's for what may still come.
+    setsockopt(client, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    return other < 0 || close(client) || close(other);
+}
+
+static int send_receive(const char *path) {
+    static int ends[2] = {-1, -1};
+    char byte = 'x';
+    (void)path;
+    if (ends[0] < 0) {
+        int one = 1, server = socket(AF_INET, SOCK_STREAM, 0);
+        setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        ends[0] = socket(AF_INET, SOCK_STREAM, 0);
+        if (at_port(server, bind) || listen(server, 5) || at_port(ends[0], connect)) return -1;
+        ends[1] = accept(server, NULL, NULL);
+        setsockopt(ends[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        close(server);
+    }
+    return send(ends[0], &byte, 1, 0) != 1 || recv(ends[1], &byte, 1, 0) != 1;
+}
+
+static int ask_name(const char *path) {
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found;
+    (void)path;
+    if (getaddrinfo("localhost", "80", &hints, &found)) return -1;
+    freeaddrinfo(found);
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*call)(const char *);
@@ -112,6 +172,7 @@ static const struct {
     {"trap", open_by_hand},
     {"exec", start_and_wait}, {"getppid", ask_pid},
     {"uname", ask_machine}, {"gethostname", ask_host}, {"getpwnam", ask_user},
+    {"bind", bind_close}, {"connect", connect_accept}, {"send", send_receive}, {"getaddrinfo", ask_name},
 };
 
 static long sum(const char *text, const char *key) {

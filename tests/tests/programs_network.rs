@@ -169,7 +169,7 @@ fn natively() -> String {
     // One that listens at its other address, as the policy leads it there.
     let session = SESSION.replace("-h db.old.corp -k", "-h db.old.corp,10.1.2.8 -k");
     let mut command = Command::new("unshare");
-    command.args(["--net", "--mount", "--", "bash", "-c", &script, "bash", &session]);
+    command.args(["--net", "--mount", "--", "bash", "-c", &script, "bash", &session]).env_remove("DOOR");
     run(&world, command)
 }
 

@@ -15,7 +15,7 @@ use crate::layout::{
     Str, Way, flags, node,
 };
 use crate::network::Tables;
-pub use crate::network::{NetworkFacts, RuleFacts};
+pub use crate::network::{NamesFacts, NetworkFacts, RuleFacts};
 use crate::tree::bit;
 
 /// A row to be written. The fields mean what they mean in [`crate::Mount`].

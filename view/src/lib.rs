@@ -26,5 +26,5 @@ mod tree;
 pub use identity::{Identity, LONGEST};
 pub use key::Key;
 pub use layout::{Access, Kind, LABEL, MAX_LAYERS, Malformed, Mount, Node, View, Way, flags};
-pub use network::{Action, Direction, Endpoint, Families, MAPPED, Protocol, Rule};
+pub use network::{Action, Direction, Endpoint, Families, MAPPED, Names, Protocol, Rule};
 pub use tree::{First, NodeId, Reach, Stop, bit};

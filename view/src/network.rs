@@ -136,6 +136,8 @@ pub(crate) struct Tables {
     pub rules: Span,
     pub binds: u32,
     pub flags: u32,
+    /// The texts of hosts(5), services(5), resolv.conf(5) and nsswitch.conf(5).
+    pub texts: [Str; 4],
 }
 
 /// Bits of [`Tables::flags`].
@@ -250,7 +252,26 @@ impl RawRule {
     }
 }
 
+/// The files of names, where the policy makes them; else they are empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Names<'a> {
+    /// hosts(5)
+    pub hosts: &'a [u8],
+    /// services(5)
+    pub services: &'a [u8],
+    /// resolv.conf(5)
+    pub resolver: &'a [u8],
+    /// nsswitch.conf(5)
+    pub switch: &'a [u8],
+}
+
 impl<'a> View<'a> {
+    /// The files of names that the policy makes.
+    pub fn names(&self) -> Names<'a> {
+        let [hosts, services, resolver, switch] = self.header.network.texts.map(|text| self.string(text));
+        Names { hosts, services, resolver, switch }
+    }
+
     /// Whether the policy says anything of addresses.
     #[inline]
     pub fn has_network(&self) -> bool {
@@ -337,6 +358,9 @@ impl<'a> View<'a> {
         &self,
         string: impl Fn(Str) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
+        for text in self.header.network.texts {
+            string(text)?;
+        }
         if self.header.network.binds as usize > self.rules.len() {
             return Err(Malformed("more rules of bind than rules"));
         }
@@ -374,7 +398,7 @@ impl Rule<'_> {
 }
 
 #[cfg(feature = "build")]
-pub use write::{NetworkFacts, RuleFacts};
+pub use write::{NamesFacts, NetworkFacts, RuleFacts};
 
 #[cfg(feature = "build")]
 mod write {
@@ -413,6 +437,21 @@ mod write {
     pub struct NetworkFacts {
         /// The rules.
         pub rules: Vec<RuleFacts>,
+        /// The files of names.
+        pub names: NamesFacts,
+    }
+
+    /// The files of names that the policy makes: as in [`super::Names`].
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct NamesFacts {
+        /// hosts(5)
+        pub hosts: Vec<u8>,
+        /// services(5)
+        pub services: Vec<u8>,
+        /// resolv.conf(5)
+        pub resolver: Vec<u8>,
+        /// nsswitch.conf(5)
+        pub switch: Vec<u8>,
     }
 
     impl NetworkFacts {
@@ -440,7 +479,9 @@ mod write {
             let any = |bit: u32, holds: &dyn Fn(&RuleFacts) -> bool| {
                 if self.rules.iter().any(holds) { bit } else { 0 }
             };
+            let NamesFacts { hosts, services, resolver, switch } = &self.names;
             let tables = Tables {
+                texts: [hosts, services, resolver, switch].map(|text| add(text)),
                 binds: of(Direction::Bind).count() as u32,
                 flags: any(says::PROTOCOL, &|rule| rule.protocol != Protocol::Any)
                     | any(says::UNIX, &|rule| rule.action == Action::Unix),

@@ -64,12 +64,18 @@ impl<'v> Instance<'v> {
     ///
     /// Those of open(2).
     pub fn database(&self, which: Database, from: usize) -> Option<Result<Lines<'v>, Errno>> {
-        let text = self.view.identity().map_or(&[][..], |identity| match which {
-            Database::Users => identity.passwd,
-            Database::Groups => identity.group,
+        let identity = self.view.identity();
+        let names = self.view.names();
+        let text = match which {
+            Database::Users => identity.map_or(&[][..], |identity| identity.passwd),
+            Database::Groups => identity.map_or(&[][..], |identity| identity.group),
+            Database::Hosts => names.hosts,
+            Database::Services => names.services,
+            Database::Resolver => names.resolver,
+            Database::Switch => names.switch,
             // Not everyone may read the shadows: the file knows who.
-            _ => &[],
-        });
+            Database::UserShadow | Database::GroupShadow => &[],
+        };
         if !text.is_empty() {
             return Some(Ok(Lines { text: Text::OfView(text), next: from }));
         }

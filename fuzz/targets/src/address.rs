@@ -103,7 +103,7 @@ pub fn network() -> NetworkFacts {
         ),
         rule(Direction::Connect, ([0; 16], 0), [53, 53], Action::Refuse, ([0; 16], 128), [0, 0]),
     ];
-    NetworkFacts { rules }
+    NetworkFacts { rules, ..NetworkFacts::default() }
 }
 
 fn view_of_two_mounts() -> Vec<u8> {

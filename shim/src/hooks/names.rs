@@ -136,15 +136,22 @@ unsafe fn from_hosts(
         libc::AF_INET6 => address.is_ipv6() || maps && (!has_v6 || hints.ai_flags & libc::AI_ALL != 0),
         _ => true,
     };
+    // SAFETY: a string, or null.
+    let plain = unsafe { Plain::of(service, hints) };
     let one = addrinfo { ai_flags: hints.ai_flags & !libc::AI_CANONNAME | libc::AI_NUMERICHOST, ..*hints };
     let mut first: *mut addrinfo = core::ptr::null_mut();
     let mut last: *mut addrinfo = core::ptr::null_mut();
     for address in found.addresses().filter(takes) {
-        let mut text = [0; 64];
-        hosts::text_of(address, &mut text);
         let mut part = core::ptr::null_mut();
-        // SAFETY: strings, and a place for the result.
-        let done = unsafe { next(text.as_ptr().cast(), service, &raw const one, &raw mut part) };
+        let done = match &plain {
+            Some(plain) => plain.make(address, hints, &mut part),
+            None => {
+                let mut text = [0; 64];
+                hosts::text_of(address, &mut text);
+                // SAFETY: strings, and a place for the result.
+                unsafe { next(text.as_ptr().cast(), service, &raw const one, &raw mut part) }
+            }
+        };
         if done != 0 {
             // SAFETY: made by libc's own function, or null.
             unsafe { drop_all(first) };
@@ -177,6 +184,81 @@ unsafe fn from_hosts(
     // SAFETY: the caller's promise.
     unsafe { result.write(first) };
     Some(0)
+}
+
+/// What is asked for so plainly that libc need not be asked what it means: entries of glibc's own kind,
+/// each a block that its freeaddrinfo(3) frees.
+struct Plain {
+    port: u16,
+}
+
+/// The kinds of sockets that an address is given for, where the caller wants any.
+const KINDS: [(c_int, c_int); 3] = [
+    (libc::SOCK_STREAM, libc::IPPROTO_TCP),
+    (libc::SOCK_DGRAM, libc::IPPROTO_UDP),
+    (libc::SOCK_RAW, libc::IPPROTO_IP),
+];
+
+impl Plain {
+    /// None where it is not so plain.
+    ///
+    /// # Safety
+    ///
+    /// The service is a string, or null.
+    unsafe fn of(service: *const c_char, hints: &addrinfo) -> Option<Plain> {
+        const KNOWN: c_int = libc::AI_CANONNAME | libc::AI_PASSIVE | libc::AI_NUMERICSERV;
+        let kind = (hints.ai_socktype, hints.ai_protocol);
+        let is_known = kind == (0, 0)
+            || KINDS
+                .iter()
+                .take(2)
+                .any(|known| *known == kind || (known.0, 0) == kind || (0, known.1) == kind);
+        let is_mapped = hints.ai_flags & libc::AI_V4MAPPED != 0 && hints.ai_family == libc::AF_INET6;
+        if hints.ai_flags & !(KNOWN | libc::AI_V4MAPPED) != 0 || !is_known || is_mapped || !is_glibc() {
+            return None;
+        }
+        // SAFETY: the caller's promise.
+        let port = match unsafe { bytes(service) } {
+            None => 0,
+            Some(digits) => core::str::from_utf8(digits).ok()?.parse().ok()?,
+        };
+        Some(Plain { port })
+    }
+
+    fn make(&self, address: IpAddr, hints: &addrinfo, first: &mut *mut addrinfo) -> c_int {
+        let wants = |kind: &&(c_int, c_int)| {
+            (hints.ai_socktype == 0 || hints.ai_socktype == kind.0)
+                && (hints.ai_protocol == 0 || hints.ai_protocol == kind.1)
+        };
+        let endpoint = hosts::endpoint_of(address, self.port);
+        let (bytes, len) = elements::network::address::fresh(&endpoint);
+        let mut to = first;
+        for (kind, protocol) in KINDS.iter().filter(wants) {
+            // SAFETY: libc's own function allocates as well.
+            let memory = unsafe { malloc(size_of::<addrinfo>() + len) }.cast::<addrinfo>();
+            if memory.is_null() {
+                return libc::EAI_MEMORY;
+            }
+            let room = memory.wrapping_add(1);
+            // SAFETY: the memory is fresh, and as large as both.
+            unsafe {
+                memory.write(addrinfo {
+                    ai_flags: hints.ai_flags,
+                    ai_family: if endpoint.is_v6 { libc::AF_INET6 } else { libc::AF_INET },
+                    ai_socktype: *kind,
+                    ai_protocol: *protocol,
+                    ai_addrlen: len as socklen_t,
+                    ai_addr: room.cast(),
+                    ai_canonname: core::ptr::null_mut(),
+                    ai_next: core::ptr::null_mut(),
+                });
+                core::ptr::copy_nonoverlapping(bytes.as_ptr(), room.cast::<u8>(), len);
+                *to = memory;
+                to = &mut (*memory).ai_next;
+            }
+        }
+        0
+    }
 }
 
 /// The name has no address of the family that is asked for.

@@ -182,12 +182,17 @@ fn copy(from: &[u8], to: &mut [u8]) -> usize {
     from.len().min(to.len().saturating_sub(1))
 }
 
+/// An endpoint of an address.
+pub fn endpoint_of(address: IpAddr, port: u16) -> Endpoint {
+    match address {
+        IpAddr::V4(v4) => Endpoint { address: v4.to_ipv6_mapped().octets(), port, is_v6: false },
+        IpAddr::V6(v6) => Endpoint { address: v6.octets(), port, is_v6: true },
+    }
+}
+
 /// An address as libc reads it, with a NUL after it.
 pub fn text_of(address: IpAddr, text: &mut [u8; SHOWN]) {
-    let endpoint = match address {
-        IpAddr::V4(v4) => Endpoint { address: v4.to_ipv6_mapped().octets(), port: 0, is_v6: false },
-        IpAddr::V6(v6) => Endpoint { address: v6.octets(), port: 0, is_v6: true },
-    };
+    let endpoint = endpoint_of(address, 0);
     let mut shown = [0; SHOWN];
     // Without the port, and without the brackets.
     let len = address::show(&endpoint, &mut shown).saturating_sub(2);

@@ -13,9 +13,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use elements::network::address::fresh;
 use elements::network::names::{Setting, words};
 use libc::{sockaddr_in, sockaddr_in6};
-use view::{Direction, Endpoint, Protocol};
+use view::{Direction, Protocol};
 
-use super::hosts::{Plan, settings};
+use super::hosts::{Plan, endpoint_of, settings};
 use crate::allocate::malloc;
 use crate::real;
 use crate::start::instance;
@@ -186,10 +186,7 @@ fn fill(state: &mut State) {
 
 /// Adds a name server, where the rules of the network lead to it. False where there is no room.
 fn add_server(state: &mut State, number: usize, address: IpAddr) -> bool {
-    let asked = match address {
-        IpAddr::V4(v4) => Endpoint { address: v4.to_ipv6_mapped().octets(), port: DNS, is_v6: false },
-        IpAddr::V6(v6) => Endpoint { address: v6.octets(), port: DNS, is_v6: true },
-    };
+    let asked = endpoint_of(address, DNS);
     let rule = instance().first_rule(Direction::Connect, &asked, Protocol::Udp);
     let led = rule.map_or(asked, |rule| rule.target(&asked));
     let (bytes, _) = fresh(&led);
