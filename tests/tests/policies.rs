@@ -90,6 +90,35 @@ END
 }
 
 #[test]
+fn two_servers_have_port_80_at_the_same_time() {
+    if !is_root() {
+        return;
+    }
+    let (first, second) = (free_port(), free_port());
+    let said = with_srv(&format!(
+        r#"
+        cat > /srv/nginx.conf <<'END'
+daemon off; pid /run/nginx.pid; error_log stderr crit; worker_processes 1;
+events {{ }}
+http {{ access_log off; client_body_temp_path /run/a; proxy_temp_path /run/b; fastcgi_temp_path /run/c; uwsgi_temp_path /run/d;
+scgi_temp_path /run/e; server {{ listen 80; listen [::]:80; return 200 "$server_addr:$server_port of $pid\n"; }} }}
+END
+        view() {{ PORT=$1; shift; become PORT=$PORT /usr/local/bin/launcher --policy /srv/policies/two-servers.toml --name web-$PORT "$@"; }}
+        (view {first} /usr/sbin/nginx -c /srv/nginx.conf -e stderr) & one=$!
+        (view {second} /usr/sbin/nginx -c /srv/nginx.conf -e stderr) & two=$!
+        listens {first}; listens {second}
+        for port in {first} {second}; do
+            (PORT=$port; become PORT=$port /usr/local/bin/launcher --policy /srv/policies/two-servers.toml /bin/bash -c '
+                for host in 127.0.0.1 "[::1]"; do curl -s http://$host/; done; (: < /dev/tcp/db.old.corp/5432) 2>&1 | grep -m 1 -o refused; getent hosts db.old.corp') | sed "s/ of .*//"
+        done
+        kill $one $two; wait
+        "#
+    ));
+    let each = "127.0.0.1:80\n::1:80\nrefused\n10.1.2.3        db.old.corp\n";
+    assert!(said.starts_with(&each.repeat(2)), "{said}");
+}
+
+#[test]
 fn redis_keeps_the_old_hosts_data() {
     if !is_root() {
         return;
