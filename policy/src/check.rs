@@ -11,6 +11,7 @@ mod identity;
 mod mounts;
 mod names;
 mod network;
+mod peers;
 mod root;
 mod users;
 
@@ -63,7 +64,7 @@ pub fn check(
     let user = user.filter(|user| !user.is_empty());
     let stop_signal = raw.app.stop_signal.as_ref().and_then(|said| checker.stop_signal(said));
     let mut generated = Writer::default();
-    let network = checker.network(&raw.network);
+    let network = checker.network(raw);
     let layers = mounts.iter().find(|mount| mount.at == Path::new("/")).and_then(|mount| match &mount.what {
         What::Layers { layers, .. } => Some(&layers[..]),
         _ => None,

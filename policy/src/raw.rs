@@ -37,6 +37,11 @@ pub struct Raw {
     /// The names, addresses and ports that it remembers.
     #[serde(default)]
     pub network: RawNetwork,
+    /// Other instances on this host, and their policy files: `NAME.instance` is the name of a
+    /// host, whose ports are those that its policy binds.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub names: BTreeMap<Spanned<String>, Spanned<String>>,
     /// What stands at `/` instead of the host's own tree.
     #[schemars(with = "Option<RawRoot>")]
     pub root: Option<Spanned<RawRoot>>,

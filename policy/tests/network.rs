@@ -247,3 +247,49 @@ fn ten_thousand_hosts_are_no_trouble() {
     let (policy, _) = image(&format!("[network]\nhosts = {{ {} }}\n", hosts.join(", ")));
     assert_eq!(policy.network.names.addresses("h9999").len(), 1);
 }
+
+#[test]
+fn other_instances_are_reached_at_what_their_policies_bind() {
+    let dir = std::env::temp_dir().join(format!("launcher-test-peers-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("the temporary directory is writable");
+    let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).expect("it is writable");
+    write(
+        "web.toml",
+        "[[network.bind]]\nfrom = \"0.0.0.0:80\"\nto = \"127.0.0.1:8080\"\n[[network.bind]]\nfrom = \"[::]:80\"\nto = \"[::1]:8080\"\n",
+    );
+    write(
+        "db.toml",
+        "[[network.bind]]\nfrom = \"10.1.2.3:5432\"\nto = \"127.0.0.1:15432\"\n[names]\nweb = \"web.toml\"\n",
+    );
+    write("none.toml", "");
+    write("wrong.toml", "[[network.bind]]\nfrom = \"10.1.2.300\"\nto = \"127.0.0.1\"\n");
+    let told = |text: &str| match parse(&dir.join("app.toml"), text, &|_| None) {
+        Ok(policy) => panic!("this policy is taken: {:?}", policy.network.names.hosts),
+        Err(report) => report.diagnostics().iter().map(|d| d.message.clone()).collect::<Vec<_>>(),
+    };
+    assert_eq!(
+        told("[names]\nx = \"none.toml\"\n"),
+        ["the policy of `x` leads nothing that is bound elsewhere"]
+    );
+    assert_eq!(told("[names]\nx = \"wrong.toml\"\n"), ["the policy of `x` is wrong"]);
+    assert_eq!(told("[names]\nx = \"missing.toml\"\n"), ["the policy of `x` cannot be read: missing.toml"]);
+    assert_eq!(told("[names]\n\"a b\" = \"web.toml\"\n"), ["an instance cannot be called \"a b\""]);
+    let text = "[names]\ndb = \"db.toml\"\nweb = \"web.toml\"\n";
+    let policy = parse(&dir.join("app.toml"), text, &|_| None).unwrap_or_else(|report| panic!("{report}"));
+    let led = |asked: &str| {
+        let asked = endpoints(&policy.network.names, asked).unwrap_or_else(|why| panic!("{asked}: {why}"));
+        let here = Path::new("/i");
+        let plan = plan(&policy, false).unwrap_or_else(|report| panic!("{report}"));
+        let image = plan.image(&Places { instance: here, kept: here, volumes: here });
+        let view = View::from_bytes(&image).expect("our own image");
+        let targets = asked.iter().map(|asked| {
+            let rule = view.rules_for(Direction::Connect, *asked, Protocol::Tcp).next();
+            rule.map_or("nowhere".into(), |rule| format!("{} by {}", shown(&rule.target(asked)), rule.line))
+        });
+        targets.collect::<Vec<_>>()
+    };
+    assert_eq!(led("db.instance:5432"), ["127.0.0.1:15432 by 2"]);
+    assert_eq!(led("db.instance:80"), ["nowhere"]);
+    assert_eq!(led("web.instance:80"), ["127.0.0.1:8080 by 3", "[::1]:8080 by 3"]);
+    std::fs::remove_dir_all(&dir).expect("it is ours");
+}

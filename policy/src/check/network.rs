@@ -9,8 +9,9 @@ use view::{Action, Direction, Families, Protocol};
 
 use super::endpoint::{self, Host, Written};
 use super::{Checker, shorten};
+use crate::names::Names;
 use crate::network::{Network, mapped, overlap, rank, reaching, reaching_by_v6};
-use crate::raw::{RawAction, RawNetwork, RawProtocol, RawRule};
+use crate::raw::{Raw, RawAction, RawNetwork, RawProtocol, RawRule};
 
 /// More rules are no rules that somebody has written.
 const MOST: usize = 4096;
@@ -31,9 +32,21 @@ struct Target {
 }
 
 impl Checker<'_> {
-    /// What `[network]` says of addresses and names.
-    pub fn network(&mut self, raw: &RawNetwork) -> Network {
-        let mut names = self.names(raw);
+    /// What `[network]` and `[names]` say of addresses and names.
+    pub fn network(&mut self, raw: &Raw) -> Network {
+        let mut names = self.names(&raw.network);
+        let peers = self.peers(raw, &mut names);
+        names.rules.extend(peers);
+        self.rules(&raw.network, names)
+    }
+
+    /// What `[network]` says, of a policy that is another instance's.
+    pub(super) fn network_alone(&mut self, raw: &RawNetwork) -> Network {
+        let names = self.names(raw);
+        self.rules(raw, names)
+    }
+
+    fn rules(&mut self, raw: &RawNetwork, mut names: Names) -> Network {
         let mut placed = Vec::new();
         for (direction, rules) in [(Direction::Bind, &raw.bind), (Direction::Connect, &raw.connect)] {
             for rule in rules {
@@ -59,13 +72,7 @@ impl Checker<'_> {
         Network { rules, names }
     }
 
-    fn rule(
-        &mut self,
-        direction: Direction,
-        raw: &RawRule,
-        names: &crate::names::Names,
-        to: &mut Vec<Placed>,
-    ) {
+    fn rule(&mut self, direction: Direction, raw: &RawRule, names: &Names, to: &mut Vec<Placed>) {
         let Some(from) = &raw.from else { return };
         let Some((written, span)) = self.endpoint(from, "from") else { return };
         let target = match (&raw.to, &raw.action) {
@@ -163,7 +170,7 @@ impl Checker<'_> {
         direction: Direction,
         said: &Spanned<String>,
         from: &Written,
-        names: &crate::names::Names,
+        names: &Names,
     ) -> Option<Target> {
         let text = self.expanded(said)?;
         if let Some(path) = text.strip_prefix("unix:") {
