@@ -2,10 +2,14 @@
 //! server has port 53: a network namespace with the view's own files mounted in their places.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use tests::{World, assert_same, feed, free_port, is_root, transcript, write};
+use tests::symbols::MUSL;
+use tests::{
+    World, assert_same, compiled, compiled_by, feed, free_port, is_root, program, transcript, write,
+};
 
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/nameserver.py");
 
@@ -138,4 +142,85 @@ fn in_view(door: &str) -> String {
     let world = world("glibc", door, port, "");
     let mut command = world.in_view(Path::new("/usr/bin/python3"));
     transcript(&feed(command.args(["-c", ASKING]).current_dir("/"), b""))
+}
+
+const RESOLVED: &str = "\
+db.old.corp: 10.1.2.3
+erp01: 10.1.2.9 fd00::9
+app.old.corp: 10.7.7.7
+both.old.corp: 10.7.7.7 fd00::7
+app: 10.7.7.7
+nobody.old.corp: nobody
+--- standard error
+--- exit status: 0
+";
+
+const ASKED: [&str; 6] = ["db.old.corp", "erp01", "app.old.corp", "both.old.corp", "app", "nobody.old.corp"];
+
+const GO: &str = r#"package main
+import ("fmt"; "net"; "os"; "sort"; "strings")
+func main() {
+	for _, name := range os.Args[1:] {
+		all, err := net.LookupHost(name)
+		sort.Strings(all)
+		if err != nil { all = []string{"nobody"} }
+		fmt.Printf("%s: %s\n", name, strings.Join(all, " "))
+	}
+}
+"#;
+
+/// A program of Go without libc, whose resolver is its own.
+fn of_go(dir: &Path) -> PathBuf {
+    write(dir.join("resolve.go"), GO);
+    let mut go = Command::new("go");
+    go.args(["build", "-o", "resolve", "resolve.go"]).current_dir(dir).env("CGO_ENABLED", "0");
+    go.env("GOCACHE", std::env::temp_dir().join("launcher-test-go-cache")).env("GOFLAGS", "-mod=mod");
+    assert!(go.status().expect("go is installed").success());
+    dir.join("resolve")
+}
+
+#[test]
+fn resolvers_of_other_makes_have_the_same_answers_through_the_gate() {
+    let port = free_port();
+    let _server = server(port);
+    let world = world("others", "gate", port, "");
+    let mut probes = vec![compiled("resolve", &["-static"], "resolve-static"), of_go(&world.dir.join("app"))];
+    if Path::new(MUSL).exists() {
+        probes.push(compiled_by("musl-gcc", "resolve", &["-static"], "resolve-musl"));
+    }
+    for probe in probes {
+        let mut command = world.in_view(&probe);
+        let said = transcript(&feed(command.args(ASKED).current_dir("/"), b""));
+        assert_same("the policy", RESOLVED, &probe.display().to_string(), &said);
+    }
+    // c-ares reads resolv.conf itself, and asks from sockets that are not connected.
+    let script = "require('dns').resolve4('app.old.corp', (e, a) => { console.log(e, a); require('dns').reverse('10.7.7.9', (e, n) => console.log(e, n)); })";
+    let said = world.view_says("/usr/bin/node", &["-e", script]);
+    assert_eq!(
+        said,
+        "null [ '10.7.7.7' ]\nnull [ 'nine.old.corp' ]\n--- standard error\n--- exit status: 0\n"
+    );
+}
+
+#[test]
+fn ten_thousand_hosts_and_a_name_server_that_is_down_are_no_trouble() {
+    let hosts: Vec<String> =
+        (0..10_000).map(|n| format!("\"h{n}\" = [\"10.{}.{}.1\"]", n / 250, n % 250)).collect();
+    for door in ["shim", "gate"] {
+        let head = format!(
+            "coverage.door = \"{door}\"\n[network]\nhosts = {{ {} }}\n\
+             resolver = {{ nameservers = [\"127.0.0.1:{}\"], options = [\"timeout:1\", \"attempts:1\"] }}\n",
+            hosts.join(", "),
+            free_port()
+        );
+        let world = World::new(&format!("names-many-{door}"), &[], fill).saying(&head);
+        let mut command = world.in_view(&program("resolve"));
+        let begun = Instant::now();
+        let asked = ["h0", "h9999", "h10000"];
+        let said = transcript(&feed(command.args(asked).current_dir("/"), b""));
+        let expected =
+            "h0: 10.0.0.1\nh9999: 10.39.249.1\nh10000: nobody\n--- standard error\n--- exit status: 0\n";
+        assert_eq!(said, expected, "{door}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{door} takes {:?}", begun.elapsed());
+    }
 }
