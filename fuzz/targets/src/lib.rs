@@ -11,6 +11,7 @@ pub mod export;
 pub mod guarded;
 pub mod mappings;
 pub mod mutate;
+pub mod network;
 pub mod policy_text;
 pub mod program;
 pub mod tar_archive;

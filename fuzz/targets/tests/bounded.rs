@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use fuzz_targets::mutate::{Random, input};
-use fuzz_targets::{address, export, mappings, policy_text, program, tar_archive, view_image};
+use fuzz_targets::{address, export, mappings, network, policy_text, program, tar_archive, view_image};
 
 fn drive(name: &str, target: fn(&[u8]), mut seeds: Vec<Vec<u8>>, inputs: u64) {
     let once = Path::new(env!("CARGO_MANIFEST_DIR")).join("../regressions").join(name);
@@ -56,4 +56,9 @@ fn no_text_does_harm_as_mappings() {
 #[test]
 fn no_bytes_do_harm_as_an_export() {
     drive("export", export::target, export::seeds(), 1_000);
+}
+
+#[test]
+fn no_table_of_sockets_and_no_file_of_names_does_harm() {
+    drive("network", network::target, network::seeds(), 50_000);
 }
