@@ -33,6 +33,9 @@ pub struct Ring {
 
 const _: () = assert!(size_of::<Ring>() == HEADER && CAPACITY.is_multiple_of(ALIGN));
 
+/// What stands for a system call's number where a name has been looked up.
+pub const NAME: i64 = 0x1_0000;
+
 /// What every record has.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
@@ -199,6 +202,14 @@ fn cut(path: &[u8]) -> &[u8] {
 }
 
 impl Instance<'_> {
+    /// Tells of a name that was looked up, and of what was found.
+    #[cold]
+    pub fn tell_of_name(&self, name: &[u8], found: &[u8], line: u32, result: Result<usize, Errno>) {
+        let Some(ring) = self.ring else { return };
+        let (pid, touched) = (kernel::getpid(), line != 0);
+        ring.write(&Event { pid, number: NAME, line, result, touched, app: name, host: found });
+    }
+
     /// Tells of a call on a path. `host` is what the kernel was given, where
     /// that was something else.
     #[cold]

@@ -184,7 +184,7 @@ impl Names {
     }
 
     /// The files, as the view has them in itself. `mounts` are the policy's own, which some give way to.
-    pub fn texts(files: &[GeneratedFile], mounts: &[Mount]) -> NamesFacts {
+    pub fn texts(&self, files: &[GeneratedFile], mounts: &[Mount]) -> NamesFacts {
         let text = |at: &str| {
             if mounts.iter().any(|mount| mount.at == Path::new(at)) {
                 return Vec::new();
@@ -200,6 +200,8 @@ impl Names {
             services: text("/etc/services"),
             resolver: text("/etc/resolv.conf"),
             switch: text("/etc/nsswitch.conf"),
+            hosts_line: self.hosts.as_ref().map_or(0, |said| said.line),
+            resolver_line: self.resolver.as_ref().map_or(0, |said| said.line),
         }
     }
 

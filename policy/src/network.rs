@@ -29,7 +29,7 @@ pub struct Network {
 impl Network {
     /// What the view says of it; `files` are those that the policy makes, `mounts` its own.
     pub fn facts(&self, files: &[GeneratedFile], mounts: &[Mount]) -> NetworkFacts {
-        NetworkFacts { rules: self.rules.clone(), names: Names::texts(files, mounts) }
+        NetworkFacts { rules: self.rules.clone(), names: self.names.texts(files, mounts) }
     }
 }
 

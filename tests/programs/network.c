@@ -190,6 +190,45 @@ static void datagrams(const char *host, int port) {
 	close(client);
 }
 
+/* Answers from the address that it is asked at. */
+static void informed(const char *host, int port) {
+	int v6 = strchr(host, ':') != NULL, one = 1;
+	int level = v6 ? IPPROTO_IPV6 : IPPROTO_IP, kind = v6 ? IPV6_PKTINFO : IP_PKTINFO;
+	address to, from;
+	char data[8], room[128], text[64];
+	int server = bound(host, port, SOCK_DGRAM), client = fresh(host, SOCK_DGRAM);
+	setsockopt(server, level, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &one, sizeof one);
+	socklen_t len = make(&to, host, port);
+	for (int round = 0; round < 2; round++) {
+		sendto(client, "1", 1, 0, &to.any, len);
+		struct iovec part = {data, sizeof data};
+		struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &part, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
+		recvmsg(server, &message, 0);
+		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+		if (!header || header->cmsg_level != level || header->cmsg_type != kind) {
+			printf("  no address with a datagram\n");
+			return;
+		}
+		void *where = CMSG_DATA(header);
+		inet_ntop(v6 ? AF_INET6 : AF_INET, v6 ? (void *)&((struct in6_pktinfo *)where)->ipi6_addr : (void *)&((struct in_pktinfo *)where)->ipi_addr, text, sizeof text);
+		printf("  asked at %s", text);
+		if (!v6) {
+			inet_ntop(AF_INET, &((struct in_pktinfo *)where)->ipi_spec_dst, text, sizeof text);
+			printf(", by %s", text);
+		}
+		printf("\n");
+		part.iov_len = 1;
+		struct mmsghdr several = {.msg_hdr = message};
+		ssize_t sent = round ? sendmmsg(server, &several, 1, 0) : sendmsg(server, &message, 0);
+		printf("  answered: %zd %s\n", sent, sent < 0 ? strerror(errno) : "");
+		struct msghdr back = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &part, .msg_iovlen = 1};
+		recvmsg(client, &back, 0);
+		printf("  by %s\n", shown(&from, back.msg_namelen));
+	}
+	close(server);
+	close(client);
+}
+
 /* Has another process print the name of a socket, which it gets by a message. */
 static void pass(int fd) {
 	int pair[2];
@@ -295,6 +334,9 @@ int main(int count, char **words) {
 	datagrams("10.1.2.9", 53);
 	datagrams("fd00::1", 53);
 	datagrams("127.0.0.1", 9000);
+	informed("10.1.2.9", 53);
+	informed("fd00::1", 53);
+	informed("127.0.0.1", 9000);
 
 	server = fresh("0.0.0.0", SOCK_STREAM);
 	socklen_t len = make(&a, "10.1.2.9", 8081);

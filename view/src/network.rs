@@ -138,6 +138,8 @@ pub(crate) struct Tables {
     pub flags: u32,
     /// The texts of hosts(5), services(5), resolv.conf(5) and nsswitch.conf(5).
     pub texts: [Str; 4],
+    /// The lines of the policy that say the first and the third.
+    pub lines: [u32; 2],
 }
 
 /// Bits of [`Tables::flags`].
@@ -263,13 +265,18 @@ pub struct Names<'a> {
     pub resolver: &'a [u8],
     /// nsswitch.conf(5)
     pub switch: &'a [u8],
+    /// The line of the policy that says the hosts, or 0.
+    pub hosts_line: u32,
+    /// The line that says the name servers, or 0.
+    pub resolver_line: u32,
 }
 
 impl<'a> View<'a> {
     /// The files of names that the policy makes.
     pub fn names(&self) -> Names<'a> {
         let [hosts, services, resolver, switch] = self.header.network.texts.map(|text| self.string(text));
-        Names { hosts, services, resolver, switch }
+        let [hosts_line, resolver_line] = self.header.network.lines;
+        Names { hosts, services, resolver, switch, hosts_line, resolver_line }
     }
 
     /// Whether the policy says anything of addresses.
@@ -452,6 +459,10 @@ mod write {
         pub resolver: Vec<u8>,
         /// nsswitch.conf(5)
         pub switch: Vec<u8>,
+        /// The line that says the hosts, or 0.
+        pub hosts_line: u32,
+        /// The line that says the name servers, or 0.
+        pub resolver_line: u32,
     }
 
     impl NetworkFacts {
@@ -479,8 +490,9 @@ mod write {
             let any = |bit: u32, holds: &dyn Fn(&RuleFacts) -> bool| {
                 if self.rules.iter().any(holds) { bit } else { 0 }
             };
-            let NamesFacts { hosts, services, resolver, switch } = &self.names;
+            let NamesFacts { hosts, services, resolver, switch, hosts_line, resolver_line } = &self.names;
             let tables = Tables {
+                lines: [*hosts_line, *resolver_line],
                 texts: [hosts, services, resolver, switch].map(|text| add(text)),
                 binds: of(Direction::Bind).count() as u32,
                 flags: any(says::PROTOCOL, &|rule| rule.protocol != Protocol::Any)

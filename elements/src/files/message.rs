@@ -64,15 +64,21 @@ impl Instance<'_> {
         // SAFETY: the struct can be read.
         let mut copy = unsafe { message.read_unaligned() };
         let (name, len) = (copy.msg_name.cast(), copy.msg_namelen as usize);
-        Ok(match self.outgoing(libc::SYS_sendmsg, socket, name, len)? {
-            None => call(message),
-            Some(mut host) => {
-                let (address, len) = host.as_parts();
-                copy.msg_name = address.cast_mut().cast();
-                copy.msg_namelen = len as socklen_t;
-                call(&raw const copy)
-            }
-        })
+        let outgoing = self.outgoing(libc::SYS_sendmsg, socket, name, len)?;
+        let control = self.control_for(socket, &copy);
+        if outgoing.is_none() && control.is_none() {
+            return Ok(call(message));
+        }
+        let (mut outgoing, mut control) = (outgoing, control);
+        if let Some(host) = &mut outgoing {
+            let (address, len) = host.as_parts();
+            copy.msg_name = address.cast_mut().cast();
+            copy.msg_namelen = len as socklen_t;
+        }
+        if let Some(control) = &mut control {
+            copy.msg_control = control.as_mut_ptr().cast();
+        }
+        Ok(call(&raw const copy))
     }
 
     /// sendmmsg(2): `all` makes the call as it was asked, `one` sends one
@@ -92,6 +98,7 @@ impl Instance<'_> {
         let is_plain = |message: &mmsghdr| {
             let header = &message.msg_hdr;
             !self.goes_elsewhere(socket, header.msg_name.cast(), header.msg_namelen as usize)
+                && !self.says_source(header)
         };
         if list.iter().all(is_plain) {
             return Ok(all());
@@ -221,6 +228,8 @@ impl Instance<'_> {
                     as socklen_t;
         }
         // SAFETY: the caller's promise.
+        unsafe { self.control_back(socket, message) };
+        // SAFETY: as above.
         unsafe { note_passed(message) };
     }
 }

@@ -15,6 +15,7 @@
 
 pub mod address;
 mod back;
+mod control;
 mod lead;
 pub mod names;
 pub mod rows;

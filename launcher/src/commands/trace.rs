@@ -215,6 +215,7 @@ fn name(number: i64) -> &'static str {
             match number {
                 $(libc::$number => stringify!($name),)*
                 452 => "fchmodat2",
+                elements::trace::NAME => "getaddrinfo",
                 _ => "call",
             }
         };

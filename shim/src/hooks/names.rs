@@ -13,11 +13,15 @@ mod services;
 use core::ffi::{c_char, c_int, c_void};
 use core::net::IpAddr;
 
+use elements::Errno;
+use elements::files::Text;
+use elements::network::address::SHOWN;
 use libc::{addrinfo, size_t, socklen_t};
 
 use crate::allocate::{free, malloc};
 use crate::hooks::is_glibc;
 use crate::real;
+use crate::start::instance;
 
 pub use hosts::{
     gethostbyaddr, gethostbyaddr_r, gethostbyname, gethostbyname_r, gethostbyname2, gethostbyname2_r,
@@ -103,16 +107,51 @@ pub unsafe fn getaddrinfo(
     let Some(plan) = Plan::of_view() else { return ask() };
     // SAFETY: where the caller wants the result.
     let by_files = || unsafe { from_hosts(name, service, &hinted, next, result) };
+    let said = instance().view.names();
     if plan.order.dns_first {
         let done = resolver::ask(&plan, ask);
-        return if done == 0 { 0 } else { by_files().unwrap_or(done) };
+        if done == 0 {
+            return tell(name, done, result, said.resolver_line);
+        }
+        return tell(name, by_files().unwrap_or(done), result, said.hosts_line);
     }
     match by_files() {
-        Some(done) => done,
-        None if plan.asks(name) => resolver::ask(&plan, ask),
-        None if Found::by_name(name).is_some() => EAI_ADDRFAMILY,
-        None => libc::EAI_NONAME,
+        Some(done) => tell(name, done, result, said.hosts_line),
+        None if plan.asks(name) => tell(name, resolver::ask(&plan, ask), result, said.resolver_line),
+        None if Found::by_name(name).is_some() => tell(name, EAI_ADDRFAMILY, result, said.hosts_line),
+        None => tell(name, libc::EAI_NONAME, result, said.hosts_line),
     }
+}
+
+/// Tells a tracer of a name and what has been found; gives what getaddrinfo(3) returns.
+fn tell(name: &[u8], done: c_int, result: *mut *mut addrinfo, line: u32) -> c_int {
+    if !instance().traces() {
+        return done;
+    }
+    let mut shown = Text::<1024>::new();
+    // SAFETY: libc's list, where the call has succeeded.
+    let mut next = if done == 0 { unsafe { *result } } else { core::ptr::null_mut() };
+    let mut last = [0; SHOWN];
+    // SAFETY: a list that ends in null.
+    while let Some(entry) = unsafe { next.as_ref() } {
+        next = entry.ai_next;
+        // SAFETY: as long as the entry says.
+        let bytes =
+            unsafe { core::slice::from_raw_parts(entry.ai_addr.cast::<u8>(), entry.ai_addrlen as usize) };
+        let Some(endpoint) = elements::network::address::read(bytes) else { continue };
+        let mut text = [0; SHOWN];
+        hosts::text_of(hosts::ip_of(&endpoint), &mut text);
+        if text == last {
+            continue;
+        }
+        last = text;
+        let text = text.split(|byte| *byte == 0).next().unwrap_or(&[]);
+        // What does not fit is left out.
+        let _ = shown.push(if shown.is_empty() { b"" } else { b" " }).and_then(|()| shown.push(text));
+    }
+    let outcome = if done == 0 { Ok(0) } else { Err(Errno::ENOENT) };
+    instance().tell_of_name(name, shown.bytes(), line, outcome);
+    done
 }
 
 /// Makes a result of the addresses that hosts(5) has for a name. None where it has none of the
