@@ -24,8 +24,10 @@ mod magic;
 mod message;
 mod namei;
 mod open;
+pub(crate) mod owners;
 mod place;
 mod plain;
+mod present;
 mod protect;
 mod rare;
 mod rename;
@@ -41,6 +43,7 @@ pub use base::{VFORKS, disable_base_cache, note_directory, note_duplicate, note_
 pub use explain::{Explanation, Layer};
 pub use glance::{Glance, Start};
 pub use open::{OPEN_FLAGS, is_worth_knowing};
+pub use present::About;
 pub use place::{Change, Place, Scratch, Want};
 pub use plain::PlainScratch;
 pub use socket::SUN_PATH_LEN;

@@ -39,6 +39,10 @@ pub struct RawIdentity {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub mac: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// Who the application runs as: a user of its own /etc/passwd, "root", or numbers. Only
+    /// root can have it truly so; for anybody else it is played.
+    #[schemars(with = "Option<RawRunAs>")]
+    pub run_as: Option<Spanned<RawRunAs>>,
     /// The users that there are, besides root and nobody.
     #[serde(default)]
     #[schemars(with = "Vec<RawUser>")]
@@ -47,6 +51,26 @@ pub struct RawIdentity {
     #[serde(default)]
     #[schemars(with = "Vec<RawGroup>")]
     pub groups: Vec<Spanned<RawGroup>>,
+}
+
+/// `identity.run_as`
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawRunAs {
+    /// A user, an uid, or one of these with `:` and a group or a gid.
+    User(String),
+    /// Numbers.
+    Ids(RawIds),
+}
+
+/// `identity.run_as` as a table.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawIds {
+    /// The user's number.
+    pub uid: i64,
+    /// The number of the user's group (default: the one that /etc/passwd says, or the user's own).
+    pub gid: Option<i64>,
 }
 
 /// `[[identity.users]]`: a line of /etc/passwd.
