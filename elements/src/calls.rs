@@ -189,6 +189,8 @@ calls! {
     SYS_tkill Always => |i, _, [process, signal, ..]| i.may_signal(process as i32, signal as i32);
     SYS_tgkill Always => |i, _, [process, _, signal, ..]| i.may_signal(process as i32, signal as i32);
 
+    SYS_getsockopt Is(2, &[libc::SO_PEERCRED as u32]) => |i, _, args| i.getsockopt(args);
+
     SYS_execve Always => |i, d, [path, argv, envp, ..]| execveat(i, d, [AT_FDCWD as usize, path, argv, envp, 0, 0]);
     SYS_execveat Always => |i, d, args| execveat(i, d, args);
 }
@@ -221,11 +223,8 @@ const PRCTL: &[u32] = &{
     let mut all = [0; SECCOMP.len() + credentials::OPTIONS.len()];
     let mut index = 0;
     while index < all.len() {
-        all[index] = if index < SECCOMP.len() {
-            SECCOMP[index]
-        } else {
-            credentials::OPTIONS[index - SECCOMP.len()]
-        };
+        all[index] =
+            if index < SECCOMP.len() { SECCOMP[index] } else { credentials::OPTIONS[index - SECCOMP.len()] };
         index += 1;
     }
     all
@@ -257,6 +256,7 @@ fn of_credentials(number: i64) -> bool {
             | libc::SYS_tkill
             | libc::SYS_tgkill
             | libc::SYS_fstat
+            | libc::SYS_getsockopt
     )
 }
 

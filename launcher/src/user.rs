@@ -125,8 +125,7 @@ impl User {
     ///
     /// What the file system says.
     pub fn play(&self, placed: &Placed, is_first: bool) -> Result<()> {
-        let (host_uid, host_gid) =
-            (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let (host_uid, host_gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let starter = Starter { host_uid, host_gid, uid: self.uid, gid: self.gid };
         owners::lead_to_book(&placed.dir)?;
         let played = placed.with_shared(|shared| {

@@ -145,8 +145,9 @@ impl Instance<'_> {
     fn modify(&self, nr: i64, dirfd: i32, path: *const u8, flags: i32, words: [usize; 3]) -> Answer {
         if let Err(errno) = self.must_own((dirfd, path), flags & libc::AT_SYMLINK_NOFOLLOW == 0) {
             // To set the time of now it is enough to be allowed to write.
-            let is_now = words[0] == 0 && self.may_use_path((dirfd, path), true, 2, false).is_ok();
-            if !is_now {
+            let may =
+                if words[0] == 0 { self.may_use_path((dirfd, path), true, 2, false) } else { Err(errno) };
+            if let Err(errno) = may {
                 return Answer::fail(errno);
             }
         }
@@ -167,7 +168,8 @@ impl Instance<'_> {
     /// words after it: truncate(2), setxattr(2), removexattr(2).
     pub fn alter(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 4]) -> Answer {
         let change = if nr == libc::SYS_truncate { Change::Truncate } else { Change::Modify };
-        let wanted = if self.plays() { self.may_use_path((AT_FDCWD, path), follow, 2, false) } else { Ok(()) };
+        let wanted =
+            if self.plays() { self.may_use_path((AT_FDCWD, path), follow, 2, false) } else { Ok(()) };
         if let Err(errno) = wanted {
             return Answer::fail(errno);
         }

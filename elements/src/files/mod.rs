@@ -43,9 +43,9 @@ pub use base::{VFORKS, disable_base_cache, note_directory, note_duplicate, note_
 pub use explain::{Explanation, Layer};
 pub use glance::{Glance, Start};
 pub use open::{OPEN_FLAGS, is_worth_knowing};
-pub use present::About;
 pub use place::{Change, Place, Scratch, Want};
 pub use plain::PlainScratch;
+pub use present::About;
 pub use socket::SUN_PATH_LEN;
 pub use text::Text;
 

@@ -104,16 +104,48 @@ impl Instance<'_> {
         let stat = unsafe { &mut *stat };
         let mut about = About::of(stat);
         self.present(&mut about, |about| self.record(about, reached));
+        self.present_process(&mut about, reached);
         (stat.st_mode, stat.st_uid, stat.st_gid, stat.st_rdev) =
             (about.mode, about.uid, about.gid, about.number);
     }
 
+    /// What lies in a process's directory of /proc belongs to that process.
+    fn present_process(&self, about: &mut About, reached: Reached) {
+        let Reached::Path(_, path, _) = reached else { return };
+        // SAFETY: the kernel has taken it for a string, and it is read up to its end.
+        let is_in_proc = b"/proc/".iter().enumerate().all(|(at, byte)| unsafe { *path.add(at) } == *byte);
+        let Some(starter) = self.starter().filter(|starter| is_in_proc && about.uid == starter.uid) else {
+            return;
+        };
+        // SAFETY: as above.
+        let path = unsafe { core::ffi::CStr::from_ptr(path.cast()) }.to_bytes();
+        let process = path.split(|byte| *byte == b'/').nth(2).unwrap_or(&[]);
+        let number = process.iter().try_fold(0_u32, |sum, digit| {
+            let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
+            sum.checked_mul(10)?.checked_add(digit)
+        });
+        let own = match (process, number) {
+            (b"self" | b"thread-self", _) => Some(self.credentials()),
+            (_, Some(number)) if !process.is_empty() => self.credentials_of(number).ok(),
+            _ => None,
+        };
+        if let Some(own) = own {
+            about.uid = own.user.effective;
+            if about.gid == starter.gid {
+                about.gid = own.group.effective;
+            }
+        }
+    }
+
     /// newfstatat(2), as the program is told.
     pub fn stat_shown(&self, dirfd: i32, path: *const u8, stat: *mut libc::stat, flags: i32) -> Answer {
-        let answer = self.fstatat(dirfd, path, stat, flags);
         if !self.plays() {
-            return answer;
+            return self.fstatat(dirfd, path, stat, flags);
         }
+        if let Err(errno) = self.may_reach((dirfd, path), flags & libc::AT_SYMLINK_NOFOLLOW == 0) {
+            return Answer::fail(errno);
+        }
+        let answer = self.fstatat(dirfd, path, stat, flags);
         let done = match answer {
             Answer::Pass => {
                 let args = [dirfd as usize, path as usize, stat as usize, flags as usize, 0, 0];
@@ -153,12 +185,14 @@ impl Instance<'_> {
         if !self.plays() {
             return self.statx(dirfd, path, flags, mask, buf);
         }
+        if let Err(errno) = self.may_reach((dirfd, path), flags & libc::AT_SYMLINK_NOFOLLOW == 0) {
+            return Answer::fail(errno);
+        }
         // Which file it is, and when it changed, tell whose it is.
         let known = mask | libc::STATX_INO | libc::STATX_CTIME | libc::STATX_TYPE;
         let done = match self.statx(dirfd, path, flags, known, buf) {
             Answer::Pass => {
-                let args =
-                    [dirfd as usize, path as usize, flags as usize, known as usize, buf as usize, 0];
+                let args = [dirfd as usize, path as usize, flags as usize, known as usize, buf as usize, 0];
                 // SAFETY: the program's own arguments, for the kernel to judge.
                 unsafe { syscall(libc::SYS_statx, args) }
             }
@@ -168,7 +202,9 @@ impl Instance<'_> {
             // SAFETY: a call that succeeds has filled the struct.
             let stat = unsafe { &mut *buf };
             let mut about = About::of_statx(stat);
-            self.present(&mut about, |about| self.record(about, Reached::Path(dirfd, path, flags)));
+            let reached = Reached::Path(dirfd, path, flags);
+            self.present(&mut about, |about| self.record(about, reached));
+            self.present_process(&mut about, reached);
             (stat.stx_mode, stat.stx_uid, stat.stx_gid) = (about.mode as u16, about.uid, about.gid);
             (stat.stx_rdev_major, stat.stx_rdev_minor) =
                 (libc::major(about.number), libc::minor(about.number));

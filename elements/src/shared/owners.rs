@@ -55,7 +55,8 @@ impl Version {
 
 impl Record {
     fn words(&self) -> [u64; 2] {
-        let rest = u64::from(self.number) << 32 | u64::from(self.device & 0xf000) << 12 | u64::from(self.mode);
+        let rest =
+            u64::from(self.number) << 32 | u64::from(self.device & 0xf000) << 12 | u64::from(self.mode);
         [u64::from(self.uid) << 32 | u64::from(self.gid), rest]
     }
 
@@ -227,8 +228,7 @@ impl Book {
             let row = &self.records[*at];
             let known = row.key.load(Ordering::Acquire);
             known == key
-                || known == 0
-                    && row.key.compare_exchange(0, key, Ordering::AcqRel, Ordering::Acquire).is_ok()
+                || known == 0 && row.key.compare_exchange(0, key, Ordering::AcqRel, Ordering::Acquire).is_ok()
         };
         let own = Book::places(key).find(|at| self.records[*at].key.load(Ordering::Acquire) == key);
         let Some(at) = own.or_else(|| Book::places(key).find(free)) else { return false };

@@ -136,6 +136,7 @@ pub(super) fn disk_mode(mode: u32, kind: u32, began_as_root: bool) -> u32 {
     let own = match (began_as_root, kind) {
         (false, _) => 0,
         (true, libc::S_IFDIR) => 0o700,
+        (true, _) if mode & 0o111 != 0 => 0o700,
         (true, _) => 0o600,
     };
     mode & 0o1777 | own
@@ -173,7 +174,8 @@ fn with_owner(own: &Credentials, shown: &About, uid: u32, gid: u32) -> Result<Re
     // Nobody's bits go over to another owner.
     if shown.kind() != libc::S_IFDIR {
         record.mode &= !libc::S_ISUID;
-        let keeps_group_bit = record.mode & libc::S_IXGRP == 0 && (own.is_in(shown.gid) || own.can(capability::FSETID));
+        let keeps_group_bit =
+            record.mode & libc::S_IXGRP == 0 && (own.is_in(shown.gid) || own.can(capability::FSETID));
         if !keeps_group_bit {
             record.mode &= !libc::S_ISGID;
         }

@@ -36,12 +36,7 @@ impl Instance<'_> {
         self.mark_made(fd, group, None)
     }
 
-    fn mark_made(
-        &self,
-        file: i32,
-        group: Option<u32>,
-        device: Option<(u32, u64)>,
-    ) -> Result<(), Errno> {
+    fn mark_made(&self, file: i32, group: Option<u32>, device: Option<(u32, u64)>) -> Result<(), Errno> {
         let own = self.credentials();
         let about = About::of(&kernel::fstatat(file, EMPTY, libc::AT_EMPTY_PATH)?);
         let mut record = Record { uid: own.user.files, gid: own.group.files, ..record_as(&about) };

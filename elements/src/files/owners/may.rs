@@ -43,8 +43,7 @@ impl Instance<'_> {
         let is_starter = self
             .starter()
             .is_some_and(|starter| (own.user.files, own.group.files) == (starter.uid, starter.gid));
-        let has_records =
-            self.book.is_none_or(Book::has_any) || self.view.flags() & super::FOREIGN != 0;
+        let has_records = self.book.is_none_or(Book::has_any) || self.view.flags() & super::FOREIGN != 0;
         (!is_starter || has_records).then_some(own)
     }
 

@@ -49,7 +49,9 @@ impl Instance<'_> {
             done => done?,
         };
         if marks && (is_new || is_temporary) {
-            let done = self.mark_opened(opened as i32, dirfd, path).and_then(|()| self.set_bits(opened as i32, mode));
+            let done = self
+                .mark_opened(opened as i32, dirfd, path)
+                .and_then(|()| self.set_bits(opened as i32, mode));
             if let Err(errno) = done {
                 kernel::close(opened as i32);
                 return Err(errno);
@@ -105,13 +107,12 @@ impl Instance<'_> {
         let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
         let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
         let done = match self.fstatat(dirfd, path, stat.as_mut_ptr(), flags) {
-            Answer::Pass => {
-                kernel::fstatat(dirfd, path, flags).map(|found| About::of(&found))
-            }
+            Answer::Pass => kernel::fstatat(dirfd, path, flags).map(|found| About::of(&found)),
             // SAFETY: a call that succeeds has filled the struct.
             Answer::Done(done) => done.map(|_| About::of(unsafe { stat.assume_init_ref() })),
         };
-        let is_own = self.starter().zip(done.ok()).is_some_and(|(starter, about)| about.uid == starter.host_uid);
+        let is_own =
+            self.starter().zip(done.ok()).is_some_and(|(starter, about)| about.uid == starter.host_uid);
         if is_own && self.credentials().can(capability::DAC_OVERRIDE) { Ok(()) } else { Err(Errno::EACCES) }
     }
 

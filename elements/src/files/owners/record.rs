@@ -89,7 +89,10 @@ mod tests {
             assert_eq!(text.bytes(), expected.as_bytes());
             assert_eq!(parse(text.bytes()), Some(record));
         }
-        assert_eq!(parse(b"1:2:0644").map(|record| (record.uid, record.gid, record.mode)), Some((1, 2, 0o644)));
+        assert_eq!(
+            parse(b"1:2:0644").map(|record| (record.uid, record.gid, record.mode)),
+            Some((1, 2, 0o644))
+        );
         for wrong in ["", "1:2", "a:2:644", "1:2:888", "1:4294967296:644:file"] {
             assert_eq!(parse(wrong.as_bytes()), None, "{wrong}");
         }

@@ -143,9 +143,7 @@ impl Instance<'_> {
             Answer::Done(done.map(|()| 0))
         };
         match option {
-            libc::PR_GET_KEEPCAPS => {
-                Answer::Done(Ok(usize::from(own.secure_bits & secure::KEEP_CAPS != 0)))
-            }
+            libc::PR_GET_KEEPCAPS => Answer::Done(Ok(usize::from(own.secure_bits & secure::KEEP_CAPS != 0))),
             libc::PR_SET_KEEPCAPS => match a {
                 _ if own.secure_bits & secure::KEEP_CAPS_LOCKED != 0 => Answer::fail(Errno::EPERM),
                 0 => change(&|new| new.secure_bits &= !secure::KEEP_CAPS),

@@ -12,9 +12,11 @@ mod capabilities;
 mod other;
 mod own;
 mod rules;
+mod sockets;
 
 pub use calls::Whom;
 pub use capabilities::OPTIONS;
 pub use other::Shown;
 pub use own::begin_as;
 pub use rules::{ALL, Credentials, Ids, MOST_GROUPS, UNCHANGED, WORDS, capability, secure};
+pub use sockets::Control;

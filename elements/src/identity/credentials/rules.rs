@@ -164,7 +164,8 @@ impl Credentials {
         let mut words = [0; WORDS];
         let Credentials { user, group, .. } = self;
         let ids = [user.real, user.effective, user.saved, user.files, group.real, group.effective];
-        let sets = [self.inheritable, self.permitted, self.effective, self.bounding, self.ambient].map(halves);
+        let sets =
+            [self.inheritable, self.permitted, self.effective, self.bounding, self.ambient].map(halves);
         let all = ids
             .into_iter()
             .chain([group.saved, group.files])
@@ -475,12 +476,20 @@ fn two(old: &Ids, real: u32, effective: u32, may: bool) -> Result<Ids, Errno> {
     Ok(new)
 }
 
+/// Of a call that changes nothing the kernel makes nothing, not even of the id for files.
 fn three(old: &Ids, ids: [u32; 3], may: bool) -> Result<Ids, Errno> {
     let known = [old.real, old.effective, old.saved];
     if !may && ids.iter().any(|id| *id != UNCHANGED && !known.contains(id)) {
         return Err(Errno::EPERM);
     }
     let [real, effective, saved] = ids;
+    let is_same = |id: u32, old: u32| id == UNCHANGED || id == old;
+    if is_same(real, old.real)
+        && is_same(saved, old.saved)
+        && (effective == UNCHANGED || effective == old.effective && effective == old.files)
+    {
+        return Ok(*old);
+    }
     let or = |id: u32, old: u32| if id == UNCHANGED { old } else { id };
     let effective = or(effective, old.effective);
     Ok(Ids { real: or(real, old.real), effective, saved: or(saved, old.saved), files: effective })
