@@ -70,7 +70,7 @@ impl Instance<'_> {
         }
         let own = self.credentials();
         match self.credentials_of(process as u32) {
-            Ok(other) if !own.may_signal(&other) && !(signal == libc::SIGCONT) => Answer::fail(Errno::EPERM),
+            Ok(other) if !own.may_signal(&other) && signal != libc::SIGCONT => Answer::fail(Errno::EPERM),
             _ => Answer::Pass,
         }
     }

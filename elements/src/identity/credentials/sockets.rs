@@ -71,11 +71,12 @@ impl Instance<'_> {
         }
         // SAFETY: the program's own arguments, for the kernel to judge.
         let done = unsafe { kernel::syscall(libc::SYS_getsockopt, args) };
-        // SAFETY: a call that succeeds has written the length.
-        if done.is_ok()
-            && unsafe { (len as *const socklen_t).read_unaligned() } as usize == size_of::<ucred>()
-        {
-            // SAFETY: and so much.
+        let given = || {
+            // SAFETY: a call that succeeds has written the length.
+            unsafe { (len as *const socklen_t).read_unaligned() }
+        };
+        if done.is_ok() && given() as usize == size_of::<ucred>() {
+            // SAFETY: and so much of the value.
             unsafe {
                 let told = (value as *const ucred).read_unaligned();
                 (value as *mut ucred).write_unaligned(self.peer(told, false));
@@ -94,6 +95,7 @@ impl Instance<'_> {
         message: &msghdr,
         control: &mut Control,
     ) -> Result<Option<msghdr>, Errno> {
+        #[allow(clippy::unnecessary_cast, reason = "libcs do not agree on the type")]
         let len = message.msg_controllen as usize;
         if !self.plays() || len == 0 || len > CONTROL || message.msg_control.is_null() {
             return Ok(None);
