@@ -1,6 +1,6 @@
 //! Calls that change a file or a name: mkdir, unlink, chmod, truncate and the like.
 
-use super::owners::{Own, is_override};
+use super::owners::{Own, is_access_list, is_override};
 use super::place::{Change, Place, Want};
 use super::union::is_private_attribute;
 use crate::kernel::{AT_FDCWD, syscall};
@@ -145,8 +145,11 @@ impl Instance<'_> {
     fn modify(&self, nr: i64, dirfd: i32, path: *const u8, flags: i32, words: [usize; 3]) -> Answer {
         if let Err(errno) = self.must_own((dirfd, path), flags & libc::AT_SYMLINK_NOFOLLOW == 0) {
             // To set the time of now it is enough to be allowed to write.
-            let may =
-                if words[0] == 0 { self.may_use_path((dirfd, path), true, 2, false) } else { Err(errno) };
+            let may = if words[0] == 0 {
+                self.may_use_path((dirfd, path), true, libc::W_OK as u32, false)
+            } else {
+                Err(errno)
+            };
             if let Err(errno) = may {
                 return Answer::fail(errno);
             }
@@ -168,8 +171,12 @@ impl Instance<'_> {
     /// words after it: truncate(2), setxattr(2), removexattr(2).
     pub fn alter(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 4]) -> Answer {
         let change = if nr == libc::SYS_truncate { Change::Truncate } else { Change::Modify };
-        let wanted =
-            if self.plays() { self.may_use_path((AT_FDCWD, path), follow, 2, false) } else { Ok(()) };
+        let is_list = nr != libc::SYS_truncate && self.plays() && is_access_list(words[0] as *const u8);
+        let wanted = if is_list {
+            self.must_own((AT_FDCWD, path), follow)
+        } else {
+            self.may_use_path((AT_FDCWD, path), follow, libc::W_OK as u32, false)
+        };
         if let Err(errno) = wanted {
             return Answer::fail(errno);
         }
@@ -182,16 +189,22 @@ impl Instance<'_> {
             return Answer::fail(Errno::EOPNOTSUPP);
         }
         let is_private = nr != libc::SYS_truncate && is_private_attribute(words[0] as *const u8);
-        self.at(nr, AT_FDCWD, path, Want { follow, change }, |place| {
+        let alter = |place: &Place| {
             if is_private && self.is_layered(place) {
                 return Err(Errno::EOPNOTSUPP);
             }
-            place.with_path(|path| {
+            let done = place.with_path(|path| {
                 let [a, b, c, d] = words;
                 // SAFETY: the program's pointers, for the kernel to judge.
                 unsafe { syscall(nr, [path as usize, a, b, c, d, 0]) }
-            })
-        })
+            });
+            let no_follow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+            if is_list { self.after_list((place.dirfd, place.path, no_follow), done) } else { done }
+        };
+        match self.at(nr, AT_FDCWD, path, Want { follow, change }, alter) {
+            Answer::Pass if is_list => Answer::Done(alter(&Place::new(AT_FDCWD, path, 0, None))),
+            answer => answer,
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use view::{Access, Kind};
 
 use super::namei::Walk;
-use super::owners::{Own, is_override};
+use super::owners::{Own, is_access_list, is_override};
 use super::place::Place;
 use super::text::Text;
 use super::union::is_private_attribute;
@@ -45,6 +45,15 @@ impl Instance<'_> {
             let is_attribute = matches!(number, libc::SYS_fsetxattr | libc::SYS_fremovexattr);
             if is_attribute && is_override(args[1] as *const u8) {
                 return Answer::fail(Errno::EOPNOTSUPP);
+            }
+            if is_attribute && is_access_list(args[1] as *const u8) && !self.is_layers_own(fd) {
+                let done = match self.change_by_descriptor(fd) {
+                    // SAFETY: the program's own arguments, for the kernel to judge.
+                    Answer::Pass => unsafe { kernel::syscall(number, args) },
+                    Answer::Done(done) => done,
+                };
+                let here = (fd, c"".as_ptr().cast(), libc::AT_EMPTY_PATH);
+                return Answer::Done(self.after_list(here, done));
             }
         }
         self.modify_in_union(number, args).unwrap_or_else(|| self.change_by_descriptor(fd))

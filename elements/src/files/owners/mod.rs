@@ -8,12 +8,14 @@
 //! [`record`] is the text of the attribute; here records are found and kept; [`change`] is
 //! chown(2) and chmod(2), [`made`] what is made, [`may`] who may do what.
 
+mod acl;
 mod change;
 mod made;
 mod may;
 mod open;
 mod record;
 
+pub(super) use acl::is_access_list;
 pub(super) use change::Own;
 pub(crate) use record::{OVERRIDE, is_override};
 
