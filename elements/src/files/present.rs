@@ -142,7 +142,7 @@ impl Instance<'_> {
         if !self.plays() {
             return self.fstatat(dirfd, path, stat, flags);
         }
-        if let Err(errno) = self.may_reach((dirfd, path), flags & libc::AT_SYMLINK_NOFOLLOW == 0) {
+        if let Err(errno) = self.may_reach((dirfd, path)) {
             return Answer::fail(errno);
         }
         let answer = self.fstatat(dirfd, path, stat, flags);
@@ -185,7 +185,7 @@ impl Instance<'_> {
         if !self.plays() {
             return self.statx(dirfd, path, flags, mask, buf);
         }
-        if let Err(errno) = self.may_reach((dirfd, path), flags & libc::AT_SYMLINK_NOFOLLOW == 0) {
+        if let Err(errno) = self.may_reach((dirfd, path)) {
             return Answer::fail(errno);
         }
         // Which file it is, and when it changed, tell whose it is.

@@ -114,7 +114,7 @@ impl Instance<'_> {
         if host.is_some() {
             flags &= !libc::AT_EMPTY_PATH;
         }
-        self.may_execute(dirfd, path, flags)?;
+        self.may_execute((start.dirfd, start.path), (dirfd, path), flags)?;
         let start = &Start { runs_as: self.runs_as(dirfd, path, flags), ..*start };
         let uncovered = match (door, seen) {
             (Door::Shim(shim), Some((Program::Loader, _))) => {

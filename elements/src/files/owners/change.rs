@@ -31,6 +31,9 @@ impl Instance<'_> {
         flags: i32,
         what: Own,
     ) -> Answer {
+        if let Err(errno) = self.may_reach((dirfd, path)) {
+            return Answer::fail(errno);
+        }
         let no_follow = flags & libc::AT_SYMLINK_NOFOLLOW;
         let want = Want::MODIFY.following(no_follow == 0);
         let answer = self.at(number, dirfd, path, want, |place| {
@@ -40,7 +43,6 @@ impl Instance<'_> {
         match answer {
             Answer::Pass => Answer::Done((|| {
                 let file = open_place(dirfd, path, no_follow)?;
-                self.may_reach((dirfd, path), no_follow == 0)?;
                 self.own_file(file.0, what).map(|()| 0)
             })()),
             done => done,

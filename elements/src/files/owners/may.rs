@@ -5,12 +5,13 @@
 
 use super::super::place::Scratch;
 use super::super::text::Text;
+use super::Reached;
 use crate::files::present::About;
-use crate::files::{MAX_PATH, Want, scan};
+use crate::files::{MAX_PATH, scan};
 use crate::identity::credentials::{Credentials, capability};
-use crate::kernel::AT_FDCWD;
+use crate::kernel::{self, AT_FDCWD};
 use crate::shared::owners::Book;
-use crate::{Errno, Instance};
+use crate::{Answer, Errno, Instance};
 
 const SEARCH: u32 = libc::X_OK as u32;
 
@@ -53,30 +54,35 @@ impl Instance<'_> {
         self.plays() && self.judged().is_some()
     }
 
-    /// The host path of a path of the program's, absolute.
-    fn host_of(
-        &self,
-        (dirfd, path): (i32, *const u8),
-        follow: bool,
-        host: &mut Text<MAX_PATH>,
-    ) -> Result<(), Errno> {
-        let mut scratch = Scratch::new();
-        let found = self.host_path(dirfd, path, Want::LOOK.following(follow), &mut scratch)?;
-        let path = found.unwrap_or(path);
+    /// A path of the program's, absolute. Links in it are as they are.
+    fn absolute(&self, (dirfd, path): (i32, *const u8), app: &mut Text<MAX_PATH>) -> Result<(), Errno> {
         if !crate::user::is_string(path) {
             return Err(Errno::EFAULT);
         }
         // SAFETY: found readable.
         let bytes = unsafe { core::slice::from_raw_parts(path, scan::length(path)) };
         if bytes.first() != Some(&b'/') {
-            let base = if found.is_some() { AT_FDCWD } else { dirfd };
-            // As the kernel names it: what is behind it is not of interest.
-            self.base_paths(base, host, &mut Text::new())?;
+            self.base_path(dirfd, app)?;
             if !bytes.is_empty() {
-                host.push(b"/")?;
+                app.push(b"/")?;
             }
         }
-        host.push(bytes)
+        app.push(bytes)
+    }
+
+    /// What the program is told of what a path leads to.
+    fn shown_at(&self, app: &mut Text<MAX_PATH>, follow: bool) -> Result<About, Errno> {
+        let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+        let path = app.as_ptr();
+        let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
+        let mut about = match self.fstatat(AT_FDCWD, path, stat.as_mut_ptr(), flags) {
+            Answer::Pass => About::of(&kernel::fstatat(AT_FDCWD, path, flags)?),
+            Answer::Done(Err(errno)) => return Err(errno),
+            // SAFETY: a call that succeeds has filled the struct.
+            Answer::Done(Ok(_)) => About::of(unsafe { stat.assume_init_ref() }),
+        };
+        self.present(&mut about, |about| self.record(about, Reached::Path(AT_FDCWD, path, flags)));
+        Ok(about)
     }
 
     /// Whether a process may go to where a path of the program's leads: may search each directory
@@ -85,24 +91,24 @@ impl Instance<'_> {
     /// # Errors
     ///
     /// `EACCES`
-    pub(in crate::files) fn may_reach(&self, at: (i32, *const u8), follow: bool) -> Result<(), Errno> {
+    pub(in crate::files) fn may_reach(&self, at: (i32, *const u8)) -> Result<(), Errno> {
         let Some(own) = self.judged() else { return Ok(()) };
-        let mut host = Text::<MAX_PATH>::new();
+        let mut app = Text::<MAX_PATH>::new();
         // What cannot be told is the kernel's to refuse.
-        if self.host_of(at, follow, &mut host).is_err() {
+        if self.absolute(at, &mut app).is_err() {
             return Ok(());
         }
-        self.may_search_to(&own, host.bytes())
+        self.may_search_to(&own, app.bytes())
     }
 
-    fn may_search_to(&self, own: &Credentials, host: &[u8]) -> Result<(), Errno> {
+    fn may_search_to(&self, own: &Credentials, app: &[u8]) -> Result<(), Errno> {
         let mut directory = Text::<MAX_PATH>::new();
-        let parts = || host.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+        let parts = || app.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
         let count = parts().count();
         for part in parts().take(count.saturating_sub(1)) {
             directory.push(b"/")?;
             directory.push(part)?;
-            let Ok(about) = self.stat_of_place(AT_FDCWD, directory.as_ptr(), 0) else { return Ok(()) };
+            let Ok(about) = self.shown_at(&mut directory, true) else { return Ok(()) };
             if !may_use(own, &about, SEARCH) {
                 return Err(Errno::EACCES);
             }
@@ -134,13 +140,12 @@ impl Instance<'_> {
         if own.can(capability::DAC_OVERRIDE) {
             return Ok(());
         }
-        let mut host = Text::<MAX_PATH>::new();
-        if self.host_of(at, follow, &mut host).is_err() {
+        let mut app = Text::<MAX_PATH>::new();
+        if self.absolute(at, &mut app).is_err() {
             return Ok(());
         }
-        self.may_search_to(&own, host.bytes())?;
-        let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
-        match self.stat_of_place(AT_FDCWD, host.as_ptr(), flags) {
+        self.may_search_to(&own, app.bytes())?;
+        match self.shown_at(&mut app, follow) {
             Ok(about) if !may_use(&own, &about, wanted) => Err(Errno::EACCES),
             _ => Ok(()),
         }
@@ -153,14 +158,14 @@ impl Instance<'_> {
     /// `EACCES`, and `EPERM` for another's file in a directory with the sticky bit.
     pub(in crate::files) fn may_change_name(&self, at: (i32, *const u8), takes: bool) -> Result<(), Errno> {
         let Some(own) = self.judged() else { return Ok(()) };
-        let mut host = Text::<MAX_PATH>::new();
-        if !self.name_host(at, &mut host) {
+        let mut app = Text::<MAX_PATH>::new();
+        if self.absolute(at, &mut app).is_err() || app.bytes().ends_with(b"/") {
             return Ok(());
         }
-        self.may_search_to(&own, host.bytes())?;
-        let Some(mut parent) = parent_place(host.as_ptr()) else { return Ok(()) };
-        let Ok(directory) = self.stat_of_place(AT_FDCWD, parent.as_ptr(), 0) else { return Ok(()) };
-        let there = self.stat_of_place(AT_FDCWD, host.as_ptr(), libc::AT_SYMLINK_NOFOLLOW);
+        self.may_search_to(&own, app.bytes())?;
+        let Some(mut parent) = parent_place(app.as_ptr()) else { return Ok(()) };
+        let Ok(directory) = self.shown_at(&mut parent, true) else { return Ok(()) };
+        let there = self.shown_at(&mut app, false);
         if !takes && there.is_ok() {
             // That it is there already is said first.
             return Ok(());
@@ -179,17 +184,11 @@ impl Instance<'_> {
         if is_kept { Err(Errno::EPERM) } else { Ok(()) }
     }
 
-    /// The host path of a name, whether it is there or not. False: it cannot be told.
-    fn name_host(&self, (dirfd, path): (i32, *const u8), host: &mut Text<MAX_PATH>) -> bool {
-        self.host_of((dirfd, path), false, host).is_ok() && !host.bytes().ends_with(b"/")
-    }
-
     /// What the program is told of the directory that a path's last name is in.
     pub(super) fn parent_of_path(&self, dirfd: i32, path: *const u8) -> Option<About> {
-        let mut host = Text::<MAX_PATH>::new();
-        self.host_of((dirfd, path), false, &mut host).ok()?;
-        let mut parent = parent_place(host.as_ptr())?;
-        self.stat_of_place(AT_FDCWD, parent.as_ptr(), 0).ok()
+        let mut app = Text::<MAX_PATH>::new();
+        self.absolute((dirfd, path), &mut app).ok()?;
+        self.shown_at(&mut parent_place(app.as_ptr())?, true).ok()
     }
 
     /// Whether this process may do what only an owner may: set times, and the like.
@@ -199,13 +198,12 @@ impl Instance<'_> {
     /// `EPERM`
     pub(in crate::files) fn must_own(&self, at: (i32, *const u8), follow: bool) -> Result<(), Errno> {
         let Some(own) = self.judged() else { return Ok(()) };
-        let mut host = Text::<MAX_PATH>::new();
-        if self.host_of(at, follow, &mut host).is_err() {
+        let mut app = Text::<MAX_PATH>::new();
+        if self.absolute(at, &mut app).is_err() {
             return Ok(());
         }
-        self.may_search_to(&own, host.bytes())?;
-        let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
-        match self.stat_of_place(AT_FDCWD, host.as_ptr(), flags) {
+        self.may_search_to(&own, app.bytes())?;
+        match self.shown_at(&mut app, follow) {
             Ok(about) if about.uid != own.user.files && !own.can(capability::FOWNER) => Err(Errno::EPERM),
             _ => Ok(()),
         }

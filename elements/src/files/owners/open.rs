@@ -38,7 +38,7 @@ impl Instance<'_> {
             match flags {
                 _ if is_temporary => self.may_use_path((dirfd, path), true, 3, false)?,
                 _ if is_new => self.may_change_name((dirfd, path), false)?,
-                flags if flags & libc::O_PATH != 0 => self.may_reach((dirfd, path), follow)?,
+                flags if flags & libc::O_PATH != 0 => self.may_reach((dirfd, path))?,
                 _ => self.may_use_path((dirfd, path), follow, wanted(flags), false)?,
             }
         }
@@ -116,18 +116,24 @@ impl Instance<'_> {
         if is_own && self.credentials().can(capability::DAC_OVERRIDE) { Ok(()) } else { Err(Errno::EACCES) }
     }
 
-    /// Whether a process may execute what lies at a host path, with credentials of its own.
+    /// Whether a process may execute, with credentials of its own, what `given` leads to, which
+    /// lies at a host path.
     ///
     /// # Errors
     ///
     /// `EACCES`
-    pub(crate) fn may_execute(&self, dirfd: i32, path: *const u8, flags: i32) -> Result<(), Errno> {
+    pub(crate) fn may_execute(
+        &self,
+        given: (i32, *const u8),
+        (dirfd, path): (i32, *const u8),
+        flags: i32,
+    ) -> Result<(), Errno> {
         if !self.is_judged() {
             return Ok(());
         }
         let about = self.stat_of_place(dirfd, path, flags & libc::AT_EMPTY_PATH)?;
         let own = self.credentials();
         let may = own.may_use((about.uid, about.gid, about.mode), libc::X_OK as u32);
-        if may { self.may_reach((dirfd, path), true) } else { Err(Errno::EACCES) }
+        if may { self.may_reach(given) } else { Err(Errno::EACCES) }
     }
 }
