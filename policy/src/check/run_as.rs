@@ -40,12 +40,13 @@ impl Checker<'_> {
                 words
             }
             RawRunAs::Ids(ids) => {
-                let mut all = [Some(ids.uid), ids.gid].into_iter().flatten();
+                let uid = ids.uid?;
+                let mut all = [Some(uid), ids.gid].into_iter().flatten();
                 if let Some(wrong) = all.find(|id| !(0..i64::from(u32::MAX)).contains(id)) {
                     self.report.add(span, format!("an id cannot be {wrong}"), EXPECTED, None);
                     return None;
                 }
-                ids.gid.map_or_else(|| ids.uid.to_string(), |gid| format!("{}:{gid}", ids.uid))
+                ids.gid.map_or_else(|| uid.to_string(), |gid| format!("{uid}:{gid}"))
             }
         };
         let too_high = |id: &str| id.parse::<u64>().is_ok_and(|id| id >= u64::from(u32::MAX));

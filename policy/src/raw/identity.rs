@@ -68,7 +68,8 @@ pub enum RawRunAs {
 #[serde(deny_unknown_fields)]
 pub struct RawIds {
     /// The user's number.
-    pub uid: i64,
+    #[schemars(with = "i64")]
+    pub uid: Option<i64>,
     /// The number of the user's group (default: the one that /etc/passwd says, or the user's own).
     pub gid: Option<i64>,
 }
@@ -134,7 +135,10 @@ impl RawIdentity {
         let user = |user: &Spanned<RawUser>| user.get_ref().name.is_some() && user.get_ref().uid.is_some();
         let group =
             |group: &Spanned<RawGroup>| group.get_ref().name.is_some() && group.get_ref().gid.is_some();
-        self.kernel.as_ref().is_none_or(|kernel| kernel.get_ref().release.is_some())
+        let ids =
+            |said: &RawRunAs| matches!(said, RawRunAs::User(_) | RawRunAs::Ids(RawIds { uid: Some(_), .. }));
+        self.run_as.as_ref().is_none_or(|said| ids(said.get_ref()))
+            && self.kernel.as_ref().is_none_or(|kernel| kernel.get_ref().release.is_some())
             && self.users.iter().all(user)
             && self.groups.iter().all(group)
     }

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use super::change::record_as;
-use super::{EMPTY, open_place};
+use super::{EMPTY, by_number, open_place};
 use crate::files::present::About;
 use crate::kernel;
 use crate::{Errno, Instance, user};
@@ -30,11 +30,17 @@ impl Instance<'_> {
     }
 
     fn follow_list(&self, file: i32) -> Result<(), Errno> {
+        let set = kernel::fstatat(file, EMPTY, libc::AT_EMPTY_PATH)?;
+        let starter = self.starter().ok_or(Errno::EPERM)?;
+        if set.st_uid == starter.host_uid && set.st_mode & 0o600 != 0o600 {
+            // The record cannot be read by whom the list withholds the file from.
+            kernel::chmod(by_number(file)?.as_ptr(), set.st_mode & 0o7777 | 0o600)?;
+        }
         let about = About::of(&kernel::fstatat(file, EMPTY, libc::AT_EMPTY_PATH)?);
         let mut shown = about;
         self.present(&mut shown, |about| self.record_of(about, file));
         let mut record = record_as(&shown);
-        record.mode = record.mode & !0o777 | about.mode & 0o777;
-        self.put(file, &about, &record, shown.mode)
+        record.mode = record.mode & !0o777 | set.st_mode & 0o777;
+        self.put(file, &about, &record, !record.mode)
     }
 }

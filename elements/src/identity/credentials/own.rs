@@ -8,7 +8,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
-use super::rules::{Credentials, WORDS};
+use super::rules::{Credentials, EFFECTIVE, WORDS};
 use crate::kernel::{self, AT_FDCWD};
 use crate::shared::Shared;
 use crate::shared::credentials::{Process, Starter};
@@ -200,6 +200,15 @@ impl Instance<'_> {
             return self.credentials().words().get(word).copied().unwrap_or(0);
         }
         COPY.words.get(word).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// Whether this process uses a capability: one of the first 32.
+    #[inline]
+    pub fn has(&self, capability: u32) -> bool {
+        if BORROWER.load(Ordering::Acquire) != 0 {
+            return self.credentials().can(capability);
+        }
+        COPY.words.get(EFFECTIVE).is_some_and(|word| word.load(Ordering::Relaxed) & 1 << capability != 0)
     }
 
     /// Changes this process's credentials.

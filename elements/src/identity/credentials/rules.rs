@@ -120,6 +120,9 @@ pub struct Credentials {
 /// The words that hold credentials.
 pub const WORDS: usize = 8 + 10 + 2 + MOST_GROUPS;
 
+/// Where among them the capabilities in use begin.
+pub(super) const EFFECTIVE: usize = 12;
+
 fn halves(word: u64) -> [u32; 2] {
     [word as u32, (word >> 32) as u32]
 }
@@ -197,7 +200,7 @@ impl Credentials {
             group: ids(4),
             inheritable: set(8),
             permitted: set(10),
-            effective: set(12),
+            effective: set(EFFECTIVE),
             bounding: set(14),
             ambient: set(16),
             secure_bits: word(18),
