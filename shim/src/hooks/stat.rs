@@ -19,7 +19,7 @@ pub unsafe fn fstatat(dirfd: c_int, path: *const c_char, buf: *mut libc::stat, f
             finish_int(instance().stat_shown(dirfd, path.cast(), buf, flags), libc::SYS_newfstatat, args)
         };
     }
-    match glance(path) {
+    match glance(dirfd, path) {
         // SAFETY: the program's own arguments.
         Glance::Elsewhere => unsafe { finish_int(Answer::Pass, libc::SYS_newfstatat, args) },
         Glance::Closer(start) => fstatat_from(dirfd, path, buf, flags, start),
@@ -108,7 +108,7 @@ pub unsafe fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c
         let answer = instance().access_shown(dirfd, path.cast(), mode, flags);
         return finish_access(answer, dirfd, path, mode, flags);
     }
-    match glance(path) {
+    match glance(dirfd, path) {
         Glance::Elsewhere => finish_access(Answer::Pass, dirfd, path, mode, flags),
         Glance::Closer(start) => faccessat_from(dirfd, path, mode, flags, start),
     }
@@ -136,7 +136,7 @@ pub unsafe fn readlinkat(dirfd: c_int, path: *const c_char, buf: *mut c_char, si
     // The kernel takes the size for an int, so does everybody above it.
     let size = size.min(c_int::MAX as usize);
     let args = [dirfd as usize, path as usize, buf as usize, size, 0, 0];
-    match glance(path) {
+    match glance(dirfd, path) {
         // SAFETY: the program's own arguments.
         Glance::Elsewhere => unsafe { finish(Answer::Pass, libc::SYS_readlinkat, args) },
         Glance::Closer(start) => readlinkat_from(dirfd, path, buf, size, start),
