@@ -10,6 +10,7 @@ use elements::identity::credentials;
 use elements::kernel::AT_FDCWD;
 use elements::shared::credentials::Starter;
 use elements::{Errno, Instance};
+use view::View;
 
 use crate::commands::run::words;
 use crate::instance::Placed;
@@ -124,10 +125,11 @@ impl User {
     /// # Errors
     ///
     /// What the file system says.
-    pub fn play(&self, placed: &Placed, is_first: bool) -> Result<()> {
+    pub fn play(&self, placed: &Placed, view: &View<'_>, is_first: bool) -> Result<()> {
         let (host_uid, host_gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let starter = Starter { host_uid, host_gid, uid: self.uid, gid: self.gid };
         owners::lead_to_book(&placed.dir)?;
+        owners::take_in_layers(view)?;
         let played = placed.with_shared(|shared| {
             if is_first {
                 shared.credentials.set_starter(starter);

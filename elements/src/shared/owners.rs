@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 const ROWS: usize = 4096;
 const FILTER: usize = 4096;
-const RECORDS: usize = 16 * 1024;
+const RECORDS: usize = 64 * 1024;
 /// How many rows of the book an inode may have its place in.
 const REACH: usize = 64;
 

@@ -135,7 +135,7 @@ fn become_program(
     }
     if let (Some(user), Some(said)) = (&user, &settings.user) {
         if instance.plays() {
-            user.play(placed, is_first)?;
+            user.play(placed, &instance.view, is_first)?;
         } else {
             user.become_it(said)?;
         }

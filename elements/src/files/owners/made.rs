@@ -2,14 +2,39 @@
 
 use super::change::record_as;
 use super::{EMPTY, open_place};
-use crate::files::place::{Place, Want};
+use crate::files::place::{Place, Scratch, Want};
 use crate::files::present::About;
 use crate::identity::credentials::capability;
-use crate::kernel;
+use crate::kernel::{self, AT_FDCWD};
 use crate::shared::owners::Record;
 use crate::{Answer, Errno, Instance};
 
+/// A copy in the making: a file that has no name yet, or something with one.
+pub(in crate::files) enum Target<'a> {
+    /// A descriptor.
+    File(i32),
+    /// A host path.
+    Path(&'a mut Scratch),
+}
+
 impl Instance<'_> {
+    /// Has a copy belong to whom its original does.
+    pub(in crate::files) fn carry_record(&self, from: &mut Scratch, to: Target<'_>) -> Result<(), Errno> {
+        let Some(starter) = self.starter() else { return Ok(()) };
+        let shown = self.stat_of_place(AT_FDCWD, from.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
+        let opened;
+        let file = match to {
+            Target::File(file) => file,
+            Target::Path(path) => {
+                opened = open_place(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
+                opened.0
+            }
+        };
+        let about = About::of(&kernel::fstatat(file, EMPTY, libc::AT_EMPTY_PATH)?);
+        let is_same = (shown.uid, shown.gid, shown.mode) == (starter.uid, starter.gid, about.mode);
+        if is_same { Ok(()) } else { self.put(file, &about, &record_as(&shown), shown.mode) }
+    }
+
     /// Whether what this process makes takes a look: it is not the one who started the
     /// instance, or a directory may hand on its group.
     pub(in crate::files) fn marks_made(&self) -> bool {

@@ -17,6 +17,7 @@ mod record;
 
 pub(super) use acl::is_access_list;
 pub(super) use change::Own;
+pub(super) use made::Target;
 pub(crate) use record::{OVERRIDE, is_override};
 
 use super::present::About;
