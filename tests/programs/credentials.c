@@ -334,6 +334,19 @@ static void sockets(void)
         }
 }
 
+static void unix_sockets(void)
+{
+    struct sockaddr_un at = { AF_UNIX, "sock" }, his = { AF_UNIX, "dir/sock" };
+    umask(022);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0), other = socket(AF_UNIX, SOCK_STREAM, 0);
+    TRY(bind(fd, (void *) &at, sizeof at)); TRY(listen(fd, 1)); show("sock");
+    APART(become(33, 44); TRY(connect(other, (void *) &at, sizeof at)); TRY(bind(other, (void *) &at, sizeof at)); show("sock"));
+    TRY(chown("sock", 33, 44)); TRY(chmod("sock", 0700)); show("sock");
+    APART(become(33, 44); TRY(connect(other, (void *) &at, sizeof at));
+          TRY(bind(socket(AF_UNIX, SOCK_STREAM, 0), (void *) &his, sizeof his)); show("dir/sock");
+          strcpy(his.sun_path, "hers"); TRY(bind(socket(AF_UNIX, SOCK_STREAM, 0), (void *) &his, sizeof his)));
+}
+
 int main(int count, char **words)
 {
     if (count > 2 && !strcmp(words[1], "ids")) {
@@ -353,6 +366,7 @@ int main(int count, char **words)
     TRY(capget((void *) 1, NULL));
     walk();
     owners();
+    unix_sockets();
     rights();
     char command[8300];
     snprintf(command, sizeof command, "cp %s set; cp %s shut", self, self);

@@ -134,7 +134,7 @@ fn become_program(
         }
     }
     if let (Some(user), Some(said)) = (&user, &settings.user) {
-        if instance.plays() {
+        if instance.view.flags() & ::view::flags::CREDENTIALS != 0 {
             user.play(placed, &instance.view, is_first)?;
         } else {
             user.become_it(said)?;

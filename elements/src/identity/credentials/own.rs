@@ -133,10 +133,11 @@ pub(super) fn field(text: &[u8], number: usize) -> Option<u64> {
 }
 
 impl Instance<'_> {
-    /// Whether processes have credentials that the kernel knows nothing of.
+    /// Whether this process has credentials that the kernel knows nothing of: it is one of the instance,
+    /// whose policy says so.
     #[inline]
     pub fn plays(&self) -> bool {
-        self.view.flags() & view::flags::CREDENTIALS != 0
+        self.view.flags() & view::flags::CREDENTIALS != 0 && self.told.is_some()
     }
 
     /// Who started the instance.
