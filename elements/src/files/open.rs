@@ -152,7 +152,7 @@ impl Instance<'_> {
                 self.opened_base(fd, place.mount, scratch.bytes());
             }
             // Under a mount at `/`, /proc is a mount too.
-            if (scratch.bytes().ends_with(b"maps") || self.has_machine())
+            if (scratch.bytes().ends_with(b"maps") || self.has_machine() || self.plays())
                 && self.may_tell_otherwise(path, flags)
             {
                 self.show_mappings(fd, flags);

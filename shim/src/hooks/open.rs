@@ -7,14 +7,28 @@ use core::ffi::{c_char, c_int, c_void};
 
 use elements::files::{Glance, Start, is_worth_knowing};
 use elements::kernel::{AT_FDCWD, OpenHow};
-use elements::{Answer, user};
+use elements::{Answer, Errno, user};
 use libc::{mode_t, size_t};
 
-use crate::answer::{finish_int, returned};
+use crate::answer::{errno, finish_int, returned};
 use crate::real;
 use crate::start::{die, glance, instance};
 
+/// open(2) by a process with credentials of its own.
+#[cold]
+#[inline(never)]
+fn open_played(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+    let call = |mode| match openat_from(dirfd, path, flags, mode, Start::ANEW) {
+        -1 => Err(Errno(errno())),
+        fd => Ok(fd as usize),
+    };
+    returned(instance().open_played((dirfd, path.cast()), flags, mode, call)) as c_int
+}
+
 pub unsafe fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+    if instance().plays() {
+        return open_played(AT_FDCWD, path, flags, mode);
+    }
     match glance(AT_FDCWD, path) {
         Glance::Elsewhere => match next_open::known() {
             // SAFETY: the program's own arguments.
@@ -46,6 +60,9 @@ mod next_open {
 }
 
 pub unsafe fn openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+    if instance().plays() {
+        return open_played(dirfd, path, flags, mode);
+    }
     match glance(dirfd, path) {
         Glance::Elsewhere => match next_openat::known() {
             // SAFETY: the program's own arguments.

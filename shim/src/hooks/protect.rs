@@ -16,7 +16,10 @@ use crate::start::instance;
 unsafe fn change(nr: i64, fd: c_int, words: [usize; 4]) -> c_int {
     let [a, b, c, d] = words;
     // SAFETY: the caller's promise.
-    unsafe { finish_int(instance().change_by_descriptor(fd), nr, [fd as usize, a, b, c, d, 0]) }
+    unsafe {
+        let args = [fd as usize, a, b, c, d, 0];
+        finish_int(instance().modify_by_descriptor(nr, args), nr, args)
+    }
 }
 
 pub unsafe fn fchmod(fd: c_int, mode: mode_t) -> c_int {

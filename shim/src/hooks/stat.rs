@@ -13,6 +13,12 @@ use crate::start::{glance, instance};
 
 pub unsafe fn fstatat(dirfd: c_int, path: *const c_char, buf: *mut libc::stat, flags: c_int) -> c_int {
     let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
+    if instance().plays() {
+        // SAFETY: the program's own arguments.
+        return unsafe {
+            finish_int(instance().stat_shown(dirfd, path.cast(), buf, flags), libc::SYS_newfstatat, args)
+        };
+    }
     match glance(dirfd, path) {
         // SAFETY: the program's own arguments.
         Glance::Elsewhere => unsafe { finish_int(Answer::Pass, libc::SYS_newfstatat, args) },
@@ -42,6 +48,17 @@ pub unsafe fn stat(path: *const c_char, buf: *mut libc::stat) -> c_int {
 pub unsafe fn lstat(path: *const c_char, buf: *mut libc::stat) -> c_int {
     // SAFETY: the caller's contract.
     unsafe { fstatat(AT_FDCWD, path, buf, libc::AT_SYMLINK_NOFOLLOW) }
+}
+
+pub unsafe fn fstat(fd: c_int, buf: *mut libc::stat) -> c_int {
+    let answer = instance().fstat_shown(fd, buf);
+    // SAFETY: the program's own arguments.
+    unsafe { finish_int(answer, libc::SYS_fstat, [fd as usize, buf as usize, 0, 0, 0, 0]) }
+}
+
+pub unsafe fn __fxstat(version: c_int, fd: c_int, buf: *mut libc::stat) -> c_int {
+    // SAFETY: the caller's contract.
+    if knows_version(version) { unsafe { fstat(fd, buf) } } else { -1 }
 }
 
 /// The versions of the struct that `__xstat` knows on x86-64 are all the same one.
@@ -75,7 +92,7 @@ pub unsafe fn __fxstatat(
 }
 
 pub unsafe fn statx(dirfd: c_int, path: *const c_char, flags: c_int, mask: c_uint, buf: *mut Statx) -> c_int {
-    let answer = instance().statx(dirfd, path.cast(), flags, mask, buf);
+    let answer = instance().statx_shown(dirfd, path.cast(), flags, mask, buf);
     let args = [dirfd as usize, path as usize, flags as usize, mask as usize, buf as usize, 0];
     // SAFETY: the program's own arguments.
     unsafe { finish_int(answer, libc::SYS_statx, args) }
@@ -87,6 +104,10 @@ pub unsafe fn access(path: *const c_char, mode: c_int) -> c_int {
 }
 
 pub unsafe fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
+    if instance().plays() {
+        let answer = instance().access_shown(dirfd, path.cast(), mode, flags);
+        return finish_access(answer, dirfd, path, mode, flags);
+    }
     match glance(dirfd, path) {
         Glance::Elsewhere => finish_access(Answer::Pass, dirfd, path, mode, flags),
         Glance::Closer(start) => faccessat_from(dirfd, path, mode, flags, start),
