@@ -56,9 +56,11 @@ pub unsafe fn fstat(fd: c_int, buf: *mut libc::stat) -> c_int {
             // SAFETY: the program's own arguments.
             Some(next) => unsafe { next(fd, buf) },
             // Before glibc 2.33 there is no such function.
-            None => unsafe {
-                finish_int(Answer::Pass, libc::SYS_fstat, [fd as usize, buf as usize, 0, 0, 0, 0])
-            },
+            None => {
+                let args = [fd as usize, buf as usize, 0, 0, 0, 0];
+                // SAFETY: the program's own arguments.
+                unsafe { finish_int(Answer::Pass, libc::SYS_fstat, args) }
+            }
         },
     }
 }
