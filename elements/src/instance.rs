@@ -63,6 +63,7 @@ impl<'v> Instance<'v> {
 const UNATTACHED: u32 = 0;
 const ATTACHING: u32 = 1;
 const ATTACHED: u32 = 2;
+const PLAYING: u32 = 3;
 
 struct Cell(UnsafeCell<MaybeUninit<Instance<'static>>>);
 
@@ -80,6 +81,30 @@ static INSTANCE: Cell = Cell(UnsafeCell::new(MaybeUninit::uninit()));
 pub fn attached() -> Option<&'static Instance<'static>> {
     if STATE.load(Ordering::Acquire) == ATTACHED {
         // SAFETY: ATTACHED is stored after the cell is written, and never taken back.
+        Some(unsafe { (*INSTANCE.0.get()).assume_init_ref() })
+    } else {
+        playing()
+    }
+}
+
+/// The same, where it plays nobody ([`Instance::plays`]): what a door in haste asks, who has
+/// no other question then.
+#[inline]
+pub fn plain() -> Option<&'static Instance<'static>> {
+    if STATE.load(Ordering::Acquire) == ATTACHED {
+        // SAFETY: ATTACHED is stored after the cell is written, and never taken back.
+        Some(unsafe { (*INSTANCE.0.get()).assume_init_ref() })
+    } else {
+        None
+    }
+}
+
+/// The instance in which this process plays somebody.
+#[cold]
+#[inline(never)]
+fn playing() -> Option<&'static Instance<'static>> {
+    if STATE.load(Ordering::Acquire) == PLAYING {
+        // SAFETY: as above.
         Some(unsafe { (*INSTANCE.0.get()).assume_init_ref() })
     } else {
         None
@@ -102,11 +127,12 @@ pub fn attach(dir: &'static [u8]) -> Result<(), AttachError> {
     let attached = map_instance(dir);
     match attached {
         Ok(instance) => {
+            let state = if instance.plays() { PLAYING } else { ATTACHED };
             // SAFETY: STATE keeps all others away until it says ATTACHED.
             unsafe { (*INSTANCE.0.get()).write(instance) };
             // SAFETY: just written, and only read from now on.
             unsafe { (*INSTANCE.0.get()).assume_init_ref() }.begin_credentials();
-            STATE.store(ATTACHED, Ordering::Release);
+            STATE.store(state, Ordering::Release);
             Ok(())
         }
         Err(error) => {

@@ -4,6 +4,7 @@ use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 
 use elements::Answer;
 use elements::files::{Glance, Scratch, Start, Want};
+use elements::instance::plain;
 use elements::kernel::AT_FDCWD;
 use libc::{key_t, size_t, ssize_t, statfs as Statfs, statvfs as Statvfs, statx as Statx};
 
@@ -13,12 +14,6 @@ use crate::start::{glance, instance};
 
 pub unsafe fn fstatat(dirfd: c_int, path: *const c_char, buf: *mut libc::stat, flags: c_int) -> c_int {
     let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
-    if instance().plays() {
-        // SAFETY: the program's own arguments.
-        return unsafe {
-            finish_int(instance().stat_shown(dirfd, path.cast(), buf, flags), libc::SYS_newfstatat, args)
-        };
-    }
     match glance(dirfd, path) {
         // SAFETY: the program's own arguments.
         Glance::Elsewhere => unsafe { finish_int(Answer::Pass, libc::SYS_newfstatat, args) },
@@ -34,7 +29,10 @@ fn fstatat_from(
     flags: c_int,
     start: Start,
 ) -> c_int {
-    let answer = instance().fstatat_from(dirfd, path.cast(), buf, flags, start);
+    let answer = match plain() {
+        Some(instance) => instance.fstatat_from(dirfd, path.cast(), buf, flags, start),
+        None => instance().stat_shown(dirfd, path.cast(), buf, flags),
+    };
     let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
     // SAFETY: the program's own arguments.
     unsafe { finish_int(answer, libc::SYS_newfstatat, args) }
@@ -51,9 +49,20 @@ pub unsafe fn lstat(path: *const c_char, buf: *mut libc::stat) -> c_int {
 }
 
 pub unsafe fn fstat(fd: c_int, buf: *mut libc::stat) -> c_int {
-    let answer = instance().fstat_shown(fd, buf);
-    // SAFETY: the program's own arguments.
-    unsafe { finish_int(answer, libc::SYS_fstat, [fd as usize, buf as usize, 0, 0, 0, 0]) }
+    match instance().fstat_shown(fd, buf) {
+        Answer::Done(done) => returned(done) as c_int,
+        // Which system call that is differs.
+        Answer::Pass => match real!(fstat as fn(c_int, *mut libc::stat) -> c_int) {
+            // SAFETY: the program's own arguments.
+            Some(next) => unsafe { next(fd, buf) },
+            // Before glibc 2.33 there is no such function.
+            None => {
+                let args = [fd as usize, buf as usize, 0, 0, 0, 0];
+                // SAFETY: the program's own arguments.
+                unsafe { finish_int(Answer::Pass, libc::SYS_fstat, args) }
+            }
+        },
+    }
 }
 
 pub unsafe fn __fxstat(version: c_int, fd: c_int, buf: *mut libc::stat) -> c_int {
@@ -104,10 +113,6 @@ pub unsafe fn access(path: *const c_char, mode: c_int) -> c_int {
 }
 
 pub unsafe fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
-    if instance().plays() {
-        let answer = instance().access_shown(dirfd, path.cast(), mode, flags);
-        return finish_access(answer, dirfd, path, mode, flags);
-    }
     match glance(dirfd, path) {
         Glance::Elsewhere => finish_access(Answer::Pass, dirfd, path, mode, flags),
         Glance::Closer(start) => faccessat_from(dirfd, path, mode, flags, start),
@@ -116,7 +121,10 @@ pub unsafe fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c
 
 #[inline(never)]
 fn faccessat_from(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int, start: Start) -> c_int {
-    let answer = instance().faccessat_from(dirfd, path.cast(), mode, flags, start);
+    let answer = match plain() {
+        Some(instance) => instance.faccessat_from(dirfd, path.cast(), mode, flags, start),
+        None => instance().access_shown(dirfd, path.cast(), mode, flags),
+    };
     finish_access(answer, dirfd, path, mode, flags)
 }
 

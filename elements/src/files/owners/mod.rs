@@ -52,9 +52,10 @@ impl Drop for Opened {
 }
 
 /// The path by which a descriptor's file is reached, whatever it is.
-fn by_number(file: i32) -> Result<Text<32>, Errno> {
+fn by_number(file: i32) -> Result<Text<40>, Errno> {
     let mut text = Text::new();
-    text.push(b"/proc/self/fd/")?;
+    // A thread may have descriptors of its own.
+    text.push(b"/proc/thread-self/fd/")?;
     text.push_decimal(file.unsigned_abs())?;
     Ok(text)
 }

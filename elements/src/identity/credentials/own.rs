@@ -69,25 +69,23 @@ fn met(page: &Page) -> Met {
 }
 
 impl Copy {
+    /// Reads it. A thread writes for some nanoseconds; whoever has been reading for longer than that
+    /// has come in between, as a signal handler does, or a child of a fork: it takes what is there.
     fn read(&self) -> Credentials {
-        loop {
+        const ATTEMPTS: u32 = 2000;
+        let mut words = [0; WORDS];
+        for _ in 0..ATTEMPTS {
             let before = self.sequence.load(Ordering::Acquire);
-            let mut words = [0; WORDS];
             for (to, from) in words.iter_mut().zip(&self.words) {
                 *to = from.load(Ordering::Relaxed);
             }
             fence(Ordering::Acquire);
-            // A thread writes for some nanoseconds. In a child of a fork that came in
-            // between nobody does any more: its parent was about to change, and has not.
-            if before & 1 == 0 && self.sequence.load(Ordering::Relaxed) == before || self.is_orphaned() {
-                return Credentials::from_words(&words);
+            if before & 1 == 0 && self.sequence.load(Ordering::Relaxed) == before {
+                break;
             }
             core::hint::spin_loop();
         }
-    }
-
-    fn is_orphaned(&self) -> bool {
-        page().is_some_and(|page| page.process.load(Ordering::Relaxed) == 0)
+        Credentials::from_words(&words)
     }
 
     fn write(&self, credentials: &Credentials) {
