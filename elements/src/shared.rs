@@ -13,14 +13,16 @@
 //! instance can replace a directory unseen: docs/limitations.md says so.
 
 pub mod asked;
+pub mod credentials;
 mod names;
+pub mod owners;
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 pub use names::Cell;
 
 /// How many bytes it takes; the view's image follows.
-pub const LEN: usize = 256 * 1024;
+pub const LEN: usize = 768 * 1024;
 
 const DIRECTORIES: usize = 4096;
 const SIDES: usize = 2048;
@@ -42,6 +44,10 @@ pub struct Shared {
     pub domain_name: Cell,
     /// The addresses that programs have asked for.
     pub asked: asked::Asked,
+    /// The credentials of the instance's processes.
+    pub credentials: credentials::Table,
+    /// What is known of files' owners.
+    pub owners: owners::Cache,
 }
 
 /// Which layers of a union have a directory. The three words are written one by

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-pub use identity::{RawGroup, RawIdentity, RawKernel, RawUser};
+pub use identity::{RawGroup, RawIdentity, RawKernel, RawRunAs, RawUser};
 pub use network::{RawAction, RawNetwork, RawProtocol, RawResolver, RawRule, RawSource};
 
 /// What one application sees.

@@ -8,6 +8,7 @@
 use libc::{c_int, c_void, mmsghdr, msghdr, socklen_t};
 
 use super::note_open;
+use crate::identity::credentials::Control;
 use crate::network::Name;
 use crate::{Errno, Instance, user};
 
@@ -63,20 +64,23 @@ impl Instance<'_> {
         }
         // SAFETY: the struct can be read.
         let mut copy = unsafe { message.read_unaligned() };
+        let mut control = Control::new();
+        let with_ids = self.credentials_to_send(&copy, &mut control)?;
+        let message = with_ids.as_ref().map_or(message, core::ptr::from_ref);
+        copy = with_ids.unwrap_or(copy);
         let (name, len) = (copy.msg_name.cast(), copy.msg_namelen as usize);
-        let outgoing = self.outgoing(libc::SYS_sendmsg, socket, name, len)?;
-        let control = self.control_for(socket, &copy);
-        if outgoing.is_none() && control.is_none() {
+        let mut outgoing = self.outgoing(libc::SYS_sendmsg, socket, name, len)?;
+        let mut led = self.control_for(socket, &copy);
+        if outgoing.is_none() && led.is_none() {
             return Ok(call(message));
         }
-        let (mut outgoing, mut control) = (outgoing, control);
         if let Some(host) = &mut outgoing {
             let (address, len) = host.as_parts();
             copy.msg_name = address.cast_mut().cast();
             copy.msg_namelen = len as socklen_t;
         }
-        if let Some(control) = &mut control {
-            copy.msg_control = control.as_mut_ptr().cast();
+        if let Some(led) = &mut led {
+            copy.msg_control = led.as_mut_ptr().cast();
         }
         Ok(call(&raw const copy))
     }
@@ -97,8 +101,8 @@ impl Instance<'_> {
         let list = several(messages, count);
         let is_plain = |message: &mmsghdr| {
             let header = &message.msg_hdr;
-            !self.goes_elsewhere(socket, header.msg_name.cast(), header.msg_namelen as usize)
-                && !self.says_source(header)
+            let controls = self.says_source(header) || self.plays() && header.msg_controllen > 0;
+            !controls && !self.goes_elsewhere(socket, header.msg_name.cast(), header.msg_namelen as usize)
         };
         if list.iter().all(is_plain) {
             return Ok(all());
@@ -228,9 +232,11 @@ impl Instance<'_> {
                     as socklen_t;
         }
         // SAFETY: the caller's promise.
-        unsafe { self.control_back(socket, message) };
-        // SAFETY: as above.
-        unsafe { note_passed(message) };
+        unsafe {
+            self.control_back(socket, message);
+            note_passed(message);
+            self.credentials_that_came(message);
+        }
     }
 }
 

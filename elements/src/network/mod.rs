@@ -23,3 +23,4 @@ mod unix;
 
 pub use back::Name;
 pub use lead::Outgoing;
+pub(crate) use unix::LEVELS;

@@ -15,6 +15,10 @@ use crate::{Answer, Errno, Instance, kernel, user};
 const LED: u16 = 0x200;
 const FAMILY: usize = 2;
 
+/// Levels of options that a Unix socket does not have.
+pub(crate) const LEVELS: &[u32] =
+    &[libc::IPPROTO_IP as u32, libc::IPPROTO_TCP as u32, libc::IPPROTO_IPV6 as u32];
+
 /// Ports that the kernel gives to who asks for none, as it does by default.
 const FIRST_PORT: u64 = 32768;
 const PORTS: u64 = 28232;
@@ -92,7 +96,10 @@ impl Instance<'_> {
     }
 
     /// getsockopt(2), likewise: every number is 0.
-    pub fn getsockopt(&self, args: [usize; 6]) -> Answer {
+    pub fn option_of_led(&self, args: [usize; 6]) -> Answer {
+        if !self.view.leads_to_unix() || !LEVELS.contains(&(args[1] as u32)) {
+            return Answer::Pass;
+        }
         // SAFETY: the program's own arguments.
         let done = unsafe { kernel::syscall(libc::SYS_getsockopt, args) };
         let [socket, _, _, value, len, _] = args;

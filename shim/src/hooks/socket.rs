@@ -170,19 +170,6 @@ pub unsafe fn setsockopt(
     unsafe { finish_int(answer, libc::SYS_setsockopt, args) }
 }
 
-pub unsafe fn getsockopt(
-    socket: c_int,
-    level: c_int,
-    option: c_int,
-    value: *mut c_void,
-    len: *mut socklen_t,
-) -> c_int {
-    let args = [socket as usize, level as usize, option as usize, value as usize, len as usize, 0];
-    let answer = if instance().view.leads_to_unix() { instance().getsockopt(args) } else { Answer::Pass };
-    // SAFETY: the program's own arguments.
-    unsafe { finish_int(answer, libc::SYS_getsockopt, args) }
-}
-
 fn missing() -> c_int {
     returned(Err(Errno::ENOSYS)) as c_int
 }
