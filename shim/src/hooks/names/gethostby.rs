@@ -1,0 +1,319 @@
+//! The functions of gethostbyname(3).
+
+use core::ffi::{c_char, c_int, c_void};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use elements::Errno;
+use libc::{hostent, size_t, socklen_t};
+use view::MAPPED;
+
+use super::hosts::{Found, Plan};
+use super::{Kept, bytes, resolver};
+use crate::answer::set_errno;
+use crate::hooks::users::Buffer;
+use crate::real;
+
+const HOST_NOT_FOUND: c_int = 1;
+const NO_DATA: c_int = 4;
+const NETDB_INTERNAL: c_int = -1;
+
+/// What a look gives that libc has no part in.
+enum Look {
+    /// The struct has been made, or why it could not be.
+    Here(Result<hostent, Errno>),
+    /// Nobody is called so: `h_errno`.
+    Nobody(c_int),
+    /// libc is to be asked.
+    Ask(Option<Plan>),
+}
+
+fn look(family: c_int, buffer: &mut Buffer, name: Option<&[u8]>, find: impl Fn() -> Option<Found>) -> Look {
+    let Some(plan) = Plan::of_view() else { return Look::Ask(None) };
+    if ![libc::AF_INET, libc::AF_INET6].contains(&family) {
+        return Look::Ask(None);
+    }
+    match find() {
+        Some(found) if found.addresses().any(|one| one.is_ipv4() == (family == libc::AF_INET)) => {
+            Look::Here(found.put(family, buffer))
+        }
+        Some(_) if !plan.order.dns => Look::Nobody(NO_DATA),
+        None if !name.map_or(plan.order.dns || !plan.has_hosts, |name| plan.asks(name)) => {
+            Look::Nobody(HOST_NOT_FOUND)
+        }
+        _ => Look::Ask(Some(plan)),
+    }
+}
+
+fn set_host_error(error: c_int) {
+    if let Some(place) = real!(__h_errno_location as fn() -> *mut c_int) {
+        // SAFETY: the calling thread's own.
+        unsafe { *place() = error };
+    }
+}
+
+/// How much the functions without a buffer keep.
+const ROOM: usize = 8192;
+
+/// A function that keeps its result.
+fn kept(
+    kept: &Kept,
+    family: c_int,
+    name: Option<&[u8]>,
+    find: impl Fn() -> Option<Found>,
+    ask: impl FnOnce() -> *mut hostent,
+) -> *mut hostent {
+    let memory = kept.memory(size_of::<hostent>() + ROOM).cast::<hostent>();
+    if memory.is_null() {
+        return ask();
+    }
+    let mut buffer = Buffer::new(memory.wrapping_add(1).cast(), ROOM);
+    match look(family, &mut buffer, name, find) {
+        Look::Here(Ok(made)) => {
+            // SAFETY: our own memory.
+            unsafe { memory.write(made) };
+            memory
+        }
+        Look::Here(Err(errno)) => {
+            set_errno(errno);
+            set_host_error(NETDB_INTERNAL);
+            core::ptr::null_mut()
+        }
+        Look::Nobody(error) => {
+            set_host_error(error);
+            core::ptr::null_mut()
+        }
+        Look::Ask(Some(plan)) => resolver::ask(&plan, ask),
+        Look::Ask(None) => ask(),
+    }
+}
+
+/// Where a function with a buffer puts its result.
+struct To {
+    to: *mut hostent,
+    buffer: (*mut c_char, size_t),
+    result: *mut *mut hostent,
+    error: *mut c_int,
+}
+
+/// A function with a buffer.
+///
+/// # Safety
+///
+/// The caller's pointers are what the function wants.
+unsafe fn reentrant(
+    to: &To,
+    family: c_int,
+    name: Option<&[u8]>,
+    find: impl Fn() -> Option<Found>,
+    ask: impl FnOnce() -> c_int,
+) -> c_int {
+    let mut buffer = Buffer::new(to.buffer.0.cast(), to.buffer.1);
+    // SAFETY: the caller's promise.
+    let finish = |made: Option<hostent>, error: c_int, done: c_int| unsafe {
+        let result = match made {
+            Some(made) => {
+                to.to.write(made);
+                to.to
+            }
+            None => core::ptr::null_mut(),
+        };
+        to.result.write(result);
+        to.error.write(error);
+        done
+    };
+    match look(family, &mut buffer, name, find) {
+        Look::Here(Ok(made)) => finish(Some(made), 0, 0),
+        Look::Here(Err(errno)) => {
+            set_errno(errno);
+            finish(None, NETDB_INTERNAL, errno.0)
+        }
+        Look::Nobody(error) => finish(None, error, 0),
+        Look::Ask(Some(plan)) => resolver::ask(&plan, ask),
+        Look::Ask(None) => ask(),
+    }
+}
+
+static KEPT: Kept = Kept::new();
+
+pub unsafe fn gethostbyname(name: *const c_char) -> *mut hostent {
+    // SAFETY: a string, by the function's contract.
+    let wanted = unsafe { bytes(name) }.unwrap_or(&[]);
+    kept(
+        &KEPT,
+        libc::AF_INET,
+        Some(wanted),
+        || Found::by_name(wanted),
+        || {
+            match real!(gethostbyname as fn(*const c_char) -> *mut hostent) {
+                // SAFETY: the program's own arguments.
+                Some(next) => unsafe { next(name) },
+                None => core::ptr::null_mut(),
+            }
+        },
+    )
+}
+
+pub unsafe fn gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent {
+    // SAFETY: a string, by the function's contract.
+    let wanted = unsafe { bytes(name) }.unwrap_or(&[]);
+    kept(
+        &KEPT,
+        family,
+        Some(wanted),
+        || Found::by_name(wanted),
+        || {
+            match real!(gethostbyname2 as fn(*const c_char, c_int) -> *mut hostent) {
+                // SAFETY: the program's own arguments.
+                Some(next) => unsafe { next(name, family) },
+                None => core::ptr::null_mut(),
+            }
+        },
+    )
+}
+
+pub unsafe fn gethostbyname_r(
+    name: *const c_char,
+    to: *mut hostent,
+    buf: *mut c_char,
+    size: size_t,
+    result: *mut *mut hostent,
+    error: *mut c_int,
+) -> c_int {
+    let next = real!(
+        gethostbyname_r
+            as fn(*const c_char, *mut hostent, *mut c_char, size_t, *mut *mut hostent, *mut c_int) -> c_int
+    );
+    // SAFETY: the caller's pointers.
+    unsafe {
+        let wanted = bytes(name).unwrap_or(&[]);
+        let place = To { to, buffer: (buf, size), result, error };
+        reentrant(
+            &place,
+            libc::AF_INET,
+            Some(wanted),
+            || Found::by_name(wanted),
+            || match next {
+                Some(next) => next(name, to, buf, size, result, error),
+                None => Errno::ENOSYS.0,
+            },
+        )
+    }
+}
+
+pub unsafe fn gethostbyname2_r(
+    name: *const c_char,
+    family: c_int,
+    to: *mut hostent,
+    buf: *mut c_char,
+    size: size_t,
+    result: *mut *mut hostent,
+    error: *mut c_int,
+) -> c_int {
+    let next = real!(
+        gethostbyname2_r
+            as fn(
+                *const c_char,
+                c_int,
+                *mut hostent,
+                *mut c_char,
+                size_t,
+                *mut *mut hostent,
+                *mut c_int,
+            ) -> c_int
+    );
+    // SAFETY: the caller's pointers.
+    unsafe {
+        let wanted = bytes(name).unwrap_or(&[]);
+        let place = To { to, buffer: (buf, size), result, error };
+        reentrant(
+            &place,
+            family,
+            Some(wanted),
+            || Found::by_name(wanted),
+            || match next {
+                Some(next) => next(name, family, to, buf, size, result, error),
+                None => Errno::ENOSYS.0,
+            },
+        )
+    }
+}
+
+/// The address that gethostbyaddr(3) is given.
+///
+/// # Safety
+///
+/// There are so many bytes.
+unsafe fn given(address: *const c_void, len: socklen_t, family: c_int) -> Option<IpAddr> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (family, len) {
+            (libc::AF_INET, 4) => Some(Ipv4Addr::from(address.cast::<[u8; 4]>().read_unaligned()).into()),
+            (libc::AF_INET6, 16) => {
+                let bytes = address.cast::<[u8; 16]>().read_unaligned();
+                let is_mapped = bytes.starts_with(&MAPPED);
+                let v6 = Ipv6Addr::from(bytes);
+                Some(v6.to_ipv4_mapped().filter(|_| is_mapped).map_or(IpAddr::V6(v6), IpAddr::V4))
+            }
+            _ => None,
+        }
+    }
+}
+
+pub unsafe fn gethostbyaddr(address: *const c_void, len: socklen_t, family: c_int) -> *mut hostent {
+    // SAFETY: the program's own arguments.
+    let wanted = unsafe { given(address, len, family) };
+    kept(
+        &KEPT,
+        family,
+        None,
+        || Found::by_address(&wanted?),
+        || {
+            match real!(gethostbyaddr as fn(*const c_void, socklen_t, c_int) -> *mut hostent) {
+                // SAFETY: as above.
+                Some(next) => unsafe { next(address, len, family) },
+                None => core::ptr::null_mut(),
+            }
+        },
+    )
+}
+
+#[expect(clippy::too_many_arguments, reason = "as libc declares it")]
+pub unsafe fn gethostbyaddr_r(
+    address: *const c_void,
+    len: socklen_t,
+    family: c_int,
+    to: *mut hostent,
+    buf: *mut c_char,
+    size: size_t,
+    result: *mut *mut hostent,
+    error: *mut c_int,
+) -> c_int {
+    let next = real!(
+        gethostbyaddr_r
+            as fn(
+                *const c_void,
+                socklen_t,
+                c_int,
+                *mut hostent,
+                *mut c_char,
+                size_t,
+                *mut *mut hostent,
+                *mut c_int,
+            ) -> c_int
+    );
+    // SAFETY: the caller's pointers.
+    unsafe {
+        let wanted = given(address, len, family);
+        let place = To { to, buffer: (buf, size), result, error };
+        reentrant(
+            &place,
+            family,
+            None,
+            || Found::by_address(&wanted?),
+            || match next {
+                Some(next) => next(address, len, family, to, buf, size, result, error),
+                None => Errno::ENOSYS.0,
+            },
+        )
+    }
+}
