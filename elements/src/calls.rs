@@ -10,7 +10,7 @@ use crate::files;
 use crate::identity::links;
 use crate::kernel::{self, AT_FDCWD, OpenHow};
 use crate::process::exec::{Door, Start};
-use crate::{Answer, Errno, Instance, user};
+use crate::{Answer, Errno, Instance, time, user};
 
 mod sockets;
 
@@ -164,6 +164,10 @@ calls! {
     SYS_sethostname Always => |i, _, [name, len, ..]| i.sethostname(p(name), len);
     SYS_setdomainname Always => |i, _, [name, len, ..]| i.setdomainname(p(name), len);
 
+    SYS_clock_gettime Is(0, time::DATES) => |i, _, [clock, to, ..]| i.clock_gettime(clock as i32, to as *mut _);
+    SYS_gettimeofday Always => |i, _, [to, zone, ..]| i.gettimeofday(to as *mut _, zone as *mut _);
+    SYS_time Always => |i, _, [to, ..]| i.time(to as *mut _);
+
     SYS_execve Always => |i, d, [path, argv, envp, ..]| execveat(i, d, [AT_FDCWD as usize, path, argv, envp, 0, 0]);
     SYS_execveat Always => |i, d, args| execveat(i, d, args);
 }
@@ -178,6 +182,9 @@ impl Instance<'_> {
             libc::SYS_sched_getaffinity | libc::SYS_sched_setaffinity => self.cpus().map(|_| when),
             libc::SYS_sysinfo => (self.view.memory() != 0).then_some(when),
             libc::SYS_ioctl => self.view.has_links().then_some(when),
+            libc::SYS_clock_gettime | libc::SYS_gettimeofday | libc::SYS_time => {
+                self.view.has_time().then_some(when)
+            }
             libc::SYS_fgetxattr | libc::SYS_flistxattr => self.has_unions().then_some(when),
             // Without links, there is nothing to change but an address.
             libc::SYS_recvfrom if !self.view.has_links() => Some(NotNull(4)),

@@ -26,6 +26,7 @@ pub mod kernel;
 pub mod proc;
 pub mod process;
 pub mod shared;
+pub mod time;
 pub mod trace;
 pub mod user;
 

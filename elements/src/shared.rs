@@ -12,10 +12,12 @@
 //! lose their meaning at once. A program on the host that is not of the
 //! instance can replace a directory unseen: docs/limitations.md says so.
 
+mod clock;
 mod names;
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+pub use clock::Anchor;
 pub use names::Cell;
 
 /// How many bytes it takes; the view's image follows.
@@ -39,6 +41,8 @@ pub struct Shared {
     pub host_name: Cell,
     /// What setdomainname(2) has set.
     pub domain_name: Cell,
+    /// When the instance was started, by the host's clock and by its own.
+    pub clock: Anchor,
 }
 
 /// Which layers of a union have a directory. The three words are written one by

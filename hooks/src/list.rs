@@ -234,6 +234,12 @@ macro_rules! for_each_hook {
             machine "get_phys_pages(3)" fn get_phys_pages [] () -> c_long;
             machine "get_phys_pages(3)" fn get_avphys_pages [] () -> c_long;
 
+            clock "clock_gettime(2)" fn clock_gettime [__clock_gettime] (clock: clockid_t, to: *mut timespec) -> c_int;
+            clock "gettimeofday(2)" fn gettimeofday [__gettimeofday] (to: *mut timeval, zone: *mut c_void) -> c_int;
+            clock "time(2)" fn time [] (to: *mut i64) -> i64;
+            clock "timespec_get(3)" fn timespec_get [] (to: *mut timespec, base: c_int) -> c_int;
+            clock "ftime(3)" fn ftime [] (to: *mut Timeb) -> c_int;
+
             shm "shm_open(3)" fn shm_open [] (name: *const c_char, flags: c_int, mode: mode_t) -> c_int;
             shm "shm_open(3)" fn shm_unlink [] (name: *const c_char) -> c_int;
             shm "sem_open(3)" fn sem_open [] (name: *const c_char, flags: c_int, mode: mode_t, value: c_uint) -> *mut c_void;

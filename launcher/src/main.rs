@@ -9,6 +9,7 @@
 mod admission;
 mod background;
 mod cli;
+mod clock;
 mod commands;
 mod copying;
 mod door;

@@ -9,6 +9,7 @@
 mod identity;
 mod mounts;
 mod root;
+mod time;
 mod users;
 
 use std::collections::BTreeMap;
@@ -58,7 +59,8 @@ pub fn check(
     }
     let user = user.filter(|user| !user.is_empty());
     let stop_signal = raw.app.stop_signal.as_ref().and_then(|said| checker.stop_signal(said));
-    let (identity, generated) = checker.identity(&raw.identity, raw.app.user.as_ref());
+    let (identity, mut generated) = checker.identity(&raw.identity, raw.app.user.as_ref());
+    let time = checker.time(&raw.time, &mut env, &mut generated);
     let (level, door) = match raw.coverage.as_ref().map(Spanned::get_ref) {
         None => (None, None),
         Some(RawCoverage::Level(level)) => (Some(*level), None),
@@ -89,6 +91,7 @@ pub fn check(
         env,
         mounts,
         identity,
+        time,
         generated,
         host: checker.host,
     }

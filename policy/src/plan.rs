@@ -130,7 +130,7 @@ pub const STOP_SIGNAL: &str = "stop-signal";
 
 /// Bumped when the layout of an instance's directory changes, or what a policy
 /// is compiled to.
-pub const FORMAT: u32 = 7;
+pub const FORMAT: u32 = 8;
 
 pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
     let mut bits = 0;
@@ -147,6 +147,7 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
         flags: bits,
         coverage_line: policy.coverage_line,
         identity: policy.identity.facts(),
+        time: policy.time,
     };
     let root = PlannedRow {
         at: "/".into(),

@@ -5,6 +5,7 @@
 //! schema says. Nothing here knows the host.
 
 mod identity;
+mod time;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use identity::{RawGroup, RawIdentity, RawKernel, RawUser};
+pub use time::RawTime;
 
 /// What one application sees.
 #[derive(Deserialize, JsonSchema)]
@@ -32,6 +34,9 @@ pub struct Raw {
     /// Who the machine is, as the application is told.
     #[serde(default)]
     pub identity: RawIdentity,
+    /// What time it is, as the application is told.
+    #[serde(default)]
+    pub time: RawTime,
     /// What stands at `/` instead of the host's own tree.
     #[schemars(with = "Option<RawRoot>")]
     pub root: Option<Spanned<RawRoot>>,

@@ -14,6 +14,7 @@ use crate::layout::{
     AFTER_STRING, Access, FROM_ROOT, Header, Kind, LABEL, MAGIC, NO_NODE, NO_WAY, Node, RawMount, Slot, Span,
     Str, Way, flags, node,
 };
+use crate::time::Time;
 use crate::tree::bit;
 
 /// A row to be written. The fields mean what they mean in [`crate::Mount`].
@@ -49,6 +50,8 @@ pub struct Facts {
     pub coverage_line: u32,
     /// What it says of the machine.
     pub identity: IdentityFacts,
+    /// What it says of the clock.
+    pub time: Option<Time>,
 }
 
 struct Draft {
@@ -321,6 +324,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
     let name = pool.add(&facts.name);
     let policy_file = pool.add(&facts.policy_file);
     let identity = facts.identity.write(|name| pool.add(name));
+    let time: Vec<_> = facts.time.iter().map(Time::write).collect();
     // Readers take a string's terminator, and more, for granted.
     pool.bytes.extend_from_slice(&[0; AFTER_STRING - 1]);
 
@@ -342,6 +346,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         mounts: place(size_of_val(&mounts[..]), mounts.len()),
         layers: place(size_of_val(&layers[..]), layers.len()),
         identity: place(size_of_val(&identity[..]), identity.len()),
+        time: place(size_of_val(&time[..]), time.len()),
         strings: place(pool.bytes.len(), pool.bytes.len()),
         len: 0,
         flags: facts.flags | if layers.is_empty() { 0 } else { flags::LAYERS },
@@ -367,6 +372,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         (header.mounts.off, mounts.as_bytes()),
         (header.layers.off, layers.as_bytes()),
         (header.identity.off, identity.as_bytes()),
+        (header.time.off, time.as_bytes()),
         (header.strings.off, &pool.bytes),
     ] {
         image[off as usize..off as usize + bytes.len()].copy_from_slice(bytes);

@@ -4,10 +4,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::identity::RawIdentity;
 use crate::key::Key;
+use crate::time::RawTime;
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
-pub const MAGIC: [u8; 8] = *b"lnchvw\0\x06";
+pub const MAGIC: [u8; 8] = *b"lnchvw\0\x08";
 
 /// Bits of [`View::flags`].
 pub mod flags {
@@ -56,6 +57,7 @@ pub(crate) struct Header {
     pub ways: Span,
     pub layers: Span,
     pub identity: Span,
+    pub time: Span,
     /// For each first byte of an absolute path's first name: the way that the
     /// path may go, plus one, or [`NO_WAY`]. More than there are ways: it takes
     /// a closer look.
@@ -248,6 +250,7 @@ pub struct View<'a> {
     mounts: &'a [RawMount],
     layers: &'a [Str],
     pub(crate) identity: &'a [RawIdentity],
+    pub(crate) time: &'a [RawTime],
     strings: &'a [u8],
 }
 
@@ -293,6 +296,7 @@ impl<'a> View<'a> {
             mounts: span(bytes, header.mounts)?,
             layers: span(bytes, header.layers)?,
             identity: span(bytes, header.identity)?,
+            time: span(bytes, header.time)?,
             strings: span(bytes, header.strings)?,
         })
     }
@@ -365,6 +369,7 @@ impl<'a> View<'a> {
             string(*layer)?;
         }
         self.check_identity(string)?;
+        self.check_time()?;
         if self.mounts.is_empty() {
             return Err(Malformed("no mount stands at /"));
         }

@@ -52,6 +52,7 @@ pub fn start(
         placed.forget_uncovered().context("cannot write to the instance's view")?;
     }
     placed.restore_names(&instance.view)?;
+    placed.start_clock(&instance.view)?;
     if instance.view.flags() & ::view::flags::LAYERS != 0 {
         settings.write_layers.iter().for_each(WriteLayer::tidy);
         placed.forget_directories().context("cannot write to the instance's view")?;

@@ -83,6 +83,11 @@ impl Planner<'_> {
             self.report.add(mount.span.clone(), message, "too many levels of symbolic links", None);
             return;
         };
+        self.place_at(index, mount, (at, behind));
+    }
+
+    /// Puts a mount where it is known to come to stand.
+    fn place_at(&mut self, index: usize, mount: &Mount, (at, behind): (PathBuf, Behind)) {
         if let Some(first) = self.points.get(&at).and_then(|first| self.rows.get(*first)) {
             let line = first.1.line;
             let message = format!("a second mount at {}", at.display());
