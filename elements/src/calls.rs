@@ -10,7 +10,8 @@ use crate::files;
 use crate::identity::links;
 use crate::kernel::{self, AT_FDCWD, OpenHow};
 use crate::process::exec::{Door, Start};
-use crate::{Answer, Errno, Instance, time, user};
+use crate::time::{self, wait};
+use crate::{Answer, Errno, Instance, user};
 
 mod sockets;
 
@@ -167,6 +168,18 @@ calls! {
     SYS_clock_gettime Is(0, time::DATES) => |i, _, [clock, to, ..]| i.clock_gettime(clock as i32, to as *mut _);
     SYS_gettimeofday Always => |i, _, [to, zone, ..]| i.gettimeofday(to as *mut _, zone as *mut _);
     SYS_time Always => |i, _, [to, ..]| i.time(to as *mut _);
+    SYS_clock_settime Is(0, &[libc::CLOCK_REALTIME as u32]) => |i, _, [_, to, ..]| i.clock_settime(to as *const _);
+    SYS_settimeofday Always => |i, _, [to, zone, ..]| i.settimeofday(to as *const _, zone);
+    SYS_adjtimex Always => |i, _, [about, ..]| i.adjtimex(about as *mut _);
+    SYS_clock_adjtime Is(0, &[libc::CLOCK_REALTIME as u32]) => |i, _, [_, about, ..]| i.adjtimex(about as *mut _);
+    SYS_clock_nanosleep Is(1, wait::ABSOLUTE) => |i, _, args| i.wait_until(libc::SYS_clock_nanosleep, args, args[0] as i32, 2);
+    SYS_futex Is(1, wait::FUTEX) => |i, _, args| i.wait_until(libc::SYS_futex, args, libc::CLOCK_REALTIME, 3);
+    SYS_futex_waitv Is(4, &[libc::CLOCK_REALTIME as u32]) => |i, _, args| i.wait_until(libc::SYS_futex_waitv, args, libc::CLOCK_REALTIME, 3);
+    SYS_mq_timedsend NotNull(4) => |i, _, args| i.wait_until(libc::SYS_mq_timedsend, args, libc::CLOCK_REALTIME, 4);
+    SYS_mq_timedreceive NotNull(4) => |i, _, args| i.wait_until(libc::SYS_mq_timedreceive, args, libc::CLOCK_REALTIME, 4);
+    SYS_timer_create Always => |i, _, args| i.timer_create(args);
+    SYS_timer_settime Is(1, wait::ABSOLUTE) => |i, _, args| i.timer_settime(args);
+    SYS_timerfd_settime Is(1, wait::ABSOLUTE_TIMERFD) => |i, _, args| i.timerfd_settime(args);
 
     SYS_execve Always => |i, d, [path, argv, envp, ..]| execveat(i, d, [AT_FDCWD as usize, path, argv, envp, 0, 0]);
     SYS_execveat Always => |i, d, args| execveat(i, d, args);
@@ -182,9 +195,7 @@ impl Instance<'_> {
             libc::SYS_sched_getaffinity | libc::SYS_sched_setaffinity => self.cpus().map(|_| when),
             libc::SYS_sysinfo => (self.view.memory() != 0).then_some(when),
             libc::SYS_ioctl => self.view.has_links().then_some(when),
-            libc::SYS_clock_gettime | libc::SYS_gettimeofday | libc::SYS_time => {
-                self.view.has_time().then_some(when)
-            }
+            number if time::CALLS.contains(&number) => self.view.has_time().then_some(when),
             libc::SYS_fgetxattr | libc::SYS_flistxattr => self.has_unions().then_some(when),
             // Without links, there is nothing to change but an address.
             libc::SYS_recvfrom if !self.view.has_links() => Some(NotNull(4)),

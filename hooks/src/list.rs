@@ -234,11 +234,22 @@ macro_rules! for_each_hook {
             machine "get_phys_pages(3)" fn get_phys_pages [] () -> c_long;
             machine "get_phys_pages(3)" fn get_avphys_pages [] () -> c_long;
 
-            clock "clock_gettime(2)" fn clock_gettime [__clock_gettime] (clock: clockid_t, to: *mut timespec) -> c_int;
+            clock "clock_gettime(2)" fn clock_gettime [] (clock: clockid_t, to: *mut timespec) -> c_int;
             clock "gettimeofday(2)" fn gettimeofday [__gettimeofday] (to: *mut timeval, zone: *mut c_void) -> c_int;
             clock "time(2)" fn time [] (to: *mut i64) -> i64;
             clock "timespec_get(3)" fn timespec_get [] (to: *mut timespec, base: c_int) -> c_int;
             clock "ftime(3)" fn ftime [] (to: *mut Timeb) -> c_int;
+            set_clock "clock_settime(2)" fn clock_settime [] (clock: clockid_t, to: *const timespec) -> c_int;
+            set_clock "settimeofday(2)" fn settimeofday [] (to: *const timeval, zone: *const c_void) -> c_int;
+            set_clock "stime(2)" fn stime [] (to: *const i64) -> c_int;
+            set_clock "adjtime(3)" fn adjtime [] (by: *const timeval, left: *mut timeval) -> c_int;
+            set_clock "adjtimex(2)" fn adjtimex [__adjtimex ntp_adjtime] (about: *mut timex) -> c_int;
+            set_clock "adjtimex(2)" fn clock_adjtime [] (clock: clockid_t, about: *mut timex) -> c_int;
+            set_clock "ntp_gettime(3)" fn ntp_gettime [] (to: *mut Ntp) -> c_int;
+            set_clock "ntp_gettime(3)" fn ntp_gettimex [] (to: *mut Ntpx) -> c_int;
+            timer "timer_create(2)" fn timer_create [] (clock: clockid_t, event: *mut c_void, timer: *mut usize) -> c_int;
+            timer "timer_settime(2)" fn timer_settime [] (timer: usize, flags: c_int, new: *const itimerspec, old: *mut itimerspec) -> c_int;
+            timer "timerfd_create(2)" fn timerfd_settime [] (fd: c_int, flags: c_int, new: *const itimerspec, old: *mut itimerspec) -> c_int;
 
             shm "shm_open(3)" fn shm_open [] (name: *const c_char, flags: c_int, mode: mode_t) -> c_int;
             shm "shm_open(3)" fn shm_unlink [] (name: *const c_char) -> c_int;

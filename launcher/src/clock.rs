@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use elements::instance::VIEW;
 use view::{Begins, RATE_ONE, View};
 
-use crate::instance::{Placed, start_time};
+use crate::instance::Placed;
 use crate::stale::is_in_use;
 
 impl Placed {
@@ -33,7 +33,9 @@ impl Placed {
                 return Ok(());
             }
         }
-        let now = i64::try_from(start_time()).context("the host's clock is out of range")?;
+        // By the clock that time(2) looks at, which is behind the others by the length of a tick: no program
+        // is to see a second before the first.
+        let now = elements::time::now(libc::CLOCK_REALTIME_COARSE);
         let begins = match time.begins {
             Begins::At(moment) => moment,
             Begins::After(offset) => now.saturating_add(offset),

@@ -10,7 +10,10 @@
 //! [`wait`] for calls that wait until a moment, which is told to the kernel by its own clock.
 
 pub mod read;
+pub mod set;
+pub mod timers;
 pub mod vdso;
+pub mod wait;
 
 use libc::{clockid_t, timespec};
 use view::Time;
@@ -26,6 +29,25 @@ pub const DATES: &[u32] = &[
     libc::CLOCK_REALTIME_COARSE as u32,
     libc::CLOCK_REALTIME_ALARM as u32,
     libc::CLOCK_TAI as u32,
+];
+
+/// The calls that only have to do with a clock of the application's own.
+pub const CALLS: &[i64] = &[
+    libc::SYS_clock_gettime,
+    libc::SYS_gettimeofday,
+    libc::SYS_time,
+    libc::SYS_clock_settime,
+    libc::SYS_settimeofday,
+    libc::SYS_adjtimex,
+    libc::SYS_clock_adjtime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_futex,
+    libc::SYS_futex_waitv,
+    libc::SYS_mq_timedsend,
+    libc::SYS_mq_timedreceive,
+    libc::SYS_timer_create,
+    libc::SYS_timer_settime,
+    libc::SYS_timerfd_settime,
 ];
 
 /// Whether a clock tells the date.
@@ -105,12 +127,32 @@ impl Clock {
             i128::from(self.host) + ahead
         } else {
             // Not before: what has been waited for has come.
-            let scaled = ahead << 32;
-            let rate = i128::from(self.rate);
-            i128::from(self.host) + scaled.div_euclid(rate) + i128::from(scaled.rem_euclid(rate) != 0)
+            let (distance, less) = slower(ahead.unsigned_abs() as u64, self.rate);
+            i128::from(self.host)
+                + if ahead < 0 { -i128::from(distance) } else { i128::from(distance) + i128::from(less) }
         };
         host.clamp(0, i128::from(i64::MAX)) as i64
     }
+}
+
+/// A span of a clock that goes at a rate, by one that goes as fast as the host's; and whether it
+/// has been rounded down. By hand: a division of so many bits would be a function that the gate does not have.
+fn slower(span: u64, rate: u64) -> (u64, bool) {
+    let rate = rate.max(1);
+    let (mut quotient, mut rest) = (span / rate, span % rate);
+    if quotient >= 1 << 31 {
+        return (i64::MAX as u64, false);
+    }
+    for _ in 0..32 {
+        // The fastest rate has 52 bits.
+        rest <<= 1;
+        quotient <<= 1;
+        if rest >= rate {
+            rest -= rate;
+            quotient |= 1;
+        }
+    }
+    (quotient, rest != 0)
 }
 
 impl Instance<'_> {
