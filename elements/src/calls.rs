@@ -8,6 +8,7 @@
 
 use crate::files;
 use crate::identity::links;
+use crate::ipc::{self, Kind};
 use crate::kernel::{self, AT_FDCWD, OpenHow};
 use crate::process::exec::{Door, Start};
 use crate::time::{self, wait};
@@ -157,6 +158,15 @@ calls! {
     SYS_recvmsg Always => |i, _, args| sockets::recvmsg(i, args);
     SYS_recvmmsg Always => |i, _, args| sockets::recvmmsg(i, args);
 
+    SYS_shmget Always => |i, _, args| i.get_by_key(Kind::Memory, libc::SYS_shmget, args, args[2]);
+    SYS_semget Always => |i, _, args| i.get_by_key(Kind::Semaphores, libc::SYS_semget, args, args[2]);
+    SYS_msgget Always => |i, _, args| i.get_by_key(Kind::Queue, libc::SYS_msgget, args, args[1]);
+    SYS_shmctl Always => |i, _, args| i.control(Kind::Memory, libc::SYS_shmctl, args, args[1], args[2]);
+    SYS_semctl Always => |i, _, args| i.control(Kind::Semaphores, libc::SYS_semctl, args, args[2], args[3]);
+    SYS_msgctl Always => |i, _, args| i.control(Kind::Queue, libc::SYS_msgctl, args, args[1], args[2]);
+    SYS_mq_open Always => |i, _, [name, flags, mode, attributes, ..]| i.mq_open(p(name), flags as i32, mode, attributes);
+    SYS_mq_unlink Always => |i, _, [name, ..]| i.mq_unlink(p(name));
+
     SYS_ioctl Is(1, links::REQUESTS) => |i, _, [fd, request, argument, ..]| i.ioctl(fd as i32, request as _, argument);
     SYS_sched_getaffinity Always => |i, _, [process, size, mask, ..]| i.sched_getaffinity(process as i32, size as u32 as usize, mask as *mut u8);
     SYS_sched_setaffinity Always => |i, _, [process, size, mask, ..]| i.sched_setaffinity(process as i32, size as u32 as usize, p(mask));
@@ -195,6 +205,7 @@ impl Instance<'_> {
             libc::SYS_sched_getaffinity | libc::SYS_sched_setaffinity => self.cpus().map(|_| when),
             libc::SYS_sysinfo => (self.view.memory() != 0).then_some(when),
             libc::SYS_ioctl => self.view.has_links().then_some(when),
+            number if ipc::CALLS.contains(&number) => self.own_names().map(|_| when),
             number if time::CALLS.contains(&number) => self.view.has_time().then_some(when),
             libc::SYS_fgetxattr | libc::SYS_flistxattr => self.has_unions().then_some(when),
             // Without links, there is nothing to change but an address.

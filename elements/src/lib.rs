@@ -22,6 +22,7 @@ pub mod errno;
 pub mod files;
 pub mod identity;
 pub mod instance;
+pub mod ipc;
 pub mod kernel;
 pub mod proc;
 pub mod process;

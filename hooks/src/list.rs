@@ -234,6 +234,16 @@ macro_rules! for_each_hook {
             machine "get_phys_pages(3)" fn get_phys_pages [] () -> c_long;
             machine "get_phys_pages(3)" fn get_avphys_pages [] () -> c_long;
 
+            ipc "shmget(2)" fn shmget [] (key: key_t, size: size_t, flags: c_int) -> c_int;
+            ipc "semget(2)" fn semget [] (key: key_t, count: c_int, flags: c_int) -> c_int;
+            ipc "msgget(2)" fn msgget [] (key: key_t, flags: c_int) -> c_int;
+            ipc "shmctl(2)" fn shmctl [] (id: c_int, command: c_int, buffer: *mut c_void) -> c_int;
+            ipc "semctl(2)" fn semctl [] (id: c_int, number: c_int, command: c_int, argument: usize) -> c_int;
+            ipc "msgctl(2)" fn msgctl [] (id: c_int, command: c_int, buffer: *mut c_void) -> c_int;
+            ipc "mq_open(3)" fn mq_open [] (name: *const c_char, flags: c_int, mode: mode_t, attributes: *mut c_void) -> c_int;
+            ipc "mq_open(3)" fn __mq_open_2 [] (name: *const c_char, flags: c_int) -> c_int;
+            ipc "mq_unlink(3)" fn mq_unlink [] (name: *const c_char) -> c_int;
+
             clock "clock_gettime(2)" fn clock_gettime [] (clock: clockid_t, to: *mut timespec) -> c_int;
             clock "gettimeofday(2)" fn gettimeofday [__gettimeofday] (to: *mut timeval, zone: *mut c_void) -> c_int;
             clock "time(2)" fn time [] (to: *mut i64) -> i64;

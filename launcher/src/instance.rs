@@ -75,6 +75,8 @@ pub struct Settings {
     pub volumes: Vec<Volume>,
     /// The directory of what is kept of the instance, where anything is.
     pub kept: Option<PathBuf>,
+    /// The directory for names of the instance's own, where it has them.
+    pub names: Option<PathBuf>,
 }
 
 impl Placed {
@@ -168,6 +170,7 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan, kept: Option<&Kept>) -> 
         write_layers: Vec::new(),
         volumes: plan.volumes().iter().map(|planned| Volume::of(planned, &volumes)).collect(),
         kept: kept.map(|kept| kept.dir.clone()),
+        names: None,
     };
     let kept = settings.kept.clone().unwrap_or_default();
     // Who comes later finds the settings by the view.
@@ -180,7 +183,9 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan, kept: Option<&Kept>) -> 
         name = format!("{name}-{}-{}", std::process::id(), start_time());
     }
     let dir = base.join(name);
-    let image = plan.image(&Places { instance: &dir, ..places });
+    let places = Places { instance: &dir, ..places };
+    let image = plan.image(&places);
+    settings.names = plan.has_own_names().then(|| places.names());
     settings.write_layers = plan
         .write_layers()
         .iter()

@@ -17,6 +17,7 @@ mod environment;
 mod instance;
 mod instances;
 mod names;
+mod own_names;
 mod places;
 mod portable;
 mod prepare;

@@ -7,6 +7,7 @@
 //! wrong is not asked whether it may.
 
 mod identity;
+mod ipc;
 mod mounts;
 mod root;
 mod time;
@@ -60,6 +61,7 @@ pub fn check(
     let user = user.filter(|user| !user.is_empty());
     let stop_signal = raw.app.stop_signal.as_ref().and_then(|said| checker.stop_signal(said));
     let (identity, mut generated) = checker.identity(&raw.identity, raw.app.user.as_ref());
+    let ipc = checker.ipc(&raw.ipc);
     let time = checker.time(&raw.time, &mut env, &mut generated);
     let (level, door) = match raw.coverage.as_ref().map(Spanned::get_ref) {
         None => (None, None),
@@ -92,6 +94,7 @@ pub fn check(
         mounts,
         identity,
         time,
+        ipc,
         generated,
         host: checker.host,
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use view::build::IpcFacts;
 use view::{Access, Time};
 
 use crate::host::Host;
@@ -165,6 +166,8 @@ pub struct Policy {
     pub identity: Identity,
     /// What time it is.
     pub time: Option<Time>,
+    /// What makes names of interprocess communication the instance's own; none where they are the host's.
+    pub ipc: Option<IpcFacts>,
     /// The files that say who the machine is, and where.
     pub generated: Vec<GeneratedFile>,
     /// What the host has said so far.

@@ -5,6 +5,7 @@
 //! schema says. Nothing here knows the host.
 
 mod identity;
+mod ipc;
 mod time;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use identity::{RawGroup, RawIdentity, RawKernel, RawUser};
+pub use ipc::RawIpc;
 pub use time::RawTime;
 
 /// What one application sees.
@@ -37,6 +39,9 @@ pub struct Raw {
     /// What time it is, as the application is told.
     #[serde(default)]
     pub time: RawTime,
+    /// Whose the names are that processes find each other by.
+    #[serde(default)]
+    pub ipc: RawIpc,
     /// What stands at `/` instead of the host's own tree.
     #[schemars(with = "Option<RawRoot>")]
     pub root: Option<Spanned<RawRoot>>,

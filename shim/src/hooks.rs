@@ -12,6 +12,7 @@ pub mod exec;
 pub mod fts;
 pub mod glob;
 pub mod host;
+pub mod ipc;
 pub mod link;
 pub mod load;
 pub mod machine;

@@ -3,6 +3,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::identity::RawIdentity;
+use crate::ipc::RawIpc;
 use crate::key::Key;
 use crate::time::RawTime;
 use crate::tree::NodeId;
@@ -58,6 +59,7 @@ pub(crate) struct Header {
     pub layers: Span,
     pub identity: Span,
     pub time: Span,
+    pub ipc: Span,
     /// For each first byte of an absolute path's first name: the way that the
     /// path may go, plus one, or [`NO_WAY`]. More than there are ways: it takes
     /// a closer look.
@@ -251,6 +253,7 @@ pub struct View<'a> {
     layers: &'a [Str],
     pub(crate) identity: &'a [RawIdentity],
     pub(crate) time: &'a [RawTime],
+    pub(crate) ipc: &'a [RawIpc],
     strings: &'a [u8],
 }
 
@@ -297,6 +300,7 @@ impl<'a> View<'a> {
             layers: span(bytes, header.layers)?,
             identity: span(bytes, header.identity)?,
             time: span(bytes, header.time)?,
+            ipc: span(bytes, header.ipc)?,
             strings: span(bytes, header.strings)?,
         })
     }
@@ -370,6 +374,7 @@ impl<'a> View<'a> {
         }
         self.check_identity(string)?;
         self.check_time()?;
+        self.check_ipc(string)?;
         if self.mounts.is_empty() {
             return Err(Malformed("no mount stands at /"));
         }

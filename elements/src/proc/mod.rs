@@ -10,8 +10,9 @@ pub mod mappings;
 
 use crate::files::{MAX_PATH, Text, scan};
 use crate::identity::Scale;
+use crate::ipc;
 use crate::kernel;
-use crate::{Errno, Instance};
+use crate::{Errno, Instance, time};
 
 use machine::File;
 use mappings::{Format, Ours};
@@ -33,7 +34,9 @@ impl Instance<'_> {
         let Some(survey) = scan::survey(path, 0) else { return false };
         // SAFETY: just read.
         let path = unsafe { core::slice::from_raw_parts(path, survey.len) };
-        Format::of(path).is_some() || self.has_machine() && File::named(path).is_some()
+        Format::of(path).is_some()
+            || (self.has_machine() || self.view.has_time()) && File::named(path).is_some()
+            || self.own_names().is_some() && ipc::File::named(path).is_some()
     }
 
     /// Whether the machine has other processors or other memory than the host.
@@ -110,6 +113,11 @@ impl Instance<'_> {
         if let Some(file) = File::at(path.bytes()) {
             return self.replace(fd, flags, c"machine", |text, out| self.tell_of_machine(file, text, out));
         }
+        if let (Some(names), Some(file)) = (self.own_names(), ipc::File::at(path.bytes())) {
+            return self.replace(fd, flags, c"names", |text, out| {
+                file.tell(&names, text.bytes(), &mut |part| out.put(part)).map(|()| true)
+            });
+        }
         let Some(format) = format_of(path.bytes()) else { return Ok(()) };
         self.replace(fd, flags, c"mappings", |text, out| self.tell_of_mappings(format, text, out))
     }
@@ -129,7 +137,9 @@ impl Instance<'_> {
         let put = &mut |part: &[u8]| out.put(part);
         match file {
             File::Cpuinfo if cpus != 0 => machine::cpuinfo(text.bytes(), cpus, put)?,
-            File::Stat if cpus != 0 => machine::stat(text.bytes(), cpus, put)?,
+            File::Stat if cpus != 0 || self.view.has_time() => {
+                machine::stat(text.bytes(), cpus, self.booted(), put)?;
+            }
             File::Meminfo if memory != 0 => {
                 let host = machine::total(text.bytes()).unwrap_or(0);
                 machine::meminfo(text.bytes(), &Scale { host, told: memory / 1024 }, put)?;
@@ -137,6 +147,13 @@ impl Instance<'_> {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// When the machine was booted, by the application's clock, where that is not the host's.
+    fn booted(&self) -> Option<u64> {
+        let shown = self.clock()?.shown(time::now(libc::CLOCK_REALTIME));
+        let since = time::now(libc::CLOCK_BOOTTIME);
+        u64::try_from(shown.saturating_sub(since).div_euclid(time::SECOND)).ok()
     }
 
     /// Puts a file with another text in a descriptor's place, where there is one.

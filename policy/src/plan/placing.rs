@@ -48,6 +48,7 @@ pub fn place(policy: &Policy, plan: Plan) -> Result<Plan, Report> {
     }
     planner.settle();
     planner.place_generated(policy);
+    planner.place_shared_memory(policy);
     planner.finish()
 }
 
@@ -299,7 +300,8 @@ impl Planner<'_> {
     fn finish(mut self) -> Result<Plan, Report> {
         self.report.into_result()?;
         self.tree.place(self.scaffolds.iter().map(|row| (row.at.clone(), row.behind())));
-        if !self.rows.is_empty() {
+        // A view with nothing of the policy's in it is left as it is.
+        if self.rows.iter().any(|(_, row)| row.line != 0) {
             self.tree.find_unspoken_links();
             // The root of the view by its name in /proc leads back into the view.
             let proc = self.tree.resolve(Path::new("/proc")).map(|(_, behind)| behind);

@@ -3,11 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Planner;
+use view::{Access, Kind};
+
+use super::{PlannedRow, Planner, Source};
 use crate::checked::Policy;
 use crate::host::Found;
 use crate::identity::GeneratedFile;
 use crate::links::Behind;
+use crate::plan::SHARED_MEMORY;
 
 impl Planner<'_> {
     /// Puts the files in their places. No mount lies in one of them, so they come last.
@@ -16,6 +19,30 @@ impl Planner<'_> {
         for (number, file) in policy.generated.iter().enumerate() {
             self.place_file(policy, number, file);
         }
+        self.settle();
+    }
+
+    /// Puts the instance's own directory of shared memory in its place, unless the policy has something there itself.
+    pub(super) fn place_shared_memory(&mut self, policy: &Policy) {
+        let at = Path::new(SHARED_MEMORY);
+        if policy.ipc.is_none() || self.tree.host.look(at) != Found::Directory {
+            return;
+        }
+        let is_hosts = self.tree.resolve(at) == Some((at.to_owned(), Behind::Host(at.to_owned())));
+        if !is_hosts || self.points.contains_key(at) {
+            return;
+        }
+        let row = PlannedRow {
+            at: at.to_owned(),
+            kind: Kind::Host,
+            access: Access::ReadWrite,
+            is_dir: true,
+            source: Source::SharedMemory,
+            layers: Vec::new(),
+            line: 0,
+        };
+        self.points.insert(row.at.clone(), self.rows.len());
+        self.rows.push((usize::MAX, row));
         self.settle();
     }
 
