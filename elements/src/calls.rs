@@ -55,15 +55,15 @@ macro_rules! calls {
 
         impl Instance<'_> {
             /// Answers a call that has come in by a door, whatever it is.
-            pub fn call(&self, door: Door<'_>, number: i64, args: Args) -> Answer {
+            pub fn call(&self, door: &Door<'_>, number: i64, args: &Args) -> Answer {
                 match number {
-                    $(libc::$number if $when.holds(&args) => {
+                    $(libc::$number if $when.holds(args) => {
                         // Apart, so that each call takes the stack that it needs
                         // itself: a page that is touched for the first time is dear.
                         #[inline(never)]
-                        fn answer(instance: &Instance<'_>, door: Door<'_>, args: Args) -> Answer {
+                        fn answer(instance: &Instance<'_>, door: &Door<'_>, args: &Args) -> Answer {
                             let answer: fn(&Instance<'_>, Door<'_>, Args) -> Answer = $answer;
-                            answer(instance, door, args)
+                            answer(instance, *door, *args)
                         }
                         answer(self, door, args)
                     })*

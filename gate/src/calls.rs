@@ -15,7 +15,7 @@ use elements::{Answer, Errno};
 
 use crate::arch::native::{self, Mask};
 use crate::arch::site;
-use crate::loader::own_path;
+use crate::loader::{own_path, waiting};
 use crate::place::{Slot, free_others};
 use crate::seccomp::Verdict;
 use crate::{alternate, patch, ptrace, seccomp, signals, sigsys};
@@ -90,8 +90,7 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
     }
     let back = slot.back;
     let number = slot.result as i64;
-    let args = slot.args.map(|word| word as usize);
-    match seccomp::judge(number, args) {
+    match seccomp::judge(number, &slot.args) {
         Verdict::Allowed => {}
         Verdict::Answered(value) => return value,
         Verdict::ByItself => {
@@ -101,32 +100,31 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
         }
     }
     let answer = match number {
-        libc::SYS_rt_sigaction => Answer::Done(signals::sigaction(args)),
-        libc::SYS_rt_sigprocmask => Answer::Done(signals::rt_sigprocmask(args)),
-        libc::SYS_rt_sigpending => sigsys::rt_sigpending(args),
-        libc::SYS_rt_sigtimedwait => sigsys::rt_sigtimedwait(slot, args),
+        libc::SYS_rt_sigaction => Answer::Done(signals::sigaction(slot.args)),
+        libc::SYS_rt_sigprocmask => Answer::Done(signals::rt_sigprocmask(slot.args)),
+        libc::SYS_rt_sigpending => sigsys::rt_sigpending(slot.args),
+        libc::SYS_rt_sigtimedwait => sigsys::rt_sigtimedwait(slot, slot.args),
         libc::SYS_rt_sigsuspend => native::prepare(slot, Some(Mask::Argument(0))),
         libc::SYS_ppoll => native::prepare(slot, Some(Mask::Argument(3))),
         libc::SYS_pselect6 => native::prepare(slot, Some(Mask::Pair(5))),
         libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => native::prepare(slot, Some(Mask::Argument(4))),
         // The kernel looks where the stack pointer is.
-        libc::SYS_sigaltstack => match alternate::note(args[0]) {
+        libc::SYS_sigaltstack => match alternate::note(slot.args[0]) {
             Ok(()) => native::prepare(slot, None),
             Err(errno) => Answer::fail(errno),
         },
-        libc::SYS_execve | libc::SYS_execveat => exec(slot, number, args),
-        libc::SYS_fork | libc::SYS_clone => fork(slot, number, args),
+        libc::SYS_execve | libc::SYS_execveat => exec(slot, number, &slot.args),
+        libc::SYS_fork | libc::SYS_clone => fork(slot, number, slot.args),
         libc::SYS_ptrace => ptrace::trace_me(),
-        libc::SYS_seccomp => seccomp::seccomp(args),
-        libc::SYS_prctl => seccomp::prctl(args),
+        libc::SYS_seccomp => seccomp::seccomp(slot.args),
+        libc::SYS_prctl => seccomp::prctl(slot.args),
         // The kernel's vDSO is called by ours, which has asked for the host's clock.
         libc::SYS_clock_gettime | libc::SYS_gettimeofday if vdso::contains(back as usize) => Answer::Pass,
-        _ => element(number, args),
+        _ => element(&PLAIN, number, &slot.args),
     };
     let done = match answer {
         Answer::Done(done) => done,
-        // SAFETY: the program's own arguments, for the kernel to judge.
-        Answer::Pass => unsafe { kernel::waiting_syscall(number, args) },
+        Answer::Pass => Errno::result(waiting(number as usize, &slot.args)),
     };
     patch::consider(slot, back);
     match done {
@@ -135,15 +133,12 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
     }
 }
 
-fn element(number: i64, args: Args) -> Answer {
-    match attached() {
-        Some(instance) => {
-            let starts = matches!(number, libc::SYS_execve | libc::SYS_execveat);
-            let note = if starts { seccomp::note() | sigsys::note() } else { 0 };
-            instance.call(Door::Gate { path: own_path(), note }, number, args)
-        }
-        None => Answer::Pass,
-    }
+/// The door as calls see it that start no program.
+const PLAIN: Door<'_> = Door::Gate { path: c"", note: 0 };
+
+#[inline(always)]
+fn element(door: &Door<'_>, number: i64, args: &Args) -> Answer {
+    attached().map_or(Answer::Pass, |instance| instance.call(door, number, args))
 }
 
 /// How much of its stack execve(2) uses for a program by a plain path.
@@ -152,7 +147,7 @@ const EXEC_STACK: usize = 4 * 4096;
 /// execve(2) and execveat(2). A vfork child leaves its parent's memory here,
 /// and with it the slot, which the kernel frees for us: it clears the word that
 /// set_tid_address(2) names.
-fn exec(slot: &Slot, number: i64, args: Args) -> Answer {
+fn exec(slot: &Slot, number: i64, args: &Args) -> Answer {
     // Whoever claims the slot after a vfork child that is gone must not find it held.
     let held = slot.held.swap(0, Ordering::Relaxed);
     let failed = exec_on(slot, number, args);
@@ -160,10 +155,11 @@ fn exec(slot: &Slot, number: i64, args: Args) -> Answer {
     failed
 }
 
-fn exec_on(slot: &Slot, number: i64, args: Args) -> Answer {
+fn exec_on(slot: &Slot, number: i64, args: &Args) -> Answer {
     slot.prepare_stack(EXEC_STACK);
+    let door = Door::Gate { path: own_path(), note: seccomp::note() | sigsys::note() };
     if !process::is_borrower() {
-        return element(number, args);
+        return element(&door, number, args);
     }
     const PR_GET_TID_ADDRESS: usize = 40;
     let mut before = 0_usize;
@@ -172,14 +168,14 @@ fn exec_on(slot: &Slot, number: i64, args: Args) -> Answer {
         kernel::syscall(libc::SYS_prctl, [PR_GET_TID_ADDRESS, &raw mut before as usize, 0, 0, 0, 0])
     };
     if known.is_err() {
-        return element(number, args);
+        return element(&door, number, args);
     }
     let set = |address: usize| {
         // SAFETY: a word of the slot, or what the thread had.
         let _ = unsafe { kernel::syscall(libc::SYS_set_tid_address, [address, 0, 0, 0, 0, 0]) };
     };
     set(core::ptr::from_ref(&slot.busy) as usize);
-    let failed = element(number, args);
+    let failed = element(&door, number, args);
     set(before);
     failed
 }

@@ -76,7 +76,8 @@ pub extern "C" fn start(stack: *mut usize) -> ! {
     unsafe { gate_jump(stack.pointer(), entry) }
 }
 
-extern "C" fn waiting(nr: usize, args: &[usize; 6]) -> usize {
+/// Makes a call that may wait, on a slot.
+pub extern "C" fn waiting(nr: usize, args: &[usize; 6]) -> usize {
     ptrace::before(nr as i64);
     // SAFETY: the caller of `waiting_syscall` answers for the arguments, and is on a slot.
     unsafe { crate::arch::entry::gate_waiting(nr, args) }

@@ -88,10 +88,7 @@ fn rewrite(back: u64, number: u32) -> Result<(), Errno> {
         return Err(Errno::EINVAL);
     }
     // Code of a file, that nobody writes to.
-    let place = maps::find(c"/proc/self/maps".as_ptr().cast(), first, |mapping| {
-        let fixed = mapping.rights == b"r-xp" && !mapping.file.is_empty();
-        if fixed { Ok(mapping.start) } else { Err(Errno::EINVAL) }
-    })?;
+    let place = maps::start_of_code(first)?;
     let stub = stub(place, back, site)?;
     protect(first, true).inspect_err(|_| FORBIDDEN.store(true, Ordering::Relaxed))?;
     site.rewrite(back, stub);

@@ -48,7 +48,7 @@ pub struct Slot {
     /// Where the program goes on.
     pub back: u64,
     /// The arguments of the call, in order.
-    pub args: [u64; 6],
+    pub args: [usize; 6],
     /// The registers that a function keeps.
     pub kept: Kept,
     /// The program's vector registers.

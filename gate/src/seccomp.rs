@@ -63,19 +63,19 @@ pub fn note() -> u8 {
 
 /// Asks the program's filters about a call.
 #[inline]
-pub fn judge(number: i64, args: Args) -> Verdict {
+pub fn judge(number: i64, args: &Args) -> Verdict {
     if FILTERED.load(Ordering::Relaxed) { ask(number, args) } else { Verdict::Allowed }
 }
 
 #[cold]
 #[inline(never)]
-fn ask(number: i64, args: Args) -> Verdict {
+fn ask(number: i64, args: &Args) -> Verdict {
     // From a site that has been rewritten all calls come, those too that do not trap.
-    if !trapped().any(|(known, when)| i64::from(known) == number && when.holds(&args)) {
+    if !trapped().any(|(known, when)| i64::from(known) == number && when.holds(args)) {
         return Verdict::ByItself;
     }
     // SAFETY: our filter keeps the kernel from carrying the call out.
-    match unsafe { gate_ask(number as usize, &args) } as isize {
+    match unsafe { gate_ask(number as usize, args) } as isize {
         allowed if allowed == -(ALLOWED as isize) => Verdict::Allowed,
         TRAPS => Verdict::ByItself,
         answer => Verdict::Answered(answer),

@@ -40,7 +40,7 @@ impl Side<'_> {
     fn call(&self, number: i64, args: [usize; 6]) -> Result<usize, Errno> {
         if let Side::View(instance) = self {
             // No program is started by it.
-            if let Answer::Done(done) = instance.call(Door::Shim(b""), number, args) {
+            if let Answer::Done(done) = instance.call(&Door::Shim(b""), number, &args) {
                 return done;
             }
         }

@@ -23,11 +23,11 @@ pub fn instance() -> &'static Instance<'static> {
     }
 }
 
-/// Takes the first look at an absolute path.
+/// Takes the first look at a path.
 #[inline(always)]
-pub fn glance(path: *const c_char) -> Glance {
+pub fn glance(dirfd: c_int, path: *const c_char) -> Glance {
     match instance::attached() {
-        Some(instance) => instance.glance(path.cast()),
+        Some(instance) => instance.glance(dirfd, path.cast()),
         None => Glance::Closer(Start::ANEW),
     }
 }

@@ -83,14 +83,15 @@ fn a_clock_begins_where_it_is_said_to_and_is_one_for_all_processes() {
 fn a_clock_can_go_faster_slower_or_not_at_all() {
     let script = "import time
 a, b = time.time(), time.monotonic(); time.sleep(0.2); c, d = time.time(), time.monotonic()
-print(round((c - a) / (d - b), 2), 0.19 < d - b < 1, time.strftime('%Y-%m-%d', time.gmtime()))";
+rate = float('RATE'); went = (c - a) / (d - b)
+print(abs(went - rate) <= rate / 5, 0.19 < d - b < 1, time.strftime('%Y-%m-%d', time.gmtime()))";
     for door in DOORS {
         for (how, rate) in [("rate = 60", "60.0"), ("rate = 0.5", "0.5"), ("frozen = true", "0.0")] {
             let world = world("rate", door, &format!("at = \"2015-06-30T12:00:00Z\"\n{how}"));
-            let said = world.view_says("/usr/bin/python3", &["-c", script]);
+            let said = world.view_says("/usr/bin/python3", &["-c", &script.replace("RATE", rate)]);
             assert_same(
                 "the policy",
-                &format!("{rate} True 2015-06-30\n--- standard error\n--- exit status: 0\n"),
+                "True True 2015-06-30\n--- standard error\n--- exit status: 0\n",
                 how,
                 &said,
             );

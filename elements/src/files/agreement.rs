@@ -99,7 +99,7 @@ fn the_short_ways_say_what_the_long_one_says() {
         let text = String::from_utf8_lossy(path.split(|byte| *byte == 0).next().unwrap_or(&[])).into_owned();
         let path = path.as_ptr();
         let long = instance.look_closer(AT_FDCWD, path, Start::ANEW, Want::LOOK);
-        match instance.glance(path) {
+        match instance.glance(AT_FDCWD, path) {
             Glance::Elsewhere => {
                 elsewhere += 1;
                 assert!(matches!(long, Look::Untouched), "{text}");

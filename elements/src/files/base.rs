@@ -12,7 +12,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use view::{NodeId, Stop, View};
+use view::{Kind, NodeId, Stop, View};
 
 use super::text::Text;
 use super::{MAX_PATH, scan};
@@ -79,20 +79,36 @@ impl Cursor {
     }
 
     /// Packs into one word, never 0; 0 itself where it does not fit.
-    fn pack(self) -> u32 {
-        if self.node.0 < 1 << 20 { 1 << 31 | self.below << 20 | self.node.0 } else { UNKNOWN }
+    fn pack(self, standing: u32) -> u32 {
+        if self.node.0 >> BELOW != 0 {
+            return UNKNOWN;
+        }
+        KNOWN | standing | self.below << BELOW | self.node.0
     }
 
     fn unpack(word: u32) -> Option<Cursor> {
         if word == UNKNOWN {
             return None;
         }
-        Some(Cursor { node: NodeId(word & 0xf_ffff), below: word >> 20 & Cursor::DEEP })
+        Some(Cursor { node: NodeId(word & ((1 << BELOW) - 1)), below: word >> BELOW & Cursor::DEEP })
     }
 }
 
 const UNKNOWN: u32 = 0;
+const KNOWN: u32 = 1 << 31;
+/// No mount has to do with a path from here that does not climb: the directory is in the
+/// host's own tree, with no mount below, and is not the kernel's.
+const FREE: u32 = 1 << 30;
+/// The kernel is right about what has a name here, but for a link that is to be followed: the directory is
+/// behind a mount of one directory, with none below, and is not the kernel's.
+const BEHIND: u32 = 1 << 29;
+/// Where in a word the count begins; the node is below it.
+const BELOW: u32 = 18;
+const _: () = assert!(Cursor::DEEP << BELOW < BEHIND);
+
 const DESCRIPTORS: usize = 1024;
+/// So many components are never too long for a path, with the mount that they are below.
+pub(super) const SURE: u32 = 12;
 
 #[unsafe(link_section = ".data.start")]
 static WORKING_DIRECTORY: AtomicU32 = AtomicU32::new(UNKNOWN);
@@ -105,6 +121,11 @@ static ORIGINS: [AtomicU64; DESCRIPTORS] = [const { AtomicU64::new(0) }; DESCRIP
 /// or more: while it is not 0, nothing is remembered. A door's vfork counts.
 #[unsafe(link_section = ".data.start")]
 pub static VFORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Whether a directory is one of those in which the kernel tells of the process and the machine.
+fn is_of_kernel(app: &[u8]) -> bool {
+    [&b"/proc"[..], b"/dev", b"/sys"].iter().any(|place| app.starts_with(place))
+}
 
 fn entry(dirfd: i32) -> Option<&'static AtomicU32> {
     if dirfd == AT_FDCWD { Some(&WORKING_DIRECTORY) } else { DIRECTORIES.get(usize::try_from(dirfd).ok()?) }
@@ -131,9 +152,40 @@ pub(super) fn note_origin(dirfd: i32, word: u64) {
     }
 }
 
-fn remember(dirfd: i32, cursor: Option<Cursor>) {
+#[inline(always)]
+fn stands(dirfd: i32, standing: u32) -> bool {
+    entry(dirfd).is_some_and(|entry| entry.load(Ordering::Relaxed) & standing != 0)
+        && VFORKS.load(Ordering::Acquire) == 0
+}
+
+/// Whether a relative path that does not climb is the kernel's to resolve, as far as is
+/// known without a call.
+#[inline(always)]
+pub(super) fn is_free(dirfd: i32) -> bool {
+    stands(dirfd, FREE)
+}
+
+/// Whether the kernel is right about what has a name in a directory, but for a link that is to be followed, as
+/// far as is known without a call.
+#[inline(always)]
+pub(super) fn is_behind(dirfd: i32) -> bool {
+    stands(dirfd, BEHIND)
+}
+
+/// `fd` is the directory that has a name in one that is free, or behind a mount. False: that
+/// is not known.
+pub(super) fn note_below(dirfd: i32, fd: i32) -> bool {
+    let word = entry(dirfd).map_or(UNKNOWN, |entry| entry.load(Ordering::Relaxed));
+    let is_known = word & (FREE | BEHIND) != 0 && word >> BELOW & Cursor::DEEP < SURE;
+    if is_known {
+        remember(fd, word + (1 << BELOW));
+    }
+    is_known
+}
+
+fn remember(dirfd: i32, word: u32) {
     let Some(entry) = entry(dirfd) else { return };
-    if cursor.is_none() && entry.load(Ordering::Relaxed) == UNKNOWN {
+    if word == UNKNOWN && entry.load(Ordering::Relaxed) == UNKNOWN {
         return;
     }
     if dirfd == AT_FDCWD {
@@ -144,12 +196,12 @@ fn remember(dirfd: i32, cursor: Option<Cursor>) {
     {
         origin.store(0, Ordering::Relaxed);
     }
-    let quiet = VFORKS.load(Ordering::Acquire) == 0 && !(cursor.is_some() && crate::process::is_borrower());
-    let word = if quiet { cursor.map_or(UNKNOWN, Cursor::pack) } else { UNKNOWN };
-    // Most descriptors are no directories: leave the page alone where nothing changes.
-    if entry.load(Ordering::Relaxed) != word {
-        entry.store(word, Ordering::Relaxed);
+    // Who walks a tree opens one directory after another at the same depth: nothing changes.
+    if entry.load(Ordering::Relaxed) == word && VFORKS.load(Ordering::Acquire) == 0 {
+        return;
     }
+    let quiet = VFORKS.load(Ordering::Acquire) == 0 && (word == UNKNOWN || !crate::process::is_borrower());
+    entry.store(if quiet { word } else { UNKNOWN }, Ordering::Relaxed);
 }
 
 /// Threads of this process may have working directories or descriptor tables
@@ -175,17 +227,12 @@ pub fn note_open(fd: i32) {
 
 /// `new` is now what `old` is.
 pub fn note_duplicate(old: i32, new: i32) {
-    let known = entry(old).and_then(|entry| Cursor::unpack(entry.load(Ordering::Relaxed)));
+    let word = entry(old).map_or(UNKNOWN, |entry| entry.load(Ordering::Relaxed));
     let origin = origin(old);
-    remember(new, known);
+    remember(new, word);
     if let Some((_, word)) = origin.filter(|(_, word)| *word != 0) {
         note_origin(new, word);
     }
-}
-
-/// `fd` (or the working directory) is now the directory at `cursor`.
-pub fn note_directory(fd: i32, cursor: Option<Cursor>) {
-    remember(fd, cursor);
 }
 
 impl Instance<'_> {
@@ -207,8 +254,35 @@ impl Instance<'_> {
         let mut app = Text::<MAX_PATH>::new();
         self.base_path(dirfd, &mut app).ok()?;
         let cursor = self.locate(app.bytes());
-        remember(dirfd, Some(cursor));
+        let standing = if is_of_kernel(app.bytes()) { 0 } else { self.standing(cursor) };
+        remember(dirfd, cursor.pack(standing));
         Some(cursor)
+    }
+
+    /// `fd` (or the working directory) is now the directory at `cursor`. It was opened by a
+    /// path that has met no link out of a mount.
+    pub(super) fn note_directory(&self, fd: i32, cursor: Option<Cursor>) {
+        let standing = |cursor: &Cursor| self.standing(*cursor) & BEHIND;
+        remember(fd, cursor.map_or(UNKNOWN, |cursor| cursor.pack(standing(&cursor))));
+    }
+
+    fn standing(&self, cursor: Cursor) -> u32 {
+        let mount = self.view.mount(self.view.region(cursor.node));
+        let has_mounts = cursor.below == 0 && self.view.has_children(cursor.node);
+        if self.traces() || has_mounts {
+            0
+        } else if self.view.passes(cursor.node) {
+            if cursor.below > 0 { FREE } else { 0 }
+        } else if mount.kind == Kind::Host && !is_of_kernel(mount.source) {
+            BEHIND
+        } else {
+            0
+        }
+    }
+
+    /// Notes a directory of the host's own tree, with no mount below.
+    pub(super) fn note_untouched_directory(&self, fd: i32, cursor: Cursor, is_free: bool) {
+        remember(fd, cursor.pack(if is_free && !self.traces() { FREE } else { 0 }));
     }
 
     /// Finds a canonical app path in the tree.

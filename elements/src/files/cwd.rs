@@ -5,7 +5,7 @@
 use super::lexical::Look;
 use super::place::Want;
 use super::text::Text;
-use super::{MAX_PATH, note_directory, note_duplicate};
+use super::{MAX_PATH, note_duplicate};
 use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance};
 
@@ -23,7 +23,7 @@ impl Instance<'_> {
             }
         };
         if matches!(answer, Answer::Done(Ok(_))) {
-            note_directory(AT_FDCWD, None);
+            self.note_directory(AT_FDCWD, None);
         }
         answer
     }

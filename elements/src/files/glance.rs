@@ -1,14 +1,16 @@
-//! The first look at an absolute path, as short as can be: most calls of most
+//! The first look at a path, as short as can be: most calls of most
 //! programs end here, since no mount has to do with their paths.
 //!
 //! A path is compared with the one label that its first byte leaves, and what
-//! follows is searched for dots, sixteen bytes at a time. Whatever is out of
-//! the ordinary is for [`super::lexical`].
+//! follows is searched for dots, sixteen bytes at a time. A relative one is searched for dots
+//! alone, where its directory is known to be out of the reach of all mounts
+//! ([`super::base`]). Whatever is out of the ordinary is for [`super::lexical`].
 
 use view::{First, LABEL, NodeId, Way};
 
-use super::base::Cursor;
+use super::base::{Cursor, is_free};
 use super::{chunk, scan};
+use crate::kernel::AT_FDCWD;
 use crate::{Instance, user};
 
 const PAGE: usize = 4096;
@@ -49,12 +51,12 @@ impl Start {
 impl Instance<'_> {
     /// Takes the first look.
     #[inline(always)]
-    pub fn glance(&self, path: *const u8) -> Glance {
-        if !user::is_seen(path) || (is_near_end(path) && !user::is_seen(path.wrapping_add(READ))) {
+    pub fn glance(&self, dirfd: i32, path: *const u8) -> Glance {
+        if !is_in_reach(path) {
             return Glance::Closer(Start::ANEW);
         }
         // SAFETY: the `READ` bytes from `path` on can be read.
-        unsafe { self.glance_at(path) }
+        unsafe { self.glance_at(dirfd, path) }
     }
 
     /// The same of a path of our own, which need not be asked for.
@@ -63,12 +65,13 @@ impl Instance<'_> {
     ///
     /// [`READ`] bytes from `path` on can be read.
     #[inline(always)]
-    pub(super) unsafe fn glance_at(&self, path: *const u8) -> Glance {
+    pub(super) unsafe fn glance_at(&self, dirfd: i32, path: *const u8) -> Glance {
         const UNSURE: Glance = Glance::Closer(Start::ANEW);
         // SAFETY: the caller's promise.
         unsafe {
             if *path != b'/' {
-                return UNSURE;
+                let ends_here = is_free(dirfd) && scan::is_plain(path, path.add(REACH));
+                return if ends_here { Glance::Elsewhere } else { UNSURE };
             }
             let mut at = path.add(1);
             match self.view.first(*at) {
@@ -97,7 +100,7 @@ impl Instance<'_> {
 
     /// Where the directory stands that a path leads to, if a glance tells.
     pub(super) fn cursor_elsewhere(&self, path: *const u8) -> Option<Cursor> {
-        let Glance::Elsewhere = self.glance(path) else { return None };
+        let Glance::Elsewhere = self.glance(AT_FDCWD, path) else { return None };
         // SAFETY: as for the glance, which has found what is read here.
         unsafe {
             let name = path.add(1);
@@ -148,6 +151,12 @@ impl Instance<'_> {
             user::note_known(path.wrapping_add(READ));
         }
     }
+}
+
+/// Whether the [`READ`] bytes at a path are known to be readable.
+#[inline(always)]
+pub(super) fn is_in_reach(path: *const u8) -> bool {
+    user::is_seen(path) && (!is_near_end(path) || user::is_seen(path.wrapping_add(READ)))
 }
 
 /// Whether a glance may read beyond the page of a path's first byte.

@@ -77,7 +77,7 @@ impl Instance<'_> {
     /// Reads the path. A pointer that cannot be read is the kernel's to refuse.
     #[inline]
     pub(super) fn look_up(&self, dirfd: i32, path: *const u8, want: Want) -> Look {
-        match self.glance(path) {
+        match self.glance(dirfd, path) {
             Glance::Elsewhere => Look::Untouched,
             Glance::Closer(start) => self.look_closer(dirfd, path, start, want),
         }

@@ -21,7 +21,7 @@ pub(super) fn follows(flags: i32) -> bool {
 impl Instance<'_> {
     /// faccessat2(2). Asking to write on a read-only mount answers `EROFS`.
     pub fn faccessat(&self, dirfd: i32, path: *const u8, mode: i32, flags: i32) -> Answer {
-        match self.glance(path) {
+        match self.glance(dirfd, path) {
             Glance::Elsewhere => Answer::Pass,
             Glance::Closer(start) => self.faccessat_from(dirfd, path, mode, flags, start),
         }
@@ -99,7 +99,7 @@ impl Instance<'_> {
     /// readlink(2), readlinkat(2). The links of /proc that name the program's
     /// own files give app paths.
     pub fn readlinkat(&self, dirfd: i32, path: *const u8, buf: *mut u8, size: usize) -> Answer {
-        match self.glance(path) {
+        match self.glance(dirfd, path) {
             Glance::Elsewhere => Answer::Pass,
             Glance::Closer(start) => self.readlinkat_from(dirfd, path, buf, size, start),
         }

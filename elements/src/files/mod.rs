@@ -37,7 +37,7 @@ mod text;
 mod union;
 mod way;
 
-pub use base::{VFORKS, disable_base_cache, note_directory, note_duplicate, note_open};
+pub use base::{VFORKS, disable_base_cache, note_duplicate, note_open};
 pub use explain::{Explanation, Layer};
 pub use glance::{Glance, Start};
 pub use open::{OPEN_FLAGS, is_worth_knowing};
@@ -70,7 +70,7 @@ impl Instance<'_> {
         want: Want,
         call: impl FnMut(&Place) -> Result<usize, Errno>,
     ) -> Answer {
-        match self.glance(path) {
+        match self.glance(dirfd, path) {
             Glance::Elsewhere => Answer::Pass,
             Glance::Closer(start) => self.at_closer(number, (dirfd, path), start, want, call),
         }

@@ -7,7 +7,7 @@ use core::hint::cold_path;
 
 use view::{Access, Kind};
 
-use super::base::Cursor;
+use super::base::{Cursor, SURE, is_free, note_below};
 use super::glance::{Glance, Start};
 use super::lexical::{Look, Rest};
 use super::namei::Walk;
@@ -15,7 +15,8 @@ use super::place::{self, Place, Scratch, Want};
 use super::plain::PlainScratch;
 use super::rename::ends_in_dots;
 use super::union::WorkingPath;
-use super::{note_directory, note_open, scan};
+use super::way::{is_name_behind, is_name_in_free};
+use super::{note_open, scan};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
 use crate::{Answer, Errno, Instance};
 
@@ -41,15 +42,12 @@ pub const OPEN_FLAGS: i32 = libc::O_ACCMODE
 /// libc calls it 0 on x86-64, where glibc never sets it; other callers do.
 const O_LARGEFILE: i32 = 0o100_000;
 
-/// So many components are never too long for a path, with the mount that they are below.
-const SURE: u32 = 12;
-
 const WITH_PATH: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
 
 impl Instance<'_> {
     /// openat(2)
     pub fn openat(&self, dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Answer {
-        match self.glance(path) {
+        match self.glance(dirfd, path) {
             Glance::Elsewhere => Answer::Pass,
             Glance::Closer(start) => self.openat_from(dirfd, path, flags, mode, start),
         }
@@ -77,6 +75,17 @@ impl Instance<'_> {
         mode: u32,
         (start, look): (Start, Option<Look>),
     ) -> Answer {
+        if look.is_none() && !writes(flags) && self.is_path_behind(dirfd, path) {
+            match kernel::openat2(dirfd, path, &how(flags, mode, RESOLVE_NO_SYMLINKS)) {
+                Err(errno) if may_be_link(errno) => {}
+                opened => {
+                    if let Ok(fd) = opened {
+                        self.opened_behind(dirfd, path, flags, fd);
+                    }
+                    return Answer::Done(opened.map(|fd| fd as usize));
+                }
+            }
+        }
         if look.is_none()
             && !writes(flags)
             && !self.traces()
@@ -218,7 +227,7 @@ impl Instance<'_> {
         let follow = flags & libc::O_NOFOLLOW == 0 && !exclusive;
         let place = match self.walk_to_open(dirfd, path, follow, &how(flags, mode, 0), scratch)? {
             ToOpen::Opened(file, cursor) => {
-                note_directory(file, cursor);
+                self.note_directory(file, cursor);
                 return Ok(file);
             }
             ToOpen::At(place) => place,
@@ -343,10 +352,24 @@ impl Instance<'_> {
     /// The same, where it is, or may be, a directory.
     #[inline(never)]
     pub fn opened_directory(&self, dirfd: i32, path: *const u8, fd: i32) {
-        let cursor = self.cursor_elsewhere(path).or_else(|| self.cursor_by_letters(dirfd, path));
+        // SAFETY: the open succeeded, so the string is one.
+        let is_absolute = unsafe { *path } == b'/';
+        if !is_absolute && is_name_in_free(dirfd, path) && note_below(dirfd, fd) {
+            return;
+        }
+        let elsewhere = if is_absolute { self.cursor_elsewhere(path) } else { None };
+        let is_free = match elsewhere {
+            // A glance tells of no other directory of the kernel's.
+            // SAFETY: as above; it begins with a slash.
+            Some(_) => !unsafe { scan::begins_with(path.add(1), b"sys") },
+            None => !is_absolute && is_free(dirfd) && matches!(self.glance(dirfd, path), Glance::Elsewhere),
+        };
+        let cursor = elsewhere.or_else(|| self.cursor_by_letters(dirfd, path));
         // Where a link of the host may have led elsewhere in the tree, ask when it matters.
-        let certain = cursor.filter(|cursor| cursor.below > 0 && self.passes(cursor.node));
-        note_directory(fd, certain);
+        match cursor.filter(|cursor| cursor.below > 0 && self.passes(cursor.node)) {
+            Some(cursor) => self.note_untouched_directory(fd, cursor, is_free),
+            None => self.note_directory(fd, None),
+        }
     }
 
     /// Notes what has been opened by a path that has met no link: it is where the
@@ -356,9 +379,17 @@ impl Instance<'_> {
         if is_worth_knowing(flags) {
             // Far down its path may be too long to have: then the kernel alone knows it.
             let cursor = self.cursor_by_letters(dirfd, path);
-            note_directory(fd, cursor.filter(|cursor| cursor.below < SURE));
+            self.note_directory(fd, cursor.filter(|cursor| cursor.below < SURE));
         } else {
             note_open(fd);
+        }
+    }
+
+    /// The same, in a directory behind a mount, or below it.
+    fn opened_behind(&self, dirfd: i32, path: *const u8, flags: i32, fd: i32) {
+        let is_noted = is_worth_knowing(flags) && is_name_behind(dirfd, path) && note_below(dirfd, fd);
+        if !is_noted {
+            self.opened_without_links(dirfd, path, flags, fd);
         }
     }
 

@@ -136,6 +136,31 @@ unsafe fn long_name_length(name: *const u8, limit: *const u8) -> Option<usize> {
     None
 }
 
+/// Whether a path is one name, and none that is dots, which ends before `limit`.
+///
+/// # Safety
+///
+/// A chunk can be read from each address below `limit` on that the string reaches.
+#[inline(always)]
+pub unsafe fn is_name(path: *const u8, limit: *const u8) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let is_dots = *path == b'.' && (*path.add(1) == 0 || *path.add(1) == b'.' && *path.add(2) == 0);
+        name_length(path, limit).is_some_and(|len| len > 0 && *path.add(len) == 0) && !is_dots
+    }
+}
+
+/// Whether a string begins with some bytes.
+///
+/// # Safety
+///
+/// `start` points to a string that ends in NUL.
+#[inline]
+pub unsafe fn begins_with(start: *const u8, bytes: &[u8]) -> bool {
+    // SAFETY: a byte is looked at only where those before it are no NUL.
+    bytes.iter().enumerate().all(|(at, byte)| unsafe { *start.add(at) } == *byte)
+}
+
 /// The key of a name, as [`Key::of`] gives it.
 ///
 /// # Safety

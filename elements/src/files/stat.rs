@@ -2,6 +2,7 @@
 
 use core::hint::cold_path;
 
+use super::base::is_free;
 use super::glance::{Glance, Start};
 use super::lexical::Look;
 use super::look::follows;
@@ -16,7 +17,7 @@ impl Instance<'_> {
     ///
     /// The link itself is looked at first; only if it is one is there more to do.
     pub fn fstatat(&self, dirfd: i32, path: *const u8, stat: *mut libc::stat, flags: i32) -> Answer {
-        match self.glance(path) {
+        match self.glance(dirfd, path) {
             Glance::Elsewhere => Answer::Pass,
             Glance::Closer(start) => self.fstatat_from(dirfd, path, stat, flags, start),
         }
@@ -56,7 +57,10 @@ impl Instance<'_> {
         start: Start,
     ) -> Answer {
         const NR: i64 = libc::SYS_newfstatat;
-        if self.is_name_in_mount(dirfd, path) || self.in_base(dirfd, path).is_some() {
+        if means_descriptor(path, flags) && !self.traces() {
+            return Answer::Done(self.fstat(dirfd, path, stat, flags));
+        }
+        if self.is_path_behind(dirfd, path) || self.in_base(dirfd, path).is_some() {
             let done = look_at(&Place::new(dirfd, path, 0, None), stat, flags | libc::AT_SYMLINK_NOFOLLOW);
             if !(follows(flags) && done.is_ok() && found_link(stat)) {
                 return Answer::Done(done);
@@ -72,15 +76,8 @@ impl Instance<'_> {
         let want = Want::LOOK.following(follows(flags));
         let look = self.look_closer(dirfd, path, start, want);
         let given = Place::new(dirfd, path, 0, look.boundary());
-        if !self.traces() && (given.node.is_some() || means_descriptor(path, flags)) {
-            let done = self.look_and_count(&given, stat, flags);
-            let mut scratch = Scratch::new();
-            // SAFETY: a call that succeeds has filled the struct.
-            let is_dir = done.is_ok() && is_directory(unsafe { (*stat).st_mode });
-            if is_dir && let Some(place) = self.union_place(dirfd, path, &mut scratch) {
-                return Answer::Done(self.look_and_count(&place, stat, libc::AT_SYMLINK_NOFOLLOW));
-            }
-            return Answer::Done(done);
+        if !self.traces() && given.node.is_some() {
+            return Answer::Done(self.look_at_given(&given, stat, flags));
         }
         if matches!(look, Look::Untouched) && !self.traces() {
             return Answer::Pass;
@@ -92,6 +89,41 @@ impl Instance<'_> {
             return self.at(NR, dirfd, path, want, |place| self.look_and_count(place, stat, flags));
         }
         first
+    }
+
+    /// The same for the descriptor itself. What is no directory is as the kernel says.
+    fn fstat(&self, fd: i32, path: *const u8, stat: *mut libc::stat, flags: i32) -> Result<usize, Errno> {
+        let done = look_at(&Place::new(fd, path, 0, None), stat, flags)?;
+        // SAFETY: a call that succeeds has filled the struct.
+        if !is_directory(unsafe { (*stat).st_mode }) || is_free(fd) {
+            return Ok(done);
+        }
+        let look = self.look_closer(fd, path, Start::ANEW, Want::LOOK);
+        self.look_closer_at_directory(&Place::new(fd, path, 0, look.boundary()), stat)?;
+        Ok(done)
+    }
+
+    /// The same where the kernel finds what is meant by itself.
+    fn look_at_given(&self, place: &Place, stat: *mut libc::stat, flags: i32) -> Result<usize, Errno> {
+        let done = look_at(place, stat, flags)?;
+        // SAFETY: a call that succeeds has filled the struct.
+        if is_directory(unsafe { (*stat).st_mode }) {
+            self.look_closer_at_directory(place, stat)?;
+        }
+        Ok(done)
+    }
+
+    /// Looks at the right side of a directory that the kernel has found, and counts what is
+    /// mounted in it.
+    fn look_closer_at_directory(&self, place: &Place, stat: *mut libc::stat) -> Result<(), Errno> {
+        let mut scratch = Scratch::new();
+        match self.union_place(place.dirfd, place.path, &mut scratch) {
+            Some(place) => self.look_and_count(&place, stat, libc::AT_SYMLINK_NOFOLLOW).map(|_| ()),
+            None => {
+                self.count(place, stat);
+                Ok(())
+            }
+        }
     }
 
     /// Looks at what has a plain path in a directory of a union with two sides. None: that
@@ -133,7 +165,7 @@ impl Instance<'_> {
 
     /// statx(2)
     pub fn statx(&self, dirfd: i32, path: *const u8, flags: i32, mask: u32, buf: *mut libc::statx) -> Answer {
-        match self.glance(path) {
+        match self.glance(dirfd, path) {
             Glance::Elsewhere => Answer::Pass,
             Glance::Closer(start) => {
                 let mut whole = WorkingPath::new();
@@ -180,7 +212,8 @@ impl Instance<'_> {
             Some(_) => Look::Walk,
             None => {
                 let given = Place::new(dirfd, path, 0, None);
-                if self.in_base(dirfd, path).is_some() && (!want.follow || !is_link_of(&given, false)) {
+                let is_given = self.is_path_behind(dirfd, path) || self.in_base(dirfd, path).is_some();
+                if is_given && (!want.follow || !is_link_of(&given, false)) {
                     return Answer::Done(look(&given, flags));
                 }
                 self.look_closer(dirfd, path, start, want)
@@ -203,6 +236,12 @@ impl Instance<'_> {
     /// Looks at a place, as newfstatat(2), and counts what is mounted in a directory.
     fn look_and_count(&self, place: &Place, stat: *mut libc::stat, flags: i32) -> Result<usize, Errno> {
         let done = look_at(place, stat, flags)?;
+        self.count(place, stat);
+        Ok(done)
+    }
+
+    /// Counts what is mounted in a place that a call has found, if it is a directory.
+    fn count(&self, place: &Place, stat: *mut libc::stat) {
         // SAFETY: a call that succeeds has filled the struct.
         let found = unsafe { &mut *stat };
         if is_directory(found.st_mode) {
@@ -211,7 +250,6 @@ impl Instance<'_> {
                 (found.st_dev, found.st_ino, found.st_nlink) = (known_by.st_dev, known_by.st_ino, 1);
             }
         }
-        Ok(done)
     }
 }
 

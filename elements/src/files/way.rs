@@ -4,28 +4,49 @@
 //! What has been confirmed once is in the table of directories, like what is known of
 //! absolute paths, under a key of where the way begins.
 
-use view::Kind;
-
-use super::base::{note_origin, origin};
+use super::base::{is_behind, is_free, note_origin, origin};
+use super::glance::{REACH, is_in_reach};
 use super::place::{Scratch, confirm, is_no_link};
 use super::scan;
 use crate::Instance;
 use crate::shared::key_below;
 
+/// Whether a path is a name in a directory about which the kernel is right, unless it finds
+/// a link that is to be followed: no mount of several layers, and none in it.
+#[inline(always)]
+pub(super) fn is_name_behind(dirfd: i32, path: *const u8) -> bool {
+    // SAFETY: what is in reach can be read.
+    is_behind(dirfd) && is_in_reach(path) && unsafe { scan::is_name(path, path.add(REACH)) }
+}
+
+/// Whether a path is a name in a directory that no mount has to do with.
+pub(super) fn is_name_in_free(dirfd: i32, path: *const u8) -> bool {
+    // SAFETY: what is in reach can be read.
+    is_free(dirfd) && is_in_reach(path) && unsafe { scan::is_name(path, path.add(REACH)) }
+}
+
 impl Instance<'_> {
-    /// Whether a path is a name in a directory behind a mount, in which nothing is mounted: then
-    /// the kernel's own answer is right, unless it finds a link that is to be followed.
-    #[inline(never)]
-    pub(super) fn is_name_in_mount(&self, dirfd: i32, path: *const u8) -> bool {
-        let Some((cursor, _)) = origin(dirfd).filter(|_| !self.traces()) else { return false };
-        let is_behind = self.view.mount(self.view.region(cursor.node)).kind == Kind::Host;
-        if !is_behind || cursor.below == 0 && self.view.has_children(cursor.node) {
+    /// The same of a path of several names, where it is known that no link lies on the way
+    /// to the last of them.
+    #[inline]
+    pub(super) fn is_path_behind(&self, dirfd: i32, path: *const u8) -> bool {
+        if is_name_behind(dirfd, path) {
+            return true;
+        }
+        if !is_behind(dirfd) || !is_in_reach(path) {
             return false;
         }
-        let Some(survey) = scan::survey(path, 0) else { return false };
+        // SAFETY: what is in reach can be read.
+        let Some(tail) = (unsafe { scan::tail(path, path.add(REACH)) }) else { return false };
+        let way = tail.slash as usize - path as usize;
+        // Not absolute, and no slash at the end.
+        if way == 0 || tail.end as usize == tail.slash as usize + 1 {
+            return false;
+        }
+        let known = origin(dirfd).filter(|(_, word)| *word != 0).zip(self.shared);
         // SAFETY: just read.
-        let name = unsafe { core::slice::from_raw_parts(path, survey.len) };
-        !survey.climbs && !name.is_empty() && !name.contains(&b'/')
+        let way = unsafe { core::slice::from_raw_parts(path, way) };
+        known.is_some_and(|((_, word), shared)| shared.is_plain(key_below(word, way)))
     }
 
     /// Whether no symbolic link lies on a way down from a descriptor. Known ways are kept in

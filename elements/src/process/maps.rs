@@ -88,6 +88,57 @@ pub fn find<T>(
     answer
 }
 
+/// `struct procmap_query` of linux/fs.h.
+#[repr(C)]
+#[derive(Default)]
+struct Query {
+    size: u64,
+    flags: u64,
+    address: u64,
+    start: u64,
+    end: u64,
+    rights: u64,
+    page_size: u64,
+    offset: u64,
+    inode: u64,
+    device: [u32; 2],
+    name_size: u32,
+    build_id_size: u32,
+    name: u64,
+    build_id: u64,
+}
+
+/// `PROCMAP_QUERY`: one mapping by its address, since Linux 6.11.
+const QUERY: usize = 0xc068_6611;
+const OF_A_FILE: u64 = 0x20;
+const READABLE: u64 = 1;
+const EXECUTABLE: u64 = 4;
+
+/// Where the mapping begins that an address lies in, if that is a file's code which nobody may write to.
+///
+/// # Errors
+///
+/// `EINVAL` where it is something else, `ENOENT` or `ESRCH` where there is nothing.
+pub fn start_of_code(address: u64) -> Result<u64, Errno> {
+    let path = c"/proc/self/maps".as_ptr().cast();
+    let mut query = Query { size: size_of::<Query>() as u64, flags: OF_A_FILE, address, ..Query::default() };
+    let file = kernel::openat(AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
+    let args = [file as usize, QUERY, &raw mut query as usize, 0, 0, 0];
+    // SAFETY: the kernel reads and fills the struct.
+    let asked = unsafe { kernel::syscall(libc::SYS_ioctl, args) };
+    kernel::close(file);
+    match asked {
+        Ok(_) if query.rights == READABLE | EXECUTABLE => Ok(query.start),
+        Ok(_) => Err(Errno::EINVAL),
+        // An older kernel.
+        Err(Errno::ENOTTY) => find(path, address, |mapping| {
+            let is_code = mapping.rights == b"r-xp" && !mapping.file.is_empty();
+            if is_code { Ok(mapping.start) } else { Err(Errno::EINVAL) }
+        }),
+        Err(errno) => Err(errno),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

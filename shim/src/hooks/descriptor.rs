@@ -58,7 +58,7 @@ pub unsafe fn unshare(flags: c_int) -> c_int {
 /// syscall(2)
 pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
     let args = [a, b, c, d, e, f];
-    let answer = instance().call(Door::Shim(next::own_path()), number, args);
+    let answer = instance().call(&Door::Shim(next::own_path()), number, &args);
     // SAFETY: the program's own arguments.
     unsafe { finish(answer, number, args) as c_long }
 }

@@ -125,7 +125,7 @@ fn failed(errno: Errno) -> *mut c_void {
 }
 
 pub unsafe fn opendir(path: *const c_char) -> *mut c_void {
-    match glance(path) {
+    match glance(AT_FDCWD, path) {
         Glance::Elsewhere => open_elsewhere(path),
         // SAFETY: the caller's contract.
         Glance::Closer(start) => unsafe { opendir_from(path, start) },

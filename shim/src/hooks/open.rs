@@ -15,13 +15,12 @@ use crate::real;
 use crate::start::{die, glance, instance};
 
 pub unsafe fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
-    match glance(path) {
-        Glance::Elsewhere if !is_worth_knowing(flags) => match next_open::known() {
+    match glance(AT_FDCWD, path) {
+        Glance::Elsewhere => match next_open::known() {
             // SAFETY: the program's own arguments.
-            Some(next) => opened_file(unsafe { next(path, flags, mode) }),
+            Some(next) => opened_elsewhere(AT_FDCWD, path, flags, unsafe { next(path, flags, mode) }),
             None => open_from(path, flags, mode, Start::ANEW),
         },
-        Glance::Elsewhere => open_from(path, flags, mode, Start::ANEW),
         Glance::Closer(start) => open_from(path, flags, mode, start),
     }
 }
@@ -47,13 +46,12 @@ mod next_open {
 }
 
 pub unsafe fn openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
-    match glance(path) {
-        Glance::Elsewhere if !is_worth_knowing(flags) => match next_openat::known() {
+    match glance(dirfd, path) {
+        Glance::Elsewhere => match next_openat::known() {
             // SAFETY: the program's own arguments.
-            Some(next) => opened_file(unsafe { next(dirfd, path, flags, mode) }),
+            Some(next) => opened_elsewhere(dirfd, path, flags, unsafe { next(dirfd, path, flags, mode) }),
             None => openat_from(dirfd, path, flags, mode, Start::ANEW),
         },
-        Glance::Elsewhere => openat_from(dirfd, path, flags, mode, Start::ANEW),
         Glance::Closer(start) => openat_from(dirfd, path, flags, mode, start),
     }
 }
@@ -78,9 +76,12 @@ mod next_openat {
     crate::next_functions!(look, known: openat as fn(c_int, *const c_char, c_int, mode_t) -> c_int);
 }
 
-/// Notes a descriptor of which no more is to be known.
+/// Notes what has been opened where no mount is.
 #[inline(always)]
-fn opened_file(fd: c_int) -> c_int {
+fn opened_elsewhere(dirfd: c_int, path: *const c_char, flags: c_int, fd: c_int) -> c_int {
+    if is_worth_knowing(flags) {
+        return noted(dirfd, path, flags, fd);
+    }
     elements::files::note_open(fd);
     fd
 }

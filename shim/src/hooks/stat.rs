@@ -13,7 +13,7 @@ use crate::start::{glance, instance};
 
 pub unsafe fn fstatat(dirfd: c_int, path: *const c_char, buf: *mut libc::stat, flags: c_int) -> c_int {
     let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
-    match glance(path) {
+    match glance(dirfd, path) {
         // SAFETY: the program's own arguments.
         Glance::Elsewhere => unsafe { finish_int(Answer::Pass, libc::SYS_newfstatat, args) },
         Glance::Closer(start) => fstatat_from(dirfd, path, buf, flags, start),
@@ -87,7 +87,7 @@ pub unsafe fn access(path: *const c_char, mode: c_int) -> c_int {
 }
 
 pub unsafe fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
-    match glance(path) {
+    match glance(dirfd, path) {
         Glance::Elsewhere => finish_access(Answer::Pass, dirfd, path, mode, flags),
         Glance::Closer(start) => faccessat_from(dirfd, path, mode, flags, start),
     }
@@ -115,7 +115,7 @@ pub unsafe fn readlinkat(dirfd: c_int, path: *const c_char, buf: *mut c_char, si
     // The kernel takes the size for an int, so does everybody above it.
     let size = size.min(c_int::MAX as usize);
     let args = [dirfd as usize, path as usize, buf as usize, size, 0, 0];
-    match glance(path) {
+    match glance(dirfd, path) {
         // SAFETY: the program's own arguments.
         Glance::Elsewhere => unsafe { finish(Answer::Pass, libc::SYS_readlinkat, args) },
         Glance::Closer(start) => readlinkat_from(dirfd, path, buf, size, start),

@@ -130,7 +130,7 @@ impl Instance<'_> {
         let is_dot = name == b".";
         let cursor = found.directory;
         let below = if is_dot { cursor.below } else { (cursor.below + 1).min(Cursor::DEEP) };
-        super::super::note_directory(fd, Some(Cursor { below, ..cursor }));
+        self.note_directory(fd, Some(Cursor { below, ..cursor }));
         let key = if is_dot { found.key } else { key_below(found.key, name) };
         // As long as the directory above is in the lowest layer alone, so is what is in it.
         if shared.is_plain(found.key) {

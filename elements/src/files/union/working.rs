@@ -121,7 +121,7 @@ impl Instance<'_> {
         whole.push(b"/").ok()?;
         whole.push(given.strip_prefix(b"./").unwrap_or(given)).ok()?;
         // SAFETY: there is room for as much, all of it written.
-        match unsafe { self.glance_at(whole.as_ptr()) } {
+        match unsafe { self.glance_at(AT_FDCWD, whole.as_ptr()) } {
             Glance::Closer(start) if start.node != view::NodeId::NONE => Some(start),
             _ => None,
         }

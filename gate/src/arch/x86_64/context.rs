@@ -91,7 +91,7 @@ impl Context {
             self.rax = slot.result;
         }
         if holding && self.ip >= address(gate_holds) {
-            let [rdi, rsi, rdx, r10, _, r9] = slot.args;
+            let [rdi, rsi, rdx, r10, _, r9] = slot.args.map(|word| word as u64);
             (self.rdi, self.rsi, self.rdx, self.rcx) = (rdi, rsi, rdx, slot.back);
             self.r8_to_r15[1] = r9;
             self.r8_to_r15[2] = r10;
@@ -101,7 +101,7 @@ impl Context {
 
     /// To the program, with its own registers, but for those of vectors.
     pub fn restore(&mut self, slot: &Slot) {
-        let [rdi, rsi, rdx, r10, r8, r9] = slot.args;
+        let [rdi, rsi, rdx, r10, r8, r9] = slot.args.map(|word| word as u64);
         (self.rdi, self.rsi, self.rdx) = (rdi, rsi, rdx);
         self.r8_to_r15[0] = r8;
         self.r8_to_r15[1] = r9;

@@ -66,10 +66,10 @@ pub fn prepare(slot: &mut Slot, mask: Option<Mask>) -> Answer {
 fn place(slot: &mut Slot, mask: Option<Mask>) -> Result<(), Errno> {
     let (index, pointer) = match mask {
         None => (0, 0),
-        Some(Mask::Argument(index)) => (index, slot.args[index] as usize),
-        Some(Mask::Pair(index)) => (index, read::<[u64; 2]>(slot.args[index] as usize)?[0] as usize),
+        Some(Mask::Argument(index)) => (index, slot.args[index]),
+        Some(Mask::Pair(index)) => (index, read::<[u64; 2]>(slot.args[index])?[0] as usize),
     };
-    let [rdi, _, _, r10, r8, r9] = slot.args;
+    let [rdi, _, _, r10, r8, r9] = slot.args.map(|word| word as u64);
     let start = (slot.sp - RED_ZONE - size_of::<Native>() as u64) & !15;
     let mut native = Native { back: slot.back, rdi, r10, r8, r9, rsp: slot.sp, mask: NONE, pair: (0, 8) };
     if pointer != 0 {
@@ -77,8 +77,8 @@ fn place(slot: &mut Slot, mask: Option<Mask>) -> Result<(), Errno> {
         let placed = start + core::mem::offset_of!(Native, mask) as u64;
         native.pair.0 = placed;
         slot.args[index] = match mask {
-            Some(Mask::Pair(_)) => start + core::mem::offset_of!(Native, pair) as u64,
-            _ => placed,
+            Some(Mask::Pair(_)) => start as usize + core::mem::offset_of!(Native, pair),
+            _ => placed as usize,
         };
     }
     // SAFETY: below the program's stack pointer and its red zone nothing is in
