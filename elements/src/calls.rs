@@ -79,10 +79,11 @@ calls! {
     SYS_openat Always => |i, _, [dir, path, flags, mode, ..]| open(i, dir as i32, path, flags, mode);
     SYS_creat Always => |i, _, [path, mode, ..]| open(i, AT_FDCWD, path, CREAT as usize, mode);
     SYS_openat2 Always => |i, _, [dir, path, how, size, ..]| openat2(i, dir as i32, path, how, size);
-    SYS_stat Always => |i, _, [path, buf, ..]| i.fstatat(AT_FDCWD, p(path), buf as *mut _, 0);
-    SYS_lstat Always => |i, _, [path, buf, ..]| i.fstatat(AT_FDCWD, p(path), buf as *mut _, libc::AT_SYMLINK_NOFOLLOW);
-    SYS_newfstatat Always => |i, _, [dir, path, buf, flags, ..]| i.fstatat(dir as i32, p(path), buf as *mut _, flags as i32);
-    SYS_statx Always => |i, _, [dir, path, flags, mask, buf, _]| i.statx(dir as i32, p(path), flags as i32, mask as u32, buf as *mut _);
+    SYS_stat Always => |i, _, args @ [path, buf, ..]| i.told_of_file(libc::SYS_stat, args, i.fstatat(AT_FDCWD, p(path), buf as *mut _, 0));
+    SYS_lstat Always => |i, _, args @ [path, buf, ..]| i.told_of_file(libc::SYS_lstat, args, i.fstatat(AT_FDCWD, p(path), buf as *mut _, libc::AT_SYMLINK_NOFOLLOW));
+    SYS_fstat Always => |i, _, args| i.told_of_file(libc::SYS_fstat, args, Answer::Pass);
+    SYS_newfstatat Always => |i, _, args @ [dir, path, buf, flags, ..]| i.told_of_file(libc::SYS_newfstatat, args, i.fstatat(dir as i32, p(path), buf as *mut _, flags as i32));
+    SYS_statx Always => |i, _, args @ [dir, path, flags, mask, buf, _]| i.told_of_file(libc::SYS_statx, args, i.statx(dir as i32, p(path), flags as i32, mask as u32, buf as *mut _));
     SYS_access Always => |i, _, [path, mode, ..]| i.faccessat(AT_FDCWD, p(path), mode as i32, 0);
     SYS_faccessat Always => |i, _, [dir, path, mode, ..]| i.faccessat(dir as i32, p(path), mode as i32, 0);
     SYS_faccessat2 Always => |i, _, [dir, path, mode, flags, ..]| i.faccessat(dir as i32, p(path), mode as i32, flags as i32);
@@ -118,8 +119,8 @@ calls! {
     SYS_lchown Always => |i, _, [path, uid, gid, ..]| i.fchownat(AT_FDCWD, p(path), uid as u32, gid as u32, libc::AT_SYMLINK_NOFOLLOW);
     SYS_fchownat Always => |i, _, [dir, path, uid, gid, flags, _]| i.fchownat(dir as i32, p(path), uid as u32, gid as u32, flags as i32);
     SYS_utimes Always => |i, _, [path, times, ..]| i.futimesat(AT_FDCWD, p(path), times as *const _);
-    SYS_futimesat Always => |i, _, [dir, path, times, ..]| if path == 0 { i.modify_by_descriptor(libc::SYS_futimesat, [dir, times, 0, 0, 0, 0]) } else { i.futimesat(dir as i32, p(path), times as *const _) };
-    SYS_utimensat Always => |i, _, [dir, path, times, flags, ..]| if path == 0 { i.modify_by_descriptor(libc::SYS_utimensat, [dir, times, 0, 0, 0, 0]) } else { i.utimensat(dir as i32, p(path), times as *const _, flags as i32) };
+    SYS_futimesat Always => |i, _, [dir, path, times, ..]| if path == 0 { i.set_times_by_descriptor(libc::SYS_futimesat, dir as i32, times) } else { i.futimesat(dir as i32, p(path), times as *const _) };
+    SYS_utimensat Always => |i, _, [dir, path, times, flags, ..]| if path == 0 { i.set_times_by_descriptor(libc::SYS_utimensat, dir as i32, times) } else { i.utimensat(dir as i32, p(path), times as *const _, flags as i32) };
     SYS_fchmod Always => |i, _, args| i.modify_by_descriptor(libc::SYS_fchmod, args);
     SYS_fchown Always => |i, _, args| i.modify_by_descriptor(libc::SYS_fchown, args);
     SYS_fsetxattr Always => |i, _, args| i.modify_by_descriptor(libc::SYS_fsetxattr, args);
@@ -205,6 +206,7 @@ impl Instance<'_> {
             libc::SYS_sched_getaffinity | libc::SYS_sched_setaffinity => self.cpus().map(|_| when),
             libc::SYS_sysinfo => (self.view.memory() != 0).then_some(when),
             libc::SYS_ioctl => self.view.has_links().then_some(when),
+            libc::SYS_fstat => self.file_clock().map(|_| when),
             number if ipc::CALLS.contains(&number) => self.own_names().map(|_| when),
             number if time::CALLS.contains(&number) => self.view.has_time().then_some(when),
             libc::SYS_fgetxattr | libc::SYS_flistxattr => self.has_unions().then_some(when),

@@ -15,6 +15,8 @@ macro_rules! for_each_hook {
 
             stat "stat(2)" fn stat [stat64] (path: *const c_char, buf: *mut stat) -> c_int;
             stat "stat(2)" fn lstat [lstat64] (path: *const c_char, buf: *mut stat) -> c_int;
+            stat "stat(2)" fn fstat [fstat64] (fd: c_int, buf: *mut stat) -> c_int;
+            stat "stat(2)" fn __fxstat [__fxstat64] (version: c_int, fd: c_int, buf: *mut stat) -> c_int;
             stat "stat(2)" fn fstatat [fstatat64] (dirfd: c_int, path: *const c_char, buf: *mut stat, flags: c_int) -> c_int;
             stat "stat(2)" fn __xstat [__xstat64] (version: c_int, path: *const c_char, buf: *mut stat) -> c_int;
             stat "stat(2)" fn __lxstat [__lxstat64] (version: c_int, path: *const c_char, buf: *mut stat) -> c_int;

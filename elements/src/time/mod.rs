@@ -9,6 +9,7 @@
 //! says where that is. [`read`] answers from it, [`set`] is for those who set the clock,
 //! [`wait`] for calls that wait until a moment, which is told to the kernel by its own clock.
 
+pub mod files;
 pub mod read;
 pub mod set;
 pub mod timers;

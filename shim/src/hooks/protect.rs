@@ -2,7 +2,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use elements::{Answer, Errno};
+use elements::Errno;
 use libc::{gid_t, mode_t, size_t, timespec, timeval, uid_t};
 
 use crate::answer::{finish_int, returned};
@@ -34,18 +34,18 @@ pub unsafe fn futimens(fd: c_int, times: *const timespec) -> c_int {
     if fd < 0 {
         return returned(Err(Errno(libc::EBADF))) as c_int;
     }
-    // SAFETY: the program's own times.
-    unsafe { change(libc::SYS_utimensat, fd, [0, times as usize, 0, 0]) }
+    times_set(libc::SYS_utimensat, fd, times as usize)
 }
 
 pub unsafe fn futimes(fd: c_int, times: *const timeval) -> c_int {
-    match instance().change_by_descriptor(fd) {
-        Answer::Done(done) => returned(done) as c_int,
-        // SAFETY: the program's own times; without a path, of the descriptor.
-        Answer::Pass => unsafe {
-            finish_int(Answer::Pass, libc::SYS_futimesat, [fd as usize, 0, times as usize, 0, 0, 0])
-        },
-    }
+    times_set(libc::SYS_futimesat, fd, times as usize)
+}
+
+/// Without a path, of the descriptor.
+fn times_set(nr: i64, fd: c_int, times: usize) -> c_int {
+    let answer = instance().set_times_by_descriptor(nr, fd, times);
+    // SAFETY: the program's own times.
+    unsafe { finish_int(answer, nr, [fd as usize, 0, times, 0, 0, 0]) }
 }
 
 pub unsafe fn fsetxattr(

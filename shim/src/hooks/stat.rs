@@ -13,11 +13,28 @@ use crate::start::{glance, instance};
 
 pub unsafe fn fstatat(dirfd: c_int, path: *const c_char, buf: *mut libc::stat, flags: c_int) -> c_int {
     let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
-    match glance(dirfd, path) {
+    let done = match glance(dirfd, path) {
         // SAFETY: the program's own arguments.
         Glance::Elsewhere => unsafe { finish_int(Answer::Pass, libc::SYS_newfstatat, args) },
         Glance::Closer(start) => fstatat_from(dirfd, path, buf, flags, start),
+    };
+    if let (0, Some(clock)) = (done, instance().file_clock()) {
+        // SAFETY: the call has filled it.
+        unsafe { instance().show_times(&clock, buf) };
     }
+    done
+}
+
+pub unsafe fn fstat(fd: c_int, buf: *mut libc::stat) -> c_int {
+    let args = [fd as usize, buf as usize, 0, 0, 0, 0];
+    let answer = instance().told_of_file(libc::SYS_fstat, args, Answer::Pass);
+    // SAFETY: the program's own arguments.
+    unsafe { finish_int(answer, libc::SYS_fstat, args) }
+}
+
+pub unsafe fn __fxstat(version: c_int, fd: c_int, buf: *mut libc::stat) -> c_int {
+    // SAFETY: the caller's contract.
+    if knows_version(version) { unsafe { fstat(fd, buf) } } else { -1 }
 }
 
 #[inline(never)]
@@ -75,8 +92,9 @@ pub unsafe fn __fxstatat(
 }
 
 pub unsafe fn statx(dirfd: c_int, path: *const c_char, flags: c_int, mask: c_uint, buf: *mut Statx) -> c_int {
-    let answer = instance().statx(dirfd, path.cast(), flags, mask, buf);
     let args = [dirfd as usize, path as usize, flags as usize, mask as usize, buf as usize, 0];
+    let answer = instance().statx(dirfd, path.cast(), flags, mask, buf);
+    let answer = instance().told_of_file(libc::SYS_statx, args, answer);
     // SAFETY: the program's own arguments.
     unsafe { finish_int(answer, libc::SYS_statx, args) }
 }
