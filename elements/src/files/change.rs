@@ -96,13 +96,8 @@ impl Instance<'_> {
         let Some(host) = self.host_timevals(times) else {
             return self.modify(libc::SYS_futimesat, dirfd, path, 0, [times as usize, 0, 0]);
         };
-        let words = [host.as_ptr() as usize, 0, 0];
-        self.made(
-            libc::SYS_futimesat,
-            (dirfd, path),
-            self.modify(libc::SYS_futimesat, dirfd, path, 0, words),
-            words,
-        )
+        let (nr, words) = (libc::SYS_utimensat, [host.as_ptr() as usize, 0, 0]);
+        self.made(nr, (dirfd, path), self.modify(nr, dirfd, path, 0, words), words)
     }
 
     /// A call whose words are not the program's own, so that no door can make it.

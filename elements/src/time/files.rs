@@ -26,7 +26,7 @@ impl Clock {
     }
 
     /// What a time that a file is given is by the host's.
-    fn to_file(&self, shown: timespec) -> timespec {
+    fn given(&self, shown: timespec) -> timespec {
         match self.is_shift() {
             true => shifted(shown, self.host.wrapping_sub(self.shown)),
             false if self.frozen => {
@@ -49,7 +49,7 @@ fn shifted(time: timespec, by: i64) -> timespec {
 
 /// A time that is to be set, as it is by the host's clock; `UTIME_NOW` and what is no time stay.
 fn to_set(clock: &Clock, time: timespec) -> timespec {
-    if (0..SECOND).contains(&time.tv_nsec) { clock.to_file(time) } else { time }
+    if (0..SECOND).contains(&time.tv_nsec) { clock.given(time) } else { time }
 }
 
 impl Instance<'_> {
@@ -133,8 +133,8 @@ impl Instance<'_> {
         Some(times.map(|time| to_set(&clock, time)))
     }
 
-    /// The same for utimes(2).
-    pub fn host_timevals(&self, times: *const timeval) -> Option<[timeval; 2]> {
+    /// The same for utimes(2). What they are by the host's clock is no whole number of microseconds.
+    pub fn host_timevals(&self, times: *const timeval) -> Option<[timespec; 2]> {
         let clock = self.file_clock()?;
         if times.is_null() || !user::is_readable(times.cast(), 2 * size_of::<timeval>()) {
             return None;
@@ -144,25 +144,22 @@ impl Instance<'_> {
         if !times.iter().all(|time| (0..1_000_000).contains(&time.tv_usec)) {
             return None;
         }
-        Some(times.map(|time| {
-            let host = to_set(&clock, timespec { tv_sec: time.tv_sec, tv_nsec: time.tv_usec * 1000 });
-            timeval { tv_sec: host.tv_sec, tv_usec: host.tv_nsec / 1000 }
-        }))
+        Some(times.map(|time| to_set(&clock, timespec { tv_sec: time.tv_sec, tv_nsec: time.tv_usec * 1000 })))
     }
 
     /// futimens(3) and futimes(3): utimensat(2) and futimesat(2) of a descriptor alone.
     pub fn set_times_by_descriptor(&self, number: i64, fd: i32, times: usize) -> Answer {
-        let (specs, values);
-        let times = if number == libc::SYS_utimensat {
-            specs = self.host_times(times as *const timespec);
-            specs.as_ref().map_or(times, |host| host.as_ptr() as usize)
-        } else {
-            values = self.host_timevals(times as *const timeval);
-            values.as_ref().map_or(times, |host| host.as_ptr() as usize)
+        let host = match number {
+            libc::SYS_utimensat => self.host_times(times as *const timespec),
+            _ => self.host_timevals(times as *const timeval),
+        };
+        let (number, times) = match &host {
+            Some(host) => (libc::SYS_utimensat, host.as_ptr() as usize),
+            None => (number, times),
         };
         match self.modify_by_descriptor(number, [fd as usize, times, 0, 0, 0, 0]) {
-            // SAFETY: the program's own arguments, or times of ours.
             Answer::Pass => {
+                // SAFETY: the program's own arguments, or times of ours.
                 Answer::Done(unsafe { kernel::syscall(number, [fd as usize, 0, times, 0, 0, 0]) })
             }
             done => done,
@@ -185,14 +182,14 @@ mod tests {
     fn what_is_set_is_what_is_shown() {
         for clock in [clock(RATE_ONE, false), clock(2 * RATE_ONE, false), clock(RATE_ONE, true)] {
             for (seconds, nanoseconds) in [(400, 0), (499, 999_999_999), (500, 1)] {
-                let host = clock.to_file(timespec { tv_sec: seconds, tv_nsec: nanoseconds });
+                let host = clock.given(timespec { tv_sec: seconds, tv_nsec: nanoseconds });
                 let shown = clock.of_file(host);
                 assert_eq!((shown.tv_sec, shown.tv_nsec / 2), (seconds, nanoseconds / 2), "{clock:?}");
             }
         }
         // Farther than nanoseconds reach.
         let clock = clock(RATE_ONE, false);
-        let far = clock.to_file(timespec { tv_sec: 1 << 40, tv_nsec: 3 });
+        let far = clock.given(timespec { tv_sec: 1 << 40, tv_nsec: 3 });
         assert_eq!((clock.of_file(far).tv_sec, clock.of_file(far).tv_nsec), (1 << 40, 3));
     }
 
