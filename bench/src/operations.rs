@@ -73,6 +73,7 @@ pub static OPERATIONS: &[Operation] = &[
     call("uname", "uname", MACHINE, On::Program, Some(1.05)),
     call("gethostname", "gethostname", MACHINE, On::Program, Some(1.00)),
     call("getpwnam", "getpwnam", MACHINE, On::Program, Some(0.25)),
+    call("clock_gettime, with an offset", "clock", MACHINE, On::Program, Some(1.50)),
     call("fork, exec and wait, 20 mounts", "exec", 20, On::Program, Some(1.10)),
     Operation {
         name: "start of /bin/true, 20 mounts",

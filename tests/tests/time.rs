@@ -165,3 +165,18 @@ func main() {
         &said,
     );
 }
+
+#[test]
+fn reading_the_clock_costs_seventy_instructions_more() {
+    const TIMES: u64 = 20;
+    let probe = compiled("cost", &["-O2"], "cost");
+    let each = |mut command: Command| {
+        command.args(["steps", "clock", "heap", &TIMES.to_string(), "2", "/"]);
+        tests::instructions(&mut command) / TIMES
+    };
+    let natively = each(Command::new(&probe));
+    // The gate's functions are the same, and its traps are signals, which the counter keeps to itself.
+    let ours = each(world("cost", "shim", "offset = \"-400d\"").in_view(&probe));
+    println!("{ours}, natively {natively}");
+    assert!(ours <= natively + 70, "{ours}, natively {natively}");
+}

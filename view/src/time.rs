@@ -61,6 +61,12 @@ impl View<'_> {
         })
     }
 
+    /// Whether the clock is always as far from the host's.
+    #[inline(always)]
+    pub fn has_shift(&self) -> bool {
+        self.time.first().is_some_and(|raw| raw.rate == RATE_ONE && raw.says & says::FROZEN == 0)
+    }
+
     /// Whether the policy says anything of the clock.
     #[inline]
     pub fn has_time(&self) -> bool {

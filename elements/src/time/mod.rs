@@ -157,6 +157,14 @@ fn slower(span: u64, rate: u64) -> (u64, bool) {
 }
 
 impl Instance<'_> {
+    /// How far the application's clock is from the host's, where that is always the same.
+    #[inline(always)]
+    fn shift(&self) -> Option<i64> {
+        let told = self.told.filter(|_| self.view.has_shift())?;
+        let (host, shown) = told.clock.get();
+        Some(shown.wrapping_sub(host))
+    }
+
     /// The application's clock, where it is not the host's.
     #[inline]
     pub fn clock(&self) -> Option<Clock> {

@@ -31,19 +31,28 @@ impl Instance<'_> {
     /// There is room for a timespec.
     #[inline]
     pub unsafe fn read_clock(&self, clock: clockid_t, to: *mut timespec) -> c_int {
-        let own = match self.clock() {
-            Some(own) if is_date(clock) => own,
-            // SAFETY: the caller's promise.
-            _ => return unsafe { vdso::clock_gettime(clock, to) },
-        };
-        let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: room of our own.
-        let failed = unsafe { vdso::clock_gettime(clock, &raw mut time) };
-        if failed == 0 {
-            // SAFETY: the caller's promise.
-            unsafe { to.write(split(own.shown_by(clock, nanoseconds(&time)))) };
+        // SAFETY: the caller's promise.
+        let failed = unsafe { vdso::clock_gettime(clock, to) };
+        if failed == 0 && is_date(clock) {
+            // SAFETY: the kernel has just written it.
+            let time = unsafe { &mut *to };
+            match self.shift() {
+                Some(shift) => {
+                    let host = time.tv_sec.wrapping_mul(SECOND).wrapping_add(time.tv_nsec);
+                    *time = split(host.wrapping_add(shift));
+                }
+                None => self.show_apart(clock, time),
+            }
         }
         failed
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn show_apart(&self, clock: clockid_t, time: &mut timespec) {
+        if let Some(own) = self.clock() {
+            *time = split(own.shown_by(clock, nanoseconds(time)));
+        }
     }
 
     /// gettimeofday(2), likewise.
