@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mqueue.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
@@ -129,6 +131,22 @@ int main(int argc, char **argv) {
 #else
     told("ntp_gettime", began);
 #endif
+    /* When a packet has come. */
+    int on = 1, packets = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof here;
+    bind(packets, (void *)&here, len);
+    getsockname(packets, (void *)&here, &len);
+    for (int option = 0; option < 2; option++) {
+        char room[256], byte;
+        struct iovec part = {&byte, 1};
+        struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
+        setsockopt(packets, SOL_SOCKET, option ? SO_TIMESTAMPNS : SO_TIMESTAMP, &on, sizeof on);
+        sendto(packets, "x", 1, 0, (void *)&here, len);
+        recvmsg(packets, &packet, 0);
+        struct cmsghdr *stamp = CMSG_FIRSTHDR(&packet);
+        told(option ? "SO_TIMESTAMPNS" : "SO_TIMESTAMP", stamp ? *(long *)CMSG_DATA(stamp) : 0);
+    }
     fflush(stdout);
 
     begin();

@@ -211,6 +211,8 @@ impl Instance<'_> {
         }
         // SAFETY: the caller's promise.
         unsafe { note_passed(message) };
+        // SAFETY: as above.
+        unsafe { self.show_stamps(message) };
     }
 }
 

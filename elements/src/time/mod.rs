@@ -12,6 +12,7 @@
 pub mod files;
 pub mod read;
 pub mod set;
+mod stamps;
 pub mod timers;
 pub mod vdso;
 pub mod wait;
