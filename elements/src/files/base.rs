@@ -188,9 +188,7 @@ fn remember(dirfd: i32, word: u32) {
     if word == UNKNOWN && entry.load(Ordering::Relaxed) == UNKNOWN {
         return;
     }
-    if dirfd == AT_FDCWD {
-        super::union::forget_working_path();
-    }
+    super::union::forget_path(dirfd);
     if let Some(origin) = origin_entry(dirfd)
         && origin.load(Ordering::Relaxed) != 0
     {

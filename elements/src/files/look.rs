@@ -7,8 +7,9 @@ use super::lexical::Look;
 use super::magic::is_magic;
 use super::place::{Place, Scratch, Want, is_link_of};
 use super::plain::PlainScratch;
+use super::stat::is_whole;
 use super::text::Text;
-use super::union::{WorkingPath, look_at_attributes};
+use super::union::{WholePath, look_at_attributes};
 use super::{MAX_PATH, scan};
 use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance};
@@ -59,9 +60,17 @@ impl Instance<'_> {
         {
             return Answer::Done(self.access(&given, mode, flags));
         }
-        let mut whole = WorkingPath::new();
-        if let Some(start) = self.below_working_directory(dirfd, path, &mut whole) {
+        let mut whole = WholePath::new();
+        if let Some(start) = self.below_directory(dirfd, path, &mut whole) {
             return self.faccessat_from(dirfd, whole.as_ptr(), mode, flags, start);
+        }
+        if mode & libc::W_OK == 0 {
+            let mut scratch = [PlainScratch::new(), PlainScratch::new()];
+            match self.one_of_two(path, start, follows(flags), &mut scratch) {
+                Some(Ok(place)) => return Answer::Done(self.access(&place, mode, flags)),
+                Some(Err(errno)) => return Answer::fail(errno),
+                None => {}
+            }
         }
         let look = self.look_closer(dirfd, path, start, Want::LOOK.following(follows(flags)));
         if matches!(look, Look::Untouched) && !self.traces() {
@@ -90,6 +99,33 @@ impl Instance<'_> {
             return Err(Errno::EROFS);
         }
         Ok(done)
+    }
+
+    /// Where the file is that has a plain path in a directory of a union with two sides. None:
+    /// that takes a walk.
+    #[inline(never)]
+    pub(super) fn one_of_two(
+        &self,
+        path: *const u8,
+        start: Start,
+        follow: bool,
+        scratch: &mut [PlainScratch; 2],
+    ) -> Option<Result<Place, Errno>> {
+        let [higher, lower] = self.two_places(path, start, scratch)?;
+        if self.traces() {
+            return None;
+        }
+        let look = |place: &Place| kernel::fstatat(place.dirfd, place.path, libc::AT_SYMLINK_NOFOLLOW);
+        let (found, is_higher) = match look(&higher) {
+            Err(Errno::ENOENT) => (look(&lower), false),
+            found => (found, true),
+        };
+        let stat = match found {
+            Ok(stat) => stat,
+            Err(errno) => return (errno == Errno::ENOENT).then_some(Err(errno)),
+        };
+        let is_whole = is_whole(stat.st_mode, stat.st_rdev, is_higher, follow);
+        is_whole.then_some(Ok(if is_higher { higher } else { lower }))
     }
 
     fn is_read_only(&self, place: &Place) -> bool {
@@ -138,9 +174,15 @@ impl Instance<'_> {
         if self.in_base(dirfd, path).is_some() {
             return Answer::Done(read_link(&Place::new(dirfd, path, 0, None), buf, size));
         }
-        let mut whole = WorkingPath::new();
-        if let Some(start) = self.below_working_directory(dirfd, path, &mut whole) {
+        let mut whole = WholePath::new();
+        if let Some(start) = self.below_directory(dirfd, path, &mut whole) {
             return self.readlinkat_from(dirfd, whole.as_ptr(), buf, size, start);
+        }
+        let mut scratch = [PlainScratch::new(), PlainScratch::new()];
+        match self.one_of_two(path, start, false, &mut scratch) {
+            Some(Ok(place)) => return Answer::Done(read_link(&place, buf, size)),
+            Some(Err(errno)) => return Answer::fail(errno),
+            None => {}
         }
         let look = self.look_closer(dirfd, path, start, Want::LOOK_AT_LINK);
         if !matches!(look, Look::Untouched) && self.is_magic_in_mount(dirfd, path) {

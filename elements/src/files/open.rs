@@ -14,7 +14,7 @@ use super::namei::Walk;
 use super::place::{self, Place, Scratch, Want};
 use super::plain::PlainScratch;
 use super::rename::ends_in_dots;
-use super::union::WorkingPath;
+use super::union::WholePath;
 use super::way::{is_name_behind, is_name_in_free};
 use super::{note_open, scan};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
@@ -100,9 +100,9 @@ impl Instance<'_> {
         {
             return Answer::Done(opened.map(|fd| fd as usize));
         }
-        let mut whole = WorkingPath::new();
+        let mut whole = WholePath::new();
         if look.is_none()
-            && let Some(start) = self.below_working_directory(dirfd, path, &mut whole)
+            && let Some(start) = self.below_directory(dirfd, path, &mut whole)
         {
             return self.openat_from(dirfd, whole.as_ptr(), flags, mode, start);
         }

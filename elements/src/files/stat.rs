@@ -8,7 +8,7 @@ use super::lexical::Look;
 use super::look::follows;
 use super::place::{Place, Scratch, Want, is_link_of};
 use super::plain::PlainScratch;
-use super::union::{WorkingPath, is_whiteout};
+use super::union::WholePath;
 use crate::kernel::syscall;
 use crate::{Answer, Errno, Instance};
 
@@ -66,11 +66,17 @@ impl Instance<'_> {
                 return Answer::Done(done);
             }
         }
-        let mut whole = WorkingPath::new();
-        if let Some(start) = self.below_working_directory(dirfd, path, &mut whole) {
+        let mut whole = WholePath::new();
+        if let Some(start) = self.below_directory(dirfd, path, &mut whole) {
             return self.fstatat_from(dirfd, whole.as_ptr(), stat, flags, start);
         }
-        if let Some(done) = self.look_at_one_of_two(path, stat, flags, start) {
+        let found = || {
+            // SAFETY: a call that succeeds has filled the struct.
+            let found = unsafe { &*stat };
+            (found.st_mode, found.st_rdev)
+        };
+        let look = |place: &Place| look_at(place, stat, flags | libc::AT_SYMLINK_NOFOLLOW);
+        if let Some(done) = self.look_at_one_of_two(path, start, follows(flags), look, found) {
             return Answer::Done(done);
         }
         let want = Want::LOOK.following(follows(flags));
@@ -127,31 +133,30 @@ impl Instance<'_> {
     }
 
     /// Looks at what has a plain path in a directory of a union with two sides. None: that
-    /// takes a walk.
+    /// takes a walk. `found` gives the mode and the device of what `look` has found.
+    #[inline]
     fn look_at_one_of_two(
         &self,
         path: *const u8,
-        stat: *mut libc::stat,
-        flags: i32,
         start: Start,
+        follow: bool,
+        look: impl Fn(&Place) -> Result<usize, Errno>,
+        found: impl Fn() -> (u32, u64),
     ) -> Option<Result<usize, Errno>> {
         let mut scratch = [PlainScratch::new(), PlainScratch::new()];
         let [higher, lower] = self.two_places(path, start, &mut scratch)?;
         if self.traces() {
             return None;
         }
-        let no_follow = flags | libc::AT_SYMLINK_NOFOLLOW;
-        let (done, is_higher) = match look_at(&higher, stat, no_follow) {
-            Err(Errno::ENOENT) => (look_at(&lower, stat, no_follow), false),
+        let (done, is_higher) = match look(&higher) {
+            Err(Errno::ENOENT) => (look(&lower), false),
             done => (done, true),
         };
         if let Err(errno) = done {
             return (errno == Errno::ENOENT).then_some(Err(errno));
         }
-        // SAFETY: a call that succeeds has filled the struct.
-        let found = unsafe { &*stat };
-        let is_other = is_higher && (is_directory(found.st_mode) || is_whiteout(found));
-        if is_other || (follows(flags) && found_link(stat)) { None } else { Some(done) }
+        let (mode, device) = found();
+        is_whole(mode, device, is_higher, follow).then_some(done)
     }
 
     /// The same, where the path leads through a link.
@@ -168,8 +173,8 @@ impl Instance<'_> {
         match self.glance(dirfd, path) {
             Glance::Elsewhere => Answer::Pass,
             Glance::Closer(start) => {
-                let mut whole = WorkingPath::new();
-                match self.below_working_directory(dirfd, path, &mut whole) {
+                let mut whole = WholePath::new();
+                match self.below_directory(dirfd, path, &mut whole) {
                     Some(start) => self.statx_from(dirfd, whole.as_ptr(), (flags, mask), buf, start),
                     None => self.statx_from(dirfd, path, (flags, mask), buf, start),
                 }
@@ -216,6 +221,16 @@ impl Instance<'_> {
                 if is_given && (!want.follow || !is_link_of(&given, false)) {
                     return Answer::Done(look(&given, flags));
                 }
+                let found = || {
+                    // SAFETY: a call that succeeds has filled the struct.
+                    let found = unsafe { &*buf };
+                    let device = libc::makedev(found.stx_rdev_major, found.stx_rdev_minor);
+                    (found.stx_mode.into(), device)
+                };
+                let look_at_link = |place: &Place| look(place, flags | libc::AT_SYMLINK_NOFOLLOW);
+                if let Some(done) = self.look_at_one_of_two(path, start, want.follow, look_at_link, found) {
+                    return Answer::Done(done);
+                }
                 self.look_closer(dirfd, path, start, want)
             }
         };
@@ -259,6 +274,17 @@ fn look_at(place: &Place, stat: *mut libc::stat, flags: i32) -> Result<usize, Er
     let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize, 0, 0];
     // SAFETY: the program's pointer, for the kernel to judge.
     unsafe { syscall(libc::SYS_newfstatat, args) }
+}
+
+/// Whether what one side of two has is all that there is: no whiteout, no link that is to be
+/// followed, and no directory, which the lower side may have too.
+pub(super) fn is_whole(mode: u32, device: u64, is_higher: bool, follow: bool) -> bool {
+    match mode & libc::S_IFMT {
+        libc::S_IFDIR => !is_higher,
+        libc::S_IFLNK => !follow,
+        libc::S_IFCHR => device != 0,
+        _ => true,
+    }
 }
 
 fn is_directory(mode: u32) -> bool {

@@ -35,7 +35,7 @@ mod xattr;
 
 pub(super) use list::{ALL_GIVEN, Listing};
 pub(super) use position::Position;
-pub(super) use working::{WorkingPath, forget_working_path};
+pub(super) use working::{WholePath, forget_path};
 pub(super) use xattr::{is_private_attribute, look_at_attributes};
 
 use core::ffi::CStr;

@@ -1,101 +1,126 @@
-//! The path of the working directory, where that is in a union.
+//! The paths of the working directory and of directory descriptors, where those are in a union.
 //!
-//! The kernel's working directory is one side of it, and a relative path may lead to
+//! The kernel's own directory is one side of it, and a relative path may lead to
 //! another side. So in a union a path from there is made an absolute one, without asking the
 //! kernel each time where it is. What is kept holds for one epoch of the table of directories: a
-//! directory that is renamed ends it.
+//! directory that is renamed or goes away ends it.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use super::super::base::origin;
 use super::super::glance::{Glance, READ, Start};
 use super::super::scan;
 use super::super::text::Text;
-use crate::Instance;
 use crate::kernel::AT_FDCWD;
+use crate::{Instance, process};
 
 /// The longest path that is kept, in words.
 const WORDS: usize = 32;
 
+/// How many are kept: who walks a tree has a few directories open.
+const PATHS: usize = 8;
+
 /// Room for the path and one from there.
-pub(in crate::files) type WorkingPath = Text<512>;
+pub(in crate::files) type WholePath = Text<512>;
 
 const _: () = assert!(READ < 512);
 
 /// Threads read it while another one writes: an odd version is one in the making.
 struct Kept {
     version: AtomicU32,
+    /// The descriptor, plus one, so that all zeros are nothing. That of the working
+    /// directory is negative.
+    directory: AtomicI32,
     epoch: AtomicU32,
     len: AtomicU32,
     words: [AtomicU64; WORDS],
 }
 
-static KEPT: Kept = Kept {
-    version: AtomicU32::new(0),
-    epoch: AtomicU32::new(0),
-    len: AtomicU32::new(0),
-    words: [const { AtomicU64::new(0) }; WORDS],
-};
+static KEPT: [Kept; PATHS] = [const {
+    Kept {
+        version: AtomicU32::new(0),
+        directory: AtomicI32::new(0),
+        epoch: AtomicU32::new(0),
+        len: AtomicU32::new(0),
+        words: [const { AtomicU64::new(0) }; WORDS],
+    }
+}; PATHS];
 
-/// The working directory is another one: what a thread has found out before is not to be kept.
-pub(in crate::files) fn forget_working_path() {
-    KEPT.len.store(0, Ordering::Relaxed);
-    KEPT.version.fetch_add(2, Ordering::AcqRel);
-}
+/// Whether anything has ever been kept, or is about to be found out.
+static KEEPS: AtomicBool = AtomicBool::new(false);
 
-/// Keeps what was found out at a version.
-fn keep(path: &[u8], epoch: u32, version: u32) {
-    let next = version.wrapping_add(1);
-    let free = version.is_multiple_of(2)
-        && KEPT.version.compare_exchange(version, next, Ordering::Acquire, Ordering::Relaxed).is_ok();
-    if !free {
-        return;
+impl Kept {
+    /// Where the path of a directory is kept, if it is.
+    fn of(dirfd: i32) -> Option<&'static Kept> {
+        KEPT.get(dirfd as u32 as usize % PATHS)
     }
-    for (word, bytes) in KEPT.words.iter().zip(path.chunks(8)) {
-        let text = bytes.iter().rev().fold(0, |text, byte| text << 8 | u64::from(*byte));
-        word.store(text, Ordering::Relaxed);
-    }
-    KEPT.epoch.store(epoch, Ordering::Relaxed);
-    KEPT.len.store(path.len() as u32, Ordering::Relaxed);
-    let done = next.wrapping_add(1);
-    if KEPT.version.compare_exchange(next, done, Ordering::Release, Ordering::Relaxed).is_err() {
-        KEPT.len.store(0, Ordering::Relaxed);
-        KEPT.version.fetch_add(1, Ordering::Release);
-    }
-}
 
-fn kept(epoch: u32, path: &mut WorkingPath) -> Option<()> {
-    let version = KEPT.version.load(Ordering::Acquire);
-    let mut left = KEPT.len.load(Ordering::Relaxed) as usize;
-    if !version.is_multiple_of(2) || left == 0 || KEPT.epoch.load(Ordering::Relaxed) != epoch {
-        return None;
-    }
-    for word in &KEPT.words {
-        let bytes = word.load(Ordering::Relaxed).to_le_bytes();
-        path.push(bytes.get(..left.min(8))?).ok()?;
-        left = left.saturating_sub(8);
-        if left == 0 {
-            break;
+    /// Keeps what was found out at a version.
+    fn keep(&self, dirfd: i32, path: &[u8], epoch: u32, version: u32) {
+        let next = version.wrapping_add(1);
+        let free = version.is_multiple_of(2)
+            && self.version.compare_exchange(version, next, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        if !free {
+            return;
+        }
+        for (word, bytes) in self.words.iter().zip(path.chunks(8)) {
+            let text = bytes.iter().rev().fold(0, |text, byte| text << 8 | u64::from(*byte));
+            word.store(text, Ordering::Relaxed);
+        }
+        self.directory.store(dirfd.wrapping_add(1), Ordering::Relaxed);
+        self.epoch.store(epoch, Ordering::Relaxed);
+        self.len.store(path.len() as u32, Ordering::Relaxed);
+        let done = next.wrapping_add(1);
+        if self.version.compare_exchange(next, done, Ordering::Release, Ordering::Relaxed).is_err() {
+            self.len.store(0, Ordering::Relaxed);
+            self.version.fetch_add(1, Ordering::Release);
         }
     }
-    core::sync::atomic::fence(Ordering::Acquire);
-    (KEPT.version.load(Ordering::Relaxed) == version).then_some(())
+
+    fn read(&self, dirfd: i32, epoch: u32, path: &mut WholePath) -> Option<()> {
+        let version = self.version.load(Ordering::Acquire);
+        let mut left = self.len.load(Ordering::Relaxed) as usize;
+        let is_other = self.directory.load(Ordering::Relaxed) != dirfd.wrapping_add(1)
+            || self.epoch.load(Ordering::Relaxed) != epoch;
+        if !version.is_multiple_of(2) || left == 0 || is_other {
+            return None;
+        }
+        for word in &self.words {
+            let bytes = word.load(Ordering::Relaxed).to_le_bytes();
+            path.push(bytes.get(..left.min(8))?).ok()?;
+            left = left.saturating_sub(8);
+            if left == 0 {
+                break;
+            }
+        }
+        core::sync::atomic::fence(Ordering::Acquire);
+        (self.version.load(Ordering::Relaxed) == version).then_some(())
+    }
+}
+
+/// A descriptor, or the working directory, is another directory: what a thread has found out before is not
+/// to be kept.
+pub(in crate::files) fn forget_path(dirfd: i32) {
+    // In most programs nothing is: leave the page alone.
+    if KEEPS.load(Ordering::SeqCst)
+        && let Some(kept) = Kept::of(dirfd)
+    {
+        kept.len.store(0, Ordering::Relaxed);
+        kept.version.fetch_add(2, Ordering::AcqRel);
+    }
 }
 
 impl Instance<'_> {
-    /// A path from the working directory, if that is in a union, as an absolute one, and
+    /// A path from a directory, if that is in a union, as an absolute one, and
     /// what a glance tells of that.
     #[inline(never)]
-    pub(in crate::files) fn below_working_directory(
+    pub(in crate::files) fn below_directory(
         &self,
         dirfd: i32,
         path: *const u8,
-        whole: &mut WorkingPath,
+        whole: &mut WholePath,
     ) -> Option<Start> {
-        if dirfd != AT_FDCWD {
-            return None;
-        }
-        let (cursor, _) = origin(AT_FDCWD).filter(|_| self.has_unions() && !self.traces())?;
+        let (cursor, _) = origin(dirfd).filter(|_| self.has_unions() && !self.traces())?;
         if !self.view.node(cursor.node)?.is_layered() {
             return None;
         }
@@ -108,14 +133,18 @@ impl Instance<'_> {
         let epoch = self.shared?.epoch();
         // All of it is written to, for the glance.
         whole.fill(|_| Ok(0)).ok()?;
-        if kept(epoch, whole).is_none() {
-            let version = KEPT.version.load(Ordering::Acquire);
+        let kept = Kept::of(dirfd)?;
+        whole.truncate(0);
+        if kept.read(dirfd, epoch, whole).is_none() {
+            KEEPS.store(true, Ordering::SeqCst);
+            let version = kept.version.load(Ordering::Acquire);
             whole.truncate(0);
             let mut walk = super::super::namei::Walk::new();
-            self.walk_descriptor(&mut walk, AT_FDCWD).ok()?;
+            self.walk_descriptor(&mut walk, dirfd).ok()?;
             whole.push(walk.app.bytes()).ok()?;
-            if whole.len() <= 8 * WORDS {
-                keep(whole.bytes(), epoch, version);
+            // A vfork child's descriptors are not those of the memory that it runs in.
+            if whole.len() <= 8 * WORDS && !process::is_borrower() {
+                kept.keep(dirfd, whole.bytes(), epoch, version);
             }
         }
         whole.push(b"/").ok()?;
