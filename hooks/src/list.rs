@@ -220,6 +220,9 @@ macro_rules! for_each_hook {
             users "gshadow(5)" fn endsgent [] ();
             users "getgrouplist(3)" fn getgrouplist [] (user: *const c_char, group: gid_t, groups: *mut gid_t, count: *mut c_int) -> c_int;
             users "initgroups(3)" fn initgroups [] (user: *const c_char, group: gid_t) -> c_int;
+            login "getlogin(3)" fn getlogin [] () -> *mut c_char;
+            login "getlogin(3)" fn getlogin_r [] (buf: *mut c_char, size: size_t) -> c_int;
+            login "getlogin(3)" fn __getlogin_r_chk [] (buf: *mut c_char, size: size_t, room: size_t) -> c_int;
             users "cuserid(3)" fn cuserid [] (buf: *mut c_char) -> *mut c_char;
 
             link "netdevice(7)" fn ioctl [] (file: c_int, request: c_ulong, argument: usize) -> c_int;

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::instances::Kept;
 use crate::state::WriteLayer;
 use crate::volumes::{self, Volume};
-use crate::{root_image, stale};
+use crate::{own_names, root_image, stale};
 
 /// The doors: the shim, as ld.so will load it, and the gate, as the kernel will
 /// start it. Each stands in an instance's directory under its name.
@@ -203,6 +203,7 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan, kept: Option<&Kept>) -> 
     for layer in &settings.write_layers {
         layer.make()?;
     }
+    own_names::make_for(&dir, &settings)?;
     Ok(Placed { dir, image, settings })
 }
 

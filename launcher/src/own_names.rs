@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use policy::{Places, SHARED_MEMORY};
 
+use crate::instance::Settings;
 use crate::stale::is_in_use;
 
 /// The file that says whose the directory is.
@@ -30,12 +31,24 @@ pub fn of_view(dir: &Path) -> PathBuf {
     Places { instance: dir, kept: Path::new(""), volumes: Path::new("") }.names()
 }
 
+/// Makes the directory for names of an instance whose view lies in a directory, where it has any.
+///
+/// # Errors
+///
+/// As [`make`].
+pub fn make_for(dir: &Path, settings: &Settings) -> Result<()> {
+    match &settings.names {
+        Some(names) => make(names, settings.kept.as_deref().unwrap_or(dir)),
+        None => Ok(()),
+    }
+}
+
 /// Makes the directory for names, where it is missing. `owner` is the directory that they go with.
 ///
 /// # Errors
 ///
 /// That another user has one there, or what the file system says.
-pub fn make(names: &Path, owner: &Path) -> Result<()> {
+fn make(names: &Path, owner: &Path) -> Result<()> {
     if !Path::new(SHARED_MEMORY).is_dir() {
         return Ok(());
     }

@@ -9,6 +9,7 @@
 mod identity;
 mod ipc;
 mod mounts;
+mod own_users;
 mod root;
 mod time;
 mod users;
@@ -41,6 +42,7 @@ pub fn check(
         report,
         variables,
         host: Host::default(),
+        roots: Vec::new(),
     };
     let name = checker.name(file, raw.app.name.as_ref());
     let workdir = raw.app.workdir.as_ref().and_then(|path| checker.app_path(path, "workdir"));
@@ -60,6 +62,7 @@ pub fn check(
     }
     let user = user.filter(|user| !user.is_empty());
     let stop_signal = raw.app.stop_signal.as_ref().and_then(|said| checker.stop_signal(said));
+    checker.roots = own_users::roots(&mounts);
     let (identity, mut generated) = checker.identity(&raw.identity, raw.app.user.as_ref());
     let ipc = checker.ipc(&raw.ipc);
     let time = checker.time(&raw.time, &mut env, &mut generated);
@@ -105,6 +108,8 @@ struct Checker<'a> {
     report: &'a mut Report,
     variables: Variables<'a>,
     host: Host,
+    /// The directories of the host that stand at `/`, the highest first.
+    roots: Vec<PathBuf>,
 }
 
 impl Checker<'_> {

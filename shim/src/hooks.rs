@@ -15,6 +15,7 @@ pub mod host;
 pub mod ipc;
 pub mod link;
 pub mod load;
+pub mod login;
 pub mod machine;
 pub mod open;
 pub mod protect;

@@ -53,9 +53,7 @@ pub fn start(
     }
     placed.restore_names(&instance.view)?;
     placed.start_clock(&instance.view)?;
-    if let Some(names) = &settings.names {
-        own_names::make(names, settings.kept.as_deref().unwrap_or(&placed.dir))?;
-    }
+    own_names::make_for(&placed.dir, settings)?;
     if instance.view.flags() & ::view::flags::LAYERS != 0 {
         settings.write_layers.iter().for_each(WriteLayer::tidy);
         placed.forget_directories().context("cannot write to the instance's view")?;
