@@ -18,23 +18,7 @@ pub unsafe fn fstatat(dirfd: c_int, path: *const c_char, buf: *mut libc::stat, f
         Glance::Elsewhere => unsafe { finish_int(Answer::Pass, libc::SYS_newfstatat, args) },
         Glance::Closer(start) => fstatat_from(dirfd, path, buf, flags, start),
     };
-    if let (0, Some(clock)) = (done, instance().file_clock()) {
-        // SAFETY: the call has filled it.
-        unsafe { instance().show_times(&clock, buf) };
-    }
-    done
-}
-
-pub unsafe fn fstat(fd: c_int, buf: *mut libc::stat) -> c_int {
-    let args = [fd as usize, buf as usize, 0, 0, 0, 0];
-    let answer = instance().told_of_file(libc::SYS_fstat, args, Answer::Pass);
-    // SAFETY: the program's own arguments.
-    unsafe { finish_int(answer, libc::SYS_fstat, args) }
-}
-
-pub unsafe fn __fxstat(version: c_int, fd: c_int, buf: *mut libc::stat) -> c_int {
-    // SAFETY: the caller's contract.
-    if knows_version(version) { unsafe { fstat(fd, buf) } } else { -1 }
+    told(done, buf)
 }
 
 #[inline(never)]
@@ -49,6 +33,35 @@ fn fstatat_from(
     let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
     // SAFETY: the program's own arguments.
     unsafe { finish_int(answer, libc::SYS_newfstatat, args) }
+}
+
+/// Shows the times of a file by the application's clock, where a call of libc's has told them.
+fn told(done: c_int, buf: *mut libc::stat) -> c_int {
+    if let (0, Some(clock)) = (done, instance().file_clock()) {
+        // SAFETY: the call has filled it.
+        unsafe { instance().show_times(&clock, buf) };
+    }
+    done
+}
+
+pub unsafe fn fstat(fd: c_int, buf: *mut libc::stat) -> c_int {
+    let done = match real!(fstat as fn(c_int, *mut libc::stat) -> c_int) {
+        // SAFETY: the program's own arguments.
+        Some(next) => unsafe { next(fd, buf) },
+        // SAFETY: as above.
+        None => unsafe { finish_int(Answer::Pass, libc::SYS_fstat, [fd as usize, buf as usize, 0, 0, 0, 0]) },
+    };
+    told(done, buf)
+}
+
+pub unsafe fn __fxstat(version: c_int, fd: c_int, buf: *mut libc::stat) -> c_int {
+    match real!(__fxstat as fn(c_int, c_int, *mut libc::stat) -> c_int) {
+        // SAFETY: the program's own arguments.
+        Some(next) => told(unsafe { next(version, fd, buf) }, buf),
+        None if !knows_version(version) => -1,
+        // SAFETY: the caller's contract.
+        None => unsafe { fstat(fd, buf) },
+    }
 }
 
 pub unsafe fn stat(path: *const c_char, buf: *mut libc::stat) -> c_int {

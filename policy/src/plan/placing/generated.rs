@@ -22,14 +22,14 @@ impl Planner<'_> {
         self.settle();
     }
 
-    /// Puts the instance's own directory of shared memory in its place, unless the policy has something there itself.
+    /// Puts the instance's own directory of shared memory in its place, unless the policy has something there, or below, itself.
     pub(super) fn place_shared_memory(&mut self, policy: &Policy) {
         let at = Path::new(SHARED_MEMORY);
         if policy.ipc.is_none() || self.tree.host.look(at) != Found::Directory {
             return;
         }
         let is_hosts = self.tree.resolve(at) == Some((at.to_owned(), Behind::Host(at.to_owned())));
-        if !is_hosts || self.points.contains_key(at) {
+        if !is_hosts || self.points.keys().any(|point| point.starts_with(at)) {
             return;
         }
         let row = PlannedRow {
