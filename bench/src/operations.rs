@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::ground::{Ground, MACHINE};
-use crate::peers::{PEERS, Peer, UNION_PEERS};
+use crate::peers::{CLOCK_PEERS, PEERS, Peer, UNION_PEERS};
 use crate::programs;
 
 /// One line of the result.
@@ -73,7 +73,17 @@ pub static OPERATIONS: &[Operation] = &[
     call("uname", "uname", MACHINE, On::Program, Some(1.05)),
     call("gethostname", "gethostname", MACHINE, On::Program, Some(1.00)),
     call("getpwnam", "getpwnam", MACHINE, On::Program, Some(0.25)),
-    call("clock_gettime, with an offset", "clock", MACHINE, On::Program, Some(1.50)),
+    Operation {
+        peers: CLOCK_PEERS,
+        ..call("clock_gettime, with an offset", "clock", MACHINE, On::Program, Some(1.50))
+    },
+    Operation {
+        name: "start of /bin/true, with an offset",
+        bar: Some(1.8),
+        mounts: MACHINE,
+        peers: CLOCK_PEERS,
+        what: What::Start,
+    },
     call("fork, exec and wait, 20 mounts", "exec", 20, On::Program, Some(1.10)),
     Operation {
         name: "start of /bin/true, 20 mounts",

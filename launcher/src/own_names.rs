@@ -49,6 +49,10 @@ pub fn make_for(dir: &Path, settings: &Settings) -> Result<()> {
 ///
 /// That another user has one there, or what the file system says.
 fn make(names: &Path, owner: &Path) -> Result<()> {
+    // What is made last is there: nothing is to do.
+    if is_ours(names) && fs::symlink_metadata(names.join(MARKS)).is_ok() {
+        return Ok(());
+    }
     if !Path::new(SHARED_MEMORY).is_dir() {
         return Ok(());
     }
@@ -59,6 +63,12 @@ fn make(names: &Path, owner: &Path) -> Result<()> {
             names.display()
         )
     })
+}
+
+/// Whether it is a directory of this user's.
+fn is_ours(names: &Path) -> bool {
+    fs::symlink_metadata(names)
+        .is_ok_and(|about| about.is_dir() && about.uid() == rustix::process::geteuid().as_raw())
 }
 
 fn make_all(names: &Path, owner: &Path) -> Result<()> {
@@ -73,8 +83,7 @@ fn make_all(names: &Path, owner: &Path) -> Result<()> {
         sweep();
     }
     make(names, 0o755)?;
-    let about = fs::symlink_metadata(names)?;
-    if !about.is_dir() || about.uid() != rustix::process::geteuid().as_raw() {
+    if !is_ours(names) {
         bail!("somebody else has something there");
     }
     if is_new {
@@ -89,9 +98,7 @@ fn make_all(names: &Path, owner: &Path) -> Result<()> {
 
 /// Takes away what an instance has under names of its own. What cannot be taken away stays.
 pub fn remove(names: &Path) {
-    let is_ours = fs::symlink_metadata(names)
-        .is_ok_and(|about| about.is_dir() && about.uid() == rustix::process::geteuid().as_raw());
-    if !is_ours {
+    if !is_ours(names) {
         return;
     }
     for mark in fs::read_dir(names.join(MARKS)).into_iter().flatten().flatten() {

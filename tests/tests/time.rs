@@ -108,6 +108,25 @@ print(time.time() >= end, 0.09 < time.monotonic() - before < 1)";
 }
 
 #[test]
+fn who_joins_an_instance_finds_its_clock_going() {
+    for door in DOORS {
+        let world = world("joined", door, "zone = \"UTC\"\nat = \"2015-06-30T12:00:00\"");
+        let seconds = || -> u32 {
+            let said = world.view_says("/bin/date", &["+%S%3N"]);
+            said.lines().next().and_then(|line| line.parse().ok()).unwrap_or_else(|| panic!("{said}"))
+        };
+        // Milliseconds since the start: the second run of a policy that nobody runs begins anew.
+        assert!(seconds() < 700 && seconds() < 700);
+        let mut first = world.in_view(Path::new("/bin/sleep")).arg("30").spawn().expect("it starts");
+        std::thread::sleep(std::time::Duration::from_millis(800));
+        let joined = seconds();
+        first.kill().and_then(|()| first.wait()).expect("our own child");
+        assert!((700..20_000).contains(&joined), "{joined}");
+        assert!(seconds() < 700);
+    }
+}
+
+#[test]
 fn setting_the_clock_changes_this_instance_alone() {
     let expected = "clock_settime: 0 0 1\nsettimeofday: 0 0 1\nsettimeofday wrong: -1 22\nadjtimex: 0 0 1\n\
                     frequency: -1 1\na child: 1\n2001-09\n--- standard error\n--- exit status: 0\n";

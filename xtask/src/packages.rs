@@ -80,6 +80,7 @@ pub const GO: &[&str] = &["gcc", "golang-go", "libc6-dev", "python3.11", "tzdata
 pub const BENCH: &[&str] = &[
     "apache2-utils",
     "dash",
+    "faketime",
     "gcc",
     "git",
     "golang-go",
