@@ -8,8 +8,9 @@ use crate::raw::RawIpc;
 /// As long as an abstract socket's name can be, see unix(7).
 const LONGEST: usize = 107;
 
-/// What stays the host's in any case: servers of the user's session, which programs find by fixed names.
-const ALWAYS: [&str; 2] = ["/tmp/.X11-unix/*", "/tmp/.ICE-unix/*"];
+/// What stays the host's in any case: servers of the user's session, which programs find by fixed names, and
+/// the buses that such servers tell them of, which have random ones.
+const ALWAYS: [&str; 3] = ["/tmp/.X11-unix/*", "/tmp/.ICE-unix/*", "/tmp/dbus-*"];
 
 impl Checker<'_> {
     /// What makes names the instance's own; none where they are the host's. Its number is not known yet.
