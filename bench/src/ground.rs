@@ -84,7 +84,36 @@ impl Ground {
             }
             fs::write(self.policy(mounts), policy)?;
         }
+        self.make_owners()?;
         self.make_unions()
+    }
+
+    /// An ordinary user's directory, with files of which one half has been given away in a view.
+    fn make_owners(&self) -> std::io::Result<()> {
+        fs::create_dir(self.own())?;
+        fs::write(self.owners(), "[app]\nname = \"owners\"\n[identity]\nrun_as = \"root\"\n")?;
+        for name in ["kept", "given"] {
+            fs::create_dir(self.own().join(name))?;
+            for file in 0..10 {
+                fs::write(self.own().join(name).join(file.to_string()), "x\n")?;
+            }
+        }
+        let own = self.own();
+        let given = "chown -R 65534:65534 $0; setpriv --reuid 65534 --regid 65534 --clear-groups $1 --policy $2 chown -R 33:33 $0/given";
+        let mut command = Command::new("sh");
+        command.args(["-ec", given]).arg(&own).arg(tests::launcher()).arg(self.owners());
+        let status = command.env("XDG_RUNTIME_DIR", &own).env("STATE_DIRECTORY", &own).status()?;
+        if status.success() { Ok(()) } else { Err(std::io::Error::other(format!("{command:?}: {status}"))) }
+    }
+
+    /// The directory of an ordinary user.
+    pub fn own(&self) -> PathBuf {
+        self.dir.join("own")
+    }
+
+    /// The policy that has such a user play root.
+    pub fn owners(&self) -> PathBuf {
+        self.dir.join("owners.toml")
     }
 
     /// Unions of native's trees and of `/usr`, with a write layer in which a directory of

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::ground::{Ground, MACHINE};
-use crate::peers::{CLOCK_PEERS, PEERS, Peer, UNION_PEERS};
+use crate::peers::{CLOCK_PEERS, OWNER_PEERS, PEERS, Peer, UNION_PEERS};
 use crate::programs;
 
 /// One line of the result.
@@ -44,6 +44,8 @@ enum On {
     Beside(&'static str),
     /// A name under each of the first mounts.
     Mount(&'static str),
+    /// An ordinary user's files.
+    Own(&'static str),
     /// A program that does nothing.
     Program,
 }
@@ -54,6 +56,10 @@ const fn call(name: &'static str, call: &'static str, mounts: usize, on: On, bar
 
 const fn over(operation: Operation) -> Operation {
     Operation { peers: UNION_PEERS, ..operation }
+}
+
+const fn owners(operation: Operation) -> Operation {
+    Operation { peers: OWNER_PEERS, ..operation }
 }
 
 /// All of them.
@@ -84,6 +90,23 @@ pub static OPERATIONS: &[Operation] = &[
         peers: CLOCK_PEERS,
         what: What::Start,
     },
+    owners(call("getuid, played", "getuid", MACHINE, On::Program, Some(1.00))),
+    owners(call(
+        "stat, owners played, of a file that has not been chowned",
+        "stat",
+        MACHINE,
+        On::Own("kept"),
+        Some(1.1),
+    )),
+    owners(call(
+        "stat, owners played, of a file that has been",
+        "stat",
+        MACHINE,
+        On::Own("given"),
+        Some(1.5),
+    )),
+    owners(call("open+close, owners played", "open", MACHINE, On::Own("kept"), None)),
+    owners(call("fork, exec and wait, credentials played", "exec", MACHINE, On::Program, None)),
     call("fork, exec and wait, 20 mounts", "exec", 20, On::Program, Some(1.10)),
     Operation {
         name: "start of /bin/true, 20 mounts",
@@ -184,6 +207,7 @@ impl On {
             On::Host => host.iter().map(|name| Path::new("/usr/bin").join(name)).collect(),
             On::Beside(name) => (0..10).map(|tree| ground.free(tree).join(name)).collect(),
             On::Program => vec!["/usr/bin/true".into()],
+            On::Own(name) => (0..10).map(|file| ground.own().join(name).join(file.to_string())).collect(),
             On::Mount(name) => (0..10).map(|mount| ground.at(mount).join(name)).collect(),
         }
     }

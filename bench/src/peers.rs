@@ -1,6 +1,6 @@
 //! Who is measured: tables of names and command prefixes.
 //!
-//! To add a peer is to add a line. In its words `{launcher}`, `{policy}`, `{layers}`, `{overlays}`,
+//! To add a peer is to add a line. In its words `{launcher}`, `{policy}`, `{layers}`, `{overlays}`, `{owners}`, `{own}`,
 //! `{filter}`, `{empty}` and `{redhook}` stand for files of this run, and leading words of
 //! the form `NAME=value` go into the environment. `{mounts}` stands for `bind`,
 //! once for each mount, with the mount's `{source}` and `{at}`. A peer whose
@@ -45,12 +45,30 @@ pub static CLOCK_PEERS: &[Peer] = &[
     peer("faketime", "faketime -f -400d", ""),
 ];
 
+/// Words that begin as an ordinary user's.
+macro_rules! as_user {
+    ($words:literal) => {
+        concat!(
+            "XDG_RUNTIME_DIR={own} STATE_DIRECTORY={own} setpriv --reuid 65534 --regid 65534 --clear-groups ",
+            $words
+        )
+    };
+}
+
 /// Where the mounts are unions of layers. Native has the lowest layer.
 pub static UNION_PEERS: &[Peer] = &[
     peer("native", "", ""),
     peer("union", "{launcher} --door gate --policy {layers}", ""),
     peer("overlayfs", "unshare --mount sh {overlays} overlay", ""),
     peer("fuse-overlayfs", "unshare --mount sh {overlays} fuse-overlayfs", ""),
+];
+
+/// Who runs as an ordinary user, and plays root: `{owners}` is the policy, `{own}` that user's directory.
+pub static OWNER_PEERS: &[Peer] = &[
+    peer("native", "setpriv --reuid 65534 --regid 65534 --clear-groups", ""),
+    peer("shim, run_as", as_user!("{launcher} --door shim --policy {owners}"), ""),
+    peer("gate, run_as", as_user!("{launcher} --door gate --policy {owners}"), ""),
+    peer("fakeroot", as_user!("fakeroot"), ""),
 ];
 
 impl Peer {
@@ -74,6 +92,8 @@ impl Peer {
                 .replace("{policy}", &ground.policy(mounts).to_string_lossy())
                 .replace("{layers}", &ground.layers().to_string_lossy())
                 .replace("{overlays}", &ground.overlays().to_string_lossy())
+                .replace("{owners}", &ground.owners().to_string_lossy())
+                .replace("{own}", &ground.own().to_string_lossy())
                 .replace("{filter}", &ground.filter.to_string_lossy())
                 .replace("{empty}", &ground.empty.to_string_lossy())
                 .replace("{redhook}", &ground.redhook.to_string_lossy())

@@ -13,7 +13,9 @@
 //! instance can replace a directory unseen: docs/limitations.md says so.
 
 mod clock;
+pub mod credentials;
 mod names;
+pub mod owners;
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -21,7 +23,7 @@ pub use clock::Anchor;
 pub use names::Cell;
 
 /// How many bytes it takes; the view's image follows.
-pub const LEN: usize = 128 * 1024;
+pub const LEN: usize = 512 * 1024;
 
 const DIRECTORIES: usize = 4096;
 const SIDES: usize = 2048;
@@ -43,6 +45,10 @@ pub struct Shared {
     pub domain_name: Cell,
     /// When the instance was started, by the host's clock and by its own.
     pub clock: Anchor,
+    /// The credentials of the instance's processes.
+    pub credentials: credentials::Table,
+    /// What is known of files' owners.
+    pub owners: owners::Cache,
 }
 
 /// Which layers of a union have a directory. The three words are written one by

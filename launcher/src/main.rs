@@ -18,6 +18,7 @@ mod instance;
 mod instances;
 mod names;
 mod own_names;
+mod owners;
 mod places;
 mod portable;
 mod prepare;

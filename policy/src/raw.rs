@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-pub use identity::{RawGroup, RawIdentity, RawKernel, RawUser};
+pub use identity::{RawGroup, RawIdentity, RawKernel, RawRunAs, RawUser};
 pub use ipc::RawIpc;
 pub use time::RawTime;
 

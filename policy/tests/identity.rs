@@ -63,7 +63,7 @@ fn a_kernel_without_a_release_is_refused() {
 
 #[test]
 fn a_key_that_nothing_stands_behind_is_unknown() {
-    assert_eq!(told("[identity]\nrun_as = \"oracle\"\n"), ["2 unknown key `run_as` in `identity`"]);
+    assert_eq!(told("[identity]\nlocale = \"C\"\n"), ["2 unknown key `locale` in `identity`"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 pub mod actions;
 pub mod change;
 pub mod clock;
+pub mod credentials;
 pub mod cwd;
 pub mod descriptor;
 pub mod dir;

@@ -109,6 +109,11 @@ static int ask_time(const char *path) {
     return clock_gettime(CLOCK_REALTIME, &now);
 }
 
+static int ask_own_user(const char *path) {
+    (void)path;
+    return getuid() == (uid_t)-1;
+}
+
 static const struct {
     const char *name;
     int (*call)(const char *);
@@ -117,7 +122,7 @@ static const struct {
     {"access", may_read}, {"readlink", read_link}, {"readdir", list},
     {"trap", open_by_hand},
     {"exec", start_and_wait}, {"getppid", ask_pid},
-    {"uname", ask_machine}, {"gethostname", ask_host}, {"getpwnam", ask_user},
+    {"uname", ask_machine}, {"gethostname", ask_host}, {"getpwnam", ask_user}, {"getuid", ask_own_user},
     {"clock", ask_time},
 };
 

@@ -21,6 +21,10 @@ pub mod flags {
     pub const NO_NEW_PRIVS: u32 = 1 << 2;
     /// Some mount is a union of layers. The writer of an image sets it.
     pub const LAYERS: u32 = 1 << 3;
+    /// The processes have credentials, and their files owners, that the kernel knows nothing of.
+    pub const CREDENTIALS: u32 = 1 << 4;
+    /// Some mount is a volume, whose files may have come with records of their owners.
+    pub const VOLUMES: u32 = 1 << 5;
 }
 
 /// A run of bytes in the string pool.

@@ -152,7 +152,9 @@ impl Instance<'_> {
                 self.opened_base(fd, place.mount, scratch.bytes());
             }
             // Under a mount at `/`, /proc is a mount too.
-            if (ends_as_told(scratch.bytes()) || self.has_machine()) && self.may_tell_otherwise(path, flags) {
+            if (ends_as_told(scratch.bytes()) || self.has_machine() || self.plays())
+                && self.may_tell_otherwise(path, flags)
+            {
                 self.show_mappings(fd, flags);
             }
         }

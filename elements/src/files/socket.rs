@@ -6,7 +6,7 @@
 //! is longer than `sun_path`) the socket is named by symbolic links in the
 //! instance's directory, which lead to the host's and back to the program's.
 
-use super::place::{Change, Scratch, Want};
+use super::place::{Change, Place, Scratch, Want};
 use super::text::Text;
 use super::{MAX_PATH, scan};
 
@@ -36,10 +36,56 @@ impl UnixAddress {
     }
 }
 
+/// The path in a program's address. None: it has none.
+fn unix_path(address: *const u8, len: usize) -> Option<Text<{ SUN_PATH_LEN + 2 }>> {
+    if len <= FAMILY || len > FAMILY + SUN_PATH_LEN + 1 || !crate::user::is_readable(address, len) {
+        return None;
+    }
+    // SAFETY: found readable; the kernel reads as many bytes.
+    let bytes = unsafe { core::slice::from_raw_parts(address, len) };
+    let (family, path) = bytes.split_at(FAMILY);
+    let unix = family == (libc::AF_UNIX as u16).to_ne_bytes();
+    if !unix || path.first() == Some(&0) {
+        return None;
+    }
+    let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
+    let mut app = Text::new();
+    app.push(path.get(..end).unwrap_or(&[])).ok()?;
+    Some(app)
+}
+
+/// The name in a program's address that is no path, without the NUL before it.
+fn abstract_name<'n>(address: *const u8, len: usize) -> Option<&'n [u8]> {
+    if len <= FAMILY || len > FAMILY + SUN_PATH_LEN || !crate::user::is_readable(address, len) {
+        return None;
+    }
+    // SAFETY: found readable; the kernel reads as many bytes.
+    let bytes = unsafe { core::slice::from_raw_parts(address, len) };
+    let (family, path) = bytes.split_at(FAMILY);
+    let (first, name) = path.split_first()?;
+    (family == (libc::AF_UNIX as u16).to_ne_bytes() && *first == 0).then_some(name)
+}
+
 impl Instance<'_> {
     /// bind(2)
     pub fn bind(&self, socket: i32, address: *const u8, len: usize) -> Answer {
-        self.with_address(libc::SYS_bind, socket, address, len, Want::CREATE)
+        let answer = self.with_address(libc::SYS_bind, socket, address, len, Want::CREATE);
+        let Some(mut path) = unix_path(address, len).filter(|_| self.marks_made()) else { return answer };
+        let done = match answer {
+            // SAFETY: the program's own arguments, for the kernel to judge.
+            Answer::Pass => unsafe {
+                waiting_syscall(libc::SYS_bind, [socket as usize, address as usize, len, 0, 0, 0])
+            },
+            Answer::Done(done) => done,
+        };
+        if done.is_ok() {
+            let mark = |place: &Place| self.mark_made_at(place.dirfd, place.path).map(|()| 0);
+            if let Answer::Pass = self.at(libc::SYS_bind, AT_FDCWD, path.as_ptr(), Want::LOOK_AT_LINK, mark) {
+                // The socket is there, whosever it is shown as.
+                let _ = self.mark_made_at(AT_FDCWD, path.as_ptr());
+            }
+        }
+        Answer::Done(done)
     }
 
     /// connect(2)
@@ -77,23 +123,17 @@ impl Instance<'_> {
         len: usize,
         want: Want,
     ) -> Result<Option<UnixAddress>, Errno> {
-        if len <= FAMILY || len > FAMILY + SUN_PATH_LEN + 1 || !crate::user::is_readable(address, len) {
-            return Ok(None);
+        if let Some(name) = abstract_name(address, len) {
+            return self.abstract_address(name);
         }
-        // SAFETY: found readable; the kernel reads as many bytes.
-        let bytes = unsafe { core::slice::from_raw_parts(address, len) };
-        let (family, path) = bytes.split_at(FAMILY);
-        let unix = family == (libc::AF_UNIX as u16).to_ne_bytes();
-        if !unix {
-            return Ok(None);
-        }
-        if let Some((0, name)) = path.split_first() {
-            return self.abstract_address(family, name);
-        }
-        let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
-        let mut app = Text::<{ SUN_PATH_LEN + 2 }>::new();
-        app.push(path.get(..end).unwrap_or(&[]))?;
+        let Some(mut app) = unix_path(address, len) else { return Ok(None) };
+        let family = &(libc::AF_UNIX as u16).to_ne_bytes();
         let spelled = app.as_ptr();
+        if want.change == Change::Create {
+            self.may_change_name((AT_FDCWD, spelled), false)?;
+        } else {
+            self.may_use_path((AT_FDCWD, spelled), true, libc::W_OK as u32, false)?;
+        }
         let mut scratch = Scratch::new();
         let look = self.look_up(AT_FDCWD, spelled, want);
         let place = match self.place(AT_FDCWD, spelled, look, want, &mut scratch)? {
@@ -125,11 +165,11 @@ impl Instance<'_> {
     }
 
     /// The address of a name that is no path, where that is the instance's own.
-    fn abstract_address(&self, family: &[u8], name: &[u8]) -> Result<Option<UnixAddress>, Errno> {
+    fn abstract_address(&self, name: &[u8]) -> Result<Option<UnixAddress>, Errno> {
         let Some(ipc) = self.own_names() else { return Ok(None) };
         let Some(host) = sockets::host_name(&ipc, name)? else { return Ok(None) };
         let mut address = UnixAddress { bytes: Text::new(), made_as: None, after: 0 };
-        for part in [family, b"\0", host.bytes()] {
+        for part in [&(libc::AF_UNIX as u16).to_ne_bytes()[..], b"\0", host.bytes()] {
             address.bytes.push(part)?;
         }
         Ok(Some(address))

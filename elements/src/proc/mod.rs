@@ -7,6 +7,7 @@
 
 pub mod machine;
 pub mod mappings;
+pub mod status;
 
 use crate::files::{MAX_PATH, Text, scan};
 use crate::identity::Scale;
@@ -16,6 +17,7 @@ use crate::{Errno, Instance, time};
 
 use machine::File;
 use mappings::{Format, Ours};
+use status::Told;
 
 /// procfs, as fstatfs(2) calls it.
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -37,6 +39,7 @@ impl Instance<'_> {
         Format::of(path).is_some()
             || (self.has_machine() || self.view.has_time()) && File::named(path).is_some()
             || self.own_names().is_some() && ipc::File::named(path).is_some()
+            || self.plays() && path.ends_with(b"status")
     }
 
     /// Whether the machine has other processors or other memory than the host.
@@ -118,6 +121,9 @@ impl Instance<'_> {
                 file.tell(&names, text.bytes(), &mut |part| out.put(part)).map(|()| true)
             });
         }
+        if let Some(process) = status_of(path.bytes()).filter(|_| self.plays()) {
+            return self.replace(fd, flags, c"status", |text, out| self.tell_of_process(process, text, out));
+        }
         let Some(format) = format_of(path.bytes()) else { return Ok(()) };
         self.replace(fd, flags, c"mappings", |text, out| self.tell_of_mappings(format, text, out))
     }
@@ -154,6 +160,20 @@ impl Instance<'_> {
         let shown = self.clock()?.shown(time::now(libc::CLOCK_REALTIME));
         let since = time::now(libc::CLOCK_BOOTTIME);
         u64::try_from(shown.saturating_sub(since).div_euclid(time::SECOND)).ok()
+    }
+
+    /// Says who a process is.
+    fn tell_of_process(&self, process: u32, text: &Snapshot, out: &mut Out) -> Result<bool, Errno> {
+        let known = self.credentials_of(process);
+        let told = match (&known, self.starter()) {
+            (Ok(known), _) => Told::Whole(known),
+            (_, Some(starter)) => {
+                Told::Ids { user: (starter.host_uid, starter.uid), group: (starter.host_gid, starter.gid) }
+            }
+            _ => return Ok(false),
+        };
+        status::rewrite(text.bytes(), &told, &mut |part| out.put(part))?;
+        Ok(true)
     }
 
     /// Puts a file with another text in a descriptor's place, where there is one.
@@ -210,6 +230,20 @@ fn path_of(fd: i32) -> Result<Text<64>, Errno> {
 fn format_of(path: &[u8]) -> Option<Format> {
     let process = path.strip_prefix(b"/proc/").and_then(<[u8]>::first);
     if process.is_some_and(u8::is_ascii_digit) { Format::of(path) } else { None }
+}
+
+/// The process whose `status` is at a path.
+fn status_of(path: &[u8]) -> Option<u32> {
+    let mut parts = path.strip_prefix(b"/proc/")?.split(|byte| *byte == b'/');
+    let process = parts.next()?;
+    match (parts.next()?, parts.next(), parts.next()) {
+        (b"status", None, _) | (b"task", Some(_), Some(b"status")) => {}
+        _ => return None,
+    }
+    process.iter().try_fold(0_u32, |sum, digit| {
+        let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
+        sum.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// Writes to a file, much at a time.

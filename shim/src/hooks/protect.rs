@@ -16,7 +16,21 @@ use crate::start::instance;
 unsafe fn change(nr: i64, fd: c_int, words: [usize; 4]) -> c_int {
     let [a, b, c, d] = words;
     // SAFETY: the caller's promise.
-    unsafe { finish_int(instance().change_by_descriptor(fd), nr, [fd as usize, a, b, c, d, 0]) }
+    unsafe {
+        let args = [fd as usize, a, b, c, d, 0];
+        finish_int(instance().modify_by_descriptor(nr, args), nr, args)
+    }
+}
+
+/// Sets the times of a descriptor's file, by a call that takes a path too, which is none.
+///
+/// # Safety
+///
+/// `times` is what the system call `nr` wants.
+unsafe fn set_times(nr: i64, fd: c_int, times: usize) -> c_int {
+    let answer = instance().set_times_by_descriptor(nr, fd, times);
+    // SAFETY: the caller's promise.
+    unsafe { finish_int(answer, nr, [fd as usize, 0, times, 0, 0, 0]) }
 }
 
 pub unsafe fn fchmod(fd: c_int, mode: mode_t) -> c_int {
@@ -34,18 +48,13 @@ pub unsafe fn futimens(fd: c_int, times: *const timespec) -> c_int {
     if fd < 0 {
         return returned(Err(Errno(libc::EBADF))) as c_int;
     }
-    times_set(libc::SYS_utimensat, fd, times as usize)
+    // SAFETY: the program's own times.
+    unsafe { set_times(libc::SYS_utimensat, fd, times as usize) }
 }
 
 pub unsafe fn futimes(fd: c_int, times: *const timeval) -> c_int {
-    times_set(libc::SYS_futimesat, fd, times as usize)
-}
-
-/// Without a path, of the descriptor.
-fn times_set(nr: i64, fd: c_int, times: usize) -> c_int {
-    let answer = instance().set_times_by_descriptor(nr, fd, times);
     // SAFETY: the program's own times.
-    unsafe { finish_int(answer, nr, [fd as usize, 0, times, 0, 0, 0]) }
+    unsafe { set_times(libc::SYS_futimesat, fd, times as usize) }
 }
 
 pub unsafe fn fsetxattr(

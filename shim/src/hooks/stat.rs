@@ -4,6 +4,7 @@ use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 
 use elements::Answer;
 use elements::files::{Glance, Scratch, Start, Want};
+use elements::instance::plain;
 use elements::kernel::AT_FDCWD;
 use libc::{key_t, size_t, ssize_t, statfs as Statfs, statvfs as Statvfs, statx as Statx};
 
@@ -29,7 +30,10 @@ fn fstatat_from(
     flags: c_int,
     start: Start,
 ) -> c_int {
-    let answer = instance().fstatat_from(dirfd, path.cast(), buf, flags, start);
+    let answer = match plain() {
+        Some(instance) => instance.fstatat_from(dirfd, path.cast(), buf, flags, start),
+        None => instance().stat_shown(dirfd, path.cast(), buf, flags),
+    };
     let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
     // SAFETY: the program's own arguments.
     unsafe { finish_int(answer, libc::SYS_newfstatat, args) }
@@ -44,26 +48,6 @@ fn told(done: c_int, buf: *mut libc::stat) -> c_int {
     done
 }
 
-pub unsafe fn fstat(fd: c_int, buf: *mut libc::stat) -> c_int {
-    let done = match real!(fstat as fn(c_int, *mut libc::stat) -> c_int) {
-        // SAFETY: the program's own arguments.
-        Some(next) => unsafe { next(fd, buf) },
-        // SAFETY: as above.
-        None => unsafe { finish_int(Answer::Pass, libc::SYS_fstat, [fd as usize, buf as usize, 0, 0, 0, 0]) },
-    };
-    told(done, buf)
-}
-
-pub unsafe fn __fxstat(version: c_int, fd: c_int, buf: *mut libc::stat) -> c_int {
-    match real!(__fxstat as fn(c_int, c_int, *mut libc::stat) -> c_int) {
-        // SAFETY: the program's own arguments.
-        Some(next) => told(unsafe { next(version, fd, buf) }, buf),
-        None if !knows_version(version) => -1,
-        // SAFETY: the caller's contract.
-        None => unsafe { fstat(fd, buf) },
-    }
-}
-
 pub unsafe fn stat(path: *const c_char, buf: *mut libc::stat) -> c_int {
     // SAFETY: the caller's contract.
     unsafe { fstatat(AT_FDCWD, path, buf, 0) }
@@ -72,6 +56,29 @@ pub unsafe fn stat(path: *const c_char, buf: *mut libc::stat) -> c_int {
 pub unsafe fn lstat(path: *const c_char, buf: *mut libc::stat) -> c_int {
     // SAFETY: the caller's contract.
     unsafe { fstatat(AT_FDCWD, path, buf, libc::AT_SYMLINK_NOFOLLOW) }
+}
+
+pub unsafe fn fstat(fd: c_int, buf: *mut libc::stat) -> c_int {
+    let done = match instance().fstat_shown(fd, buf) {
+        Answer::Done(done) => returned(done) as c_int,
+        // Which system call that is differs.
+        Answer::Pass => match real!(fstat as fn(c_int, *mut libc::stat) -> c_int) {
+            // SAFETY: the program's own arguments.
+            Some(next) => unsafe { next(fd, buf) },
+            // Before glibc 2.33 there is no such function.
+            None => {
+                let args = [fd as usize, buf as usize, 0, 0, 0, 0];
+                // SAFETY: the program's own arguments.
+                unsafe { finish_int(Answer::Pass, libc::SYS_fstat, args) }
+            }
+        },
+    };
+    told(done, buf)
+}
+
+pub unsafe fn __fxstat(version: c_int, fd: c_int, buf: *mut libc::stat) -> c_int {
+    // SAFETY: the caller's contract.
+    if knows_version(version) { unsafe { fstat(fd, buf) } } else { -1 }
 }
 
 /// The versions of the struct that `__xstat` knows on x86-64 are all the same one.
@@ -105,8 +112,8 @@ pub unsafe fn __fxstatat(
 }
 
 pub unsafe fn statx(dirfd: c_int, path: *const c_char, flags: c_int, mask: c_uint, buf: *mut Statx) -> c_int {
+    let answer = instance().statx_shown(dirfd, path.cast(), flags, mask, buf);
     let args = [dirfd as usize, path as usize, flags as usize, mask as usize, buf as usize, 0];
-    let answer = instance().statx(dirfd, path.cast(), flags, mask, buf);
     let answer = instance().told_of_file(libc::SYS_statx, args, answer);
     // SAFETY: the program's own arguments.
     unsafe { finish_int(answer, libc::SYS_statx, args) }
@@ -126,7 +133,10 @@ pub unsafe fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c
 
 #[inline(never)]
 fn faccessat_from(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int, start: Start) -> c_int {
-    let answer = instance().faccessat_from(dirfd, path.cast(), mode, flags, start);
+    let answer = match plain() {
+        Some(instance) => instance.faccessat_from(dirfd, path.cast(), mode, flags, start),
+        None => instance().access_shown(dirfd, path.cast(), mode, flags),
+    };
     finish_access(answer, dirfd, path, mode, flags)
 }
 
