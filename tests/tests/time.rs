@@ -143,8 +143,13 @@ fn setting_the_clock_changes_this_instance_alone() {
         return;
     }
     for door in DOORS {
-        for (user, expected) in [(None, expected), (Some(65534), refused)] {
-            let world = world("set", door, "at = \"2015-06-30T12:00:00Z\"");
+        let virtual_root = "at = \"2015-06-30T12:00:00Z\"\n[identity]\nrun_as = \"root\"";
+        for (user, time, expected) in [
+            (None, "at = \"2015-06-30T12:00:00Z\"", expected),
+            (Some(65534), "at = \"2015-06-30T12:00:00Z\"", refused),
+            (Some(65534), virtual_root, expected),
+        ] {
+            let world = world("set", door, time);
             let world = if let Some(uid) = user { world.as_user(uid) } else { world };
             let before = now();
             let said = transcript(&feed(world.in_view(&program("clock")).arg("set").current_dir("/"), b""));
