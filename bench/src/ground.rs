@@ -22,9 +22,9 @@ const NAMES: u32 = 100;
 /// The policy with so many mounts says who the machine is.
 pub const MACHINE: usize = 0;
 
-/// A machine, and a port that leads to another.
+/// A machine with a clock, and a port that leads to another.
 const IDENTITY: &str = "[identity]\nhostname = \"erp01\"\nusers = [{ name = \"oracle\", uid = 54321 }]\n\
-    [network]\nhosts = { localhost = [\"127.0.0.1\"] }\n\
+    [time]\noffset = \"-400d\"\n[network]\nhosts = { localhost = [\"127.0.0.1\"] }\n\
     [[network.bind]]\nfrom = \"127.0.0.1:45999\"\nto = \"127.0.0.1:45998\"\n";
 
 /// The trees, policies and programs.

@@ -22,11 +22,13 @@ pub mod errno;
 pub mod files;
 pub mod identity;
 pub mod instance;
+pub mod ipc;
 pub mod kernel;
 pub mod network;
 pub mod proc;
 pub mod process;
 pub mod shared;
+pub mod time;
 pub mod trace;
 pub mod user;
 

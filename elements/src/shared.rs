@@ -13,12 +13,14 @@
 //! instance can replace a directory unseen: docs/limitations.md says so.
 
 pub mod asked;
+mod clock;
 pub mod credentials;
 mod names;
 pub mod owners;
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+pub use clock::Anchor;
 pub use names::Cell;
 
 /// How many bytes it takes; the view's image follows.
@@ -44,6 +46,8 @@ pub struct Shared {
     pub domain_name: Cell,
     /// The addresses that programs have asked for.
     pub asked: asked::Asked,
+    /// When the instance was started, by the host's clock and by its own.
+    pub clock: Anchor,
     /// The credentials of the instance's processes.
     pub credentials: credentials::Table,
     /// What is known of files' owners.

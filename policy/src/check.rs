@@ -8,12 +8,15 @@
 
 pub mod endpoint;
 mod identity;
+mod ipc;
 mod mounts;
 mod names;
 mod network;
+mod own_users;
 mod peers;
 mod root;
 mod run_as;
+mod time;
 mod users;
 
 use std::collections::BTreeMap;
@@ -45,6 +48,7 @@ pub fn check(
         report,
         variables,
         host: Host::default(),
+        roots: Vec::new(),
     };
     let name = checker.name(file, raw.app.name.as_ref());
     let workdir = raw.app.workdir.as_ref().and_then(|path| checker.app_path(path, "workdir"));
@@ -66,7 +70,8 @@ pub fn check(
     let run_as_line = run_as.as_ref().map_or(0, |said| said.line);
     let user = run_as.map(|said| said.value).or(user).filter(|user| !user.is_empty());
     let stop_signal = raw.app.stop_signal.as_ref().and_then(|said| checker.stop_signal(said));
-    let mut generated = Writer::default();
+    checker.roots = own_users::roots(&mounts);
+    let mut files = Writer::default();
     let network = checker.network(raw);
     let layers = mounts.iter().find(|mount| mount.at == Path::new("/")).and_then(|mount| match &mount.what {
         What::Layers { layers, .. } => Some(&layers[..]),
@@ -74,8 +79,11 @@ pub fn check(
     });
     // Names have a say in nsswitch.conf as well as users. The first file of a name is the one that stands.
     let has_users = !raw.identity.users.is_empty() || !raw.identity.groups.is_empty();
-    checker.write_names(&network.names, has_users.then_some(SWITCH), layers, &mut generated);
-    let identity = checker.identity(&raw.identity, raw.app.user.as_ref(), &mut generated);
+    checker.write_names(&network.names, has_users.then_some(SWITCH), layers, &mut files);
+    let identity = checker.identity(&raw.identity, raw.app.user.as_ref(), &mut files);
+    let mut generated = files.files;
+    let ipc = checker.ipc(&raw.ipc);
+    let time = checker.time(&raw.time, &mut env, &mut generated);
     let (level, door) = match raw.coverage.as_ref().map(Spanned::get_ref) {
         None => (None, None),
         Some(RawCoverage::Level(level)) => (Some(*level), None),
@@ -108,7 +116,9 @@ pub fn check(
         mounts,
         identity,
         network,
-        generated: generated.files,
+        time,
+        ipc,
+        generated,
         host: checker.host,
     }
 }
@@ -118,6 +128,8 @@ struct Checker<'a> {
     report: &'a mut Report,
     variables: Variables<'a>,
     host: Host,
+    /// The directories of the host that stand at `/`, the highest first.
+    roots: Vec<PathBuf>,
 }
 
 impl Checker<'_> {

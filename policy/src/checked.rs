@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use view::Access;
+use view::build::IpcFacts;
+use view::{Access, Time};
 
 use crate::host::Host;
 use crate::identity::{GeneratedFile, Identity};
@@ -168,7 +169,11 @@ pub struct Policy {
     pub identity: Identity,
     /// The names, addresses and ports that the application remembers.
     pub network: Network,
-    /// The files that say what `[identity]` and `[network]` say.
+    /// What time it is.
+    pub time: Option<Time>,
+    /// What makes names of interprocess communication the instance's own; none where they are the host's.
+    pub ipc: Option<IpcFacts>,
+    /// The files that say what `[identity]`, `[network]` and `[time]` say.
     pub generated: Vec<GeneratedFile>,
     /// What the host has said so far.
     pub host: Host,

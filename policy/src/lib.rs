@@ -31,7 +31,8 @@ pub use identity::{GeneratedFile, Group, Identity, Kernel, Link, Said, User, Use
 pub use names::{Names, Resolver, Source};
 pub use network::{Network, endpoints};
 pub use plan::{
-    FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, PlannedVolume, STOP_SIGNAL,
+    FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, PlannedVolume, SHARED_MEMORY,
+    STOP_SIGNAL,
 };
 pub use report::{Diagnostic, Report};
 pub use signal::signal;

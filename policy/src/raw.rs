@@ -5,7 +5,9 @@
 //! schema says. Nothing here knows the host.
 
 mod identity;
+mod ipc;
 mod network;
+mod time;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +16,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use identity::{RawGroup, RawIdentity, RawKernel, RawRunAs, RawUser};
+pub use ipc::RawIpc;
 pub use network::{RawAction, RawNetwork, RawProtocol, RawResolver, RawRule, RawSource};
+pub use time::RawTime;
 
 /// What one application sees.
 #[derive(Deserialize, JsonSchema)]
@@ -42,6 +46,12 @@ pub struct Raw {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub names: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// What time it is, as the application is told.
+    #[serde(default)]
+    pub time: RawTime,
+    /// Whose the names are that processes find each other by.
+    #[serde(default)]
+    pub ipc: RawIpc,
     /// What stands at `/` instead of the host's own tree.
     #[schemars(with = "Option<RawRoot>")]
     pub root: Option<Spanned<RawRoot>>,

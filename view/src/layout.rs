@@ -3,8 +3,10 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::identity::RawIdentity;
+use crate::ipc::RawIpc;
 use crate::key::Key;
 use crate::network::{RawRule, Tables};
+use crate::time::RawTime;
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
@@ -62,6 +64,8 @@ pub(crate) struct Header {
     pub layers: Span,
     pub identity: Span,
     pub network: Tables,
+    pub time: Span,
+    pub ipc: Span,
     /// For each first byte of an absolute path's first name: the way that the
     /// path may go, plus one, or [`NO_WAY`]. More than there are ways: it takes
     /// a closer look.
@@ -255,6 +259,8 @@ pub struct View<'a> {
     layers: &'a [Str],
     pub(crate) identity: &'a [RawIdentity],
     pub(crate) rules: &'a [RawRule],
+    pub(crate) time: &'a [RawTime],
+    pub(crate) ipc: &'a [RawIpc],
     strings: &'a [u8],
 }
 
@@ -301,6 +307,8 @@ impl<'a> View<'a> {
             layers: span(bytes, header.layers)?,
             identity: span(bytes, header.identity)?,
             rules: span(bytes, header.network.rules)?,
+            time: span(bytes, header.time)?,
+            ipc: span(bytes, header.ipc)?,
             strings: span(bytes, header.strings)?,
         })
     }
@@ -374,6 +382,8 @@ impl<'a> View<'a> {
         }
         self.check_identity(string)?;
         self.check_network(string)?;
+        self.check_time()?;
+        self.check_ipc(string)?;
         if self.mounts.is_empty() {
             return Err(Malformed("no mount stands at /"));
         }

@@ -18,13 +18,17 @@
 #[cfg(feature = "build")]
 pub mod build;
 mod identity;
+mod ipc;
 mod key;
 mod layout;
 mod network;
+mod time;
 mod tree;
 
 pub use identity::{Identity, LONGEST};
+pub use ipc::Ipc;
 pub use key::Key;
 pub use layout::{Access, Kind, LABEL, MAX_LAYERS, Malformed, Mount, Node, View, Way, flags};
 pub use network::{Action, Direction, Endpoint, Families, MAPPED, Names, Protocol, Rule};
+pub use time::{Begins, RATE_ONE, Time};
 pub use tree::{First, NodeId, Reach, Stop, bit};

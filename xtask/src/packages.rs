@@ -21,6 +21,7 @@ pub const TESTS: &[&str] = &[
     "esbuild",
     "etcd-client",
     "etcd-server",
+    "faketime",
     "gcc",
     "gdb",
     "git",
@@ -87,6 +88,7 @@ pub const GO: &[&str] = &["gcc", "golang-go", "libc6-dev", "python3.11", "tzdata
 pub const BENCH: &[&str] = &[
     "apache2-utils",
     "dash",
+    "faketime",
     "gcc",
     "git",
     "golang-go",

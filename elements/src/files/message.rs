@@ -236,6 +236,7 @@ impl Instance<'_> {
             self.control_back(socket, message);
             note_passed(message);
             self.credentials_that_came(message);
+            self.show_stamps(message);
         }
     }
 }

@@ -62,6 +62,7 @@ impl Checker<'_> {
                 report: &mut other,
                 variables: self.variables,
                 host: std::mem::take(&mut self.host),
+                roots: Vec::new(),
             };
             let network = checker.network_alone(&raw.network);
             self.host = checker.host;
