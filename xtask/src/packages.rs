@@ -7,6 +7,7 @@ use crate::{Result, must};
 
 /// What `cargo xtask test` needs.
 pub const TESTS: &[&str] = &[
+    "apache2-bin",
     "attr",
     "binutils",
     "bsdutils",
@@ -21,6 +22,7 @@ pub const TESTS: &[&str] = &[
     "esbuild",
     "etcd-client",
     "etcd-server",
+    "fakeroot",
     "gcc",
     "gdb",
     "git",
@@ -32,6 +34,7 @@ pub const TESTS: &[&str] = &[
     "libc6-dev",
     "libcap2-bin",
     "libseccomp-dev",
+    "libuid-wrapper",
     "make",
     "mmdebstrap",
     "musl",
