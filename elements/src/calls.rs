@@ -205,6 +205,7 @@ impl Instance<'_> {
             libc::SYS_sched_getaffinity | libc::SYS_sched_setaffinity => self.cpus().map(|_| when),
             libc::SYS_sysinfo => (self.view.memory() != 0).then_some(when),
             libc::SYS_prctl if !self.plays() => Some(Is(0, SECCOMP)),
+            libc::SYS_fstat => (self.has_unions() || self.plays()).then_some(when),
             _ if of_credentials(i64::from(number)) && !self.plays() => None,
             libc::SYS_ioctl => self.view.has_links().then_some(when),
             libc::SYS_fgetxattr | libc::SYS_flistxattr => (self.has_unions() || self.plays()).then_some(when),

@@ -162,11 +162,20 @@ impl Instance<'_> {
 
     /// fstat(2), as the program is told.
     pub fn fstat_shown(&self, fd: i32, stat: *mut libc::stat) -> Answer {
+        // A directory of a union is known by its lowest side.
+        let answer = if self.has_unions() {
+            self.fstatat(fd, c"".as_ptr().cast(), stat, libc::AT_EMPTY_PATH)
+        } else {
+            Answer::Pass
+        };
         if !self.plays() {
-            return Answer::Pass;
+            return answer;
         }
-        // SAFETY: the program's own arguments, for the kernel to judge.
-        let done = unsafe { syscall(libc::SYS_fstat, [fd as usize, stat as usize, 0, 0, 0, 0]) };
+        let done = match answer {
+            Answer::Done(done) => done,
+            // SAFETY: the program's own arguments, for the kernel to judge.
+            Answer::Pass => unsafe { syscall(libc::SYS_fstat, [fd as usize, stat as usize, 0, 0, 0, 0]) },
+        };
         if done.is_ok() {
             self.present_stat(stat, Reached::File(fd));
         }

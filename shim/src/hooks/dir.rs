@@ -183,7 +183,7 @@ fn open_next(path: *const c_char, note: impl FnOnce(c_int)) -> *mut c_void {
 }
 
 pub unsafe fn fdopendir(fd: c_int) -> *mut c_void {
-    if instance().boundary(fd).is_some() {
+    if instance().lists(fd) {
         return open_stream(fd).unwrap_or_else(failed);
     }
     match real!(fdopendir as fn(c_int) -> *mut c_void) {
