@@ -23,7 +23,7 @@ const NAMES: u32 = 100;
 pub const MACHINE: usize = 0;
 
 /// A machine.
-const IDENTITY: &str = "[identity]\nhostname = \"erp01\"\nusers = [{ name = \"oracle\", uid = 54321 }]\n";
+const IDENTITY: &str = "[identity]\nhostname = \"erp01\"\nusers = [{ name = \"oracle\", uid = 54321 }]\n[time]\noffset = \"-400d\"\n";
 
 /// The trees, policies and programs.
 pub struct Ground {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::ground::{Ground, MACHINE};
-use crate::peers::{OWNER_PEERS, PEERS, Peer, UNION_PEERS};
+use crate::peers::{CLOCK_PEERS, OWNER_PEERS, PEERS, Peer, UNION_PEERS};
 use crate::programs;
 
 /// One line of the result.
@@ -79,6 +79,17 @@ pub static OPERATIONS: &[Operation] = &[
     call("uname", "uname", MACHINE, On::Program, Some(1.05)),
     call("gethostname", "gethostname", MACHINE, On::Program, Some(1.00)),
     call("getpwnam", "getpwnam", MACHINE, On::Program, Some(0.25)),
+    Operation {
+        peers: CLOCK_PEERS,
+        ..call("clock_gettime, with an offset", "clock", MACHINE, On::Program, Some(1.50))
+    },
+    Operation {
+        name: "start of /bin/true, with an offset",
+        bar: Some(1.8),
+        mounts: MACHINE,
+        peers: CLOCK_PEERS,
+        what: What::Start,
+    },
     owners(call("getuid, played", "getuid", MACHINE, On::Program, Some(1.00))),
     owners(call(
         "stat, owners played, of a file that has not been chowned",

@@ -1,4 +1,4 @@
-//! Who is measured: two tables of names and command prefixes.
+//! Who is measured: tables of names and command prefixes.
 //!
 //! To add a peer is to add a line. In its words `{launcher}`, `{policy}`, `{layers}`, `{overlays}`, `{owners}`, `{own}`,
 //! `{filter}`, `{empty}` and `{redhook}` stand for files of this run, and leading words of
@@ -35,6 +35,14 @@ pub static PEERS: &[Peer] = &[
     peer("fakechroot", "fakechroot", ""),
     peer("proot", "proot {mounts}", "-b {source}:{at}"),
     peer("bubblewrap", "bwrap --dev-bind / / {mounts}", "--bind {source} {at}"),
+];
+
+/// Where the clock is another than the host's. Native has the host's.
+pub static CLOCK_PEERS: &[Peer] = &[
+    peer("native", "", ""),
+    peer("shim", "{launcher} --door shim --policy {policy}", ""),
+    peer("gate", "{launcher} --door gate --policy {policy}", ""),
+    peer("faketime", "faketime -f -400d", ""),
 ];
 
 /// Words that begin as an ordinary user's.

@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use crate::operations::Operation;
 use crate::paired::{Outcome, Quartiles};
-use crate::peers::{OWNER_PEERS, PEERS, Peer, UNION_PEERS};
+use crate::peers::{CLOCK_PEERS, OWNER_PEERS, PEERS, Peer, UNION_PEERS};
 
 /// An operation and what became of each peer in it, in the order of its peers.
 pub type Row = (&'static Operation, Vec<Outcome>);
 
 /// A Markdown table for each table of peers.
 pub fn tables(rows: &[Row]) -> String {
-    let tables = [PEERS, OWNER_PEERS, UNION_PEERS].map(|peers| markdown(rows, peers));
+    let tables = [PEERS, CLOCK_PEERS, OWNER_PEERS, UNION_PEERS].map(|peers| markdown(rows, peers));
     let tables: Vec<String> = tables.into_iter().flatten().collect();
     tables.join("\n\n")
         + "\n\nRatios to native: the median over paired rounds. \\* without the mounts, which it cannot make."

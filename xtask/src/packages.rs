@@ -23,6 +23,7 @@ pub const TESTS: &[&str] = &[
     "etcd-client",
     "etcd-server",
     "fakeroot",
+    "faketime",
     "gcc",
     "gdb",
     "git",
@@ -33,6 +34,7 @@ pub const TESTS: &[&str] = &[
     "libacl1-dev",
     "libc6-dev",
     "libcap2-bin",
+    "libnss-wrapper",
     "libseccomp-dev",
     "libuid-wrapper",
     "make",
@@ -81,6 +83,7 @@ pub const GO: &[&str] = &["gcc", "golang-go", "libc6-dev", "python3.11", "tzdata
 pub const BENCH: &[&str] = &[
     "apache2-utils",
     "dash",
+    "faketime",
     "gcc",
     "git",
     "golang-go",

@@ -126,7 +126,7 @@ fn failed(errno: Errno) -> *mut c_void {
 
 pub unsafe fn opendir(path: *const c_char) -> *mut c_void {
     match glance(AT_FDCWD, path) {
-        Glance::Elsewhere => open_elsewhere(path),
+        Glance::Elsewhere => open_next(path, |fd| instance().opened_directory_elsewhere(path.cast(), fd)),
         // SAFETY: the caller's contract.
         Glance::Closer(start) => unsafe { opendir_from(path, start) },
     }
