@@ -7,6 +7,7 @@ use crate::{Result, must};
 
 /// What `cargo xtask test` needs.
 pub const TESTS: &[&str] = &[
+    "apache2-bin",
     "attr",
     "binutils",
     "bsdutils",
@@ -21,6 +22,7 @@ pub const TESTS: &[&str] = &[
     "esbuild",
     "etcd-client",
     "etcd-server",
+    "fakeroot",
     "faketime",
     "gcc",
     "gdb",
@@ -37,6 +39,7 @@ pub const TESTS: &[&str] = &[
     "libresolv-wrapper",
     "libseccomp-dev",
     "libsocket-wrapper",
+    "libuid-wrapper",
     "make",
     "memcached",
     "mmdebstrap",
