@@ -1,23 +1,31 @@
-//! `cargo xtask bench`: what the launcher costs, in times of native, measured
-//! side by side in one run. Times are shown and never asserted; what can be
+//! `cargo xtask bench`: what works and what it costs, beside native and the
+//! peers, in one run.
+//!
+//! What works is asked by programs that run (`conformance`). Costs are in times of native, measured
+//! side by side; they are shown and never asserted. What can be
 //! counted is asserted in tests/tests/cost.rs.
 
+mod conformance;
 mod ground;
+mod network;
 mod operations;
 mod paired;
 mod peers;
 mod programs;
-mod table;
+mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use ground::Ground;
 use operations::{Effort, OPERATIONS};
 use paired::Outcome;
+use report::{Head, Report};
 
-/// What the launcher costs, beside native and beside its peers.
+/// What works and what it costs, beside native and beside the peers.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench")]
 struct Arguments {
@@ -27,34 +35,74 @@ struct Arguments {
     /// Few rounds: to see that it runs, not to believe the figures.
     #[arg(long)]
     quick: bool,
-    /// Print JSON, with times and quartiles of all peers.
+    /// Only the table of what works.
+    #[arg(long)]
+    conformance: bool,
+    /// Only what it costs.
+    #[arg(long, conflicts_with = "conformance")]
+    speed: bool,
+    /// Print JSON, with answers, times and quartiles of all peers.
     #[arg(long)]
     json: bool,
-    /// Only operations whose name holds this.
+    /// Write docs/benchmarks and the README's figures, and print nothing.
+    #[arg(long, conflicts_with_all = ["json", "conformance", "speed", "only"])]
+    write: bool,
+    /// Only rows and operations whose name holds this.
     #[arg(default_value = "")]
     only: String,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    network::enter_own();
+    let mut report = Report { head: Head::ask(arguments.quick), conformance: Vec::new(), speed: Vec::new() };
+    if !arguments.speed {
+        report.conformance = watched(|bar| conformance::run(&arguments.only, bar))?;
+    }
+    if !arguments.conformance {
+        report.speed = watched(|bar| speed(&arguments, bar))?;
+    }
+    if arguments.write {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        return report.write(&root);
+    }
+    print!("{}", if arguments.json { report.json()? } else { report.markdown() });
+    Ok(())
+}
+
+/// Has somebody see how far it is.
+fn watched<T>(work: impl FnOnce(&ProgressBar) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let bar = ProgressBar::new(0);
+    let style = "{wide_bar} {pos}/{len} {elapsed} {msg:40!}";
+    bar.set_style(ProgressStyle::with_template(style)?);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    let done = work(&bar);
+    bar.finish_and_clear();
+    done
+}
+
+fn speed(arguments: &Arguments, bar: &ProgressBar) -> anyhow::Result<Vec<report::SpeedRow>> {
     let (rounds, effort) = if arguments.quick {
         (3, Effort { times: 1000, batches: 3 })
     } else {
         (15, Effort { times: 5000, batches: 5 })
     };
-    let ground = Ground::new(arguments.redhook)?;
+    bar.set_message("making the ground");
+    let ground = Ground::new(arguments.redhook.clone())?;
+    let operations: Vec<_> =
+        OPERATIONS.iter().filter(|operation| operation.name.contains(&arguments.only)).collect();
+    bar.set_length(operations.len() as u64);
     let mut rows = Vec::new();
-    for operation in OPERATIONS.iter().filter(|operation| operation.name.contains(&arguments.only)) {
-        eprintln!("{}", operation.name);
+    for operation in operations {
+        bar.set_message(operation.name);
         let outcomes = paired::measure(operation, &ground, rounds, effort)?;
         for (peer, outcome) in operation.peers.iter().zip(&outcomes) {
             if let Outcome::Failed(reason) = outcome {
-                eprintln!("  {} failed: {reason}", peer.name);
+                bar.suspend(|| eprintln!("{}: {} failed: {reason}", operation.name, peer.name));
             }
         }
         rows.push((operation, outcomes));
+        bar.inc(1);
     }
-    let text = if arguments.json { table::json(&rows)? } else { table::tables(&rows) };
-    println!("{text}");
-    Ok(())
+    Ok(rows)
 }

@@ -126,8 +126,14 @@ pub struct Effort {
 
 impl Operation {
     /// Whether the paths are under mounts.
-    pub fn is_mapped(&self) -> bool {
+    fn is_mapped(&self) -> bool {
         matches!(self.what, What::Call(_, On::Mount(_)) | What::Script(_) | What::Scripts(..))
+    }
+
+    /// Whether a peer serves the mounts, if there are any. One that cannot is measured
+    /// on native's own tree.
+    pub fn is_served_by(&self, peer: &Peer) -> bool {
+        !self.is_mapped() || !std::ptr::eq(self.peers, PEERS) || peer.mounts()
     }
 
     /// Nanoseconds of one operation.

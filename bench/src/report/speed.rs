@@ -1,4 +1,4 @@
-//! The result, for people and for programs.
+//! What it costs, as tables.
 
 use std::fmt::Write as _;
 
@@ -35,9 +35,7 @@ fn markdown(rows: &[Row], peers: &'static [Peer]) -> Option<String> {
         let _ = write!(text, " | {} | {}", time(&outcomes[1]), ratio(&outcomes[1]));
         let _ = write!(text, " | {} | {bar} |", spread(&outcomes[1]));
         for (peer, outcome) in peers.iter().zip(outcomes).skip(2) {
-            // One that cannot mount was measured on native's own tree.
-            let mapped = std::ptr::eq(peers, PEERS) && operation.is_mapped();
-            let mark = if mapped && !peer.mounts() { "\\*" } else { "" };
+            let mark = if operation.is_served_by(peer) { "" } else { "\\*" };
             let mark = if matches!(outcome, Outcome::Measured { .. }) { mark } else { "" };
             let _ = write!(text, " {}{mark} |", ratio(outcome));
         }
@@ -46,7 +44,7 @@ fn markdown(rows: &[Row], peers: &'static [Peer]) -> Option<String> {
 }
 
 /// All that was measured, in nanoseconds and in times of native.
-pub fn json(rows: &[Row]) -> serde_json::Result<String> {
+pub fn json(rows: &[Row]) -> Value {
     let rows: Vec<Value> = rows
         .iter()
         .map(|(operation, outcomes)| {
@@ -55,7 +53,7 @@ pub fn json(rows: &[Row]) -> serde_json::Result<String> {
             json!({ "operation": operation.name, "bar": operation.bar, "mounts": operation.mounts, "peers": peers })
         })
         .collect();
-    serde_json::to_string_pretty(&rows)
+    json!(rows)
 }
 
 fn value(outcome: &Outcome) -> Value {

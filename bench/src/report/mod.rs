@@ -1,0 +1,80 @@
+//! The result: for people as Markdown and plots, for programs as JSON.
+//!
+//! `docs/benchmarks` has the whole of it, and the README a region that is written anew each time.
+
+mod conformance;
+mod head;
+mod plot;
+mod readme;
+mod speed;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use crate::conformance::{Cells, Row};
+
+pub use head::Head;
+pub use speed::Row as SpeedRow;
+
+/// All that was found out in one run.
+pub struct Report {
+    /// Where it was found out.
+    pub head: Head,
+    /// What works.
+    pub conformance: Vec<(&'static Row, Cells)>,
+    /// What it costs.
+    pub speed: Vec<SpeedRow>,
+}
+
+impl Report {
+    /// The page.
+    pub fn markdown(&self) -> String {
+        let mut text = self.head.markdown();
+        if !self.conformance.is_empty() {
+            text += "\n## What works\n\n";
+            text += &conformance::summary(&self.conformance);
+            text += "\n";
+            text += &conformance::legend();
+            text += "\n";
+            text += &conformance::table(&self.conformance);
+        }
+        if !self.speed.is_empty() {
+            text += "\n## What it costs\n\n";
+            text += &speed::tables(&self.speed);
+            text += "\n";
+        }
+        text
+    }
+
+    /// The same, and more, for programs.
+    pub fn json(&self) -> Result<String> {
+        let all = json!({
+            "head": self.head.json(),
+            "conformance": conformance::json(&self.conformance),
+            "speed": speed::json(&self.speed),
+        });
+        Ok(serde_json::to_string_pretty(&all)? + "\n")
+    }
+
+    /// Writes `docs/benchmarks` and the README's region, in the repository at `root`.
+    pub fn write(&self, root: &Path) -> Result<()> {
+        let dir = root.join("docs/benchmarks");
+        fs::create_dir_all(&dir)?;
+        let place = |name: &str, text: String| {
+            let file = dir.join(name);
+            fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+        };
+        place("results.md", self.markdown())?;
+        place("results.json", self.json()?)?;
+        place("conformance.svg", plot::conformance(&self.conformance)?)?;
+        place("speed.svg", plot::speed(&self.speed)?)?;
+        let readme = root.join("README.md");
+        let text =
+            fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
+        let text = readme::renewed(&text, &readme::region(self))?;
+        fs::write(&readme, text).with_context(|| format!("cannot write {}", readme.display()))
+    }
+}
