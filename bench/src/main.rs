@@ -6,6 +6,7 @@
 //! counted is asserted in tests/tests/cost.rs.
 
 mod conformance;
+mod counts;
 mod ground;
 mod network;
 mod operations;
@@ -23,7 +24,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ground::Ground;
 use operations::{Effort, OPERATIONS};
 use paired::Outcome;
-use report::{Head, Report};
+use report::{Head, Measured, Report};
 
 /// What works and what it costs, beside native and beside the peers.
 #[derive(Parser)]
@@ -55,12 +56,13 @@ struct Arguments {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     network::enter_own();
-    let mut report = Report { head: Head::ask(arguments.quick), conformance: Vec::new(), speed: Vec::new() };
+    let mut report =
+        Report { head: Head::ask(arguments.quick), conformance: Vec::new(), measured: Measured::default() };
     if !arguments.speed {
-        report.conformance = watched(|bar| conformance::run(&arguments.only, bar))?;
+        report.conformance = watched(|bar| conformance::run(&arguments.only, arguments.quick, bar))?;
     }
     if !arguments.conformance {
-        report.speed = watched(|bar| speed(&arguments, bar))?;
+        report.measured = watched(|bar| speed(&arguments, bar))?;
     }
     if arguments.write {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -81,28 +83,40 @@ fn watched<T>(work: impl FnOnce(&ProgressBar) -> anyhow::Result<T>) -> anyhow::R
     done
 }
 
-fn speed(arguments: &Arguments, bar: &ProgressBar) -> anyhow::Result<Vec<report::SpeedRow>> {
+/// Says what is being done: by the bar, or a line where there is no terminal.
+fn tell(bar: &ProgressBar, what: &'static str) {
+    bar.set_message(what);
+    if bar.is_hidden() {
+        eprintln!("{what}");
+    }
+}
+
+fn speed(arguments: &Arguments, bar: &ProgressBar) -> anyhow::Result<Measured> {
     let (rounds, effort) = if arguments.quick {
-        (3, Effort { times: 1000, batches: 3 })
+        (1, Effort { times: 500, batches: 2, budget: Duration::ZERO })
     } else {
-        (15, Effort { times: 5000, batches: 5 })
+        (15, Effort { times: 5000, batches: 5, budget: Duration::from_secs(8) })
     };
-    bar.set_message("making the ground");
-    let ground = Ground::new(arguments.redhook.clone())?;
+    tell(bar, "making the ground");
     let operations: Vec<_> =
         OPERATIONS.iter().filter(|operation| operation.name.contains(&arguments.only)).collect();
     bar.set_length(operations.len() as u64);
-    let mut rows = Vec::new();
+    let whole = operations.iter().any(|operation| operation.is_whole());
+    let ground = Ground::new(arguments.redhook.clone(), whole)?;
+    let mut measured = Measured::default();
     for operation in operations {
-        bar.set_message(operation.name);
+        tell(bar, operation.name);
         let outcomes = paired::measure(operation, &ground, rounds, effort)?;
-        for (peer, outcome) in operation.peers.iter().zip(&outcomes) {
+        for (peer, outcome) in operation.among.peers().iter().zip(&outcomes) {
             if let Outcome::Failed(reason) = outcome {
                 bar.suspend(|| eprintln!("{}: {} failed: {reason}", operation.name, peer.name));
             }
         }
-        rows.push((operation, outcomes));
+        let ran: Vec<bool> =
+            outcomes.iter().map(|outcome| matches!(outcome, Outcome::Measured { .. })).collect();
+        measured.counts.extend(counts::count(operation, &ground, &ran));
+        measured.speed.push((operation, outcomes));
         bar.inc(1);
     }
-    Ok(rows)
+    Ok(measured)
 }

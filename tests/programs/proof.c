@@ -61,6 +61,22 @@ static int by_fopen(char **w) {
     return say(line);
 }
 
+// What a line KEY=VALUE of a file says, without the quotes that it may have (os-release(5)).
+static int value(char **w) {
+    char line[256];
+    size_t size = strlen(w[1]);
+    FILE *file = fopen(w[0], "re");
+    if (!file) return fail();
+    while (fgets(line, sizeof line, file))
+        if (!strncmp(line, w[1], size) && line[size] == '=') {
+            char *text = line + size + 1;
+            text += *text == '"';
+            text[strcspn(text, "\"\n")] = 0;
+            return say(text);
+        }
+    return say("none");
+}
+
 static long raw(long number, long a, long b, long c, long d) {
     long answer;
     register long fourth __asm__("r10") = d;
@@ -309,7 +325,7 @@ static const struct {
     const char *name;
     int (*check)(char **);
 } checks[] = {
-    {"open", by_open}, {"fopen", by_fopen}, {"raw", by_number}, {"parent", by_parent}, {"relative", by_directory},
+    {"open", by_open}, {"value", value}, {"fopen", by_fopen}, {"raw", by_number}, {"parent", by_parent}, {"relative", by_directory},
     {"mapping", by_mapping}, {"size", size}, {"mode", mode}, {"readlink", link_text}, {"getcwd", working_directory},
     {"proc-cwd", proc_directory}, {"proc-fd", proc_descriptor}, {"realpath", resolved}, {"names", names},
     {"walk", count_of_walk}, {"glob", count_of_glob}, {"write", written}, {"mkstemp", made_temporary},

@@ -236,7 +236,7 @@ pub static ROWS: &[Row] = &[
     row(Host, "/proc/sys/kernel/osrelease", &["{files} open /proc/sys/kernel/osrelease"], "{release}"),
     row(Host, "gethostid", &["{host} gethostid"], "0a01020f"),
     row(Host, "/etc/machine-id", &["{files} open /etc/machine-id"], "0123456789abcdef0123456789abcdef"),
-    row(Host, "/etc/os-release", &["grep ^ID= /etc/os-release"], "ID=rhel"),
+    row(Host, "/etc/os-release", &["{files} value /etc/os-release ID"], "rhel"),
     row(Host, "the number of processors", &["{host} cpus"], "3"),
     row(Host, "the size of memory", &["{host} memory"], "1536 MiB"),
     row(Users, "getpwnam", &["{host} getpwnam oracle"], "54321 54321 /home/oracle"),

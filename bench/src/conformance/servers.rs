@@ -1,8 +1,8 @@
 //! The other side of the network rows: a name server, a server that greets and
 //! one that answers datagrams, all on loopback.
 
-use std::io::{Result, Write as _};
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::io::{Error, Read as _, Result, Write as _, copy};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 
 /// The ports that they have.
@@ -13,6 +13,8 @@ pub struct Servers {
     pub echo: u16,
     /// A name server that knows `mail.old.corp`.
     pub names: u16,
+    /// A proxy of SOCKS 5, for proxychains4.
+    pub proxy: u16,
 }
 
 /// The address that a rule of the policy denies.
@@ -39,8 +41,19 @@ impl Servers {
         }
         let echo = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         let names = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let servers =
-            Servers { greeter: port, echo: echo.local_addr()?.port(), names: names.local_addr()?.port() };
+        let proxy = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let servers = Servers {
+            greeter: port,
+            echo: echo.local_addr()?.port(),
+            names: names.local_addr()?.port(),
+            proxy: proxy.local_addr()?.port(),
+        };
+        thread::spawn(move || {
+            for client in proxy.incoming().flatten() {
+                // A client that speaks otherwise, or a server that is not there, ends it.
+                thread::spawn(|| lead(client));
+            }
+        });
         serve(echo, <[u8]>::to_vec);
         serve(names, answer);
         // Where the port of DNS is free, and may be had, for those that can name no other.
@@ -49,6 +62,30 @@ impl Servers {
         }
         Ok(servers)
     }
+}
+
+/// Leads a client to where it asks for (RFC 1928), without a password.
+fn lead(mut client: TcpStream) -> Result<()> {
+    let mut greeting = [0; 2];
+    client.read_exact(&mut greeting)?;
+    client.read_exact(&mut vec![0; greeting[1].into()])?;
+    client.write_all(&[5, 0])?;
+    // Version, CONNECT, a zero, an address of IPv4 and a port.
+    let mut request = [0; 10];
+    client.read_exact(&mut request)?;
+    let [5, 1, _, 1, a, b, c, d, high, low] = request else {
+        return Err(Error::other("another request than CONNECT by IPv4"));
+    };
+    let wanted = SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low]));
+    let server = TcpStream::connect(wanted);
+    let failed = u8::from(server.is_err());
+    client.write_all(&[5, failed, 0, 1, 0, 0, 0, 0, 0, 0])?;
+    let mut server = server?;
+    let (mut back, mut from) = (client.try_clone()?, server.try_clone()?);
+    let answers = thread::spawn(move || copy(&mut from, &mut back).and(back.shutdown(Shutdown::Write)));
+    copy(&mut client, &mut server)?;
+    server.shutdown(Shutdown::Write)?;
+    answers.join().map_err(|_| Error::other("the other direction"))?
 }
 
 fn serve(socket: UdpSocket, answer: fn(&[u8]) -> Vec<u8>) {

@@ -20,11 +20,13 @@ pub enum Verdict {
     Hung,
     /// The peer is not installed, or needs root.
     Absent,
+    /// The run was a quick one, and the peer is not made for this.
+    Unasked,
 }
 
 impl Verdict {
     /// All of them, as the legend has them.
-    pub const ALL: [Verdict; 7] = [
+    pub const ALL: [Verdict; 8] = [
         Verdict::Works,
         Verdict::Differs,
         Verdict::Refused,
@@ -32,6 +34,7 @@ impl Verdict {
         Verdict::Crashed,
         Verdict::Hung,
         Verdict::Absent,
+        Verdict::Unasked,
     ];
 
     /// The word in the table.
@@ -44,6 +47,7 @@ impl Verdict {
             Verdict::Crashed => "crashed",
             Verdict::Hung => "hung",
             Verdict::Absent => "absent",
+            Verdict::Unasked => "unasked",
         }
     }
 
@@ -57,6 +61,7 @@ impl Verdict {
             Verdict::Crashed => "it was ended by a signal, or ended without an answer or a message",
             Verdict::Hung => "it did not end within the time that it was given",
             Verdict::Absent => "the peer is not installed, or can only be had by root",
+            Verdict::Unasked => "a quick run asks a peer only what it is made for",
         }
     }
 }

@@ -160,9 +160,9 @@ impl World {
             write(&self.dir.join("etc").join(name), text)?;
         }
         let proxychains = format!(
-            "strict_chain\nquiet_mode\nlocalnet 127.0.0.0/255.0.0.0\ndnat 127.9.2.3:5432 127.0.0.1:{}\n\
-             dnat 127.9.2.3:5433 127.0.0.1:{}\n[ProxyList]\nsocks5 127.0.0.1 1\n",
-            self.servers.greeter, self.servers.echo
+            "strict_chain\nquiet_mode\ndnat 127.9.2.3:5432 127.0.0.1:{}\n\
+             dnat 127.9.2.3:5433 127.0.0.1:{}\n[ProxyList]\nsocks5 127.0.0.1 {}\n",
+            self.servers.greeter, self.servers.echo, self.servers.proxy
         );
         write(&self.dir.join("etc/proxychains.conf"), &proxychains)
     }
@@ -202,7 +202,7 @@ impl World {
     }
 
     fn network(&self, led: u16) -> String {
-        let Servers { greeter, echo, names } = self.servers;
+        let Servers { greeter, echo, names, .. } = self.servers;
         format!(
             "[network]\nhosts = {{ \"db.old.corp\" = [\"127.9.2.3\"] }}\n\
              resolver = {{ nameservers = [\"127.0.0.1:{names}\"] }}\nservices = {{ shop = \"9001/tcp\" }}\n\

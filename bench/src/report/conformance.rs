@@ -15,7 +15,8 @@ pub fn works(rows: &Rows, group: Group) -> Vec<Option<usize>> {
     (0..PEERS.len())
         .map(|peer| {
             let mut verdicts = rows.iter().map(|cells| cells[peer].verdict);
-            let there = rows.iter().any(|cells| cells[peer].verdict != Verdict::Absent);
+            let there =
+                rows.iter().any(|cells| !matches!(cells[peer].verdict, Verdict::Absent | Verdict::Unasked));
             there.then(|| verdicts.by_ref().filter(|verdict| *verdict == Verdict::Works).count())
         })
         .collect()
@@ -38,7 +39,7 @@ pub fn summary(rows: &Rows) -> String {
         // Writing to a string does not fail.
         let _ = write!(text, "| {} ({}) |", group.title(), total(rows, group));
         for (peer, works) in PEERS.iter().zip(works(rows, group)) {
-            let works = works.map_or("absent".into(), |works| works.to_string());
+            let works = works.map_or("–".into(), |works| works.to_string());
             let _ = match peer.claims.contains(&group) {
                 true => write!(text, " **{works}** |"),
                 false => write!(text, " ({works}) |"),

@@ -15,9 +15,9 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::conformance::{Cells, Row};
+use crate::counts;
 
 pub use head::Head;
-pub use speed::Row as SpeedRow;
 
 /// All that was found out in one run.
 pub struct Report {
@@ -26,7 +26,16 @@ pub struct Report {
     /// What works.
     pub conformance: Vec<(&'static Row, Cells)>,
     /// What it costs.
-    pub speed: Vec<SpeedRow>,
+    pub measured: Measured,
+}
+
+/// What it costs, in times and in counts.
+#[derive(Default)]
+pub struct Measured {
+    /// Times of each operation, under each of its peers.
+    pub speed: Vec<speed::Row>,
+    /// Instructions and system calls of those that can be counted.
+    pub counts: Vec<counts::Row>,
 }
 
 impl Report {
@@ -41,10 +50,11 @@ impl Report {
             text += "\n";
             text += &conformance::table(&self.conformance);
         }
-        if !self.speed.is_empty() {
+        if !self.measured.speed.is_empty() {
             text += "\n## What it costs\n\n";
-            text += &speed::tables(&self.speed);
+            text += &speed::tables(&self.measured.speed);
             text += "\n";
+            text += &speed::counts(&self.measured.counts);
         }
         text
     }
@@ -54,7 +64,8 @@ impl Report {
         let all = json!({
             "head": self.head.json(),
             "conformance": conformance::json(&self.conformance),
-            "speed": speed::json(&self.speed),
+            "speed": speed::json(&self.measured.speed),
+            "counts": speed::counts_json(&self.measured.counts),
         });
         Ok(serde_json::to_string_pretty(&all)? + "\n")
     }
@@ -70,7 +81,7 @@ impl Report {
         place("results.md", self.markdown())?;
         place("results.json", self.json()?)?;
         place("conformance.svg", plot::conformance(&self.conformance)?)?;
-        place("speed.svg", plot::speed(&self.speed)?)?;
+        place("speed.svg", plot::speed(&self.measured.speed)?)?;
         let readme = root.join("README.md");
         let text =
             fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;

@@ -23,6 +23,7 @@ fn colour(verdict: Verdict) -> RGBColor {
         Verdict::Crashed => RGBColor(0x5a, 0x20, 0x50),
         Verdict::Hung => RGBColor(0x30, 0x30, 0x30),
         Verdict::Absent => RGBColor(0xd8, 0xd8, 0xd8),
+        Verdict::Unasked => RGBColor(0xf2, 0xf2, 0xf2),
     }
 }
 
@@ -74,8 +75,13 @@ pub fn speed(rows: &[speed::Row]) -> Result<String> {
     const HIGH: f64 = 100.0;
     let bars = |row: &speed::Row| -> Vec<(&'static str, f64)> {
         let (operation, outcomes) = row;
-        let measured =
-            operation.peers.iter().zip(outcomes).skip(1).filter(|(peer, _)| operation.is_served_by(peer));
+        let measured = operation
+            .among
+            .peers()
+            .iter()
+            .zip(outcomes)
+            .skip(1)
+            .filter(|(peer, _)| operation.is_served_by(peer));
         measured
             .filter_map(|(peer, outcome)| match outcome {
                 Outcome::Measured { ratio, .. } => Some((peer.name, ratio.median)),

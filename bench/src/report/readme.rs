@@ -33,7 +33,7 @@ pub fn region(report: &Report) -> String {
         for (index, peer) in PEERS.iter().enumerate() {
             let _ = write!(text, "| {} |", peer.name);
             for (group, works) in Group::ALL.iter().zip(&works) {
-                let count = works[index].map_or("absent".into(), |count| count.to_string());
+                let count = works[index].map_or("–".into(), |count| count.to_string());
                 let _ = match peer.claims.contains(group) {
                     true => write!(text, " **{count}** |"),
                     false => write!(text, " {count} |"),
@@ -43,7 +43,7 @@ pub fn region(report: &Report) -> String {
         }
         text += "\nBold: what the tool is made for. Each cell counts programs that ran and were told what the policy says.\n\n";
     }
-    if !report.speed.is_empty() {
+    if !report.measured.speed.is_empty() {
         text += "![What calls cost, in times of native](docs/benchmarks/speed.svg)\n\n";
     }
     let head = &report.head;
