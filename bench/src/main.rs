@@ -8,6 +8,7 @@
 mod conformance;
 mod counts;
 mod ground;
+mod growth;
 mod network;
 mod operations;
 mod paired;
@@ -45,8 +46,8 @@ struct Arguments {
     /// Print JSON, with answers, times and quartiles of all peers.
     #[arg(long)]
     json: bool,
-    /// Write docs/benchmarks and the README's figures, and print nothing.
-    #[arg(long, conflicts_with_all = ["json", "conformance", "speed", "only"])]
+    /// Write docs/benchmarks and the README's figures, of what was run, and print nothing.
+    #[arg(long, conflicts_with_all = ["json", "only"])]
     write: bool,
     /// Only rows and operations whose name holds this.
     #[arg(default_value = "")]
@@ -117,6 +118,19 @@ fn speed(arguments: &Arguments, bar: &ProgressBar) -> anyhow::Result<Measured> {
         measured.counts.extend(counts::count(operation, &ground, &ran));
         measured.speed.push((operation, outcomes));
         bar.inc(1);
+    }
+    if "growth".contains(&arguments.only) {
+        let (trees, instances): (&[usize], &[usize]) = if arguments.quick {
+            (&[1000, 10_000], &[1, 10])
+        } else {
+            (&[1000, 10_000, 100_000, 1_000_000], &[1, 10, 100])
+        };
+        tell(bar, "growth with rules");
+        measured.growth.extend(growth::rules(&ground, effort)?);
+        tell(bar, "growth with files");
+        measured.growth.extend(growth::trees(&ground, trees)?);
+        tell(bar, "growth with instances");
+        measured.growth.extend(growth::instances(&ground, instances)?);
     }
     Ok(measured)
 }

@@ -25,6 +25,7 @@ pub struct Operation {
     what: What,
 }
 
+#[derive(Clone, Copy)]
 enum What {
     /// A call of tests/programs/cost.c on paths.
     Call(&'static str, On),
@@ -211,6 +212,11 @@ impl Operation {
     /// on native's own tree.
     pub fn is_served_by(&self, peer: &Peer) -> bool {
         !self.is_mapped() || self.among != Among::Mounts || peer.mounts()
+    }
+
+    /// The same under another policy.
+    pub fn under(&self, rules: Rules) -> Operation {
+        Operation { rules, ..*self }
     }
 
     /// Whether it is a whole program, which wants trees for itself.

@@ -3,6 +3,7 @@
 //! `docs/benchmarks` has the whole of it, and the README a region that is written anew each time.
 
 mod conformance;
+mod growth;
 mod head;
 mod plot;
 mod readme;
@@ -16,6 +17,7 @@ use serde_json::json;
 
 use crate::conformance::{Cells, Row};
 use crate::counts;
+use crate::growth::Growth;
 
 pub use head::Head;
 
@@ -36,6 +38,8 @@ pub struct Measured {
     pub speed: Vec<speed::Row>,
     /// Instructions and system calls of those that can be counted.
     pub counts: Vec<counts::Row>,
+    /// How costs grow.
+    pub growth: Vec<Growth>,
 }
 
 impl Report {
@@ -43,7 +47,7 @@ impl Report {
     pub fn markdown(&self) -> String {
         let mut text = self.head.markdown();
         if !self.conformance.is_empty() {
-            text += "\n## What works\n\n";
+            text += "\n## What works\n\n![What works under which peer](conformance.svg)\n\n";
             text += &conformance::summary(&self.conformance);
             text += "\n";
             text += &conformance::legend();
@@ -51,10 +55,14 @@ impl Report {
             text += &conformance::table(&self.conformance);
         }
         if !self.measured.speed.is_empty() {
-            text += "\n## What it costs\n\n";
+            text += "\n## What it costs\n\n![What calls cost, in times of native](speed.svg)\n\n";
             text += &speed::tables(&self.measured.speed);
             text += "\n";
             text += &speed::counts(&self.measured.counts);
+        }
+        if !self.measured.growth.is_empty() {
+            text += "\n## How costs grow\n\n";
+            text += &growth::tables(&self.measured.growth);
         }
         text
     }
@@ -65,6 +73,7 @@ impl Report {
             "head": self.head.json(),
             "conformance": conformance::json(&self.conformance),
             "speed": speed::json(&self.measured.speed),
+            "growth": growth::json(&self.measured.growth),
             "counts": speed::counts_json(&self.measured.counts),
         });
         Ok(serde_json::to_string_pretty(&all)? + "\n")
@@ -80,8 +89,12 @@ impl Report {
         };
         place("results.md", self.markdown())?;
         place("results.json", self.json()?)?;
-        place("conformance.svg", plot::conformance(&self.conformance)?)?;
-        place("speed.svg", plot::speed(&self.measured.speed)?)?;
+        if !self.conformance.is_empty() {
+            place("conformance.svg", plot::conformance(&self.conformance)?)?;
+        }
+        if !self.measured.speed.is_empty() {
+            place("speed.svg", plot::speed(&self.measured.speed)?)?;
+        }
         let readme = root.join("README.md");
         let text =
             fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
