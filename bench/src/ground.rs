@@ -28,8 +28,6 @@ pub enum Rules {
     Mounts(usize),
     /// Who the machine is, and who its users are.
     Machine,
-    /// That the program is root, and ten mounts that it may write to.
-    Root,
     /// That the date is another.
     Date,
     /// Names of hosts, and where addresses lead.
@@ -38,13 +36,12 @@ pub enum Rules {
 
 impl Rules {
     /// All that are measured.
-    const ALL: [Rules; 8] = [
+    const ALL: [Rules; 7] = [
         Rules::Mounts(10),
         Rules::Mounts(20),
         Rules::Mounts(1000),
         Rules::Mounts(MOST),
         Rules::Machine,
-        Rules::Root,
         Rules::Date,
         Rules::Network,
     ];
@@ -53,7 +50,6 @@ impl Rules {
     pub fn mounts(self) -> usize {
         match self {
             Rules::Mounts(mounts) => mounts,
-            Rules::Root => 10,
             Rules::Machine | Rules::Date | Rules::Network => 0,
         }
     }
@@ -62,7 +58,6 @@ impl Rules {
         match self {
             Rules::Mounts(mounts) => format!("{mounts}.toml"),
             Rules::Machine => "machine.toml".into(),
-            Rules::Root => "root.toml".into(),
             Rules::Date => "date.toml".into(),
             Rules::Network => "network.toml".into(),
         }
@@ -74,7 +69,6 @@ impl Rules {
             Rules::Machine => {
                 "[identity]\nhostname = \"erp01\"\nusers = [{ name = \"oracle\", uid = 54321 }]\n"
             }
-            Rules::Root => "[identity]\nrun_as = \"root\"\n",
             Rules::Date => "[time]\noffset = \"-400d\"\n",
             Rules::Network => {
                 "[network]\nhosts = { \"localhost\" = [\"127.0.0.1\"] }\norder = [\"hosts\"]\n\
@@ -149,7 +143,36 @@ impl Ground {
         }
         self.make_lists()?;
         self.make_etc()?;
+        self.make_owners()?;
         self.make_unions()
+    }
+
+    /// An ordinary user's directory, with files of which one half has been given away in a view.
+    fn make_owners(&self) -> std::io::Result<()> {
+        fs::create_dir(self.own())?;
+        fs::write(self.owners(), "[app]\nname = \"owners\"\n[identity]\nrun_as = \"root\"\n")?;
+        for name in ["kept", "given"] {
+            fs::create_dir(self.own().join(name))?;
+            for file in 0..10 {
+                fs::write(self.own().join(name).join(file.to_string()), "x\n")?;
+            }
+        }
+        let own = self.own();
+        let given = "chown -R 65534:65534 $0; setpriv --reuid 65534 --regid 65534 --clear-groups $1 --policy $2 chown -R 33:33 $0/given";
+        let mut command = Command::new("sh");
+        command.args(["-ec", given]).arg(&own).arg(tests::launcher()).arg(self.owners());
+        let status = command.env("XDG_RUNTIME_DIR", &own).env("STATE_DIRECTORY", &own).status()?;
+        if status.success() { Ok(()) } else { Err(std::io::Error::other(format!("{command:?}: {status}"))) }
+    }
+
+    /// The directory of an ordinary user.
+    pub fn own(&self) -> PathBuf {
+        self.dir.join("own")
+    }
+
+    /// The policy that has such a user play root.
+    pub fn owners(&self) -> PathBuf {
+        self.dir.join("owners.toml")
     }
 
     /// Unions of native's trees and of `/usr`, with a write layer in which a directory of

@@ -49,6 +49,8 @@ enum On {
     Mount(&'static str),
     /// A name under the first mount.
     First(&'static str),
+    /// An ordinary user's files.
+    Own(&'static str),
     /// A program that does nothing.
     Program,
 }
@@ -74,6 +76,10 @@ const fn seldom(weight: u32, operation: Operation) -> Operation {
 
 const fn over(operation: Operation) -> Operation {
     Operation { among: Among::Unions, ..operation }
+}
+
+const fn owners(operation: Operation) -> Operation {
+    Operation { among: Among::Owners, ..operation }
 }
 
 /// All of them.
@@ -111,8 +117,26 @@ pub static OPERATIONS: &[Operation] = &[
     fake("gethostname", "gethostname", Rules::Machine, On::Program, Some(1.00)),
     seldom(10, fake("getpwnam", "getpwnam", Rules::Machine, On::Program, Some(0.25))),
     seldom(10, fake("getpwuid", "getpwuid", Rules::Machine, On::Program, Some(0.25))),
-    fake("getuid, as root", "getuid", Rules::Root, On::Program, Some(1.00)),
-    fake("stat, as root, of what nobody has chowned", "stat", Rules::Root, On::Mount("file"), Some(1.10)),
+    owners(fake("getuid, played", "getuid", Rules::Machine, On::Program, Some(1.00))),
+    owners(fake(
+        "stat, owners played, of a file that has not been chowned",
+        "stat",
+        Rules::Machine,
+        On::Own("kept"),
+        Some(1.1),
+    )),
+    owners(fake(
+        "stat, owners played, of a file that has been",
+        "stat",
+        Rules::Machine,
+        On::Own("given"),
+        Some(1.5),
+    )),
+    owners(fake("open+close, owners played", "open", Rules::Machine, On::Own("kept"), None)),
+    owners(seldom(
+        50,
+        fake("fork, exec and wait, credentials played", "exec", Rules::Machine, On::Program, None),
+    )),
     fake("clock_gettime, another date", "clock", Rules::Date, On::Program, Some(1.50)),
     seldom(
         10,
@@ -281,6 +305,7 @@ impl On {
             On::Beside(name) => (0..10).map(|tree| ground.free(tree).join(name)).collect(),
             On::First(name) => vec![ground.at(0).join(name)],
             On::Program => vec!["/usr/bin/true".into()],
+            On::Own(name) => (0..10).map(|file| ground.own().join(name).join(file.to_string())).collect(),
             On::Mount(name) => (0..10).map(|mount| ground.at(mount).join(name)).collect(),
         }
     }

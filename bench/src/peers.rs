@@ -1,6 +1,6 @@
-//! Who is measured: three tables of names and command prefixes.
+//! Who is measured: four tables of names and command prefixes.
 //!
-//! To add a peer is to add a line. In its words `{launcher}`, `{policy}`, `{layers}`, `{overlays}`,
+//! To add a peer is to add a line. In its words `{launcher}`, `{policy}`, `{layers}`, `{overlays}`, `{owners}`, `{own}`,
 //! `{filter}`, `{empty}`, `{redhook}` and `{etc}` stand for files of this run, and leading words of
 //! the form `NAME=value` go into the environment. `{mounts}` stands for `bind`,
 //! once for each mount, with the mount's `{source}` and `{at}`. A peer whose
@@ -33,11 +33,13 @@ pub enum Among {
     Fakes,
     /// Those that serve layers.
     Unions,
+    /// Those that play root for an ordinary user.
+    Owners,
 }
 
 impl Among {
     /// All of them, in the order of the result.
-    pub const ALL: [Among; 3] = [Among::Mounts, Among::Fakes, Among::Unions];
+    pub const ALL: [Among; 4] = [Among::Mounts, Among::Fakes, Among::Owners, Among::Unions];
 
     /// The table. Native is first.
     pub fn peers(self) -> &'static [Peer] {
@@ -45,6 +47,7 @@ impl Among {
             Among::Mounts => PEERS,
             Among::Fakes => FAKES,
             Among::Unions => UNION_PEERS,
+            Among::Owners => OWNER_PEERS,
         }
     }
 }
@@ -62,6 +65,16 @@ static PEERS: &[Peer] = &[
     peer("bubblewrap", "bwrap --dev-bind / / {mounts}", "--bind {source} {at}"),
 ];
 
+/// Words that begin as an ordinary user's.
+macro_rules! as_user {
+    ($words:literal) => {
+        concat!(
+            "XDG_RUNTIME_DIR={own} STATE_DIRECTORY={own} setpriv --reuid 65534 --regid 65534 --clear-groups ",
+            $words
+        )
+    };
+}
+
 /// Where the mounts are unions of layers. Native has the lowest layer.
 static UNION_PEERS: &[Peer] = &[
     peer("native", "", ""),
@@ -75,16 +88,23 @@ static FAKES: &[Peer] = &[
     peer("native", "", ""),
     peer("shim", "{launcher} --door shim --policy {policy}", ""),
     peer("gate", "{launcher} --door gate --policy {policy}", ""),
-    peer("fakeroot", "fakeroot", ""),
     peer(
         "nss_wrapper",
         "LD_PRELOAD=libnss_wrapper.so NSS_WRAPPER_PASSWD={etc}/passwd NSS_WRAPPER_GROUP={etc}/group NSS_WRAPPER_HOSTS={etc}/hosts",
         "",
     ),
-    peer("uid_wrapper", "LD_PRELOAD=libuid_wrapper.so UID_WRAPPER=1 UID_WRAPPER_ROOT=1", ""),
     peer("socket_wrapper", "LD_PRELOAD=libsocket_wrapper.so SOCKET_WRAPPER_DIR={etc}", ""),
     peer("faketime", "faketime -f -400d", ""),
     peer("proxychains4", "proxychains4 -q -f {etc}/proxychains.conf", ""),
+];
+
+/// Who runs as an ordinary user, and plays root: `{owners}` is the policy, `{own}` that user's directory.
+static OWNER_PEERS: &[Peer] = &[
+    peer("native", "setpriv --reuid 65534 --regid 65534 --clear-groups", ""),
+    peer("shim, run_as", as_user!("{launcher} --door shim --policy {owners}"), ""),
+    peer("gate, run_as", as_user!("{launcher} --door gate --policy {owners}"), ""),
+    peer("fakeroot", as_user!("fakeroot"), ""),
+    peer("uid_wrapper", as_user!("env LD_PRELOAD=libuid_wrapper.so UID_WRAPPER=1 UID_WRAPPER_ROOT=1"), ""),
 ];
 
 impl Peer {
@@ -101,12 +121,12 @@ impl Peer {
 
     /// Whether it is the program as it is.
     pub fn is_native(&self) -> bool {
-        self.prefix.is_empty()
+        self.name == "native"
     }
 
     /// Whether it is the launcher.
     pub fn is_ours(&self) -> bool {
-        self.prefix.starts_with("{launcher}")
+        self.prefix.contains("{launcher}")
     }
 
     /// Whether it can serve mounts, as native does where they are real.
@@ -121,6 +141,8 @@ impl Peer {
                 .replace("{policy}", &ground.policy(rules).to_string_lossy())
                 .replace("{layers}", &ground.layers().to_string_lossy())
                 .replace("{overlays}", &ground.overlays().to_string_lossy())
+                .replace("{owners}", &ground.owners().to_string_lossy())
+                .replace("{own}", &ground.own().to_string_lossy())
                 .replace("{filter}", &ground.filter.to_string_lossy())
                 .replace("{empty}", &ground.empty.to_string_lossy())
                 .replace("{redhook}", &ground.redhook.to_string_lossy())

@@ -7,6 +7,7 @@
 //! element is one more line.
 
 use crate::files;
+use crate::identity::credentials::{self, Whom};
 use crate::identity::links;
 use crate::kernel::{self, AT_FDCWD, OpenHow};
 use crate::process::exec::{Door, Start};
@@ -77,13 +78,14 @@ calls! {
     SYS_openat Always => |i, _, [dir, path, flags, mode, ..]| open(i, dir as i32, path, flags, mode);
     SYS_creat Always => |i, _, [path, mode, ..]| open(i, AT_FDCWD, path, CREAT as usize, mode);
     SYS_openat2 Always => |i, _, [dir, path, how, size, ..]| openat2(i, dir as i32, path, how, size);
-    SYS_stat Always => |i, _, [path, buf, ..]| i.fstatat(AT_FDCWD, p(path), buf as *mut _, 0);
-    SYS_lstat Always => |i, _, [path, buf, ..]| i.fstatat(AT_FDCWD, p(path), buf as *mut _, libc::AT_SYMLINK_NOFOLLOW);
-    SYS_newfstatat Always => |i, _, [dir, path, buf, flags, ..]| i.fstatat(dir as i32, p(path), buf as *mut _, flags as i32);
-    SYS_statx Always => |i, _, [dir, path, flags, mask, buf, _]| i.statx(dir as i32, p(path), flags as i32, mask as u32, buf as *mut _);
-    SYS_access Always => |i, _, [path, mode, ..]| i.faccessat(AT_FDCWD, p(path), mode as i32, 0);
-    SYS_faccessat Always => |i, _, [dir, path, mode, ..]| i.faccessat(dir as i32, p(path), mode as i32, 0);
-    SYS_faccessat2 Always => |i, _, [dir, path, mode, flags, ..]| i.faccessat(dir as i32, p(path), mode as i32, flags as i32);
+    SYS_stat Always => |i, _, [path, buf, ..]| i.stat_shown(AT_FDCWD, p(path), buf as *mut _, 0);
+    SYS_lstat Always => |i, _, [path, buf, ..]| i.stat_shown(AT_FDCWD, p(path), buf as *mut _, libc::AT_SYMLINK_NOFOLLOW);
+    SYS_newfstatat Always => |i, _, [dir, path, buf, flags, ..]| i.stat_shown(dir as i32, p(path), buf as *mut _, flags as i32);
+    SYS_fstat Always => |i, _, [fd, buf, ..]| i.fstat_shown(fd as i32, buf as *mut _);
+    SYS_statx Always => |i, _, [dir, path, flags, mask, buf, _]| i.statx_shown(dir as i32, p(path), flags as i32, mask as u32, buf as *mut _);
+    SYS_access Always => |i, _, [path, mode, ..]| i.access_shown(AT_FDCWD, p(path), mode as i32, 0);
+    SYS_faccessat Always => |i, _, [dir, path, mode, ..]| i.access_shown(dir as i32, p(path), mode as i32, 0);
+    SYS_faccessat2 Always => |i, _, [dir, path, mode, flags, ..]| i.access_shown(dir as i32, p(path), mode as i32, flags as i32);
     SYS_readlink Always => |i, _, [path, buf, size, ..]| i.readlinkat(AT_FDCWD, p(path), buf as *mut u8, int(size));
     SYS_readlinkat Always => |i, _, [dir, path, buf, size, ..]| i.readlinkat(dir as i32, p(path), buf as *mut u8, int(size));
     SYS_statfs Always => |i, _, [path, buf, ..]| i.look(libc::SYS_statfs, p(path), true, [buf, 0, 0]);
@@ -164,6 +166,31 @@ calls! {
     SYS_sethostname Always => |i, _, [name, len, ..]| i.sethostname(p(name), len);
     SYS_setdomainname Always => |i, _, [name, len, ..]| i.setdomainname(p(name), len);
 
+    SYS_getuid Always => |i, _, _| i.real_id(Whom::User);
+    SYS_geteuid Always => |i, _, _| i.effective_id(Whom::User);
+    SYS_getgid Always => |i, _, _| i.real_id(Whom::Group);
+    SYS_getegid Always => |i, _, _| i.effective_id(Whom::Group);
+    SYS_getresuid Always => |i, _, [a, b, c, ..]| i.three_ids(Whom::User, [a, b, c].map(|to| to as *mut u32));
+    SYS_getresgid Always => |i, _, [a, b, c, ..]| i.three_ids(Whom::Group, [a, b, c].map(|to| to as *mut u32));
+    SYS_getgroups Always => |i, _, [room, to, ..]| i.getgroups(room as i32, to as *mut u32);
+    SYS_setuid Always => |i, _, [id, ..]| i.set_id(Whom::User, id as u32);
+    SYS_setgid Always => |i, _, [id, ..]| i.set_id(Whom::Group, id as u32);
+    SYS_setreuid Always => |i, _, [real, effective, ..]| i.set_two_ids(Whom::User, real as u32, effective as u32);
+    SYS_setregid Always => |i, _, [real, effective, ..]| i.set_two_ids(Whom::Group, real as u32, effective as u32);
+    SYS_setresuid Always => |i, _, [a, b, c, ..]| i.set_three_ids(Whom::User, [a, b, c].map(|id| id as u32));
+    SYS_setresgid Always => |i, _, [a, b, c, ..]| i.set_three_ids(Whom::Group, [a, b, c].map(|id| id as u32));
+    SYS_setfsuid Always => |i, _, [id, ..]| i.set_files_id(Whom::User, id as u32);
+    SYS_setfsgid Always => |i, _, [id, ..]| i.set_files_id(Whom::Group, id as u32);
+    SYS_setgroups Always => |i, _, [count, from, ..]| i.setgroups(count as i32, from as *const u32);
+    SYS_capget Always => |i, _, [header, data, ..]| i.capget(header as *mut u8, data as *mut u8);
+    SYS_capset Always => |i, _, [header, data, ..]| i.capset(header as *mut u8, p(data));
+    SYS_prctl Is(0, PRCTL) => |i, _, [option, a, b, c, d, _]| i.prctl(option as i32, a, b, [c, d]);
+    SYS_kill Always => |i, _, [process, signal, ..]| i.may_signal(process as i32, signal as i32);
+    SYS_tkill Always => |i, _, [process, signal, ..]| i.may_signal(process as i32, signal as i32);
+    SYS_tgkill Always => |i, _, [process, _, signal, ..]| i.may_signal(process as i32, signal as i32);
+
+    SYS_getsockopt Is(2, &[libc::SO_PEERCRED as u32]) => |i, _, args| i.getsockopt(args);
+
     SYS_execve Always => |i, d, [path, argv, envp, ..]| execveat(i, d, [AT_FDCWD as usize, path, argv, envp, 0, 0]);
     SYS_execveat Always => |i, d, args| execveat(i, d, args);
 }
@@ -177,13 +204,61 @@ impl Instance<'_> {
             libc::SYS_uname | libc::SYS_sethostname | libc::SYS_setdomainname => names().then_some(when),
             libc::SYS_sched_getaffinity | libc::SYS_sched_setaffinity => self.cpus().map(|_| when),
             libc::SYS_sysinfo => (self.view.memory() != 0).then_some(when),
+            libc::SYS_prctl if !self.plays() => Some(Is(0, SECCOMP)),
+            libc::SYS_fstat => (self.has_unions() || self.plays()).then_some(when),
+            _ if of_credentials(i64::from(number)) && !self.plays() => None,
             libc::SYS_ioctl => self.view.has_links().then_some(when),
-            libc::SYS_fgetxattr | libc::SYS_flistxattr => self.has_unions().then_some(when),
+            libc::SYS_fgetxattr | libc::SYS_flistxattr => (self.has_unions() || self.plays()).then_some(when),
             // Without links, there is nothing to change but an address.
             libc::SYS_recvfrom if !self.view.has_links() => Some(NotNull(4)),
             _ => Some(when),
         }
     }
+}
+
+/// What of prctl(2) is a door's own business.
+pub const SECCOMP: &[u32] = &[libc::PR_GET_SECCOMP as u32, libc::PR_SET_SECCOMP as u32];
+
+/// The options of prctl(2) that a door has a say in.
+const PRCTL: &[u32] = &{
+    let mut all = [0; SECCOMP.len() + credentials::OPTIONS.len()];
+    let mut index = 0;
+    while index < all.len() {
+        all[index] =
+            if index < SECCOMP.len() { SECCOMP[index] } else { credentials::OPTIONS[index - SECCOMP.len()] };
+        index += 1;
+    }
+    all
+};
+
+/// Whether a call is about credentials alone.
+fn of_credentials(number: i64) -> bool {
+    matches!(
+        number,
+        libc::SYS_getuid
+            | libc::SYS_geteuid
+            | libc::SYS_getgid
+            | libc::SYS_getegid
+            | libc::SYS_getresuid
+            | libc::SYS_getresgid
+            | libc::SYS_getgroups
+            | libc::SYS_setuid
+            | libc::SYS_setgid
+            | libc::SYS_setreuid
+            | libc::SYS_setregid
+            | libc::SYS_setresuid
+            | libc::SYS_setresgid
+            | libc::SYS_setfsuid
+            | libc::SYS_setfsgid
+            | libc::SYS_setgroups
+            | libc::SYS_capget
+            | libc::SYS_capset
+            | libc::SYS_kill
+            | libc::SYS_tkill
+            | libc::SYS_tgkill
+            | libc::SYS_fstat
+            | libc::SYS_getsockopt
+    )
 }
 
 const CREAT: i32 = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
@@ -200,9 +275,20 @@ fn int(size: usize) -> usize {
 
 fn open(instance: &Instance<'_>, dirfd: i32, path: usize, flags: usize, mode: usize) -> Answer {
     let (path, flags) = (p(path), flags as i32);
-    match instance.openat(dirfd, path, flags, mode as u32) {
+    if instance.plays() {
+        let call = |mode| match open_by_view(instance, (dirfd, path), flags, mode) {
+            Answer::Done(done) => done,
+            Answer::Pass => Err(Errno::ENOSYS),
+        };
+        return Answer::Done(instance.open_played((dirfd, path), flags, mode as u32, call));
+    }
+    open_by_view(instance, (dirfd, path), flags, mode as u32)
+}
+
+fn open_by_view(instance: &Instance<'_>, (dirfd, path): (i32, *const u8), flags: i32, mode: u32) -> Answer {
+    match instance.openat(dirfd, path, flags, mode) {
         Answer::Pass => {
-            let opened = kernel::openat(dirfd, path, flags, mode as u32);
+            let opened = kernel::openat(dirfd, path, flags, mode);
             if let Ok(fd) = opened {
                 instance.opened(dirfd, path, flags, fd);
             }
@@ -218,6 +304,17 @@ fn openat2(instance: &Instance<'_>, dirfd: i32, path: usize, how: usize, size: u
     }
     // SAFETY: the struct can be read.
     let how = unsafe { (how as *const OpenHow).read_unaligned() };
+    if instance.plays() {
+        let (flags, mode) = (how.flags as i32, how.mode as u32);
+        let call = |mode: u32| {
+            let how = OpenHow { flags: how.flags, mode: mode.into(), resolve: how.resolve };
+            match instance.openat2(dirfd, p(path), &how) {
+                Answer::Done(done) => done,
+                Answer::Pass => kernel::openat2(dirfd, p(path), &how).map(|fd| fd as usize),
+            }
+        };
+        return Answer::Done(instance.open_played((dirfd, p(path)), flags, mode, call));
+    }
     instance.openat2(dirfd, p(path), &how)
 }
 
@@ -263,6 +360,7 @@ fn execveat(instance: &Instance<'_>, door: Door<'_>, [dirfd, path, argv, envp, f
         envp: envp as *const *const u8,
         flags: flags as i32,
         script: core::ptr::null(),
+        runs_as: (None, None),
     };
     Answer::fail(instance.execveat(door, &start))
 }

@@ -13,6 +13,7 @@ use view::View;
 use crate::errno::Errno;
 use crate::files::{MAX_PATH, Text};
 use crate::kernel;
+use crate::shared::owners::Book;
 use crate::shared::{self, Shared};
 use crate::trace::{self, Ring};
 
@@ -25,6 +26,8 @@ pub struct Instance<'v> {
     pub shared: Option<&'v Shared>,
     /// The same page, to read what others have told.
     pub told: Option<&'v Shared>,
+    /// Which files have owners that the kernel knows nothing of; none where it could not be mapped.
+    pub book: Option<&'v Book>,
     /// Where calls are told of, if they are.
     pub ring: Option<&'v Ring>,
     dir: &'v [u8],
@@ -42,7 +45,7 @@ pub enum AttachError {
 impl<'v> Instance<'v> {
     /// An instance of a view that the caller holds, without a directory.
     pub fn new(view: View<'v>, shared: Option<&'v Shared>) -> Instance<'v> {
-        Instance { view, shared, told: shared, ring: None, dir: &[] }
+        Instance { view, shared, told: shared, book: None, ring: None, dir: &[] }
     }
 
     /// The instance's directory on the host.
@@ -60,6 +63,7 @@ impl<'v> Instance<'v> {
 const UNATTACHED: u32 = 0;
 const ATTACHING: u32 = 1;
 const ATTACHED: u32 = 2;
+const PLAYING: u32 = 3;
 
 struct Cell(UnsafeCell<MaybeUninit<Instance<'static>>>);
 
@@ -77,6 +81,30 @@ static INSTANCE: Cell = Cell(UnsafeCell::new(MaybeUninit::uninit()));
 pub fn attached() -> Option<&'static Instance<'static>> {
     if STATE.load(Ordering::Acquire) == ATTACHED {
         // SAFETY: ATTACHED is stored after the cell is written, and never taken back.
+        Some(unsafe { (*INSTANCE.0.get()).assume_init_ref() })
+    } else {
+        playing()
+    }
+}
+
+/// The same, where it plays nobody ([`Instance::plays`]): what a door in haste asks, who has
+/// no other question then.
+#[inline]
+pub fn plain() -> Option<&'static Instance<'static>> {
+    if STATE.load(Ordering::Acquire) == ATTACHED {
+        // SAFETY: ATTACHED is stored after the cell is written, and never taken back.
+        Some(unsafe { (*INSTANCE.0.get()).assume_init_ref() })
+    } else {
+        None
+    }
+}
+
+/// The instance in which this process plays somebody.
+#[cold]
+#[inline(never)]
+fn playing() -> Option<&'static Instance<'static>> {
+    if STATE.load(Ordering::Acquire) == PLAYING {
+        // SAFETY: as above.
         Some(unsafe { (*INSTANCE.0.get()).assume_init_ref() })
     } else {
         None
@@ -99,9 +127,12 @@ pub fn attach(dir: &'static [u8]) -> Result<(), AttachError> {
     let attached = map_instance(dir);
     match attached {
         Ok(instance) => {
+            let state = if instance.plays() { PLAYING } else { ATTACHED };
             // SAFETY: STATE keeps all others away until it says ATTACHED.
             unsafe { (*INSTANCE.0.get()).write(instance) };
-            STATE.store(ATTACHED, Ordering::Release);
+            // SAFETY: just written, and only read from now on.
+            unsafe { (*INSTANCE.0.get()).assume_init_ref() }.begin_credentials();
+            STATE.store(state, Ordering::Release);
             Ok(())
         }
         Err(error) => {
@@ -113,6 +144,9 @@ pub fn attach(dir: &'static [u8]) -> Result<(), AttachError> {
 
 /// The file of the view: first what the processes share, then the image.
 pub const VIEW: &str = "view";
+
+/// The name in an instance's directory that leads to the book of owners.
+pub const BOOK: &str = "owners";
 
 #[unsafe(link_section = ".text.start")]
 fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
@@ -149,6 +183,13 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     {
         // SAFETY: as for the shared words.
         instance.ring = Some(unsafe { &*(address as *const Ring) });
+    }
+    if instance.plays()
+        && let Ok((address, len)) = map(dir, BOOK, libc::O_RDWR, libc::PROT_READ | libc::PROT_WRITE)
+        && len >= Book::LEN
+    {
+        // SAFETY: as for the shared words.
+        instance.book = Some(unsafe { &*(address as *const Book) });
     }
     if let Some(shared) = shared {
         shared.check_in();

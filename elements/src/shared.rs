@@ -12,14 +12,16 @@
 //! lose their meaning at once. A program on the host that is not of the
 //! instance can replace a directory unseen: docs/limitations.md says so.
 
+pub mod credentials;
 mod names;
+pub mod owners;
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 pub use names::Cell;
 
 /// How many bytes it takes; the view's image follows.
-pub const LEN: usize = 128 * 1024;
+pub const LEN: usize = 512 * 1024;
 
 const DIRECTORIES: usize = 4096;
 const SIDES: usize = 2048;
@@ -39,6 +41,10 @@ pub struct Shared {
     pub host_name: Cell,
     /// What setdomainname(2) has set.
     pub domain_name: Cell,
+    /// The credentials of the instance's processes.
+    pub credentials: credentials::Table,
+    /// What is known of files' owners.
+    pub owners: owners::Cache,
 }
 
 /// Which layers of a union have a directory. The three words are written one by

@@ -6,7 +6,7 @@
 
 use core::sync::atomic::Ordering;
 
-use elements::calls::{Args, CALLS, When};
+use elements::calls::{Args, CALLS, SECCOMP, When};
 use elements::instance::attached;
 use elements::kernel;
 use elements::process::{self, exec::Door};
@@ -40,7 +40,6 @@ const OWN: &[(u32, When)] = &[
     (libc::SYS_ptrace as u32, When::Is(0, &[libc::PTRACE_TRACEME])),
     // The program's own filters.
     (libc::SYS_seccomp as u32, When::Always),
-    (libc::SYS_prctl as u32, When::Is(0, &[libc::PR_GET_SECCOMP as u32, libc::PR_SET_SECCOMP as u32])),
 ];
 
 /// The calls that trap, if the view has to do with them.
@@ -116,7 +115,7 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
         libc::SYS_fork | libc::SYS_clone => fork(slot, number, slot.args),
         libc::SYS_ptrace => ptrace::trace_me(),
         libc::SYS_seccomp => seccomp::seccomp(slot.args),
-        libc::SYS_prctl => seccomp::prctl(slot.args),
+        libc::SYS_prctl if SECCOMP.contains(&(slot.args[0] as u32)) => seccomp::prctl(slot.args),
         _ => element(&PLAIN, number, &slot.args),
     };
     let done = match answer {

@@ -60,7 +60,7 @@ pub const ANY_OF: u16 = 0x45;
 pub const JUMP: u16 = 0x05;
 pub const RETURN: u16 = 0x06;
 
-const LENGTH: usize = 768;
+const LENGTH: usize = 1024;
 const CALLS: usize = TRAPPED.len();
 
 struct Writer {

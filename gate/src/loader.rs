@@ -153,6 +153,14 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
     stack.set(libc::AT_BASE, base);
     stack.set(libc::AT_ENTRY, program.entry);
     stack.set(libc::AT_EXECFN, asked.name.as_ptr() as u64);
+    if let Some(instance) = instance::attached().filter(|instance| instance.plays()) {
+        let own = instance.credentials();
+        stack.set(libc::AT_UID, own.user.real.into());
+        stack.set(libc::AT_EUID, own.user.effective.into());
+        stack.set(libc::AT_GID, own.group.real.into());
+        stack.set(libc::AT_EGID, own.group.effective.into());
+        stack.set(libc::AT_SECURE, own.is_secure().into());
+    }
     stack.set_program(&program);
     entry
 }

@@ -19,6 +19,8 @@ macro_rules! for_each_hook {
             stat "stat(2)" fn __xstat [__xstat64] (version: c_int, path: *const c_char, buf: *mut stat) -> c_int;
             stat "stat(2)" fn __lxstat [__lxstat64] (version: c_int, path: *const c_char, buf: *mut stat) -> c_int;
             stat "stat(2)" fn __fxstatat [__fxstatat64] (version: c_int, dirfd: c_int, path: *const c_char, buf: *mut stat, flags: c_int) -> c_int;
+            stat "stat(2)" fn fstat [fstat64] (fd: c_int, buf: *mut stat) -> c_int;
+            stat "stat(2)" fn __fxstat [__fxstat64] (version: c_int, fd: c_int, buf: *mut stat) -> c_int;
             stat "statx(2)" fn statx [] (dirfd: c_int, path: *const c_char, flags: c_int, mask: c_uint, buf: *mut statx) -> c_int;
             stat "access(2)" fn access [] (path: *const c_char, mode: c_int) -> c_int;
             stat "access(2)" fn faccessat [] (dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int;
@@ -37,6 +39,8 @@ macro_rules! for_each_hook {
             xattr "getxattr(2)" fn lgetxattr [] (path: *const c_char, name: *const c_char, value: *mut c_void, size: size_t) -> ssize_t;
             xattr "listxattr(2)" fn listxattr [] (path: *const c_char, list: *mut c_char, size: size_t) -> ssize_t;
             xattr "listxattr(2)" fn llistxattr [] (path: *const c_char, list: *mut c_char, size: size_t) -> ssize_t;
+            xattr "getxattr(2)" fn fgetxattr [] (fd: c_int, name: *const c_char, value: *mut c_void, size: size_t) -> ssize_t;
+            xattr "listxattr(2)" fn flistxattr [] (fd: c_int, list: *mut c_char, size: size_t) -> ssize_t;
             xattr "setxattr(2)" fn setxattr [] (path: *const c_char, name: *const c_char, value: *const c_void, size: size_t, flags: c_int) -> c_int;
             xattr "setxattr(2)" fn lsetxattr [] (path: *const c_char, name: *const c_char, value: *const c_void, size: size_t, flags: c_int) -> c_int;
             xattr "removexattr(2)" fn removexattr [] (path: *const c_char, name: *const c_char) -> c_int;
@@ -219,6 +223,31 @@ macro_rules! for_each_hook {
             users "getgrouplist(3)" fn getgrouplist [] (user: *const c_char, group: gid_t, groups: *mut gid_t, count: *mut c_int) -> c_int;
             users "initgroups(3)" fn initgroups [] (user: *const c_char, group: gid_t) -> c_int;
             users "cuserid(3)" fn cuserid [] (buf: *mut c_char) -> *mut c_char;
+
+            credentials "getuid(2)" fn getuid [] () -> uid_t;
+            credentials "getuid(2)" fn geteuid [] () -> uid_t;
+            credentials "getgid(2)" fn getgid [] () -> gid_t;
+            credentials "getgid(2)" fn getegid [] () -> gid_t;
+            credentials "getresuid(2)" fn getresuid [] (real: *mut uid_t, effective: *mut uid_t, saved: *mut uid_t) -> c_int;
+            credentials "getresuid(2)" fn getresgid [] (real: *mut gid_t, effective: *mut gid_t, saved: *mut gid_t) -> c_int;
+            credentials "getgroups(2)" fn getgroups [] (room: c_int, list: *mut gid_t) -> c_int;
+            credentials "getgroups(2)" fn __getgroups_chk [] (room: c_int, list: *mut gid_t, len: size_t) -> c_int;
+            credentials "setuid(2)" fn setuid [] (uid: uid_t) -> c_int;
+            credentials "setgid(2)" fn setgid [] (gid: gid_t) -> c_int;
+            credentials "seteuid(2)" fn seteuid [] (uid: uid_t) -> c_int;
+            credentials "seteuid(2)" fn setegid [] (gid: gid_t) -> c_int;
+            credentials "setreuid(2)" fn setreuid [] (real: uid_t, effective: uid_t) -> c_int;
+            credentials "setreuid(2)" fn setregid [] (real: gid_t, effective: gid_t) -> c_int;
+            credentials "setresuid(2)" fn setresuid [] (real: uid_t, effective: uid_t, saved: uid_t) -> c_int;
+            credentials "setresuid(2)" fn setresgid [] (real: gid_t, effective: gid_t, saved: gid_t) -> c_int;
+            credentials "setfsuid(2)" fn setfsuid [] (uid: uid_t) -> c_int;
+            credentials "setfsgid(2)" fn setfsgid [] (gid: gid_t) -> c_int;
+            credentials "setgroups(2)" fn setgroups [] (count: size_t, list: *const gid_t) -> c_int;
+            credentials "capget(2)" fn capget [] (header: *mut c_void, data: *mut c_void) -> c_int;
+            credentials "capget(2)" fn capset [] (header: *mut c_void, data: *const c_void) -> c_int;
+            credentials "prctl(2)" fn prctl [] (option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong) -> c_int;
+            credentials "kill(2)" fn kill [__kill] (process: pid_t, signal: c_int) -> c_int;
+            credentials "getsockopt(2)" fn getsockopt [] (socket: c_int, level: c_int, option: c_int, value: *mut c_void, len: *mut socklen_t) -> c_int;
 
             link "netdevice(7)" fn ioctl [] (file: c_int, request: c_ulong, argument: usize) -> c_int;
             link "getifaddrs(3)" fn getifaddrs [] (list: *mut *mut c_void) -> c_int;

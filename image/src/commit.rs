@@ -207,7 +207,10 @@ pub fn union(store: &Store, base: &Base, upper: Option<&std::path::Path>, last: 
         }
     }
     let over_image = matches!(base, Base::Image(..));
-    layers.extend(upper.map(|dir| Layer { dir: dir.into(), nature: Nature::Written { over_image } }));
+    layers.extend(
+        upper
+            .map(|dir| Layer { dir: dir.into(), nature: Nature::Written { over_image, book: store.book() } }),
+    );
     layers.truncate(last + 1);
     Ok(Union::new(layers, true))
 }

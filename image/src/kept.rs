@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use rustix::fs::{FileType, Stat, major, minor, readlinkat};
+use rustix::fs::{AtFlags, FileType, Stat, StatxFlags, major, minor, readlinkat, statx};
 use rustix::io::Errno;
 
 use crate::attributes::{KEPT, OVERRIDE, disk_mode};
@@ -29,6 +29,10 @@ const PRIVATE: [&str; 8] = [
     "system.nfs4_acl",
 ];
 
+/// What is kept of a file that carries no attributes, by its inode and by the time when it was
+/// made, in seconds and nanoseconds.
+pub type Book = fn(u64, (i64, u32)) -> Option<Kept>;
+
 /// How what lies in a tree is to be understood.
 pub enum Nature {
     /// A layer of the store.
@@ -37,6 +41,8 @@ pub enum Nature {
     Written {
         /// Whether it is.
         over_image: bool,
+        /// What is kept elsewhere of links and FIFOs that the program has made.
+        book: Option<Book>,
     },
     /// A directory of the host's.
     Plain,
@@ -149,16 +155,34 @@ pub fn entry(nature: &Nature, at: (BorrowedFd<'_>, &CStr), path: &[u8], stat: &S
             }
         }
         (Nature::Written { .. }, Some(kept)) => restore(&mut entry, &kept, true),
+        (Nature::Written { book: Some(book), .. }, None)
+            if !matches!(on_disk, Kind::File | Kind::Directory) =>
+        {
+            if let Some(kept) = book(stat.st_ino, made(at)?) {
+                (entry.uid, entry.gid) = (kept.uid, kept.gid);
+                if on_disk != Kind::Symlink {
+                    entry.mode = kept.mode;
+                }
+            }
+        }
         _ => {}
     }
     entry.xattrs.sort();
     Ok(entry)
 }
 
+/// When a file was made; zeros where the file system does not say.
+fn made((dir, name): (BorrowedFd<'_>, &CStr)) -> Result<(i64, u32)> {
+    let about = statx(dir, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BTIME)
+        .context("cannot tell when it was made")?;
+    let is_known = StatxFlags::from_bits_retain(about.stx_mask).contains(StatxFlags::BTIME);
+    Ok(if is_known { (about.stx_btime.tv_sec, about.stx_btime.tv_nsec) } else { (0, 0) })
+}
+
 /// Whose a file is to be.
 fn owner(nature: &Nature, stat: &Stat) -> (u32, u32) {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let plays_root = uid != 0 && matches!(nature, Nature::Written { over_image: true });
+    let plays_root = uid != 0 && matches!(nature, Nature::Written { over_image: true, .. });
     let played = |id: u32, own: u32| if plays_root && id == own { 0 } else { id };
     (played(stat.st_uid, uid), played(stat.st_gid, gid))
 }

@@ -25,6 +25,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::kept::Book;
 
 /// A layer of an image.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,6 +71,7 @@ pub type Users = fn(&[PathBuf]) -> Result<Vec<(PathBuf, User)>>;
 pub struct Store {
     dir: PathBuf,
     users: Users,
+    book: Option<Book>,
 }
 
 /// A lock, until it is dropped or its holder dies.
@@ -109,7 +111,18 @@ impl Store {
                 dir.display()
             )
         }
-        Ok(Store { dir, users })
+        Ok(Store { dir, users, book: None })
+    }
+
+    /// The same, with what is kept elsewhere of the files of write layers.
+    #[must_use]
+    pub fn with_book(self, book: Book) -> Store {
+        Store { book: Some(book), ..self }
+    }
+
+    /// What is kept elsewhere of them.
+    pub fn book(&self) -> Option<Book> {
+        self.book
     }
 
     /// Where drafts are made.

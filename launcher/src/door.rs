@@ -73,12 +73,12 @@ pub fn choose(
         Door::Shim if has_other_loader(instance) => {
             Err("the root at `/` has an ld.so of its own, and under the shim the kernel takes the host's")
         }
-        Door::Shim if has_layers(instance) => {
-            Err("a mount is a union of layers, which the shim does not see whole")
-        }
+        Door::Shim if has_root_of_layers(instance) => Err(
+            "the root at `/` is a union of layers, and ld.so, which the shim does not see, would take the host's libraries",
+        ),
         Door::Shim => Ok((Door::Shim, None)),
         Door::Auto => match gate() {
-            Err(reason) if !has_other_loader(instance) && !has_layers(instance) => {
+            Err(reason) if !has_other_loader(instance) && !has_root_of_layers(instance) => {
                 Ok((Door::Shim, Some(reason)))
             }
             opened => opened.map(|()| (Door::Gate, None)),
@@ -104,7 +104,8 @@ fn has_other_loader(instance: &Instance<'_>) -> bool {
     found.is_some() && (ours.is_none() || read(scratch.bytes()) != ours)
 }
 
-/// Whether a mount is a union of layers.
-fn has_layers(instance: &Instance<'_>) -> bool {
-    instance.view.mounts().any(|mount| mount.kind == Kind::Layers)
+/// Whether the mount at `/` is a union of layers.
+fn has_root_of_layers(instance: &Instance<'_>) -> bool {
+    let view = &instance.view;
+    view.has_root() && view.mount(view.region(view.app_root())).kind == Kind::Layers
 }

@@ -67,6 +67,8 @@ pub struct Settings {
     pub program: Vec<OsString>,
     /// Who it runs as; none: who starts it.
     pub user: Option<String>,
+    /// The line of the policy's `run_as`, which has it played where it cannot be had; 0: none.
+    pub run_as_line: u32,
     /// Whether `/` is an image's, which knows nothing of the host's home directories.
     pub is_image: bool,
     /// What the changes to unions of layers go to.
@@ -164,6 +166,7 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan, kept: Option<&Kept>) -> 
             .map(OsString::from)
             .collect(),
         user: policy.user.clone(),
+        run_as_line: policy.run_as_line,
         is_image: policy.image.is_some(),
         write_layers: Vec::new(),
         volumes: plan.volumes().iter().map(|planned| Volume::of(planned, &volumes)).collect(),
@@ -387,8 +390,13 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8], settings: &Setting
     let settings = postcard::to_allocvec(settings).context("cannot write the settings")?;
     write(&draft.join(SETTINGS), &settings, 0o400)?;
     // Others read it: a process of the application that runs as another user.
-    let view = [&[0; shared::LEN], image].concat();
-    write(&draft.join(VIEW), &view, 0o644)
+    let file = draft.join(VIEW);
+    write(&file, &[], 0o644)?;
+    let written = OpenOptions::new().write(true).open(&file).and_then(|view| {
+        view.set_len(shared::LEN as u64)?;
+        view.write_all_at(image, shared::LEN as u64)
+    });
+    written.with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// The image in the directory of an instance that has been placed.

@@ -16,6 +16,7 @@ mod environment;
 mod instance;
 mod instances;
 mod names;
+mod owners;
 mod places;
 mod portable;
 mod prepare;

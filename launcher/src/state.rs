@@ -14,7 +14,7 @@ use image::{Store, User};
 use rustix::fs::{AtFlags, CWD, Gid, Timespec, Timestamps, UTIME_OMIT, Uid};
 use serde::{Deserialize, Serialize};
 
-use crate::{instances, processes};
+use crate::{instances, owners, processes};
 
 /// The variables that say where the state directory is.
 pub const VARIABLES: [&str; 3] = ["STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"];
@@ -65,7 +65,7 @@ pub fn dir() -> Result<PathBuf> {
 ///
 /// As [`dir`], and that it cannot be used.
 pub fn images() -> Result<Store> {
-    Store::at(dir()?.join("images"), users_of_layers)
+    Ok(Store::at(dir()?.join("images"), users_of_layers)?.with_book(owners::kept))
 }
 
 /// Who uses which of these layers of images: what runs, or an instance that is kept.

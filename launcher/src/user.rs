@@ -4,10 +4,17 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use elements::files::{Scratch, Text, Want};
+use elements::identity::credentials;
 use elements::kernel::AT_FDCWD;
+use elements::shared::credentials::Starter;
 use elements::{Errno, Instance};
+use view::View;
+
+use crate::commands::run::words;
+use crate::instance::Placed;
+use crate::owners;
 
 /// Ids, and where a user's home is.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,7 +53,7 @@ impl Names {
                 Ok(Some(_)) => scratch.bytes(),
                 Ok(None) => path.to_bytes(),
                 Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(String::new()),
-                Err(errno) => bail!("{}: {}", path.to_string_lossy(), crate::commands::run::words(errno)),
+                Err(errno) => bail!("{}: {}", path.to_string_lossy(), words(errno)),
             };
             match std::fs::read(OsStr::from_bytes(host)) {
                 Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
@@ -110,6 +117,27 @@ impl User {
     fn is_played(&self) -> bool {
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
         !uid.is_root() && (self.uid == 0 || (self.uid, self.gid) == (uid.as_raw(), gid.as_raw()))
+    }
+
+    /// Has the kernel's own user play this one in an instance. Whose files are whose is said by
+    /// the instance's first program.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn play(&self, placed: &Placed, view: &View<'_>, is_first: bool) -> Result<()> {
+        let (host_uid, host_gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let starter = Starter { host_uid, host_gid, uid: self.uid, gid: self.gid };
+        owners::lead_to_book(&placed.dir)?;
+        owners::take_in_layers(view)?;
+        let played = placed.with_shared(|shared| {
+            if is_first {
+                shared.credentials.set_starter(starter);
+            }
+            credentials::begin_as(shared, self.uid, self.gid, &self.groups)
+        });
+        let played = played.context("cannot write to the instance's view")?;
+        played.map_err(|errno| anyhow!("cannot say who the program is: {}", words(errno)))
     }
 
     /// Becomes that user, for good.

@@ -9,6 +9,7 @@
 mod identity;
 mod mounts;
 mod root;
+mod run_as;
 mod users;
 
 use std::collections::BTreeMap;
@@ -56,7 +57,9 @@ pub fn check(
         user = user.or_else(|| image.user.clone());
         root::under(&mut env, image);
     }
-    let user = user.filter(|user| !user.is_empty());
+    let run_as = checker.run_as(&raw.identity, raw.app.user.as_ref(), &mounts);
+    let run_as_line = run_as.as_ref().map_or(0, |said| said.line);
+    let user = run_as.map(|said| said.value).or(user).filter(|user| !user.is_empty());
     let stop_signal = raw.app.stop_signal.as_ref().and_then(|said| checker.stop_signal(said));
     let (identity, generated) = checker.identity(&raw.identity, raw.app.user.as_ref());
     let (level, door) = match raw.coverage.as_ref().map(Spanned::get_ref) {
@@ -80,6 +83,7 @@ pub fn check(
         name,
         workdir,
         user,
+        run_as_line,
         stop_signal: stop_signal.or_else(|| image.as_ref().and_then(|(_, image)| image.stop_signal.clone())),
         image,
         no_new_privs: raw.app.no_new_privs.unwrap_or(true),

@@ -145,6 +145,8 @@ pub struct Policy {
     pub workdir: Option<PathBuf>,
     /// Who it runs as; none: who starts it.
     pub user: Option<String>,
+    /// The line of `run_as`, which says so and has it played where it cannot be had; 0 where there is none.
+    pub run_as_line: u32,
     /// The image at `/`, by its name.
     pub image: Option<(String, Image)>,
     /// The signal by which it is stopped, where it is not TERM.

@@ -130,14 +130,17 @@ pub const STOP_SIGNAL: &str = "stop-signal";
 
 /// Bumped when the layout of an instance's directory changes, or what a policy
 /// is compiled to.
-pub const FORMAT: u32 = 7;
+pub const FORMAT: u32 = 8;
 
 pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
+    // Root becomes in truth who the policy says.
+    let plays = policy.run_as_line != 0 && !rustix::process::geteuid().is_root();
     let mut bits = 0;
     for (bit, set) in [
         (flags::COVERAGE_REQUIRED, policy.coverage == Coverage::Required),
         (flags::NO_NEW_PRIVS, policy.no_new_privs),
         (flags::TRACE, trace),
+        (flags::CREDENTIALS, plays),
     ] {
         bits |= if set { bit } else { 0 };
     }
@@ -172,7 +175,11 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
         is_private: trace,
         generated: 0,
     };
-    placing::place(policy, plan)
+    let mut plan = placing::place(policy, plan)?;
+    if !plan.volumes.is_empty() {
+        plan.facts.flags |= flags::VOLUMES;
+    }
+    Ok(plan)
 }
 
 impl Plan {

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-pub use identity::{RawGroup, RawIdentity, RawKernel, RawUser};
+pub use identity::{RawGroup, RawIdentity, RawKernel, RawRunAs, RawUser};
 
 /// What one application sees.
 #[derive(Deserialize, JsonSchema)]

@@ -4,6 +4,7 @@
 
 pub mod actions;
 pub mod change;
+pub mod credentials;
 pub mod cwd;
 pub mod descriptor;
 pub mod dir;

@@ -26,8 +26,9 @@ pub fn instance() -> &'static Instance<'static> {
 /// Takes the first look at a path.
 #[inline(always)]
 pub fn glance(dirfd: c_int, path: *const c_char) -> Glance {
-    match instance::attached() {
+    match instance::plain() {
         Some(instance) => instance.glance(dirfd, path.cast()),
+        // Not attached yet, or one that plays somebody: all its files are looked at closer.
         None => Glance::Closer(Start::ANEW),
     }
 }

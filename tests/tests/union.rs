@@ -19,8 +19,7 @@ fn fill(dir: &Path) {
 const LAYERS: &str = "[[mount]]\nat = \"@/at\"\nlayers = [\"host/base\", \"host/patches\"]";
 
 fn world(name: &str, more: &str) -> World {
-    World::new(name, &[], fill)
-        .saying(&format!("coverage.door = \"gate\"\napp.name = \"{name}\"\n{LAYERS}\n{more}"))
+    World::new(name, &[], fill).saying(&format!("app.name = \"{name}\"\n{LAYERS}\n{more}"))
 }
 
 /// What a shell script says in the view.

@@ -18,7 +18,7 @@ fn fill(dir: &Path) {
 /// What a Python program says in the view.
 fn says(name: &str, program: &str) -> String {
     let world = World::new(name, &[], fill).saying(&format!(
-        "coverage.door = \"gate\"\napp.name = \"{name}\"\n[[mount]]\nat = \"@/at\"\nlayers = [\"host/base\"]\nwrite = \"private\""
+        "app.name = \"{name}\"\n[[mount]]\nat = \"@/at\"\nlayers = [\"host/base\"]\nwrite = \"private\""
     ));
     let at = world.dir.join("app/at").to_string_lossy().into_owned();
     let program = format!("import os, time, ctypes\nos.chdir('{at}')\n{program}");

@@ -7,7 +7,7 @@ use crate::key::Key;
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
-pub const MAGIC: [u8; 8] = *b"lnchvw\0\x06";
+pub const MAGIC: [u8; 8] = *b"lnchvw\0\x08";
 
 /// Bits of [`View::flags`].
 pub mod flags {
@@ -19,6 +19,10 @@ pub mod flags {
     pub const NO_NEW_PRIVS: u32 = 1 << 2;
     /// Some mount is a union of layers. The writer of an image sets it.
     pub const LAYERS: u32 = 1 << 3;
+    /// The processes have credentials, and their files owners, that the kernel knows nothing of.
+    pub const CREDENTIALS: u32 = 1 << 4;
+    /// Some mount is a volume, whose files may have come with records of their owners.
+    pub const VOLUMES: u32 = 1 << 5;
 }
 
 /// A run of bytes in the string pool.

@@ -141,6 +141,7 @@ const THROUGH_THE_GATE: &[&str] = &[
     "scale",
     "sockets",
     "systemd",
+    "union",
 ];
 
 /// Installs and fetches what the tests run.

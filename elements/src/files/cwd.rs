@@ -12,6 +12,9 @@ use crate::{Answer, Errno, Instance};
 impl Instance<'_> {
     /// chdir(2). Never passes, since what it changes must be noted.
     pub fn chdir(&self, path: *const u8) -> Answer {
+        if let Err(errno) = self.may_use_path((AT_FDCWD, path), true, libc::X_OK as u32, false) {
+            return Answer::fail(errno);
+        }
         let answer = match self.look_up(AT_FDCWD, path, Want::LOOK) {
             Look::Untouched | Look::Boundary(_) => {
                 // SAFETY: the kernel only reads the string.

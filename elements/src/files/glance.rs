@@ -101,6 +101,16 @@ impl Instance<'_> {
     /// Where the directory stands that a path leads to, if a glance tells.
     pub(super) fn cursor_elsewhere(&self, path: *const u8) -> Option<Cursor> {
         let Glance::Elsewhere = self.glance(AT_FDCWD, path) else { return None };
+        // SAFETY: the glance has found it.
+        unsafe { self.cursor_found_elsewhere(path) }
+    }
+
+    /// The same, once a glance has told that an absolute path leads elsewhere.
+    ///
+    /// # Safety
+    ///
+    /// It has, and the string is as it was.
+    pub(super) unsafe fn cursor_found_elsewhere(&self, path: *const u8) -> Option<Cursor> {
         // SAFETY: as for the glance, which has found what is read here.
         unsafe {
             let name = path.add(1);

@@ -29,6 +29,15 @@ impl Instance<'_> {
         (below == 0 && self.view.has_children(node)).then_some(node)
     }
 
+    /// Whether the kernel's own listing of a directory may not be right, so that libc must not
+    /// read it by itself.
+    pub fn lists(&self, dirfd: i32) -> bool {
+        let Some(Cursor { node, below }) = self.base(dirfd) else { return false };
+        below == 0 && self.view.has_children(node)
+            || self.view.node(node).is_some_and(view::Node::is_layered)
+                && !self.is_noted_base_directory(dirfd)
+    }
+
     /// getdents64(2)
     pub fn getdents64(&self, dirfd: i32, buf: *mut u8, size: usize) -> Answer {
         let Some(Cursor { node, below }) = self.base(dirfd) else { return Answer::Pass };

@@ -276,9 +276,10 @@ impl Instance<'_> {
     /// A call that looks at a path and takes up to three more words after it:
     /// statfs(2), getxattr(2), listxattr(2), inotify's and others'.
     pub fn look(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 3]) -> Answer {
-        self.at(nr, AT_FDCWD, path, Want::LOOK.following(follow), |place| {
-            if self.is_layered(place)
-                && let Some(done) = look_at_attributes(nr, place, words)
+        let look = |place: &Place| {
+            let (in_union, plays) = (self.is_layered(place), self.plays());
+            if (in_union || plays)
+                && let Some(done) = look_at_attributes(nr, place, words, (in_union, plays))
             {
                 return done;
             }
@@ -286,7 +287,11 @@ impl Instance<'_> {
                 // SAFETY: the program's pointers, for the kernel to judge.
                 unsafe { syscall(nr, [path as usize, words[0], words[1], words[2], 0, 0]) }
             })
-        })
+        };
+        match self.at(nr, AT_FDCWD, path, Want::LOOK.following(follow), look) {
+            Answer::Pass if self.plays() => Answer::Done(look(&Place::new(AT_FDCWD, path, 0, None))),
+            answer => answer,
+        }
     }
 
     /// inotify_add_watch(2)

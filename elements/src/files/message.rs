@@ -8,6 +8,7 @@
 use libc::{c_int, c_void, mmsghdr, msghdr, socklen_t};
 
 use super::{Want, note_open};
+use crate::identity::credentials::Control;
 use crate::{Errno, Instance, user};
 
 /// The kernel takes this many messages at a time, and no more.
@@ -61,6 +62,10 @@ impl Instance<'_> {
         }
         // SAFETY: the struct can be read.
         let mut copy = unsafe { message.read_unaligned() };
+        let mut control = Control::new();
+        let with_ids = self.credentials_to_send(&copy, &mut control)?;
+        let message = with_ids.as_ref().map_or(message, core::ptr::from_ref);
+        copy = with_ids.unwrap_or(copy);
         Ok(match self.unix_address(copy.msg_name.cast(), copy.msg_namelen as usize, Want::LOOK)? {
             None => call(message),
             Some(mut host) => {
@@ -90,7 +95,7 @@ impl Instance<'_> {
             matches!(
                 self.unix_address(header.msg_name.cast(), header.msg_namelen as usize, Want::LOOK),
                 Ok(None)
-            )
+            ) && !(self.plays() && header.msg_controllen > 0)
         };
         if list.iter().all(is_plain) {
             return Ok(all());
@@ -210,7 +215,10 @@ impl Instance<'_> {
                 unsafe { self.address_back(message.msg_name.cast(), room, given) } as socklen_t;
         }
         // SAFETY: the caller's promise.
-        unsafe { note_passed(message) };
+        unsafe {
+            note_passed(message);
+            self.credentials_that_came(message);
+        }
     }
 }
 

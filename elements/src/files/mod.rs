@@ -24,8 +24,10 @@ mod magic;
 mod message;
 mod namei;
 mod open;
+pub(crate) mod owners;
 mod place;
 mod plain;
+mod present;
 mod protect;
 mod rare;
 mod rename;
@@ -43,6 +45,7 @@ pub use glance::{Glance, Start};
 pub use open::{OPEN_FLAGS, is_worth_knowing};
 pub use place::{Change, Place, Scratch, Want};
 pub use plain::PlainScratch;
+pub use present::About;
 pub use socket::SUN_PATH_LEN;
 pub use text::Text;
 

@@ -152,7 +152,7 @@ impl Instance<'_> {
                 self.opened_base(fd, place.mount, scratch.bytes());
             }
             // Under a mount at `/`, /proc is a mount too.
-            if (scratch.bytes().ends_with(b"maps") || self.has_machine())
+            if (scratch.bytes().ends_with(b"maps") || self.has_machine() || self.plays())
                 && self.may_tell_otherwise(path, flags)
             {
                 self.show_mappings(fd, flags);
@@ -361,12 +361,25 @@ impl Instance<'_> {
         }
         let elsewhere = if is_absolute { self.cursor_elsewhere(path) } else { None };
         let is_free = match elsewhere {
-            // A glance tells of no other directory of the kernel's.
-            // SAFETY: as above; it begins with a slash.
-            Some(_) => !unsafe { scan::begins_with(path.add(1), b"sys") },
+            Some(_) => is_free_elsewhere(path),
             None => !is_absolute && is_free(dirfd) && matches!(self.glance(dirfd, path), Glance::Elsewhere),
         };
         let cursor = elsewhere.or_else(|| self.cursor_by_letters(dirfd, path));
+        self.note_opened_directory(fd, cursor, is_free);
+    }
+
+    /// The same, where a glance has told that no mount has to do with the path.
+    pub fn opened_directory_elsewhere(&self, path: *const u8, fd: i32) {
+        // SAFETY: the open succeeded, so the string is one; and the glance has found it.
+        unsafe {
+            if *path != b'/' {
+                return self.opened_directory(AT_FDCWD, path, fd);
+            }
+            self.note_opened_directory(fd, self.cursor_found_elsewhere(path), is_free_elsewhere(path));
+        }
+    }
+
+    fn note_opened_directory(&self, fd: i32, cursor: Option<Cursor>, is_free: bool) {
         // Where a link of the host may have led elsewhere in the tree, ask when it matters.
         match cursor.filter(|cursor| cursor.below > 0 && self.passes(cursor.node)) {
             Some(cursor) => self.note_untouched_directory(fd, cursor, is_free),
@@ -404,6 +417,13 @@ impl Instance<'_> {
         let start = if absolute { Some(Cursor::at(self.view.app_root())) } else { self.base(dirfd) };
         start.and_then(|start| start.along(&self.view, path))
     }
+}
+
+/// Whether an absolute path that a glance has found elsewhere is not the kernel's: it tells of no other
+/// directory of the kernel's.
+fn is_free_elsewhere(path: *const u8) -> bool {
+    // SAFETY: found; it begins with a slash.
+    !unsafe { scan::begins_with(path.add(1), b"sys") }
 }
 
 /// What a walk for an open has come to.

@@ -4,6 +4,8 @@
 use view::{Access, Kind};
 
 use super::namei::Walk;
+use super::owners::{Own, is_access_list, is_override};
+use super::place::Place;
 use super::text::Text;
 use super::union::is_private_attribute;
 use super::{MAX_PATH, Want, scan};
@@ -31,6 +33,29 @@ impl Instance<'_> {
         {
             return Answer::fail(Errno::EOPNOTSUPP);
         }
+        if self.plays() {
+            let what = match number {
+                libc::SYS_fchmod => Some(Own::Mode(args[1] as u32)),
+                libc::SYS_fchown => Some(Own::Owner(args[1] as u32, args[2] as u32)),
+                _ => None,
+            };
+            if let Some(what) = what {
+                return self.own_descriptor(fd, what, false);
+            }
+            let is_attribute = matches!(number, libc::SYS_fsetxattr | libc::SYS_fremovexattr);
+            if is_attribute && is_override(args[1] as *const u8) {
+                return Answer::fail(Errno::EOPNOTSUPP);
+            }
+            if is_attribute && is_access_list(args[1] as *const u8) && !self.is_layers_own(fd) {
+                let done = match self.change_by_descriptor(fd) {
+                    // SAFETY: the program's own arguments, for the kernel to judge.
+                    Answer::Pass => unsafe { kernel::syscall(number, args) },
+                    Answer::Done(done) => done,
+                };
+                let here = (fd, c"".as_ptr().cast(), libc::AT_EMPTY_PATH);
+                return Answer::Done(self.after_list(here, done));
+            }
+        }
         self.modify_in_union(number, args).unwrap_or_else(|| self.change_by_descriptor(fd))
     }
 
@@ -39,28 +64,8 @@ impl Instance<'_> {
     /// where the call takes a path too, that is left out.
     #[inline(never)]
     pub(super) fn modify_in_union(&self, number: i64, args: [usize; 6]) -> Option<Answer> {
-        if !self.has_unions() {
-            return None;
-        }
-        let mut host = Text::<MAX_PATH>::new();
-        if !read_descriptor(args[0] as i32, &mut host) {
-            return None;
-        }
-        let mount = self.layers_own(host.bytes())?;
-        let mut app = Text::<MAX_PATH>::new();
-        if let Err(errno) = self.reverse(host.bytes(), &mut app) {
-            return Some(Answer::fail(errno));
-        }
-        let mut walk = Walk::new();
-        let below = app.bytes().get(mount.at.len()..).unwrap_or(&[]);
-        if self.walk_union(&mut walk, mount.id, below).is_err()
-            || !self.is_descriptors(&mut walk, args[0] as i32, host.bytes())
-        {
-            // It has been taken away or renamed since, and nobody knows where it is now.
-            return Some(Answer::fail(Errno::ESTALE));
-        }
         let [_, a, b, c, d, _] = args;
-        let done = self.change_union((AT_FDCWD, app.as_ptr()), Want::MODIFY_LINK, &mut |place| {
+        let done = self.on_copy(args[0] as i32, &mut |place| {
             let (here, path) = (place.dirfd as usize, place.path as usize);
             let no_follow = libc::AT_SYMLINK_NOFOLLOW as usize;
             const SYS_FCHMODAT2: i64 = 452;
@@ -76,8 +81,38 @@ impl Instance<'_> {
             };
             // SAFETY: the program's pointers, for the kernel to judge.
             unsafe { kernel::syscall(number, args) }
-        });
+        })?;
         Some(Answer::Done(done))
+    }
+
+    /// Makes a change on the copy of what a descriptor stands for, if that lies in a layer of
+    /// a union that never changes.
+    pub(super) fn on_copy(
+        &self,
+        fd: i32,
+        change: &mut dyn FnMut(&Place) -> Result<usize, Errno>,
+    ) -> Option<Result<usize, Errno>> {
+        if !self.has_unions() {
+            return None;
+        }
+        let mut host = Text::<MAX_PATH>::new();
+        if !read_descriptor(fd, &mut host) {
+            return None;
+        }
+        let mount = self.layers_own(host.bytes())?;
+        let mut app = Text::<MAX_PATH>::new();
+        if let Err(errno) = self.reverse(host.bytes(), &mut app) {
+            return Some(Err(errno));
+        }
+        let mut walk = Walk::new();
+        let below = app.bytes().get(mount.at.len()..).unwrap_or(&[]);
+        if self.walk_union(&mut walk, mount.id, below).is_err()
+            || !self.is_descriptors(&mut walk, fd, host.bytes())
+        {
+            // It has been taken away or renamed since, and nobody knows where it is now.
+            return Some(Err(Errno::ESTALE));
+        }
+        Some(self.change_union((AT_FDCWD, app.as_ptr()), Want::MODIFY_LINK, change))
     }
 
     /// Whether a descriptor stands for something in a layer of a union.

@@ -37,6 +37,13 @@ impl Instance<'_> {
         if !crate::user::is_string(old.1) || !crate::user::is_string(new.1) {
             return Answer::fail(Errno::EFAULT);
         }
+        let may = self
+            .may_change_name(old, true)
+            .and_then(|()| self.may_change_name(new, true))
+            .and_then(|()| self.may_change_name(new, false));
+        if let Err(errno) = may {
+            return Answer::fail(errno);
+        }
         let look = |(dirfd, path)| self.look_up(dirfd, path, Want::LOOK_AT_LINK);
         match (look(old), look(new)) {
             (Look::Untouched, Look::Untouched) => Answer::Pass,
@@ -117,6 +124,9 @@ impl Instance<'_> {
         }
         if !crate::user::is_string(old.1) || !crate::user::is_string(new.1) {
             return Answer::fail(Errno::EFAULT);
+        }
+        if let Err(errno) = self.may_change_name(new, false) {
+            return Answer::fail(errno);
         }
         let follow = flags & libc::AT_SYMLINK_FOLLOW != 0;
         let from = self.look_up(old.0, old.1, Want::LOOK.following(follow));

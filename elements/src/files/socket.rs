@@ -6,7 +6,7 @@
 //! is longer than `sun_path`) the socket is named by symbolic links in the
 //! instance's directory, which lead to the host's and back to the program's.
 
-use super::place::{Change, Scratch, Want};
+use super::place::{Change, Place, Scratch, Want};
 use super::text::Text;
 use super::{MAX_PATH, scan};
 
@@ -33,10 +33,44 @@ impl UnixAddress {
     }
 }
 
+/// The path in a program's address. None: it has none.
+fn unix_path(address: *const u8, len: usize) -> Option<Text<{ SUN_PATH_LEN + 2 }>> {
+    if len <= FAMILY || len > FAMILY + SUN_PATH_LEN + 1 || !crate::user::is_readable(address, len) {
+        return None;
+    }
+    // SAFETY: found readable; the kernel reads as many bytes.
+    let bytes = unsafe { core::slice::from_raw_parts(address, len) };
+    let (family, path) = bytes.split_at(FAMILY);
+    let unix = family == (libc::AF_UNIX as u16).to_ne_bytes();
+    if !unix || path.first() == Some(&0) {
+        return None;
+    }
+    let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
+    let mut app = Text::new();
+    app.push(path.get(..end).unwrap_or(&[])).ok()?;
+    Some(app)
+}
+
 impl Instance<'_> {
     /// bind(2)
     pub fn bind(&self, socket: i32, address: *const u8, len: usize) -> Answer {
-        self.with_address(libc::SYS_bind, socket, address, len, Want::CREATE)
+        let answer = self.with_address(libc::SYS_bind, socket, address, len, Want::CREATE);
+        let Some(mut path) = unix_path(address, len).filter(|_| self.marks_made()) else { return answer };
+        let done = match answer {
+            // SAFETY: the program's own arguments, for the kernel to judge.
+            Answer::Pass => unsafe {
+                waiting_syscall(libc::SYS_bind, [socket as usize, address as usize, len, 0, 0, 0])
+            },
+            Answer::Done(done) => done,
+        };
+        if done.is_ok() {
+            let mark = |place: &Place| self.mark_made_at(place.dirfd, place.path).map(|()| 0);
+            if let Answer::Pass = self.at(libc::SYS_bind, AT_FDCWD, path.as_ptr(), Want::LOOK_AT_LINK, mark) {
+                // The socket is there, whosever it is shown as.
+                let _ = self.mark_made_at(AT_FDCWD, path.as_ptr());
+            }
+        }
+        Answer::Done(done)
     }
 
     /// connect(2)
@@ -74,20 +108,14 @@ impl Instance<'_> {
         len: usize,
         want: Want,
     ) -> Result<Option<UnixAddress>, Errno> {
-        if len <= FAMILY || len > FAMILY + SUN_PATH_LEN + 1 || !crate::user::is_readable(address, len) {
-            return Ok(None);
-        }
-        // SAFETY: found readable; the kernel reads as many bytes.
-        let bytes = unsafe { core::slice::from_raw_parts(address, len) };
-        let (family, path) = bytes.split_at(FAMILY);
-        let unix = family == (libc::AF_UNIX as u16).to_ne_bytes();
-        if !unix || path.first() == Some(&0) {
-            return Ok(None);
-        }
-        let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
-        let mut app = Text::<{ SUN_PATH_LEN + 2 }>::new();
-        app.push(path.get(..end).unwrap_or(&[]))?;
+        let Some(mut app) = unix_path(address, len) else { return Ok(None) };
+        let family = &(libc::AF_UNIX as u16).to_ne_bytes();
         let spelled = app.as_ptr();
+        if want.change == Change::Create {
+            self.may_change_name((AT_FDCWD, spelled), false)?;
+        } else {
+            self.may_use_path((AT_FDCWD, spelled), true, libc::W_OK as u32, false)?;
+        }
         let mut scratch = Scratch::new();
         let look = self.look_up(AT_FDCWD, spelled, want);
         let place = match self.place(AT_FDCWD, spelled, look, want, &mut scratch)? {

@@ -130,6 +130,20 @@ impl<const N: usize> Text<N> {
         }
     }
 
+    /// Becomes empty, and all of its room zeros, so that a glance may read beyond its end.
+    pub(super) fn clear(&mut self) {
+        const { assert!(N.is_multiple_of(32)) };
+        self.len = 0;
+        for part in self.bytes.chunks_exact_mut(32) {
+            part.fill(MaybeUninit::new(0));
+            // SAFETY: does nothing, but keeps the compiler from making a call of memset of
+            // the loop, which for so little costs more than the loop.
+            unsafe {
+                core::arch::asm!("/* {0} */", in(reg) part.as_mut_ptr(), options(nostack, preserves_flags));
+            }
+        }
+    }
+
     /// Cuts off all after the first `len` bytes.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);

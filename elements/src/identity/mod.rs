@@ -4,6 +4,7 @@
 //! calls, uname(2), sethostname(2) and setdomainname(2), and what libc makes
 //! of the files of users, for a door that stands before libc.
 
+pub mod credentials;
 mod database;
 pub mod entries;
 pub mod links;

@@ -119,6 +119,32 @@ pub fn fgetxattr(file: i32, name: *const u8, value: &mut [u8]) -> Result<usize, 
     unsafe { syscall(libc::SYS_fgetxattr, args) }
 }
 
+/// getxattr(2), which follows links: how many bytes of `value` it took.
+pub fn getxattr(path: *const u8, name: &CStr, value: &mut [u8]) -> Result<usize, Errno> {
+    let args = [path as usize, name.as_ptr() as usize, value.as_mut_ptr() as usize, value.len(), 0, 0];
+    // SAFETY: the kernel reads the strings and writes no more than the slice's length.
+    unsafe { syscall(libc::SYS_getxattr, args) }
+}
+
+/// setxattr(2), which follows links.
+pub fn setxattr(path: *const u8, name: *const u8, value: &[u8], flags: i32) -> Result<(), Errno> {
+    let args = [path as usize, name as usize, value.as_ptr() as usize, value.len(), flags as usize, 0];
+    // SAFETY: the kernel only reads the strings and the slice.
+    unsafe { syscall(libc::SYS_setxattr, args) }.map(|_| ())
+}
+
+/// removexattr(2), which follows links.
+pub fn removexattr(path: *const u8, name: &CStr) -> Result<(), Errno> {
+    // SAFETY: the kernel only reads the strings.
+    unsafe { syscall(libc::SYS_removexattr, [path as usize, name.as_ptr() as usize, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// chmod(2), which follows links.
+pub fn chmod(path: *const u8, mode: u32) -> Result<(), Errno> {
+    // SAFETY: the kernel only reads the string.
+    unsafe { syscall(libc::SYS_chmod, [path as usize, mode as usize, 0, 0, 0, 0]) }.map(|_| ())
+}
+
 /// lsetxattr(2)
 pub fn lsetxattr(path: *const u8, name: *const u8, value: &[u8], flags: i32) -> Result<(), Errno> {
     let args = [path as usize, name as usize, value.as_ptr() as usize, value.len(), flags as usize, 0];

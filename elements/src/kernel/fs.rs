@@ -153,6 +153,17 @@ pub fn fstatat(dirfd: i32, path: *const u8, flags: i32) -> Result<libc::stat, Er
     Ok(unsafe { stat.assume_init() })
 }
 
+/// statx(2) of a descriptor: which inode it is, and when that was made.
+pub fn birth(file: i32) -> Result<libc::statx, Errno> {
+    let mut about = core::mem::MaybeUninit::<libc::statx>::zeroed();
+    let (flags, mask) = (libc::AT_EMPTY_PATH as usize, (libc::STATX_BTIME | libc::STATX_INO) as usize);
+    let args = [fd(file), c"".as_ptr() as usize, flags, mask, about.as_mut_ptr() as usize, 0];
+    // SAFETY: the kernel writes one struct.
+    unsafe { syscall(libc::SYS_statx, args) }?;
+    // SAFETY: the call succeeded, so the kernel has filled it.
+    Ok(unsafe { about.assume_init() })
+}
+
 /// readlinkat(2): how many bytes of `buf` the target took.
 pub fn readlinkat(dirfd: i32, path: *const u8, buf: &mut [u8]) -> Result<usize, Errno> {
     let args = [fd(dirfd), path as usize, buf.as_mut_ptr() as usize, buf.len(), 0, 0];

@@ -9,6 +9,12 @@ pub fn getpid() -> i32 {
     unsafe { syscall(libc::SYS_getpid, [0; 6]) }.unwrap_or(0) as i32
 }
 
+/// getppid(2)
+pub fn getppid() -> u32 {
+    // SAFETY: touches no memory and cannot fail.
+    unsafe { syscall(libc::SYS_getppid, [0; 6]) }.unwrap_or(0) as u32
+}
+
 /// gettid(2)
 pub fn gettid() -> i32 {
     // SAFETY: touches no memory and cannot fail.

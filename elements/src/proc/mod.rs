@@ -7,6 +7,7 @@
 
 pub mod machine;
 pub mod mappings;
+pub mod status;
 
 use crate::files::{MAX_PATH, Text, scan};
 use crate::identity::Scale;
@@ -15,6 +16,7 @@ use crate::{Errno, Instance};
 
 use machine::File;
 use mappings::{Format, Ours};
+use status::Told;
 
 /// procfs, as fstatfs(2) calls it.
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -33,7 +35,9 @@ impl Instance<'_> {
         let Some(survey) = scan::survey(path, 0) else { return false };
         // SAFETY: just read.
         let path = unsafe { core::slice::from_raw_parts(path, survey.len) };
-        Format::of(path).is_some() || self.has_machine() && File::named(path).is_some()
+        Format::of(path).is_some()
+            || self.has_machine() && File::named(path).is_some()
+            || self.plays() && path.ends_with(b"status")
     }
 
     /// Whether the machine has other processors or other memory than the host.
@@ -110,6 +114,9 @@ impl Instance<'_> {
         if let Some(file) = File::at(path.bytes()) {
             return self.replace(fd, flags, c"machine", |text, out| self.tell_of_machine(file, text, out));
         }
+        if let Some(process) = status_of(path.bytes()).filter(|_| self.plays()) {
+            return self.replace(fd, flags, c"status", |text, out| self.tell_of_process(process, text, out));
+        }
         let Some(format) = format_of(path.bytes()) else { return Ok(()) };
         self.replace(fd, flags, c"mappings", |text, out| self.tell_of_mappings(format, text, out))
     }
@@ -136,6 +143,20 @@ impl Instance<'_> {
             }
             _ => return Ok(false),
         }
+        Ok(true)
+    }
+
+    /// Says who a process is.
+    fn tell_of_process(&self, process: u32, text: &Snapshot, out: &mut Out) -> Result<bool, Errno> {
+        let known = self.credentials_of(process);
+        let told = match (&known, self.starter()) {
+            (Ok(known), _) => Told::Whole(known),
+            (_, Some(starter)) => {
+                Told::Ids { user: (starter.host_uid, starter.uid), group: (starter.host_gid, starter.gid) }
+            }
+            _ => return Ok(false),
+        };
+        status::rewrite(text.bytes(), &told, &mut |part| out.put(part))?;
         Ok(true)
     }
 
@@ -193,6 +214,20 @@ fn path_of(fd: i32) -> Result<Text<64>, Errno> {
 fn format_of(path: &[u8]) -> Option<Format> {
     let process = path.strip_prefix(b"/proc/").and_then(<[u8]>::first);
     if process.is_some_and(u8::is_ascii_digit) { Format::of(path) } else { None }
+}
+
+/// The process whose `status` is at a path.
+fn status_of(path: &[u8]) -> Option<u32> {
+    let mut parts = path.strip_prefix(b"/proc/")?.split(|byte| *byte == b'/');
+    let process = parts.next()?;
+    match (parts.next()?, parts.next(), parts.next()) {
+        (b"status", None, _) | (b"task", Some(_), Some(b"status")) => {}
+        _ => return None,
+    }
+    process.iter().try_fold(0_u32, |sum, digit| {
+        let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
+        sum.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// Writes to a file, much at a time.

@@ -51,7 +51,12 @@ pub struct Start {
     /// The name that was asked for, where that was a script's and `path` is
     /// its interpreter's; null elsewhere.
     pub script: *const u8,
+    /// The user and the group that the program's file has it run as.
+    pub runs_as: RunsAs,
 }
+
+/// A user and a group, where a file's bits say so.
+pub type RunsAs = (Option<u32>, Option<u32>);
 
 pub(super) type Strings = *const *const u8;
 
@@ -59,17 +64,20 @@ impl Instance<'_> {
     /// execve(2) and execveat(2): returns only where it fails.
     pub fn execveat(&self, door: Door<'_>, start: &Start) -> Errno {
         let done = self.prepare(door, start, 0, &mut |start| {
+            let before = self.credentials_for_program(start.runs_as)?;
             let dirfd = start.dirfd as usize;
             let (path, argv, envp) = (start.path as usize, start.argv as usize, start.envp as usize);
             let flags = start.flags as usize;
             // SAFETY: the program's own strings, and ours.
-            unsafe {
+            let failed = unsafe {
                 if start.flags == 0 && start.dirfd == AT_FDCWD {
                     waiting_syscall(libc::SYS_execve, [path, argv, envp, 0, 0, 0])
                 } else {
                     waiting_syscall(libc::SYS_execveat, [dirfd, path, argv, envp, flags, 0])
                 }
-            }
+            };
+            self.credentials_back(before);
+            failed
         });
         done.err().unwrap_or(Errno::ENOSYS)
     }
@@ -106,6 +114,8 @@ impl Instance<'_> {
         if host.is_some() {
             flags &= !libc::AT_EMPTY_PATH;
         }
+        self.may_execute((start.dirfd, start.path), (dirfd, path), flags)?;
+        let start = &Start { runs_as: self.runs_as(dirfd, path, flags), ..*start };
         let uncovered = match (door, seen) {
             (Door::Shim(shim), Some((Program::Loader, _))) => {
                 return self.by_loader(shim, start, (dirfd, path), call);
@@ -131,6 +141,22 @@ impl Instance<'_> {
         self.with_environment(shim, start.envp, &mut |envp| {
             call(&Start { dirfd, path, envp, flags, ..*start })
         })
+    }
+
+    /// Whom a program's file has it run as. A program that the kernel starts with other rights
+    /// than these has them played.
+    fn runs_as(&self, dirfd: i32, path: *const u8, flags: i32) -> RunsAs {
+        if !self.plays() {
+            return (None, None);
+        }
+        match self.stat_of_place(dirfd, path, flags & libc::AT_EMPTY_PATH) {
+            Ok(about) => {
+                let is_set = |bits: u32| about.mode & bits == bits;
+                let user = is_set(libc::S_ISUID).then_some(about.uid);
+                (user, is_set(libc::S_ISGID | libc::S_IXGRP).then_some(about.gid))
+            }
+            Err(_) => (None, None),
+        }
     }
 
     /// A script: its interpreter is a program of the app's tree. A frame of its
@@ -170,6 +196,7 @@ impl Instance<'_> {
                 envp: start.envp,
                 flags: 0,
                 script: core::ptr::null(),
+                runs_as: (None, None),
             };
             let mut nothing = |_: &Start| Ok(0);
             self.prepare(door, &program, depth + 1, &mut nothing)?;
@@ -201,6 +228,7 @@ impl Instance<'_> {
             envp: start.envp,
             flags: 0,
             script: if start.script.is_null() { script } else { start.script },
+            runs_as: (None, None),
         };
         self.prepare(door, &program, depth + 1, call)
     }

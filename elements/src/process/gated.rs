@@ -145,6 +145,7 @@ fn start_gate(
         envp: start.envp,
         flags: 0,
         script: core::ptr::null(),
+        runs_as: start.runs_as,
     });
     drop(trap);
     if let Some(file) = opened {

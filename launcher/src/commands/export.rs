@@ -163,7 +163,7 @@ impl Whole<'_> {
             Source::Layers(layers) => bundle.tree(&plain(layers)),
             Source::Volume(dir) => {
                 // What is whose is told as for what the application has changed.
-                let nature = Nature::Written { over_image: self.root.is_some() };
+                let nature = Nature::Written { over_image: self.root.is_some(), book: self.store.book() };
                 bundle.tree(&Union::new(vec![Layer { dir: dir.clone(), nature }], true))
             }
             Source::Changes(number) => {

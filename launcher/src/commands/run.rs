@@ -57,13 +57,13 @@ pub fn start(
         placed.forget_directories().context("cannot write to the instance's view")?;
     }
     held.map(Held::note_start).transpose()?;
-    become_program(placed, &instance, program, (asked_door, verbose), streams)
+    become_program(placed, &instance, program, (asked_door, verbose), (true, streams))
 }
 
 /// Becomes a further program of an instance that runs.
 pub fn join(placed: &Placed, program: &[OsString], door: Option<Door>) -> Result<u8> {
     let instance = Instance::new(view(&placed.image)?, None);
-    become_program(placed, &instance, program, (door, false), None)
+    become_program(placed, &instance, program, (door, false), (false, None))
 }
 
 fn become_program(
@@ -71,7 +71,7 @@ fn become_program(
     instance: &Instance<'_>,
     program: &[OsString],
     (asked_door, verbose): (Option<Door>, bool),
-    streams: Option<&Streams>,
+    (is_first, streams): (bool, Option<&Streams>),
 ) -> Result<u8> {
     let settings = &placed.settings;
     let strings = |list: &[OsString]| -> Result<Vec<CString>> {
@@ -134,7 +134,11 @@ fn become_program(
         }
     }
     if let (Some(user), Some(said)) = (&user, &settings.user) {
-        user.become_it(said)?;
+        if instance.view.flags() & ::view::flags::CREDENTIALS != 0 {
+            user.play(placed, &instance.view, is_first)?;
+        } else {
+            user.become_it(said)?;
+        }
     }
     streams.map(Streams::hand_over).transpose().context("cannot open the standard streams")?;
     let take_back = || streams.into_iter().for_each(Streams::take_back);
@@ -149,6 +153,7 @@ fn become_program(
                 envp: envp_pointers.as_ptr().cast(),
                 flags: 0,
                 script: std::ptr::null(),
+                runs_as: (None, None),
             },
         );
         match errno {
@@ -175,7 +180,11 @@ fn who(instance: &Instance<'_>, settings: &Settings) -> Result<(Option<User>, Op
         return Ok((None, None));
     }
     let names = Names::of(instance).context("cannot read the application's users")?;
-    let user = settings.user.as_deref().map(|said| names.user(said)).transpose()?;
+    let user = settings.user.as_deref().map(|said| names.user(said)).transpose();
+    let user = user.with_context(|| match settings.run_as_line {
+        0 => "cannot tell who the application runs as".to_owned(),
+        line => format!("{}:{line}: `run_as`", String::from_utf8_lossy(instance.view.policy_file())),
+    })?;
     if settings.is_image && rustix::process::geteuid().is_root() {
         admission::admit(instance, names.uids().chain(user.iter().map(|user| user.uid)))?;
     }

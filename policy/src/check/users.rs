@@ -39,6 +39,9 @@ impl Checker<'_> {
         if let Some(said) = runs_as.filter(|_| is_whole) {
             self.runs_as(said, &all);
         }
+        if is_whole {
+            self.runs_as_one_of(raw, &all);
+        }
         Some(self.said(span, all))
     }
 
@@ -158,9 +161,14 @@ impl Checker<'_> {
 
     /// Who the application runs as is one of them, or a number.
     fn runs_as(&mut self, said: &Spanned<String>, all: &Users) {
-        let (user, group) = match said.get_ref().split_once(':') {
+        self.is_one_of(said.span(), said.get_ref(), all);
+    }
+
+    /// The same of what `run_as` says.
+    pub(super) fn is_one_of(&mut self, span: Range<usize>, said: &str, all: &Users) {
+        let (user, group) = match said.split_once(':') {
             Some((user, group)) => (user, Some(group)),
-            None => (said.get_ref().as_str(), None),
+            None => (said, None),
         };
         let is_number = |name: &str| name.parse::<u32>().is_ok();
         let is_user = user.is_empty() || is_number(user) || all.users.iter().any(|known| known.name == user);
@@ -173,7 +181,7 @@ impl Checker<'_> {
             }
             _ => return,
         };
-        let help = "add it to [identity], or take `user` away";
-        self.report.add(said.span(), missing, "one that [identity] names, or a number", Some(help.into()));
+        let help = "add it to [identity], or name another";
+        self.report.add(span, missing, "one that [identity] names, or a number", Some(help.into()));
     }
 }

@@ -39,6 +39,10 @@ pub struct RawIdentity {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub mac: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// Who the application runs as: a user of its own /etc/passwd, "root", or numbers. Only
+    /// root can have it truly so; for anybody else it is played.
+    #[schemars(with = "Option<RawRunAs>")]
+    pub run_as: Option<Spanned<RawRunAs>>,
     /// The users that there are, besides root and nobody.
     #[serde(default)]
     #[schemars(with = "Vec<RawUser>")]
@@ -47,6 +51,27 @@ pub struct RawIdentity {
     #[serde(default)]
     #[schemars(with = "Vec<RawGroup>")]
     pub groups: Vec<Spanned<RawGroup>>,
+}
+
+/// `identity.run_as`
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawRunAs {
+    /// A user, an uid, or one of these with `:` and a group or a gid.
+    User(String),
+    /// Numbers.
+    Ids(RawIds),
+}
+
+/// `identity.run_as` as a table.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawIds {
+    /// The user's number.
+    #[schemars(with = "i64")]
+    pub uid: Option<i64>,
+    /// The number of the user's group (default: the one that /etc/passwd says, or the user's own).
+    pub gid: Option<i64>,
 }
 
 /// `[[identity.users]]`: a line of /etc/passwd.
@@ -110,7 +135,10 @@ impl RawIdentity {
         let user = |user: &Spanned<RawUser>| user.get_ref().name.is_some() && user.get_ref().uid.is_some();
         let group =
             |group: &Spanned<RawGroup>| group.get_ref().name.is_some() && group.get_ref().gid.is_some();
-        self.kernel.as_ref().is_none_or(|kernel| kernel.get_ref().release.is_some())
+        let ids =
+            |said: &RawRunAs| matches!(said, RawRunAs::User(_) | RawRunAs::Ids(RawIds { uid: Some(_), .. }));
+        self.run_as.as_ref().is_none_or(|said| ids(said.get_ref()))
+            && self.kernel.as_ref().is_none_or(|kernel| kernel.get_ref().release.is_some())
             && self.users.iter().all(user)
             && self.groups.iter().all(group)
     }

@@ -126,7 +126,7 @@ fn failed(errno: Errno) -> *mut c_void {
 
 pub unsafe fn opendir(path: *const c_char) -> *mut c_void {
     match glance(AT_FDCWD, path) {
-        Glance::Elsewhere => open_elsewhere(path),
+        Glance::Elsewhere => open_next(path, |fd| instance().opened_directory_elsewhere(path.cast(), fd)),
         // SAFETY: the caller's contract.
         Glance::Closer(start) => unsafe { opendir_from(path, start) },
     }
@@ -138,6 +138,10 @@ fn open_elsewhere(path: *const c_char) -> *mut c_void {
 
 #[inline(never)]
 unsafe fn opendir_from(path: *const c_char, start: Start) -> *mut c_void {
+    if instance().plays() {
+        // SAFETY: the caller's contract.
+        return unsafe { open_and_list(path) };
+    }
     let mut scratch = PlainScratch::new();
     if let Some(host) = instance().plain_directory(path.cast(), start, &mut scratch) {
         return open_next(host.cast(), elements::files::note_open);
@@ -145,6 +149,11 @@ unsafe fn opendir_from(path: *const c_char, start: Start) -> *mut c_void {
     if !instance().is_touched(AT_FDCWD, path.cast()) {
         return open_elsewhere(path);
     }
+    // SAFETY: the caller's contract.
+    unsafe { open_and_list(path) }
+}
+
+unsafe fn open_and_list(path: *const c_char) -> *mut c_void {
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_DIRECTORY | libc::O_CLOEXEC;
     // SAFETY: the caller's contract.
     let fd = unsafe { super::open::open(path, flags, 0) };
@@ -174,7 +183,7 @@ fn open_next(path: *const c_char, note: impl FnOnce(c_int)) -> *mut c_void {
 }
 
 pub unsafe fn fdopendir(fd: c_int) -> *mut c_void {
-    if instance().boundary(fd).is_some() {
+    if instance().lists(fd) {
         return open_stream(fd).unwrap_or_else(failed);
     }
     match real!(fdopendir as fn(c_int) -> *mut c_void) {

@@ -32,6 +32,7 @@ fn start(dirfd: c_int, path: *const c_char, argv: Strings, envp: Strings, flags:
         envp: envp.cast(),
         flags,
         script: core::ptr::null(),
+        runs_as: (None, None),
     };
     instance().execveat(Door::Shim(next::own_path()), &start)
 }

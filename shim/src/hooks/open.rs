@@ -6,13 +6,28 @@
 use core::ffi::{c_char, c_int, c_void};
 
 use elements::files::{Glance, Start, is_worth_knowing};
+use elements::instance::plain;
 use elements::kernel::{AT_FDCWD, OpenHow};
-use elements::{Answer, user};
+use elements::{Answer, Errno, Instance, user};
 use libc::{mode_t, size_t};
 
-use crate::answer::{finish_int, returned};
+use crate::answer::{errno, finish_int, returned};
 use crate::real;
 use crate::start::{die, glance, instance};
+
+/// open(2) where this process may play somebody.
+#[cold]
+#[inline(never)]
+fn open_closer(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+    if !instance().plays() {
+        return open_by(instance(), dirfd, path, flags, mode, Start::ANEW);
+    }
+    let call = |mode| match open_by(instance(), dirfd, path, flags, mode, Start::ANEW) {
+        -1 => Err(Errno(errno())),
+        fd => Ok(fd as usize),
+    };
+    returned(instance().open_played((dirfd, path.cast()), flags, mode, call)) as c_int
+}
 
 pub unsafe fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
     match glance(AT_FDCWD, path) {
@@ -27,7 +42,8 @@ pub unsafe fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
 
 #[inline(never)]
 fn open_from(path: *const c_char, flags: c_int, mode: mode_t, start: Start) -> c_int {
-    match instance().openat_from(AT_FDCWD, path.cast(), flags, mode, start) {
+    let Some(instance) = plain() else { return open_closer(AT_FDCWD, path, flags, mode) };
+    match instance.openat_from(AT_FDCWD, path.cast(), flags, mode, start) {
         Answer::Done(result) => returned(result) as c_int,
         Answer::Pass => {
             let fd = match next_open::look() {
@@ -58,7 +74,22 @@ pub unsafe fn openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode
 
 #[inline(never)]
 fn openat_from(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t, start: Start) -> c_int {
-    match instance().openat_from(dirfd, path.cast(), flags, mode, start) {
+    match plain() {
+        Some(instance) => open_by(instance, dirfd, path, flags, mode, start),
+        None => open_closer(dirfd, path, flags, mode),
+    }
+}
+
+#[inline(always)]
+fn open_by(
+    instance: &Instance<'_>,
+    dirfd: c_int,
+    path: *const c_char,
+    flags: c_int,
+    mode: mode_t,
+    start: Start,
+) -> c_int {
+    match instance.openat_from(dirfd, path.cast(), flags, mode, start) {
         Answer::Done(result) => returned(result) as c_int,
         Answer::Pass => {
             let fd = match next_openat::look() {

@@ -2,7 +2,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use elements::{Answer, Errno};
+use elements::Errno;
 use libc::{gid_t, mode_t, size_t, timespec, timeval, uid_t};
 
 use crate::answer::{finish_int, returned};
@@ -16,7 +16,21 @@ use crate::start::instance;
 unsafe fn change(nr: i64, fd: c_int, words: [usize; 4]) -> c_int {
     let [a, b, c, d] = words;
     // SAFETY: the caller's promise.
-    unsafe { finish_int(instance().change_by_descriptor(fd), nr, [fd as usize, a, b, c, d, 0]) }
+    unsafe {
+        let args = [fd as usize, a, b, c, d, 0];
+        finish_int(instance().modify_by_descriptor(nr, args), nr, args)
+    }
+}
+
+/// Makes a call that takes a path too, which is none.
+///
+/// # Safety
+///
+/// `times` is what the system call `nr` wants.
+unsafe fn set_times(nr: i64, fd: c_int, times: usize) -> c_int {
+    let answer = instance().modify_by_descriptor(nr, [fd as usize, times, 0, 0, 0, 0]);
+    // SAFETY: the caller's promise.
+    unsafe { finish_int(answer, nr, [fd as usize, 0, times, 0, 0, 0]) }
 }
 
 pub unsafe fn fchmod(fd: c_int, mode: mode_t) -> c_int {
@@ -35,17 +49,12 @@ pub unsafe fn futimens(fd: c_int, times: *const timespec) -> c_int {
         return returned(Err(Errno(libc::EBADF))) as c_int;
     }
     // SAFETY: the program's own times.
-    unsafe { change(libc::SYS_utimensat, fd, [0, times as usize, 0, 0]) }
+    unsafe { set_times(libc::SYS_utimensat, fd, times as usize) }
 }
 
 pub unsafe fn futimes(fd: c_int, times: *const timeval) -> c_int {
-    match instance().change_by_descriptor(fd) {
-        Answer::Done(done) => returned(done) as c_int,
-        // SAFETY: the program's own times; without a path, of the descriptor.
-        Answer::Pass => unsafe {
-            finish_int(Answer::Pass, libc::SYS_futimesat, [fd as usize, 0, times as usize, 0, 0, 0])
-        },
-    }
+    // SAFETY: the program's own times.
+    unsafe { set_times(libc::SYS_futimesat, fd, times as usize) }
 }
 
 pub unsafe fn fsetxattr(

@@ -256,6 +256,7 @@ fn become_program(child: &mut Child) -> Result<Never, Errno> {
             envp: envp.cast(),
             flags: 0,
             script: core::ptr::null(),
+            runs_as: (None, None),
         };
         Err(instance().execveat(Door::Shim(next::own_path()), &start))
     };

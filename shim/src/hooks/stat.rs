@@ -4,6 +4,7 @@ use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 
 use elements::Answer;
 use elements::files::{Glance, Scratch, Start, Want};
+use elements::instance::plain;
 use elements::kernel::AT_FDCWD;
 use libc::{key_t, size_t, ssize_t, statfs as Statfs, statvfs as Statvfs, statx as Statx};
 
@@ -28,7 +29,10 @@ fn fstatat_from(
     flags: c_int,
     start: Start,
 ) -> c_int {
-    let answer = instance().fstatat_from(dirfd, path.cast(), buf, flags, start);
+    let answer = match plain() {
+        Some(instance) => instance.fstatat_from(dirfd, path.cast(), buf, flags, start),
+        None => instance().stat_shown(dirfd, path.cast(), buf, flags),
+    };
     let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
     // SAFETY: the program's own arguments.
     unsafe { finish_int(answer, libc::SYS_newfstatat, args) }
@@ -42,6 +46,28 @@ pub unsafe fn stat(path: *const c_char, buf: *mut libc::stat) -> c_int {
 pub unsafe fn lstat(path: *const c_char, buf: *mut libc::stat) -> c_int {
     // SAFETY: the caller's contract.
     unsafe { fstatat(AT_FDCWD, path, buf, libc::AT_SYMLINK_NOFOLLOW) }
+}
+
+pub unsafe fn fstat(fd: c_int, buf: *mut libc::stat) -> c_int {
+    match instance().fstat_shown(fd, buf) {
+        Answer::Done(done) => returned(done) as c_int,
+        // Which system call that is differs.
+        Answer::Pass => match real!(fstat as fn(c_int, *mut libc::stat) -> c_int) {
+            // SAFETY: the program's own arguments.
+            Some(next) => unsafe { next(fd, buf) },
+            // Before glibc 2.33 there is no such function.
+            None => {
+                let args = [fd as usize, buf as usize, 0, 0, 0, 0];
+                // SAFETY: the program's own arguments.
+                unsafe { finish_int(Answer::Pass, libc::SYS_fstat, args) }
+            }
+        },
+    }
+}
+
+pub unsafe fn __fxstat(version: c_int, fd: c_int, buf: *mut libc::stat) -> c_int {
+    // SAFETY: the caller's contract.
+    if knows_version(version) { unsafe { fstat(fd, buf) } } else { -1 }
 }
 
 /// The versions of the struct that `__xstat` knows on x86-64 are all the same one.
@@ -75,7 +101,7 @@ pub unsafe fn __fxstatat(
 }
 
 pub unsafe fn statx(dirfd: c_int, path: *const c_char, flags: c_int, mask: c_uint, buf: *mut Statx) -> c_int {
-    let answer = instance().statx(dirfd, path.cast(), flags, mask, buf);
+    let answer = instance().statx_shown(dirfd, path.cast(), flags, mask, buf);
     let args = [dirfd as usize, path as usize, flags as usize, mask as usize, buf as usize, 0];
     // SAFETY: the program's own arguments.
     unsafe { finish_int(answer, libc::SYS_statx, args) }
@@ -95,7 +121,10 @@ pub unsafe fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c
 
 #[inline(never)]
 fn faccessat_from(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int, start: Start) -> c_int {
-    let answer = instance().faccessat_from(dirfd, path.cast(), mode, flags, start);
+    let answer = match plain() {
+        Some(instance) => instance.faccessat_from(dirfd, path.cast(), mode, flags, start),
+        None => instance().access_shown(dirfd, path.cast(), mode, flags),
+    };
     finish_access(answer, dirfd, path, mode, flags)
 }
 

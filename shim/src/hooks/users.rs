@@ -14,6 +14,7 @@ use libc::{gid_t, group, passwd, size_t, spwd, uid_t};
 pub use shown::Sgrp;
 use shown::{Buffer, Shown};
 
+use super::credentials::setgroups;
 use crate::allocate::{free, malloc, realloc};
 use crate::answer::{returned, set_errno};
 use crate::hooks::is_glibc;
@@ -357,15 +358,14 @@ pub unsafe fn getgrouplist(
 }
 
 pub unsafe fn initgroups(user: *const c_char, first: gid_t) -> c_int {
-    let set = real!(setgroups as fn(size_t, *const gid_t) -> c_int);
-    let is_ours = instance().database(Database::Groups, 0).is_some();
-    let (true, Some(set)) = (is_ours, set) else {
+    let is_ours = instance().database(Database::Groups, 0).is_some() || instance().plays();
+    if !is_ours {
         return match real!(initgroups as fn(*const c_char, gid_t) -> c_int) {
             // SAFETY: the program's own arguments.
             Some(next) => unsafe { next(user, first) },
             None => returned(Err(Errno::ENOSYS)) as c_int,
         };
-    };
+    }
     let mut room: c_int = 64;
     loop {
         // SAFETY: libc's own function allocates.
@@ -377,7 +377,7 @@ pub unsafe fn initgroups(user: *const c_char, first: gid_t) -> c_int {
         // SAFETY: the memory has so much room, and is ours alone.
         let done = unsafe {
             let found = getgrouplist(user, first, groups, &raw mut count);
-            let done = if found >= 0 { set(found as size_t, groups) } else { 0 };
+            let done = if found >= 0 { setgroups(found as size_t, groups) } else { 0 };
             free(groups.cast::<c_void>());
             (found >= 0).then_some(done)
         };

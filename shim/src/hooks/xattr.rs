@@ -2,6 +2,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
+use elements::Answer;
 use libc::{size_t, ssize_t};
 
 use crate::answer::{finish, finish_int};
@@ -38,6 +39,22 @@ pub unsafe fn listxattr(path: *const c_char, list: *mut c_char, size: size_t) ->
 
 pub unsafe fn llistxattr(path: *const c_char, list: *mut c_char, size: size_t) -> ssize_t {
     get(libc::SYS_llistxattr, false, path, [list as usize, size, 0])
+}
+
+pub unsafe fn fgetxattr(fd: c_int, name: *const c_char, value: *mut c_void, size: size_t) -> ssize_t {
+    by_descriptor(libc::SYS_fgetxattr, [fd as usize, name as usize, value as usize, size, 0, 0])
+}
+
+pub unsafe fn flistxattr(fd: c_int, list: *mut c_char, size: size_t) -> ssize_t {
+    by_descriptor(libc::SYS_flistxattr, [fd as usize, list as usize, size, 0, 0, 0])
+}
+
+fn by_descriptor(nr: i64, args: [usize; 6]) -> ssize_t {
+    let instance = instance();
+    let answer =
+        if instance.plays() { instance.look_at_attributes_by_descriptor(nr, args) } else { Answer::Pass };
+    // SAFETY: the program's own arguments.
+    unsafe { finish(answer, nr, args) }
 }
 
 fn set(nr: i64, follow: bool, path: *const c_char, words: [usize; 4]) -> c_int {

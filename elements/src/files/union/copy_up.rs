@@ -7,6 +7,7 @@
 //! copy is as good.
 
 use super::super::MAX_PATH;
+use super::super::owners::Target;
 use super::super::place::Scratch;
 use super::super::text::Text;
 use super::spot::{Spot, by_number};
@@ -97,6 +98,7 @@ impl Union<'_> {
                 let done =
                     from.map_or(Ok(()), |from| copy_data(from, to, stat.st_size as u64))
                         .and_then(|()| Copy::File(to).take_after(source, stat))
+                        .and_then(|()| self.instance.carry_record(source, Target::File(to)))
                         .and_then(|()| {
                             if is_named { self.publish(&mut draft, spot) } else { publish_file(to, spot) }
                         });
@@ -140,7 +142,10 @@ impl Union<'_> {
             }
             kind => kernel::mknodat(AT_FDCWD, draft.as_ptr(), kind | 0o600, stat.st_rdev)?,
         }
-        let done = Copy::Path(draft).take_after(source, stat).and_then(|()| self.publish(draft, spot));
+        let done = Copy::Path(draft)
+            .take_after(source, stat)
+            .and_then(|()| self.instance.carry_record(source, Target::Path(draft)))
+            .and_then(|()| self.publish(draft, spot));
         if done.is_err() {
             self.discard(draft);
         }

@@ -39,7 +39,11 @@ impl Instance<'_> {
     /// unless it finds a link that is to be followed. None: it may not be.
     #[inline(never)]
     pub(in crate::files) fn in_base(&self, dirfd: i32, path: *const u8) -> Option<InBase> {
-        if !self.has_unions() || self.traces() || !self.may_be_base(origin(dirfd)?.0) {
+        if !self.has_unions() || self.traces() {
+            return None;
+        }
+        let (cursor, word) = origin(dirfd)?;
+        if word != 0 && word == not_in(self.shared?.epoch()) || !self.may_be_base(cursor) {
             return None;
         }
         let survey = scan::survey(path, 0)?;

@@ -131,10 +131,8 @@ impl Instance<'_> {
             return None;
         }
         let epoch = self.shared?.epoch();
-        // All of it is written to, for the glance.
-        whole.fill(|_| Ok(0)).ok()?;
+        whole.clear();
         let kept = Kept::of(dirfd)?;
-        whole.truncate(0);
         if kept.read(dirfd, epoch, whole).is_none() {
             KEEPS.store(true, Ordering::SeqCst);
             let version = kept.version.load(Ordering::Acquire);

@@ -8,6 +8,7 @@ use core::ffi::CStr;
 
 use super::super::MAX_PATH;
 use super::super::namei::Walk;
+use super::super::owners::{OVERRIDE, is_override};
 use super::super::place::Place;
 use super::super::text::Text;
 use crate::kernel::{self, AT_FDCWD, syscall};
@@ -103,6 +104,9 @@ impl Instance<'_> {
     /// fgetxattr(2) and flistxattr(2), where private attributes matter.
     pub fn look_at_attributes_by_descriptor(&self, number: i64, args: [usize; 6]) -> Answer {
         let [fd, first, size, ..] = args;
+        if self.plays() && number == libc::SYS_fgetxattr && is_override(first as *const u8) {
+            return Answer::fail(Errno::ENODATA);
+        }
         if number == libc::SYS_fgetxattr {
             let is_hidden = is_private_attribute(first as *const u8) && self.is_in_union(fd as i32);
             return if is_hidden { Answer::fail(Errno::EOPNOTSUPP) } else { Answer::Pass };
@@ -112,7 +116,8 @@ impl Instance<'_> {
             // SAFETY: the kernel writes no more than the room's length.
             unsafe { syscall(libc::SYS_flistxattr, args) }
         };
-        match list(&mut read, || self.is_in_union(fd as i32), first as *mut u8, size) {
+        let is_in_union = || self.has_unions() && self.is_in_union(fd as i32);
+        match list(&mut read, is_in_union, self.plays(), first as *mut u8, size) {
             Some(done) => Answer::Done(done),
             None => Answer::Pass,
         }
@@ -124,10 +129,18 @@ const ROOM: usize = 4096;
 
 /// A call that looks at attributes in a union, where private ones matter: the
 /// program is not told of them.
-pub fn look_at_attributes(number: i64, place: &Place, words: [usize; 3]) -> Option<Result<usize, Errno>> {
+pub fn look_at_attributes(
+    number: i64,
+    place: &Place,
+    words: [usize; 3],
+    (in_union, plays): (bool, bool),
+) -> Option<Result<usize, Errno>> {
     let [first, size, _] = words;
     match number {
-        libc::SYS_getxattr | libc::SYS_lgetxattr => {
+        libc::SYS_getxattr | libc::SYS_lgetxattr if plays && is_override(first as *const u8) => {
+            Some(Err(Errno::ENODATA))
+        }
+        libc::SYS_getxattr | libc::SYS_lgetxattr if in_union => {
             is_private_attribute(first as *const u8).then_some(Err(Errno::EOPNOTSUPP))
         }
         libc::SYS_listxattr | libc::SYS_llistxattr => {
@@ -138,7 +151,7 @@ pub fn look_at_attributes(number: i64, place: &Place, words: [usize; 3]) -> Opti
                     unsafe { syscall(number, args) }
                 })
             };
-            list(&mut read, || true, first as *mut u8, size)
+            list(&mut read, || in_union, plays, first as *mut u8, size)
         }
         _ => None,
     }
@@ -149,6 +162,7 @@ pub fn look_at_attributes(number: i64, place: &Place, words: [usize; 3]) -> Opti
 fn list(
     read: &mut dyn FnMut(&mut [u8]) -> Result<usize, Errno>,
     is_in_union: impl FnOnce() -> bool,
+    plays: bool,
     to: *mut u8,
     size: usize,
 ) -> Option<Result<usize, Errno>> {
@@ -158,12 +172,16 @@ fn list(
         Err(errno) => return Some(Err(errno)),
         Ok(_) => {}
     }
-    if !names.bytes().split(|byte| *byte == 0).any(is_private) || !is_in_union() {
+    let has = |hidden: &dyn Fn(&[u8]) -> bool| names.bytes().split(|byte| *byte == 0).any(hidden);
+    let is_owner = |name: &[u8]| plays && name == OVERRIDE.to_bytes();
+    let hides_private = has(&is_private) && is_in_union();
+    if !hides_private && !has(&is_owner) {
         return None;
     }
+    let is_hidden = |name: &[u8]| is_owner(name) || hides_private && is_private(name);
     let mut shown = Text::<ROOM>::new();
     for name in names.bytes().split_inclusive(|byte| *byte == 0) {
-        if !is_private(name.strip_suffix(b"\0").unwrap_or(name)) && shown.push(name).is_err() {
+        if !is_hidden(name.strip_suffix(b"\0").unwrap_or(name)) && shown.push(name).is_err() {
             return None;
         }
     }

@@ -1,0 +1,313 @@
+//! This process's credentials.
+//!
+//! A copy lies in the process's own memory, so that getuid(2) makes no call. A child of
+//! fork(2) has it too, and what the copy does not say is kept in a page that the
+//! kernel empties in a child: whose process it is. A child that shares its parent's
+//! memory (vfork(2)) must leave the copy alone. What such a child becomes is in its row
+//! of the shared table, and whoever reads the copy looks whether there is such a child.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+
+use super::rules::{Credentials, EFFECTIVE, WORDS};
+use crate::kernel::{self, AT_FDCWD};
+use crate::shared::Shared;
+use crate::shared::credentials::{Process, Starter};
+use crate::{Errno, Instance};
+
+/// The copy. The sequence is odd while it is written to, and 0 where nobody has.
+struct Copy {
+    sequence: AtomicU32,
+    words: [AtomicU32; WORDS],
+}
+
+static COPY: Copy = Copy { sequence: AtomicU32::new(0), words: [const { AtomicU32::new(0) }; WORDS] };
+
+/// The child that shares this memory and has become somebody else; 0: none.
+static BORROWER: AtomicU32 = AtomicU32::new(0);
+
+/// The page that a child of fork(2) finds empty.
+static PAGE: AtomicUsize = AtomicUsize::new(0);
+
+/// What is in it.
+#[repr(C)]
+struct Page {
+    /// The process whose page it is; 0: a new one's.
+    process: AtomicU32,
+    /// Whether that has a row in the shared table.
+    has_row: AtomicU32,
+    /// When it started.
+    started: AtomicU64,
+}
+
+const PAGE_SIZE: usize = 4096;
+
+fn page() -> Option<&'static Page> {
+    let page = PAGE.load(Ordering::Acquire);
+    // SAFETY: a page that is never unmapped, and holds atomics.
+    (page != 0).then(|| unsafe { &*(page as *const Page) })
+}
+
+/// How a process is met in its own memory.
+enum Met {
+    /// It owns the memory, and the copy.
+    Owner(u32),
+    /// It shares its parent's.
+    Borrower(u32),
+}
+
+/// Who asks. The first question of a child of fork(2) makes the page its own.
+fn met(page: &Page) -> Met {
+    let own = kernel::getpid() as u32;
+    match page.process.compare_exchange(0, own, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => {
+            BORROWER.store(0, Ordering::Release);
+            Met::Owner(own)
+        }
+        Err(owner) if owner == own => Met::Owner(own),
+        Err(_) => Met::Borrower(own),
+    }
+}
+
+impl Copy {
+    /// Reads it. A thread writes for some nanoseconds; whoever has been reading for longer than that
+    /// has come in between, as a signal handler does, or a child of a fork: it takes what is there.
+    fn read(&self) -> Credentials {
+        const ATTEMPTS: u32 = 2000;
+        let mut words = [0; WORDS];
+        for _ in 0..ATTEMPTS {
+            let before = self.sequence.load(Ordering::Acquire);
+            for (to, from) in words.iter_mut().zip(&self.words) {
+                *to = from.load(Ordering::Relaxed);
+            }
+            fence(Ordering::Acquire);
+            if before & 1 == 0 && self.sequence.load(Ordering::Relaxed) == before {
+                break;
+            }
+            core::hint::spin_loop();
+        }
+        Credentials::from_words(&words)
+    }
+
+    fn write(&self, credentials: &Credentials) {
+        let sequence = self.sequence.load(Ordering::Relaxed) | 1;
+        self.sequence.store(sequence, Ordering::Relaxed);
+        fence(Ordering::Release);
+        for (to, word) in self.words.iter().zip(credentials.words()) {
+            to.store(word, Ordering::Relaxed);
+        }
+        self.sequence.store(sequence.wrapping_add(1), Ordering::Release);
+    }
+}
+
+/// When a process started, in ticks since the boot (proc(5), field 22 of `stat`).
+pub(super) fn started(process: &[u8]) -> Result<u64, Errno> {
+    let mut buffer = [0; 512];
+    let text = stat_of(process, &mut buffer)?;
+    field(text, 19).ok_or(Errno::ESRCH)
+}
+
+/// The fields of a process's `stat` after its name.
+pub(super) fn stat_of<'b>(process: &[u8], buffer: &'b mut [u8; 512]) -> Result<&'b [u8], Errno> {
+    let mut path = crate::files::Text::<64>::new();
+    for part in [b"/proc/", process, b"/stat"] {
+        path.push(part)?;
+    }
+    let file = kernel::openat(AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
+    let read = kernel::read(file, buffer);
+    kernel::close(file);
+    let text = buffer.get(..read?).unwrap_or(&[]);
+    // The name may hold anything, parentheses too.
+    let end = text.iter().rposition(|byte| *byte == b')').ok_or(Errno::ESRCH)?;
+    Ok(text.get(end + 2..).unwrap_or(&[]))
+}
+
+/// A field of those, from 0.
+pub(super) fn field(text: &[u8], number: usize) -> Option<u64> {
+    let digits = text.split(|byte| *byte == b' ').nth(number)?;
+    digits.iter().try_fold(0_u64, |sum, digit| {
+        digit.is_ascii_digit().then_some(())?;
+        sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    })
+}
+
+impl Instance<'_> {
+    /// Whether this process has credentials that the kernel knows nothing of: it is one of the instance,
+    /// whose policy says so.
+    #[inline]
+    pub fn plays(&self) -> bool {
+        self.view.flags() & view::flags::CREDENTIALS != 0 && self.told.is_some()
+    }
+
+    /// Who started the instance.
+    #[inline]
+    pub fn starter(&self) -> Option<Starter> {
+        if self.plays() { self.told?.credentials.starter() } else { None }
+    }
+
+    /// Finds out who this process is, when it attaches: what it was before execve(2), or
+    /// else who started the instance.
+    pub(crate) fn begin_credentials(&self) {
+        if !self.plays() || PAGE.load(Ordering::Acquire) != 0 {
+            return;
+        }
+        let own = kernel::getpid() as u32;
+        let since = started(b"self").unwrap_or(0);
+        let kept = self.told.and_then(|told| told.credentials.get(own, |started| started == since));
+        let has_row = kept.is_some();
+        // What its parent has started otherwise than by execve(2) is as the parent is, which waits.
+        let of_parent = || Some(self.credentials_of(kernel::getppid()).ok()?.started((None, None)));
+        let found = kept.or_else(of_parent).or_else(|| {
+            let Starter { uid, gid, .. } = self.starter()?;
+            Some(Credentials::of(uid, gid, &[]))
+        });
+        COPY.write(&found.unwrap_or_else(|| Credentials::of(kernel::getuid(), kernel::getgid(), &[])));
+        const WIPE_ON_FORK: usize = 18;
+        let Ok(address) = kernel::map_anonymous(PAGE_SIZE) else { return };
+        // SAFETY: a fresh page of ours.
+        let _ = unsafe { kernel::syscall(libc::SYS_madvise, [address, PAGE_SIZE, WIPE_ON_FORK, 0, 0, 0]) };
+        // SAFETY: as above; it holds atomics, and is never unmapped.
+        let page = unsafe { &*(address as *const Page) };
+        page.process.store(own, Ordering::Relaxed);
+        page.started.store(since, Ordering::Relaxed);
+        page.has_row.store(u32::from(has_row), Ordering::Relaxed);
+        PAGE.store(address, Ordering::Release);
+    }
+
+    /// This process's credentials.
+    #[inline]
+    pub fn credentials(&self) -> Credentials {
+        if BORROWER.load(Ordering::Acquire) != 0
+            && let Some(own) = self.credentials_of_borrower()
+        {
+            return own;
+        }
+        COPY.read()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn credentials_of_borrower(&self) -> Option<Credentials> {
+        let Met::Borrower(own) = met(page()?) else { return None };
+        let since = started(b"self").ok()?;
+        self.told?.credentials.get(own, |started| started == since)
+    }
+
+    /// One word of the credentials: of the user's ids (0 to 3) and the group's (4 to 7).
+    #[inline]
+    pub fn id(&self, word: usize) -> u32 {
+        if BORROWER.load(Ordering::Acquire) != 0 {
+            return self.credentials().words().get(word).copied().unwrap_or(0);
+        }
+        COPY.words.get(word).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// Whether this process uses a capability: one of the first 32.
+    #[inline]
+    pub fn has(&self, capability: u32) -> bool {
+        if BORROWER.load(Ordering::Acquire) != 0 {
+            return self.credentials().can(capability);
+        }
+        COPY.words.get(EFFECTIVE).is_some_and(|word| word.load(Ordering::Relaxed) & 1 << capability != 0)
+    }
+
+    /// Changes this process's credentials.
+    ///
+    /// # Errors
+    ///
+    /// Those of `change`; `EAGAIN` where they cannot be kept.
+    pub(super) fn change_credentials(
+        &self,
+        change: impl FnOnce(&Credentials) -> Result<Credentials, Errno>,
+    ) -> Result<(), Errno> {
+        let old = self.credentials();
+        let new = change(&old)?;
+        if new == old { Ok(()) } else { self.become_other(&new) }
+    }
+
+    /// Gives this process other credentials, by no rule.
+    fn become_other(&self, new: &Credentials) -> Result<(), Errno> {
+        let page = page().ok_or(Errno::EAGAIN)?;
+        match met(page) {
+            Met::Owner(own) => {
+                self.write_row(own, page, new)?;
+                COPY.write(new);
+                BORROWER.store(0, Ordering::Release);
+            }
+            Met::Borrower(own) => {
+                let process = Process { id: own, started: started(b"self")? };
+                self.write(process, new)?;
+                BORROWER.store(own, Ordering::Release);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_row(&self, own: u32, page: &Page, credentials: &Credentials) -> Result<(), Errno> {
+        if page.started.load(Ordering::Relaxed) == 0 {
+            page.started.store(started(b"self")?, Ordering::Relaxed);
+        }
+        let process = Process { id: own, started: page.started.load(Ordering::Relaxed) };
+        self.write(process, credentials)?;
+        page.has_row.store(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn write(&self, process: Process, credentials: &Credentials) -> Result<(), Errno> {
+        let shared = self.shared.ok_or(Errno::EAGAIN)?;
+        if shared.credentials.set(process, credentials, is_gone) { Ok(()) } else { Err(Errno::EAGAIN) }
+    }
+
+    /// Sees to it that a program that this process is about to start finds who it is;
+    /// `file` is whom the program's file has it run as. Gives what is to be handed to
+    /// [`Self::credentials_back`] where the start fails.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` where that cannot be kept.
+    pub(crate) fn credentials_for_program(
+        &self,
+        file: (Option<u32>, Option<u32>),
+    ) -> Result<Option<Credentials>, Errno> {
+        let Some(page) = page() else { return Ok(None) };
+        let before = self.credentials();
+        let after = before.started(file);
+        match met(page) {
+            Met::Owner(_) if page.has_row.load(Ordering::Relaxed) != 0 && after == before => {}
+            Met::Owner(own) => self.write_row(own, page, &after)?,
+            Met::Borrower(own) => self.write(Process { id: own, started: started(b"self")? }, &after)?,
+        }
+        Ok(Some(before))
+    }
+
+    /// Takes back what [`Self::credentials_for_program`] has done.
+    pub(crate) fn credentials_back(&self, before: Option<Credentials>) {
+        if let Some(before) = before {
+            // There was room for it a moment ago.
+            let _ = match page().map(|page| (met(page), page)) {
+                Some((Met::Owner(own), page)) => self.write_row(own, page, &before),
+                Some((Met::Borrower(own), _)) => {
+                    started(b"self").and_then(|started| self.write(Process { id: own, started }, &before))
+                }
+                None => Ok(()),
+            };
+        }
+    }
+}
+
+/// Says in an instance's pages who this process is: the program that it becomes finds it there.
+///
+/// # Errors
+///
+/// `EAGAIN` where there is no room, or what hides the process's own start from it.
+pub fn begin_as(shared: &Shared, uid: u32, gid: u32, groups: &[u32]) -> Result<(), Errno> {
+    let process = Process { id: kernel::getpid() as u32, started: started(b"self")? };
+    let credentials = Credentials::of(uid, gid, groups);
+    if shared.credentials.set(process, &credentials, is_gone) { Ok(()) } else { Err(Errno::EAGAIN) }
+}
+
+/// Whether the process of a row has ended.
+fn is_gone(process: Process) -> bool {
+    let mut text = crate::files::Text::<16>::new();
+    let now = text.push_decimal(process.id).and_then(|()| started(text.bytes()));
+    now != Ok(process.started)
+}
