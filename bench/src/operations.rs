@@ -154,6 +154,14 @@ pub static OPERATIONS: &[Operation] = &[
         what: What::Start,
     },
     Operation {
+        name: "start of /bin/true, another date",
+        bar: Some(1.8),
+        rules: Rules::Date,
+        among: Among::Fakes,
+        weight: 1,
+        what: What::Start,
+    },
+    Operation {
         name: "200 starts by a shell",
         bar: Some(1.10),
         rules: Rules::Mounts(20),

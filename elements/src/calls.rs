@@ -9,8 +9,10 @@
 use crate::files;
 use crate::identity::credentials::{self, Whom};
 use crate::identity::links;
+use crate::ipc::{self, Kind};
 use crate::kernel::{self, AT_FDCWD, OpenHow};
 use crate::process::exec::{Door, Start};
+use crate::time::{self, wait};
 use crate::{Answer, Errno, Instance, user};
 
 mod sockets;
@@ -78,11 +80,11 @@ calls! {
     SYS_openat Always => |i, _, [dir, path, flags, mode, ..]| open(i, dir as i32, path, flags, mode);
     SYS_creat Always => |i, _, [path, mode, ..]| open(i, AT_FDCWD, path, CREAT as usize, mode);
     SYS_openat2 Always => |i, _, [dir, path, how, size, ..]| openat2(i, dir as i32, path, how, size);
-    SYS_stat Always => |i, _, [path, buf, ..]| i.stat_shown(AT_FDCWD, p(path), buf as *mut _, 0);
-    SYS_lstat Always => |i, _, [path, buf, ..]| i.stat_shown(AT_FDCWD, p(path), buf as *mut _, libc::AT_SYMLINK_NOFOLLOW);
-    SYS_newfstatat Always => |i, _, [dir, path, buf, flags, ..]| i.stat_shown(dir as i32, p(path), buf as *mut _, flags as i32);
-    SYS_fstat Always => |i, _, [fd, buf, ..]| i.fstat_shown(fd as i32, buf as *mut _);
-    SYS_statx Always => |i, _, [dir, path, flags, mask, buf, _]| i.statx_shown(dir as i32, p(path), flags as i32, mask as u32, buf as *mut _);
+    SYS_stat Always => |i, _, args @ [path, buf, ..]| i.told_of_file(libc::SYS_stat, args, i.stat_shown(AT_FDCWD, p(path), buf as *mut _, 0));
+    SYS_lstat Always => |i, _, args @ [path, buf, ..]| i.told_of_file(libc::SYS_lstat, args, i.stat_shown(AT_FDCWD, p(path), buf as *mut _, libc::AT_SYMLINK_NOFOLLOW));
+    SYS_newfstatat Always => |i, _, args @ [dir, path, buf, flags, ..]| i.told_of_file(libc::SYS_newfstatat, args, i.stat_shown(dir as i32, p(path), buf as *mut _, flags as i32));
+    SYS_fstat Always => |i, _, args @ [fd, buf, ..]| i.told_of_file(libc::SYS_fstat, args, i.fstat_shown(fd as i32, buf as *mut _));
+    SYS_statx Always => |i, _, args @ [dir, path, flags, mask, buf, _]| i.told_of_file(libc::SYS_statx, args, i.statx_shown(dir as i32, p(path), flags as i32, mask as u32, buf as *mut _));
     SYS_access Always => |i, _, [path, mode, ..]| i.access_shown(AT_FDCWD, p(path), mode as i32, 0);
     SYS_faccessat Always => |i, _, [dir, path, mode, ..]| i.access_shown(dir as i32, p(path), mode as i32, 0);
     SYS_faccessat2 Always => |i, _, [dir, path, mode, flags, ..]| i.access_shown(dir as i32, p(path), mode as i32, flags as i32);
@@ -118,8 +120,8 @@ calls! {
     SYS_lchown Always => |i, _, [path, uid, gid, ..]| i.fchownat(AT_FDCWD, p(path), uid as u32, gid as u32, libc::AT_SYMLINK_NOFOLLOW);
     SYS_fchownat Always => |i, _, [dir, path, uid, gid, flags, _]| i.fchownat(dir as i32, p(path), uid as u32, gid as u32, flags as i32);
     SYS_utimes Always => |i, _, [path, times, ..]| i.futimesat(AT_FDCWD, p(path), times as *const _);
-    SYS_futimesat Always => |i, _, [dir, path, times, ..]| if path == 0 { i.modify_by_descriptor(libc::SYS_futimesat, [dir, times, 0, 0, 0, 0]) } else { i.futimesat(dir as i32, p(path), times as *const _) };
-    SYS_utimensat Always => |i, _, [dir, path, times, flags, ..]| if path == 0 { i.modify_by_descriptor(libc::SYS_utimensat, [dir, times, 0, 0, 0, 0]) } else { i.utimensat(dir as i32, p(path), times as *const _, flags as i32) };
+    SYS_futimesat Always => |i, _, [dir, path, times, ..]| if path == 0 { i.set_times_by_descriptor(libc::SYS_futimesat, dir as i32, times) } else { i.futimesat(dir as i32, p(path), times as *const _) };
+    SYS_utimensat Always => |i, _, [dir, path, times, flags, ..]| if path == 0 { i.set_times_by_descriptor(libc::SYS_utimensat, dir as i32, times) } else { i.utimensat(dir as i32, p(path), times as *const _, flags as i32) };
     SYS_fchmod Always => |i, _, args| i.modify_by_descriptor(libc::SYS_fchmod, args);
     SYS_fchown Always => |i, _, args| i.modify_by_descriptor(libc::SYS_fchown, args);
     SYS_fsetxattr Always => |i, _, args| i.modify_by_descriptor(libc::SYS_fsetxattr, args);
@@ -158,6 +160,15 @@ calls! {
     SYS_recvmsg Always => |i, _, args| sockets::recvmsg(i, args);
     SYS_recvmmsg Always => |i, _, args| sockets::recvmmsg(i, args);
 
+    SYS_shmget Always => |i, _, args| i.get_by_key(Kind::Memory, libc::SYS_shmget, args, args[2]);
+    SYS_semget Always => |i, _, args| i.get_by_key(Kind::Semaphores, libc::SYS_semget, args, args[2]);
+    SYS_msgget Always => |i, _, args| i.get_by_key(Kind::Queue, libc::SYS_msgget, args, args[1]);
+    SYS_shmctl Always => |i, _, args| i.control(Kind::Memory, libc::SYS_shmctl, args, args[1], args[2]);
+    SYS_semctl Always => |i, _, args| i.control(Kind::Semaphores, libc::SYS_semctl, args, args[2], args[3]);
+    SYS_msgctl Always => |i, _, args| i.control(Kind::Queue, libc::SYS_msgctl, args, args[1], args[2]);
+    SYS_mq_open Always => |i, _, [name, flags, mode, attributes, ..]| i.mq_open(p(name), flags as i32, mode, attributes);
+    SYS_mq_unlink Always => |i, _, [name, ..]| i.mq_unlink(p(name));
+
     SYS_ioctl Is(1, links::REQUESTS) => |i, _, [fd, request, argument, ..]| i.ioctl(fd as i32, request as _, argument);
     SYS_sched_getaffinity Always => |i, _, [process, size, mask, ..]| i.sched_getaffinity(process as i32, size as u32 as usize, mask as *mut u8);
     SYS_sched_setaffinity Always => |i, _, [process, size, mask, ..]| i.sched_setaffinity(process as i32, size as u32 as usize, p(mask));
@@ -165,6 +176,22 @@ calls! {
     SYS_uname Always => |i, _, [buf, ..]| i.uname(buf as *mut _);
     SYS_sethostname Always => |i, _, [name, len, ..]| i.sethostname(p(name), len);
     SYS_setdomainname Always => |i, _, [name, len, ..]| i.setdomainname(p(name), len);
+
+    SYS_clock_gettime Is(0, time::DATES) => |i, _, [clock, to, ..]| i.clock_gettime(clock as i32, to as *mut _);
+    SYS_gettimeofday Always => |i, _, [to, zone, ..]| i.gettimeofday(to as *mut _, zone as *mut _);
+    SYS_time Always => |i, _, [to, ..]| i.time(to as *mut _);
+    SYS_clock_settime Is(0, &[libc::CLOCK_REALTIME as u32]) => |i, _, [_, to, ..]| i.clock_settime(to as *const _);
+    SYS_settimeofday Always => |i, _, [to, zone, ..]| i.settimeofday(to as *const _, zone);
+    SYS_adjtimex Always => |i, _, [about, ..]| i.adjtimex(about as *mut _);
+    SYS_clock_adjtime Is(0, &[libc::CLOCK_REALTIME as u32]) => |i, _, [_, about, ..]| i.adjtimex(about as *mut _);
+    SYS_clock_nanosleep Is(1, wait::ABSOLUTE) => |i, _, args| i.wait_until(libc::SYS_clock_nanosleep, args, args[0] as i32, 2);
+    SYS_futex Is(1, wait::FUTEX) => |i, _, args| i.wait_until(libc::SYS_futex, args, libc::CLOCK_REALTIME, 3);
+    SYS_futex_waitv Is(4, &[libc::CLOCK_REALTIME as u32]) => |i, _, args| i.wait_until(libc::SYS_futex_waitv, args, libc::CLOCK_REALTIME, 3);
+    SYS_mq_timedsend NotNull(4) => |i, _, args| i.wait_until(libc::SYS_mq_timedsend, args, libc::CLOCK_REALTIME, 4);
+    SYS_mq_timedreceive NotNull(4) => |i, _, args| i.wait_until(libc::SYS_mq_timedreceive, args, libc::CLOCK_REALTIME, 4);
+    SYS_timer_create Always => |i, _, args| i.timer_create(args);
+    SYS_timer_settime Is(1, wait::ABSOLUTE) => |i, _, args| i.timer_settime(args);
+    SYS_timerfd_settime Is(1, wait::ABSOLUTE_TIMERFD) => |i, _, args| i.timerfd_settime(args);
 
     SYS_getuid Always => |i, _, _| i.real_id(Whom::User);
     SYS_geteuid Always => |i, _, _| i.effective_id(Whom::User);
@@ -205,9 +232,13 @@ impl Instance<'_> {
             libc::SYS_sched_getaffinity | libc::SYS_sched_setaffinity => self.cpus().map(|_| when),
             libc::SYS_sysinfo => (self.view.memory() != 0).then_some(when),
             libc::SYS_prctl if !self.plays() => Some(Is(0, SECCOMP)),
-            libc::SYS_fstat => (self.has_unions() || self.plays()).then_some(when),
+            libc::SYS_fstat => {
+                (self.has_unions() || self.plays() || self.file_clock().is_some()).then_some(when)
+            }
             _ if of_credentials(i64::from(number)) && !self.plays() => None,
             libc::SYS_ioctl => self.view.has_links().then_some(when),
+            number if ipc::CALLS.contains(&number) => self.own_names().map(|_| when),
+            number if time::CALLS.contains(&number) => self.view.has_time().then_some(when),
             libc::SYS_fgetxattr | libc::SYS_flistxattr => (self.has_unions() || self.plays()).then_some(when),
             // Without links, there is nothing to change but an address.
             libc::SYS_recvfrom if !self.view.has_links() => Some(NotNull(4)),

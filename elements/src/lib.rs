@@ -22,10 +22,12 @@ pub mod errno;
 pub mod files;
 pub mod identity;
 pub mod instance;
+pub mod ipc;
 pub mod kernel;
 pub mod proc;
 pub mod process;
 pub mod shared;
+pub mod time;
 pub mod trace;
 pub mod user;
 

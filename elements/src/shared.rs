@@ -12,12 +12,14 @@
 //! lose their meaning at once. A program on the host that is not of the
 //! instance can replace a directory unseen: docs/limitations.md says so.
 
+mod clock;
 pub mod credentials;
 mod names;
 pub mod owners;
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+pub use clock::Anchor;
 pub use names::Cell;
 
 /// How many bytes it takes; the view's image follows.
@@ -41,6 +43,8 @@ pub struct Shared {
     pub host_name: Cell,
     /// What setdomainname(2) has set.
     pub domain_name: Cell,
+    /// When the instance was started, by the host's clock and by its own.
+    pub clock: Anchor,
     /// The credentials of the instance's processes.
     pub credentials: credentials::Table,
     /// What is known of files' owners.

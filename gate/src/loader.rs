@@ -15,7 +15,7 @@ use elements::process::{self, elf, gated};
 
 use crate::arch::gate_jump;
 use crate::place::{POOL, SLOT_SIZE, SLOTS};
-use crate::{die, filter, ptrace, seccomp, signals, trap};
+use crate::{die, filter, ptrace, seccomp, signals, trap, vdso};
 use image::Image;
 use stack::Stack;
 
@@ -147,6 +147,9 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
         base = interpreter.base;
     }
     process::set_program(program.headers, asked.program);
+    if vdso::is_needed() {
+        stack.replace(libc::AT_SYSINFO_EHDR, vdso::put_in_front);
+    }
     stack.set(libc::AT_PHDR, program.headers);
     stack.set(libc::AT_PHNUM, program.count as u64);
     stack.set(libc::AT_PHENT, elf::PROGRAM_HEADER as u64);

@@ -14,6 +14,7 @@
 //! - [`trap`]: from a trapped call to its answer, by way of [`arch::entry`].
 //! - [`calls`]: the table of calls, each a line that names its element.
 //! - [`patch`]: call sites that trap often come by a jump instead.
+//! - [`vdso`]: the program's clock, without a system call.
 //! - [`arch`]: registers and instructions.
 //! - [`seccomp`] and [`bpf`]: filters that the program installs; [`ptrace`]: debuggers.
 //! - [`signals`], [`sigsys`], [`deliver`] and [`alternate`]: what keeps the program's signals its own.
@@ -38,6 +39,7 @@ mod seccomp;
 mod signals;
 mod sigsys;
 mod trap;
+mod vdso;
 
 use elements::kernel;
 

@@ -83,6 +83,23 @@ pub const BY_HAND: &[Hook] = &[
     by_hand("variadic", "exec(3)", "execle", &[]),
     by_hand("variadic", "exec(3)", "execlp", &[]),
     by_hand("vfork", "vfork(2)", "vfork", &["__vfork"]),
+    by_hand("wait", "clock_nanosleep(2)", "clock_nanosleep", &[]),
+    by_hand("wait", "pthread_cond_timedwait(3)", "pthread_cond_timedwait", &[]),
+    by_hand("wait", "pthread_cond_timedwait(3)", "pthread_cond_clockwait", &[]),
+    by_hand("wait", "pthread_mutex_timedlock(3)", "pthread_mutex_timedlock", &[]),
+    by_hand("wait", "pthread_mutex_timedlock(3)", "pthread_mutex_clocklock", &[]),
+    by_hand("wait", "pthread_rwlock_timedrdlock(3)", "pthread_rwlock_timedrdlock", &[]),
+    by_hand("wait", "pthread_rwlock_timedrdlock(3)", "pthread_rwlock_clockrdlock", &[]),
+    by_hand("wait", "pthread_rwlock_timedwrlock(3)", "pthread_rwlock_timedwrlock", &[]),
+    by_hand("wait", "pthread_rwlock_timedwrlock(3)", "pthread_rwlock_clockwrlock", &[]),
+    by_hand("wait", "pthread_tryjoin_np(3)", "pthread_timedjoin_np", &[]),
+    by_hand("wait", "pthread_tryjoin_np(3)", "pthread_clockjoin_np", &[]),
+    by_hand("wait", "sem_wait(3)", "sem_timedwait", &[]),
+    by_hand("wait", "sem_wait(3)", "sem_clockwait", &[]),
+    by_hand("wait", "mq_send(3)", "mq_timedsend", &[]),
+    by_hand("wait", "mq_receive(3)", "mq_timedreceive", &[]),
+    by_hand("wait", "cnd_timedwait(3)", "cnd_timedwait", &[]),
+    by_hand("wait", "mtx_timedlock(3)", "mtx_timedlock", &[]),
 ];
 
 /// Every symbol that the shim exports, aliases too.

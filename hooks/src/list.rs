@@ -222,6 +222,9 @@ macro_rules! for_each_hook {
             users "gshadow(5)" fn endsgent [] ();
             users "getgrouplist(3)" fn getgrouplist [] (user: *const c_char, group: gid_t, groups: *mut gid_t, count: *mut c_int) -> c_int;
             users "initgroups(3)" fn initgroups [] (user: *const c_char, group: gid_t) -> c_int;
+            login "getlogin(3)" fn getlogin [] () -> *mut c_char;
+            login "getlogin(3)" fn getlogin_r [] (buf: *mut c_char, size: size_t) -> c_int;
+            login "getlogin(3)" fn __getlogin_r_chk [] (buf: *mut c_char, size: size_t, room: size_t) -> c_int;
             users "cuserid(3)" fn cuserid [] (buf: *mut c_char) -> *mut c_char;
 
             credentials "getuid(2)" fn getuid [] () -> uid_t;
@@ -262,6 +265,33 @@ macro_rules! for_each_hook {
             machine "get_nprocs(3)" fn get_nprocs_conf [] () -> c_int;
             machine "get_phys_pages(3)" fn get_phys_pages [] () -> c_long;
             machine "get_phys_pages(3)" fn get_avphys_pages [] () -> c_long;
+
+            ipc "shmget(2)" fn shmget [] (key: key_t, size: size_t, flags: c_int) -> c_int;
+            ipc "semget(2)" fn semget [] (key: key_t, count: c_int, flags: c_int) -> c_int;
+            ipc "msgget(2)" fn msgget [] (key: key_t, flags: c_int) -> c_int;
+            ipc "shmctl(2)" fn shmctl [] (id: c_int, command: c_int, buffer: *mut c_void) -> c_int;
+            ipc "semctl(2)" fn semctl [] (id: c_int, number: c_int, command: c_int, argument: usize) -> c_int;
+            ipc "msgctl(2)" fn msgctl [] (id: c_int, command: c_int, buffer: *mut c_void) -> c_int;
+            ipc "mq_open(3)" fn mq_open [] (name: *const c_char, flags: c_int, mode: mode_t, attributes: *mut c_void) -> c_int;
+            ipc "mq_open(3)" fn __mq_open_2 [] (name: *const c_char, flags: c_int) -> c_int;
+            ipc "mq_unlink(3)" fn mq_unlink [] (name: *const c_char) -> c_int;
+
+            clock "clock_gettime(2)" fn clock_gettime [] (clock: clockid_t, to: *mut timespec) -> c_int;
+            clock "gettimeofday(2)" fn gettimeofday [__gettimeofday] (to: *mut timeval, zone: *mut c_void) -> c_int;
+            clock "time(2)" fn time [] (to: *mut i64) -> i64;
+            clock "timespec_get(3)" fn timespec_get [] (to: *mut timespec, base: c_int) -> c_int;
+            clock "ftime(3)" fn ftime [] (to: *mut Timeb) -> c_int;
+            set_clock "clock_settime(2)" fn clock_settime [] (clock: clockid_t, to: *const timespec) -> c_int;
+            set_clock "settimeofday(2)" fn settimeofday [] (to: *const timeval, zone: *const c_void) -> c_int;
+            set_clock "stime(2)" fn stime [] (to: *const i64) -> c_int;
+            set_clock "adjtime(3)" fn adjtime [] (by: *const timeval, left: *mut timeval) -> c_int;
+            set_clock "adjtimex(2)" fn adjtimex [__adjtimex ntp_adjtime] (about: *mut timex) -> c_int;
+            set_clock "adjtimex(2)" fn clock_adjtime [] (clock: clockid_t, about: *mut timex) -> c_int;
+            set_clock "ntp_gettime(3)" fn ntp_gettime [] (to: *mut Ntp) -> c_int;
+            set_clock "ntp_gettime(3)" fn ntp_gettimex [] (to: *mut Ntpx) -> c_int;
+            timer "timer_create(2)" fn timer_create [] (clock: clockid_t, event: *mut c_void, timer: *mut usize) -> c_int;
+            timer "timer_settime(2)" fn timer_settime [] (timer: usize, flags: c_int, new: *const itimerspec, old: *mut itimerspec) -> c_int;
+            timer "timerfd_create(2)" fn timerfd_settime [] (fd: c_int, flags: c_int, new: *const itimerspec, old: *mut itimerspec) -> c_int;
 
             shm "shm_open(3)" fn shm_open [] (name: *const c_char, flags: c_int, mode: mode_t) -> c_int;
             shm "shm_open(3)" fn shm_unlink [] (name: *const c_char) -> c_int;

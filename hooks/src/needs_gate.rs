@@ -32,7 +32,6 @@ pub const NEEDS_GATE: &[Group] = &[
         "the record of logins is opened inside libc",
         &["/var/run/utmp", "/var/log/wtmp"],
         &[
-            row("getlogin(3)", &["getlogin", "getlogin_r", "__getlogin_r_chk"]),
             row(
                 "getutent(3)",
                 &["getutent", "getutent_r", "getutid", "getutid_r", "getutline", "getutline_r", "setutent"],

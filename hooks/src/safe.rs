@@ -39,8 +39,6 @@ pub const SAFE: &[Group] = &[
         "the name is of another kind than a file's",
         &[],
         &[
-            row("mq_open(3)", &["mq_open", "__mq_open_2"]),
-            row("mq_unlink(3)", &["mq_unlink"]),
             row("memfd_create(2)", &["memfd_create"]),
             row("fsopen(2)", &["fsopen"]),
             row("open_by_handle_at(2)", &["open_by_handle_at"]),

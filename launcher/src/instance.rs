@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::instances::Kept;
 use crate::state::WriteLayer;
 use crate::volumes::{self, Volume};
-use crate::{root_image, stale};
+use crate::{own_names, root_image, stale};
 
 /// The doors: the shim, as ld.so will load it, and the gate, as the kernel will
 /// start it. Each stands in an instance's directory under its name.
@@ -77,6 +77,8 @@ pub struct Settings {
     pub volumes: Vec<Volume>,
     /// The directory of what is kept of the instance, where anything is.
     pub kept: Option<PathBuf>,
+    /// The directory for names of the instance's own, where it has them.
+    pub names: Option<PathBuf>,
 }
 
 impl Placed {
@@ -171,6 +173,7 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan, kept: Option<&Kept>) -> 
         write_layers: Vec::new(),
         volumes: plan.volumes().iter().map(|planned| Volume::of(planned, &volumes)).collect(),
         kept: kept.map(|kept| kept.dir.clone()),
+        names: None,
     };
     let kept = settings.kept.clone().unwrap_or_default();
     // Who comes later finds the settings by the view.
@@ -183,7 +186,9 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan, kept: Option<&Kept>) -> 
         name = format!("{name}-{}-{}", std::process::id(), start_time());
     }
     let dir = base.join(name);
-    let image = plan.image(&Places { instance: &dir, ..places });
+    let places = Places { instance: &dir, ..places };
+    let image = plan.image(&places);
+    settings.names = plan.has_own_names().then(|| places.names());
     settings.write_layers = plan
         .write_layers()
         .iter()
@@ -201,6 +206,7 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan, kept: Option<&Kept>) -> 
     for layer in &settings.write_layers {
         layer.make()?;
     }
+    own_names::make_for(&dir, &settings)?;
     Ok(Placed { dir, image, settings })
 }
 

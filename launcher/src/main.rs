@@ -9,6 +9,7 @@
 mod admission;
 mod background;
 mod cli;
+mod clock;
 mod commands;
 mod copying;
 mod door;
@@ -16,6 +17,7 @@ mod environment;
 mod instance;
 mod instances;
 mod names;
+mod own_names;
 mod owners;
 mod places;
 mod portable;

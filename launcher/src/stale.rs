@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use elements::instance::VIEW;
 
 use crate::instance::{RECORDS, start_time};
+use crate::own_names;
 
 /// More instance directories than this and stale ones are looked for.
 const MANY: usize = 64;
@@ -46,6 +47,7 @@ pub fn forget(base: &Path, current: &Path) {
     // To ask what is in use takes long, and most of the time nothing is old.
     let maps = if old.is_empty() { Vec::new() } else { maps_of_all() };
     for dir in old.iter().filter(|dir| !is_mapped(dir, &maps)) {
+        own_names::remove(&own_names::of_view(dir));
         let _ = fs::remove_dir_all(dir);
     }
     for record in fs::read_dir(base.join(RECORDS)).into_iter().flatten().flatten() {

@@ -7,9 +7,12 @@
 //! wrong is not asked whether it may.
 
 mod identity;
+mod ipc;
 mod mounts;
+mod own_users;
 mod root;
 mod run_as;
+mod time;
 mod users;
 
 use std::collections::BTreeMap;
@@ -40,6 +43,7 @@ pub fn check(
         report,
         variables,
         host: Host::default(),
+        roots: Vec::new(),
     };
     let name = checker.name(file, raw.app.name.as_ref());
     let workdir = raw.app.workdir.as_ref().and_then(|path| checker.app_path(path, "workdir"));
@@ -61,7 +65,10 @@ pub fn check(
     let run_as_line = run_as.as_ref().map_or(0, |said| said.line);
     let user = run_as.map(|said| said.value).or(user).filter(|user| !user.is_empty());
     let stop_signal = raw.app.stop_signal.as_ref().and_then(|said| checker.stop_signal(said));
-    let (identity, generated) = checker.identity(&raw.identity, raw.app.user.as_ref());
+    checker.roots = own_users::roots(&mounts);
+    let (identity, mut generated) = checker.identity(&raw.identity, raw.app.user.as_ref());
+    let ipc = checker.ipc(&raw.ipc);
+    let time = checker.time(&raw.time, &mut env, &mut generated);
     let (level, door) = match raw.coverage.as_ref().map(Spanned::get_ref) {
         None => (None, None),
         Some(RawCoverage::Level(level)) => (Some(*level), None),
@@ -93,6 +100,8 @@ pub fn check(
         env,
         mounts,
         identity,
+        time,
+        ipc,
         generated,
         host: checker.host,
     }
@@ -103,6 +112,8 @@ struct Checker<'a> {
     report: &'a mut Report,
     variables: Variables<'a>,
     host: Host,
+    /// The directories of the host that stand at `/`, the highest first.
+    roots: Vec<PathBuf>,
 }
 
 impl Checker<'_> {

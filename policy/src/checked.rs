@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use view::Access;
+use view::build::IpcFacts;
+use view::{Access, Time};
 
 use crate::host::Host;
 use crate::identity::{GeneratedFile, Identity};
@@ -165,7 +166,11 @@ pub struct Policy {
     pub mounts: Vec<Mount>,
     /// Who the machine is.
     pub identity: Identity,
-    /// The files that say so.
+    /// What time it is.
+    pub time: Option<Time>,
+    /// What makes names of interprocess communication the instance's own; none where they are the host's.
+    pub ipc: Option<IpcFacts>,
+    /// The files that say who the machine is, and where.
     pub generated: Vec<GeneratedFile>,
     /// What the host has said so far.
     pub host: Host,

@@ -39,7 +39,7 @@ pub enum Fact {
     Found(PathBuf, Found),
     /// A path without links that leads where another does.
     Canonical(PathBuf, PathBuf),
-    /// A directory whose names have been read: its inode, and its time of
+    /// A directory whose names have been read, or a file whose bytes have: its inode, and its time of
     /// change in seconds and nanoseconds.
     Listed(PathBuf, u64, (i64, i64)),
     /// A variable's value.
@@ -130,6 +130,19 @@ impl Host {
         let time = (about.mtime(), about.mtime_nsec());
         self.others.borrow_mut().push(Fact::Listed(path.to_owned(), about.ino(), time));
         fs::read_dir(path)
+    }
+
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading it.
+    pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let path = self.canonicalize(path)?;
+        let about = fs::symlink_metadata(&path)?;
+        let time = (about.mtime(), about.mtime_nsec());
+        self.others.borrow_mut().push(Fact::Listed(path.clone(), about.ino(), time));
+        fs::read(path)
     }
 
     /// The id of the kernel's boot; none where it cannot be read.

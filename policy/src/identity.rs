@@ -15,8 +15,10 @@ use crate::checked::{Mount, What};
 
 mod release;
 mod users;
+mod zone;
 
 pub use users::{Group, User, Users};
+pub use zone::zone_files;
 
 /// A value, and where the policy says it.
 #[derive(Clone, Debug)]
@@ -86,6 +88,8 @@ pub struct GeneratedFile {
     pub needs_directory: bool,
     /// Whether a mount of the policy's own goes before it.
     pub gives_way: bool,
+    /// Whether it stands in a link's place, and not where that leads.
+    pub replaces_link: bool,
 }
 
 /// The files that an identity makes.
@@ -106,7 +110,13 @@ impl Writer {
             what,
         };
         let index = self.files.len();
-        self.files.push(GeneratedFile { mount, key, needs_directory: false, gives_way: false });
+        self.files.push(GeneratedFile {
+            mount,
+            key,
+            needs_directory: false,
+            gives_way: false,
+            replaces_link: false,
+        });
         &mut self.files[index]
     }
 

@@ -27,7 +27,8 @@ pub use checked::{Coverage, Door, Env, Image, Mount, Policy, What, Write};
 pub use host::{Fact, Found, Host};
 pub use identity::{GeneratedFile, Group, Identity, Kernel, Link, Said, User, Users};
 pub use plan::{
-    FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, PlannedVolume, STOP_SIGNAL,
+    FORMAT, Places, Plan, PlannedDirectory, PlannedFile, PlannedLayer, PlannedVolume, SHARED_MEMORY,
+    STOP_SIGNAL,
 };
 pub use report::{Diagnostic, Report};
 pub use signal::signal;

@@ -60,6 +60,8 @@ enum Source {
     Kept(PathBuf),
     /// A volume.
     Volume(String),
+    /// The instance's own directory of shared memory.
+    SharedMemory,
 }
 
 impl Source {
@@ -69,6 +71,7 @@ impl Source {
             Source::Text(path) => path.as_os_str().as_bytes().to_vec(),
             Source::Planned(name) => places.instance.join(name).into_os_string().into_encoded_bytes(),
             Source::Volume(name) => places.volumes.join(name).into_os_string().into_encoded_bytes(),
+            Source::SharedMemory => places.names().join("shm").into_os_string().into_encoded_bytes(),
             Source::Kept(name) => places.kept.join(name).into_os_string().into_encoded_bytes(),
         }
     }
@@ -83,6 +86,24 @@ pub struct Places<'a> {
     pub kept: &'a Path,
     /// The directory of volumes.
     pub volumes: &'a Path,
+}
+
+/// The directory of shared memory, on the host and for the program.
+pub const SHARED_MEMORY: &str = "/dev/shm";
+
+impl Places<'_> {
+    /// The number that makes names the instance's own: another one for each that is kept, and for each view
+    /// that is not.
+    pub fn salt(&self) -> u64 {
+        let whose = if self.kept == Path::new("") { self.instance } else { self.kept };
+        let hash = blake3::hash(whose.as_os_str().as_bytes());
+        hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    /// The directory for what has names of the instance's own: `shm`, and `marks` of all else.
+    pub fn names(&self) -> PathBuf {
+        Path::new(SHARED_MEMORY).join(format!("launcher-{:016x}", self.salt()))
+    }
 }
 
 /// A volume that the view needs.
@@ -150,6 +171,8 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
         flags: bits,
         coverage_line: policy.coverage_line,
         identity: policy.identity.facts(),
+        time: policy.time,
+        ipc: policy.ipc.clone(),
     };
     let root = PlannedRow {
         at: "/".into(),
@@ -235,6 +258,11 @@ impl Plan {
         self.write_layers.iter().any(|layer| layer.is_kept) || self.volumes.iter().any(|volume| volume.is_own)
     }
 
+    /// Whether names of interprocess communication are the instance's own.
+    pub fn has_own_names(&self) -> bool {
+        self.facts.ipc.is_some()
+    }
+
     /// The volumes to make.
     pub fn volumes(&self) -> &[PlannedVolume] {
         &self.volumes
@@ -260,6 +288,10 @@ impl Plan {
                 line: row.line,
             })
             .collect();
-        view::build::image(&rows, &self.facts)
+        let mut facts = self.facts.clone();
+        if let Some(ipc) = &mut facts.ipc {
+            ipc.salt = places.salt();
+        }
+        view::build::image(&rows, &facts)
     }
 }

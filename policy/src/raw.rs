@@ -5,6 +5,8 @@
 //! schema says. Nothing here knows the host.
 
 mod identity;
+mod ipc;
+mod time;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +15,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use identity::{RawGroup, RawIdentity, RawKernel, RawRunAs, RawUser};
+pub use ipc::RawIpc;
+pub use time::RawTime;
 
 /// What one application sees.
 #[derive(Deserialize, JsonSchema)]
@@ -32,6 +36,12 @@ pub struct Raw {
     /// Who the machine is, as the application is told.
     #[serde(default)]
     pub identity: RawIdentity,
+    /// What time it is, as the application is told.
+    #[serde(default)]
+    pub time: RawTime,
+    /// Whose the names are that processes find each other by.
+    #[serde(default)]
+    pub ipc: RawIpc,
     /// What stands at `/` instead of the host's own tree.
     #[schemars(with = "Option<RawRoot>")]
     pub root: Option<Spanned<RawRoot>>,

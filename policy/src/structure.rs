@@ -208,7 +208,8 @@ impl<'s> Walker<'s> {
                 false
             }
             DeValue::Boolean(_) if self.takes(schema, "boolean") => true,
-            DeValue::Integer(_) if self.takes(schema, "integer") => true,
+            DeValue::Integer(_) if self.takes(schema, "integer") || self.takes(schema, "number") => true,
+            DeValue::Float(_) if self.takes(schema, "number") => true,
             DeValue::Array(items) if self.takes(schema, "array") => {
                 let all = std::mem::replace(items, DeArray::new()).into_iter();
                 let right: DeArray<'_> =
@@ -262,6 +263,7 @@ impl<'s> Walker<'s> {
             ("string", "a string"),
             ("boolean", "true or false"),
             ("integer", "a whole number"),
+            ("number", "a number"),
             ("array", "an array"),
             ("object", "a table"),
         ];

@@ -63,7 +63,7 @@ fn a_kernel_without_a_release_is_refused() {
 
 #[test]
 fn a_key_that_nothing_stands_behind_is_unknown() {
-    assert_eq!(told("[identity]\nrun_as = \"oracle\"\n"), ["2 unknown key `run_as` in `identity`"]);
+    assert_eq!(told("[identity]\nlocale = \"C\"\n"), ["2 unknown key `locale` in `identity`"]);
 }
 
 #[test]
@@ -198,4 +198,34 @@ fn a_machine_has_processors_and_memory_that_can_be() {
         assert_eq!(told, [format!("2 `memory` cannot be {wrong:?}")]);
     }
     is_taken("[identity]\ncpus = 1024\nmemory = \"16MiB\"\n");
+}
+
+#[test]
+fn users_of_a_root_are_there_beside_the_policys() {
+    let root = tempfile::tempdir().expect("the temporary directory is writable");
+    std::fs::create_dir(root.path().join("etc")).expect("a fresh directory");
+    let write =
+        |name: &str, text: &str| std::fs::write(root.path().join(name), text).expect("it is writable");
+    write(
+        "etc/passwd",
+        "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www:/var/www:/bin/sh\noracle:x:7:7::/old:/bin/sh\n\
+         taken:x:54321:1::/:/bin/sh\nbroken:x\n",
+    );
+    write("etc/group", "root:x:0:\nwww-data:x:33:oracle\ndba:x:9:\n");
+    let text = format!(
+        "[identity]\nusers = [{{ name = \"oracle\", uid = 54321 }}]\ngroups = [{{ name = \"dba\", gid = 54322 }}]\n\
+         [app]\nuser = \"www-data\"\n[[mount]]\nat = \"/\"\nsource = \"{}\"\n",
+        root.path().display()
+    );
+    let policy = parse(Path::new("/p/app.toml"), &text, &|_| None).expect("it is right");
+    let users = policy.identity.users.expect("it says who there is").value;
+    assert_eq!(
+        users.passwd(),
+        "root:x:0:0:root:/root:/bin/bash\noracle:x:54321:54321::/:/bin/sh\nwww-data:x:33:33:www:/var/www:/bin/sh\n\
+         nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+    );
+    assert_eq!(
+        users.group(),
+        "root:x:0:\ndba:x:54322:\nwww-data:x:33:oracle\noracle:x:54321:\nnogroup:x:65534:\n"
+    );
 }

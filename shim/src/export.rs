@@ -6,13 +6,16 @@
 
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 
+use crate::hooks::clock::Timeb;
 use crate::hooks::fts::{Fts, Ftsent};
 use crate::hooks::glob::Glob;
+use crate::hooks::set_clock::{Ntp, Ntpx};
 use crate::hooks::users::Sgrp;
 use crate::hooks::walk::Ftw;
 use libc::{
-    dev_t, dirent64, gid_t, group, key_t, mmsghdr, mode_t, msghdr, off_t, passwd, pid_t, size_t, socklen_t,
-    spwd, ssize_t, stat, statfs, statvfs, statx, sysinfo, timespec, timeval, uid_t, utimbuf, utsname,
+    clockid_t, dev_t, dirent64, gid_t, group, itimerspec, key_t, mmsghdr, mode_t, msghdr, off_t, passwd,
+    pid_t, size_t, socklen_t, spwd, ssize_t, stat, statfs, statvfs, statx, sysinfo, timespec, timeval, timex,
+    uid_t, utimbuf, utsname,
 };
 
 macro_rules! export {

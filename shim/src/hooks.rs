@@ -4,6 +4,7 @@
 
 pub mod actions;
 pub mod change;
+pub mod clock;
 pub mod credentials;
 pub mod cwd;
 pub mod descriptor;
@@ -12,11 +13,14 @@ pub mod exec;
 pub mod fts;
 pub mod glob;
 pub mod host;
+pub mod ipc;
 pub mod link;
 pub mod load;
+pub mod login;
 pub mod machine;
 pub mod open;
 pub mod protect;
+pub mod set_clock;
 pub mod shell;
 pub mod shm;
 pub mod socket;
@@ -24,9 +28,11 @@ pub mod spawn;
 pub mod stat;
 pub mod stdio;
 pub mod temp;
+pub mod timer;
 pub mod users;
 pub mod variadic;
 pub mod vfork;
+pub mod wait;
 pub mod walk;
 pub mod xattr;
 

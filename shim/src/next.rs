@@ -7,9 +7,8 @@
 use core::ffi::{c_char, c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use elements::process::symbols::Object;
 use elements::user;
-
-mod elf;
 
 /// How many objects after ours are searched: libc is among the first few.
 const OBJECTS: usize = 128;
@@ -121,7 +120,7 @@ pub fn find(name: &[u8]) -> Option<usize> {
         let (base, dynamic) = (base.load(Ordering::Relaxed), dynamic.load(Ordering::Acquire));
         if dynamic != 0 {
             // SAFETY: both are as ld.so gave them for a loaded object.
-            let found = unsafe { elf::Object::new(base, dynamic) }.and_then(|object| object.symbol(name));
+            let found = unsafe { Object::new(base, dynamic) }.and_then(|object| object.symbol(name));
             if found.is_some() {
                 return found;
             }

@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 use zerocopy::IntoBytes;
 
 pub use crate::identity::IdentityFacts;
+pub use crate::ipc::IpcFacts;
 use crate::key::Key;
 use crate::layout::{
     AFTER_STRING, Access, FROM_ROOT, Header, Kind, LABEL, MAGIC, NO_NODE, NO_WAY, Node, RawMount, Slot, Span,
     Str, Way, flags, node,
 };
+use crate::time::Time;
 use crate::tree::bit;
 
 /// A row to be written. The fields mean what they mean in [`crate::Mount`].
@@ -49,6 +51,10 @@ pub struct Facts {
     pub coverage_line: u32,
     /// What it says of the machine.
     pub identity: IdentityFacts,
+    /// What it says of the clock.
+    pub time: Option<Time>,
+    /// What makes names the instance's own, unless they are the host's.
+    pub ipc: Option<IpcFacts>,
 }
 
 struct Draft {
@@ -152,7 +158,11 @@ fn ways(drafts: &[Draft], root: u32, rows: &[Row]) -> (Vec<Way>, [u8; 256]) {
     }
     let magic = [&b"proc"[..], b"dev"].map(|label| (label.to_vec(), NO_NODE));
     let edges = drafts[root as usize].children.iter().map(|(name, child)| label(drafts, name, *child));
-    for (label, node) in edges.chain(magic) {
+    // What lies below such a place needs no way of its own.
+    let is_below =
+        |label: &[u8]| magic.iter().any(|(place, _)| label.starts_with(&[place, &b"/"[..]].concat()));
+    let edges: Vec<_> = edges.filter(|(label, _)| !is_below(label)).collect();
+    for (label, node) in edges.into_iter().chain(magic) {
         let mount = drafts.get(node as usize).and_then(|draft| draft.mount);
         let is_link = mount.is_some_and(|mount| rows[mount as usize].kind == Kind::Link);
         let number = &mut first[usize::from(label[0])];
@@ -321,6 +331,8 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
     let name = pool.add(&facts.name);
     let policy_file = pool.add(&facts.policy_file);
     let identity = facts.identity.write(|name| pool.add(name));
+    let time: Vec<_> = facts.time.iter().map(Time::write).collect();
+    let ipc: Vec<_> = facts.ipc.iter().map(|ipc| ipc.write(|names| pool.add(names))).collect();
     // Readers take a string's terminator, and more, for granted.
     pool.bytes.extend_from_slice(&[0; AFTER_STRING - 1]);
 
@@ -342,6 +354,8 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         mounts: place(size_of_val(&mounts[..]), mounts.len()),
         layers: place(size_of_val(&layers[..]), layers.len()),
         identity: place(size_of_val(&identity[..]), identity.len()),
+        time: place(size_of_val(&time[..]), time.len()),
+        ipc: place(size_of_val(&ipc[..]), ipc.len()),
         strings: place(pool.bytes.len(), pool.bytes.len()),
         len: 0,
         flags: facts.flags | if layers.is_empty() { 0 } else { flags::LAYERS },
@@ -367,6 +381,8 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         (header.mounts.off, mounts.as_bytes()),
         (header.layers.off, layers.as_bytes()),
         (header.identity.off, identity.as_bytes()),
+        (header.time.off, time.as_bytes()),
+        (header.ipc.off, ipc.as_bytes()),
         (header.strings.off, &pool.bytes),
     ] {
         image[off as usize..off as usize + bytes.len()].copy_from_slice(bytes);

@@ -3,7 +3,9 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::identity::RawIdentity;
+use crate::ipc::RawIpc;
 use crate::key::Key;
+use crate::time::RawTime;
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
@@ -60,6 +62,8 @@ pub(crate) struct Header {
     pub ways: Span,
     pub layers: Span,
     pub identity: Span,
+    pub time: Span,
+    pub ipc: Span,
     /// For each first byte of an absolute path's first name: the way that the
     /// path may go, plus one, or [`NO_WAY`]. More than there are ways: it takes
     /// a closer look.
@@ -252,6 +256,8 @@ pub struct View<'a> {
     mounts: &'a [RawMount],
     layers: &'a [Str],
     pub(crate) identity: &'a [RawIdentity],
+    pub(crate) time: &'a [RawTime],
+    pub(crate) ipc: &'a [RawIpc],
     strings: &'a [u8],
 }
 
@@ -297,6 +303,8 @@ impl<'a> View<'a> {
             mounts: span(bytes, header.mounts)?,
             layers: span(bytes, header.layers)?,
             identity: span(bytes, header.identity)?,
+            time: span(bytes, header.time)?,
+            ipc: span(bytes, header.ipc)?,
             strings: span(bytes, header.strings)?,
         })
     }
@@ -369,6 +377,8 @@ impl<'a> View<'a> {
             string(*layer)?;
         }
         self.check_identity(string)?;
+        self.check_time()?;
+        self.check_ipc(string)?;
         if self.mounts.is_empty() {
             return Err(Malformed("no mount stands at /"));
         }

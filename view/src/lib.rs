@@ -18,11 +18,15 @@
 #[cfg(feature = "build")]
 pub mod build;
 mod identity;
+mod ipc;
 mod key;
 mod layout;
+mod time;
 mod tree;
 
 pub use identity::{Identity, LONGEST};
+pub use ipc::Ipc;
 pub use key::Key;
 pub use layout::{Access, Kind, LABEL, MAX_LAYERS, Malformed, Mount, Node, View, Way, flags};
+pub use time::{Begins, RATE_ONE, Time};
 pub use tree::{First, NodeId, Reach, Stop, bit};

@@ -218,6 +218,7 @@ impl Instance<'_> {
         unsafe {
             note_passed(message);
             self.credentials_that_came(message);
+            self.show_stamps(message);
         }
     }
 }

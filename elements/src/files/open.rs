@@ -152,7 +152,7 @@ impl Instance<'_> {
                 self.opened_base(fd, place.mount, scratch.bytes());
             }
             // Under a mount at `/`, /proc is a mount too.
-            if (scratch.bytes().ends_with(b"maps") || self.has_machine() || self.plays())
+            if (ends_as_told(scratch.bytes()) || self.has_machine() || self.plays())
                 && self.may_tell_otherwise(path, flags)
             {
                 self.show_mappings(fd, flags);
@@ -490,4 +490,10 @@ fn open_read_only(place: &Place, flags: i32, mode: u32) -> Result<i32, Errno> {
             _ => kernel::openat(place.dirfd, place.path, flags, mode),
         },
     }
+}
+
+/// Whether a path ends as that of a file of /proc does that may tell otherwise, whatever the machine is.
+#[inline(always)]
+fn ends_as_told(path: &[u8]) -> bool {
+    [b"maps", b"/shm", b"/sem", b"/msg", b"unix", b"stat"].iter().any(|end| path.ends_with(*end))
 }

@@ -10,6 +10,7 @@ use super::place::{Change, Place, Scratch, Want};
 use super::text::Text;
 use super::{MAX_PATH, scan};
 
+use crate::ipc::sockets;
 use crate::kernel::{self, AT_FDCWD, syscall, waiting_syscall};
 use crate::shared::path_hash;
 use crate::{Answer, Errno, Instance};
@@ -23,12 +24,14 @@ pub struct UnixAddress {
     bytes: Text<{ FAMILY + SUN_PATH_LEN + 1 }>,
     /// The host path that a socket is renamed to once it is bound.
     made_as: Option<Scratch>,
+    /// How many bytes follow the name: a NUL after a path.
+    after: usize,
 }
 
 impl UnixAddress {
-    /// The struct's bytes, with the NUL after the path.
+    /// The struct's bytes, with the NUL after a path.
     pub fn as_parts(&mut self) -> (*const u8, usize) {
-        let len = (self.bytes.len() + 1).min(FAMILY + SUN_PATH_LEN);
+        let len = (self.bytes.len() + self.after).min(FAMILY + SUN_PATH_LEN);
         (self.bytes.as_ptr(), len)
     }
 }
@@ -49,6 +52,18 @@ fn unix_path(address: *const u8, len: usize) -> Option<Text<{ SUN_PATH_LEN + 2 }
     let mut app = Text::new();
     app.push(path.get(..end).unwrap_or(&[])).ok()?;
     Some(app)
+}
+
+/// The name in a program's address that is no path, without the NUL before it.
+fn abstract_name<'n>(address: *const u8, len: usize) -> Option<&'n [u8]> {
+    if len <= FAMILY || len > FAMILY + SUN_PATH_LEN || !crate::user::is_readable(address, len) {
+        return None;
+    }
+    // SAFETY: found readable; the kernel reads as many bytes.
+    let bytes = unsafe { core::slice::from_raw_parts(address, len) };
+    let (family, path) = bytes.split_at(FAMILY);
+    let (first, name) = path.split_first()?;
+    (family == (libc::AF_UNIX as u16).to_ne_bytes() && *first == 0).then_some(name)
 }
 
 impl Instance<'_> {
@@ -108,6 +123,9 @@ impl Instance<'_> {
         len: usize,
         want: Want,
     ) -> Result<Option<UnixAddress>, Errno> {
+        if let Some(name) = abstract_name(address, len) {
+            return self.abstract_address(name);
+        }
         let Some(mut app) = unix_path(address, len) else { return Ok(None) };
         let family = &(libc::AF_UNIX as u16).to_ne_bytes();
         let spelled = app.as_ptr();
@@ -130,7 +148,7 @@ impl Instance<'_> {
         // SAFETY: a place's path is a string that ends in NUL.
         let host = unsafe { core::slice::from_raw_parts(place.path, scan::length(place.path)) };
         let creates = want.change == Change::Create;
-        let mut address = UnixAddress { bytes: Text::new(), made_as: None };
+        let mut address = UnixAddress { bytes: Text::new(), made_as: None, after: 1 };
         address.bytes.push(family)?;
         let fits = host.len() < SUN_PATH_LEN;
         // The kernel keeps what a socket was bound to, and hands it out.
@@ -142,6 +160,17 @@ impl Instance<'_> {
             }
             address.bytes.truncate(FAMILY);
             address.bytes.push(host)?;
+        }
+        Ok(Some(address))
+    }
+
+    /// The address of a name that is no path, where that is the instance's own.
+    fn abstract_address(&self, name: &[u8]) -> Result<Option<UnixAddress>, Errno> {
+        let Some(ipc) = self.own_names() else { return Ok(None) };
+        let Some(host) = sockets::host_name(&ipc, name)? else { return Ok(None) };
+        let mut address = UnixAddress { bytes: Text::new(), made_as: None, after: 0 };
+        for part in [&(libc::AF_UNIX as u16).to_ne_bytes()[..], b"\0", host.bytes()] {
+            address.bytes.push(part)?;
         }
         Ok(Some(address))
     }
@@ -223,6 +252,14 @@ impl Instance<'_> {
         let bytes = unsafe { core::slice::from_raw_parts_mut(address, room) };
         let Some(path) = bytes.get(FAMILY..len) else { return len };
         let unix = bytes.get(..FAMILY) == Some(&(libc::AF_UNIX as u16).to_ne_bytes()[..]);
+        if let (true, Some((0, host))) = (unix, path.split_first()) {
+            let Some(name) = self.own_names().and_then(|ipc| sockets::shown_name(&ipc, host)) else {
+                return len;
+            };
+            let shorter = host.len() - name.len();
+            bytes.copy_within(FAMILY + 1 + shorter..len, FAMILY + 1);
+            return len - shorter;
+        }
         if !unix || path.first() != Some(&b'/') {
             return len;
         }

@@ -10,6 +10,7 @@ use libc::utsname;
 use view::{Identity, LONGEST};
 
 use crate::files::{MAX_PATH, Text};
+use crate::identity::credentials::capability;
 use crate::kernel::{self, AT_FDCWD};
 use crate::shared::Cell;
 use crate::{Answer, Errno, Instance, user};
@@ -195,7 +196,8 @@ impl Instance<'_> {
     #[inline(never)]
     fn set_name(&self, which: &Settable<'_>, name: *const u8, len: usize) -> Answer {
         // Root alone may, as on a machine of its own.
-        let (Some(cell), true, 0) = (which.cell, self.shared.is_some(), kernel::geteuid()) else {
+        let may = self.shared.is_some() && self.may_change_machine(capability::SYS_ADMIN);
+        let (Some(cell), true) = (which.cell, may) else {
             return Answer::fail(Errno::EPERM);
         };
         // The kernel takes the length for an int.
@@ -216,6 +218,12 @@ impl Instance<'_> {
         }
         cell.set(copy);
         Answer::Done(Ok(0))
+    }
+
+    /// Whether this process may change what its machine is like: by a capability that it plays, or, where it
+    /// plays nobody, as root.
+    pub(crate) fn may_change_machine(&self, capability: u32) -> bool {
+        if self.plays() { self.credentials().can(capability) } else { kernel::geteuid() == 0 }
     }
 
     /// Has the file of a name show it from the next open on.

@@ -124,20 +124,26 @@ pub fn cpuinfo(text: &[u8], cpus: u32, put: Put<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// /proc/stat with so many processors: the sums stay the host's, and what each of the host's
+/// /proc/stat with so many processors, if not 0, and for a machine that was booted then: the sums stay the host's, and what each of the host's
 /// does counts for those that stand for it.
 ///
 /// # Errors
 ///
 /// Those of `put`.
-pub fn stat(text: &[u8], cpus: u32, put: Put<'_>) -> Result<(), Errno> {
+pub fn stat(text: &[u8], cpus: u32, booted: Option<u64>, put: Put<'_>) -> Result<(), Errno> {
     let of_one = |line: &&[u8]| {
         line.strip_prefix(b"cpu").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
     };
     let count = lines(text).filter(of_one).count();
     let mut is_done = false;
     for line in lines(text) {
-        if !of_one(&line) {
+        if let (Some(booted), true) = (booted, line.starts_with(b"btime ")) {
+            put(b"btime ")?;
+            decimal(booted, put)?;
+            put(b"\n")?;
+            continue;
+        }
+        if cpus == 0 || !of_one(&line) {
             put(line)?;
             continue;
         }
@@ -236,8 +242,9 @@ mod tests {
         );
         assert_eq!(shown(|put| cpuinfo(b"none\n", 3, put)), "none\n");
         let text = b"cpu  3 4\ncpu0 1 2\ncpu1 2 2\nintr 7\n";
-        assert_eq!(shown(|put| stat(text, 1, put)), "cpu  3 4\ncpu0 1 2\nintr 7\n");
-        assert_eq!(shown(|put| stat(text, 3, put)), "cpu  3 4\ncpu0 1 2\ncpu1 2 2\ncpu2 1 2\nintr 7\n");
+        assert_eq!(shown(|put| stat(text, 1, None, put)), "cpu  3 4\ncpu0 1 2\nintr 7\n");
+        assert_eq!(shown(|put| stat(b"cpu0 1\nbtime 7\n", 0, Some(5), put)), "cpu0 1\nbtime 5\n");
+        assert_eq!(shown(|put| stat(text, 3, None, put)), "cpu  3 4\ncpu0 1 2\ncpu1 2 2\ncpu2 1 2\nintr 7\n");
     }
 
     #[test]

@@ -11,8 +11,9 @@ pub mod status;
 
 use crate::files::{MAX_PATH, Text, scan};
 use crate::identity::Scale;
+use crate::ipc;
 use crate::kernel;
-use crate::{Errno, Instance};
+use crate::{Errno, Instance, time};
 
 use machine::File;
 use mappings::{Format, Ours};
@@ -36,7 +37,8 @@ impl Instance<'_> {
         // SAFETY: just read.
         let path = unsafe { core::slice::from_raw_parts(path, survey.len) };
         Format::of(path).is_some()
-            || self.has_machine() && File::named(path).is_some()
+            || (self.has_machine() || self.view.has_time()) && File::named(path).is_some()
+            || self.own_names().is_some() && ipc::File::named(path).is_some()
             || self.plays() && path.ends_with(b"status")
     }
 
@@ -114,6 +116,11 @@ impl Instance<'_> {
         if let Some(file) = File::at(path.bytes()) {
             return self.replace(fd, flags, c"machine", |text, out| self.tell_of_machine(file, text, out));
         }
+        if let (Some(names), Some(file)) = (self.own_names(), ipc::File::at(path.bytes())) {
+            return self.replace(fd, flags, c"names", |text, out| {
+                file.tell(&names, text.bytes(), &mut |part| out.put(part)).map(|()| true)
+            });
+        }
         if let Some(process) = status_of(path.bytes()).filter(|_| self.plays()) {
             return self.replace(fd, flags, c"status", |text, out| self.tell_of_process(process, text, out));
         }
@@ -136,7 +143,9 @@ impl Instance<'_> {
         let put = &mut |part: &[u8]| out.put(part);
         match file {
             File::Cpuinfo if cpus != 0 => machine::cpuinfo(text.bytes(), cpus, put)?,
-            File::Stat if cpus != 0 => machine::stat(text.bytes(), cpus, put)?,
+            File::Stat if cpus != 0 || self.view.has_time() => {
+                machine::stat(text.bytes(), cpus, self.booted(), put)?;
+            }
             File::Meminfo if memory != 0 => {
                 let host = machine::total(text.bytes()).unwrap_or(0);
                 machine::meminfo(text.bytes(), &Scale { host, told: memory / 1024 }, put)?;
@@ -144,6 +153,13 @@ impl Instance<'_> {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// When the machine was booted, by the application's clock, where that is not the host's.
+    fn booted(&self) -> Option<u64> {
+        let shown = self.clock()?.shown(time::now(libc::CLOCK_REALTIME));
+        let since = time::now(libc::CLOCK_BOOTTIME);
+        u64::try_from(shown.saturating_sub(since).div_euclid(time::SECOND)).ok()
     }
 
     /// Says who a process is.

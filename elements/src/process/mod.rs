@@ -13,6 +13,7 @@ pub mod gated;
 pub mod loader;
 pub mod maps;
 pub mod program;
+pub mod symbols;
 
 pub use executable::set_program;
 

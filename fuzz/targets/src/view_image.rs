@@ -3,8 +3,8 @@
 use std::ffi::CStr;
 
 use elements::Instance;
-use view::build::{Facts, IdentityFacts, Row, image};
-use view::{Access, First, Kind, NodeId, View};
+use view::build::{Facts, IdentityFacts, IpcFacts, Row, image};
+use view::{Access, Begins, First, Kind, NodeId, RATE_ONE, Time, View};
 
 use crate::guarded::Guarded;
 
@@ -17,6 +17,7 @@ pub fn target(data: &[u8]) {
     let image = Guarded::new(data, 8);
     let Ok(view) = View::from_bytes(image.bytes()) else { return };
     let _ = (view.flags(), view.name(), view.policy_file(), view.coverage_line());
+    let _ = (view.time(), view.ipc().map(|ipc| ipc.is_hosts(b"/tmp/.X11-unix/X0")));
     let mut seen = 0;
     for root in [view.app_root(), view.host_root()] {
         seen += descend(&view, root);
@@ -103,7 +104,18 @@ pub fn seeds() -> Vec<Vec<u8>> {
         host_id: Some(7),
         ..Default::default()
     };
-    let facts = Facts { name: "app".into(), policy_file: "/p".into(), flags: 5, coverage_line: 3, identity };
+    let time =
+        Time { begins: Begins::At(1_435_708_740_000_000_000), rate: RATE_ONE, frozen: true, files: true };
+    let ipc = IpcFacts { salt: 7, hosts: vec!["/tmp/.X11-unix/*".into(), "bus".into()] };
+    let facts = Facts {
+        name: "app".into(),
+        policy_file: "/p".into(),
+        flags: 5,
+        coverage_line: 3,
+        identity,
+        time: Some(time),
+        ipc: Some(ipc),
+    };
     let many: Vec<Row> = std::iter::once(root.clone())
         .chain((0..40).map(|n| row(&format!("/w/{n}"), Kind::Host, &format!("/x/{n}"))))
         .collect();

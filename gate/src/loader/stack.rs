@@ -94,6 +94,14 @@ impl Stack {
         }
     }
 
+    /// Changes an entry to what becomes of it, where there is such a one.
+    pub fn replace(&mut self, kind: u64, change: impl FnOnce(u64) -> u64) {
+        if let Some(entry) = self.entry(kind) {
+            // SAFETY: an entry of the vector.
+            unsafe { *entry = change(*entry) };
+        }
+    }
+
     /// Takes arguments away from the front.
     pub fn take_own_arguments(&mut self, own: usize) {
         self.count -= own;

@@ -90,6 +90,9 @@ impl Facts {
         let at = if mount.at.is_empty() { "/".into() } else { text(mount.at) };
         let rule = match (mount.line, mount.kind) {
             (0, Kind::Pass) => "no mount: the host's own tree".to_owned(),
+            (0, Kind::Host) => {
+                "shared memory is the instance's own, unless `[ipc]` says `share = true`".to_owned()
+            }
             (0, _) => format!("made for the sake of a mount below {at}"),
             (line, _) => format!("{}:{line} (mount at {at})", text(instance.view.policy_file())),
         };

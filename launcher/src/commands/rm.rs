@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::cli::Rm;
-use crate::{instances, removal, volumes};
+use crate::{instances, own_names, removal, volumes};
 
 /// Removes instances in which nobody runs.
 pub fn rm(asked: &Rm) -> Result<u8> {
@@ -12,6 +12,7 @@ pub fn rm(asked: &Rm) -> Result<u8> {
             let held = kept.hold()?;
             held.must_be_idle()?;
             removal::remove(held.dir())?;
+            own_names::remove(&own_names::of_kept(held.dir()));
             if asked.volumes { volumes::remove_own(name) } else { Ok(()) }
         });
         removed.with_context(|| format!("the instance `{name}` was not removed"))?;

@@ -16,7 +16,7 @@ use crate::instances::Held;
 use crate::prepare::{Asked, Ready, prepare};
 use crate::state::WriteLayer;
 use crate::user::{Names, User};
-use crate::{CANNOT_RUN, FAILED, NOT_FOUND, admission, door, environment};
+use crate::{CANNOT_RUN, FAILED, NOT_FOUND, admission, door, environment, own_names};
 
 /// Runs a program. Returns only where that fails.
 pub fn run(asked: &Run) -> Result<u8> {
@@ -52,6 +52,8 @@ pub fn start(
         placed.forget_uncovered().context("cannot write to the instance's view")?;
     }
     placed.restore_names(&instance.view)?;
+    placed.start_clock(&instance.view)?;
+    own_names::make_for(&placed.dir, settings)?;
     if instance.view.flags() & ::view::flags::LAYERS != 0 {
         settings.write_layers.iter().for_each(WriteLayer::tidy);
         placed.forget_directories().context("cannot write to the instance's view")?;

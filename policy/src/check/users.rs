@@ -30,7 +30,7 @@ impl Checker<'_> {
             raw.groups.iter().filter_map(|group| self.one_group(group, &mut names, &mut ids)).collect();
         // Whose name was wrong may be meant; that has been told.
         let is_whole = users.len() == raw.users.len() && groups.len() == raw.groups.len();
-        let all = Users { users, groups }.with_usual();
+        let all = self.with_own(Users { users, groups }).with_usual();
         for group in raw.groups.iter().filter(|_| is_whole) {
             for member in &group.get_ref().members {
                 self.member(member, &all);

@@ -48,6 +48,7 @@ pub fn place(policy: &Policy, plan: Plan) -> Result<Plan, Report> {
     }
     planner.settle();
     planner.place_generated(policy);
+    planner.place_shared_memory(policy);
     planner.finish()
 }
 
@@ -83,6 +84,11 @@ impl Planner<'_> {
             self.report.add(mount.span.clone(), message, "too many levels of symbolic links", None);
             return;
         };
+        self.place_at(index, mount, (at, behind));
+    }
+
+    /// Puts a mount where it is known to come to stand.
+    fn place_at(&mut self, index: usize, mount: &Mount, (at, behind): (PathBuf, Behind)) {
         if let Some(first) = self.points.get(&at).and_then(|first| self.rows.get(*first)) {
             let line = first.1.line;
             let message = format!("a second mount at {}", at.display());
@@ -294,7 +300,8 @@ impl Planner<'_> {
     fn finish(mut self) -> Result<Plan, Report> {
         self.report.into_result()?;
         self.tree.place(self.scaffolds.iter().map(|row| (row.at.clone(), row.behind())));
-        if !self.rows.is_empty() {
+        // A view with nothing of the policy's in it is left as it is.
+        if self.rows.iter().any(|(_, row)| row.line != 0) {
             self.tree.find_unspoken_links();
             // The root of the view by its name in /proc leads back into the view.
             let proc = self.tree.resolve(Path::new("/proc")).map(|(_, behind)| behind);

@@ -22,13 +22,13 @@ unsafe fn change(nr: i64, fd: c_int, words: [usize; 4]) -> c_int {
     }
 }
 
-/// Makes a call that takes a path too, which is none.
+/// Sets the times of a descriptor's file, by a call that takes a path too, which is none.
 ///
 /// # Safety
 ///
 /// `times` is what the system call `nr` wants.
 unsafe fn set_times(nr: i64, fd: c_int, times: usize) -> c_int {
-    let answer = instance().modify_by_descriptor(nr, [fd as usize, times, 0, 0, 0, 0]);
+    let answer = instance().set_times_by_descriptor(nr, fd, times);
     // SAFETY: the caller's promise.
     unsafe { finish_int(answer, nr, [fd as usize, 0, times, 0, 0, 0]) }
 }

@@ -14,11 +14,12 @@ use crate::start::{glance, instance};
 
 pub unsafe fn fstatat(dirfd: c_int, path: *const c_char, buf: *mut libc::stat, flags: c_int) -> c_int {
     let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
-    match glance(dirfd, path) {
+    let done = match glance(dirfd, path) {
         // SAFETY: the program's own arguments.
         Glance::Elsewhere => unsafe { finish_int(Answer::Pass, libc::SYS_newfstatat, args) },
         Glance::Closer(start) => fstatat_from(dirfd, path, buf, flags, start),
-    }
+    };
+    told(done, buf)
 }
 
 #[inline(never)]
@@ -38,6 +39,15 @@ fn fstatat_from(
     unsafe { finish_int(answer, libc::SYS_newfstatat, args) }
 }
 
+/// Shows the times of a file by the application's clock, where a call of libc's has told them.
+fn told(done: c_int, buf: *mut libc::stat) -> c_int {
+    if let (0, Some(clock)) = (done, instance().file_clock()) {
+        // SAFETY: the call has filled it.
+        unsafe { instance().show_times(&clock, buf) };
+    }
+    done
+}
+
 pub unsafe fn stat(path: *const c_char, buf: *mut libc::stat) -> c_int {
     // SAFETY: the caller's contract.
     unsafe { fstatat(AT_FDCWD, path, buf, 0) }
@@ -49,7 +59,7 @@ pub unsafe fn lstat(path: *const c_char, buf: *mut libc::stat) -> c_int {
 }
 
 pub unsafe fn fstat(fd: c_int, buf: *mut libc::stat) -> c_int {
-    match instance().fstat_shown(fd, buf) {
+    let done = match instance().fstat_shown(fd, buf) {
         Answer::Done(done) => returned(done) as c_int,
         // Which system call that is differs.
         Answer::Pass => match real!(fstat as fn(c_int, *mut libc::stat) -> c_int) {
@@ -62,7 +72,8 @@ pub unsafe fn fstat(fd: c_int, buf: *mut libc::stat) -> c_int {
                 unsafe { finish_int(Answer::Pass, libc::SYS_fstat, args) }
             }
         },
-    }
+    };
+    told(done, buf)
 }
 
 pub unsafe fn __fxstat(version: c_int, fd: c_int, buf: *mut libc::stat) -> c_int {
@@ -103,6 +114,7 @@ pub unsafe fn __fxstatat(
 pub unsafe fn statx(dirfd: c_int, path: *const c_char, flags: c_int, mask: c_uint, buf: *mut Statx) -> c_int {
     let answer = instance().statx_shown(dirfd, path.cast(), flags, mask, buf);
     let args = [dirfd as usize, path as usize, flags as usize, mask as usize, buf as usize, 0];
+    let answer = instance().told_of_file(libc::SYS_statx, args, answer);
     // SAFETY: the program's own arguments.
     unsafe { finish_int(answer, libc::SYS_statx, args) }
 }

@@ -33,6 +33,8 @@ pub mod capability {
     pub const SETPCAP: u32 = 8;
     /// Administer the system.
     pub const SYS_ADMIN: u32 = 21;
+    /// Set the clock.
+    pub const SYS_TIME: u32 = 25;
     /// Make devices.
     pub const MKNOD: u32 = 27;
     /// The last one (Linux 5.9).

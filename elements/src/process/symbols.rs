@@ -1,5 +1,5 @@
 //! The symbol table of a loaded object, as the System V ABI and the GNU hash
-//! section lay it out.
+//! section lay it out: of a library, or of the kernel's vDSO.
 
 const DT_HASH: usize = 4;
 const DT_STRTAB: usize = 5;
