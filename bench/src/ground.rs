@@ -72,7 +72,7 @@ impl Rules {
             Rules::Date => "[time]\noffset = \"-400d\"\n",
             Rules::Network => {
                 "[network]\nhosts = { \"localhost\" = [\"127.0.0.1\"] }\norder = [\"hosts\"]\n\
-                 [[network.connect]]\nfrom = \"127.9.2.3:5432\"\nto = \"127.0.0.1:15432\"\n"
+                 [[network.bind]]\nfrom = \"127.0.0.1:45999\"\nto = \"127.0.0.1:45998\"\n"
             }
         }
     }

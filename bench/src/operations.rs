@@ -143,6 +143,8 @@ pub static OPERATIONS: &[Operation] = &[
         fake("getaddrinfo of a name of the policy", "getaddrinfo", Rules::Network, On::Program, Some(0.20)),
     ),
     seldom(10, fake("connect and accept", "connect", Rules::Network, On::Program, Some(1.05))),
+    seldom(10, fake("socket, bind and close", "bind", Rules::Network, On::Program, Some(1.10))),
+    fake("send and recv of a connected stream", "send", Rules::Network, On::Program, Some(1.01)),
     fake("sendto and recv", "sendto", Rules::Network, On::Program, None),
     seldom(50, call("fork, exec and wait, 20 mounts", "exec", 20, On::Program, Some(1.10))),
     Operation {

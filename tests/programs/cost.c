@@ -24,6 +24,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -189,14 +190,14 @@ static int start_thread(const char *path) {
     return pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL) ? -1 : 0;
 }
 
-// A socket of loopback that is bound, once; `where` is told of its address.
-static int own_socket(int kind, struct sockaddr_in *where) {
+// A socket of datagrams of loopback that is bound, once; `where` is told of its address.
+static int own_socket(struct sockaddr_in *where) {
     static int fd = -1;
     socklen_t size = sizeof *where;
     if (fd < 0) {
         struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        fd = socket(AF_INET, kind | SOCK_CLOEXEC, 0);
-        if (bind(fd, (void *)&any, sizeof any) || (kind == SOCK_STREAM && listen(fd, 64))) return -1;
+        fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (bind(fd, (void *)&any, sizeof any)) return -1;
     }
     static struct sockaddr_in known;
     if (!known.sin_port && getsockname(fd, (void *)&known, &size)) return -1;
@@ -204,30 +205,68 @@ static int own_socket(int kind, struct sockaddr_in *where) {
     return fd;
 }
 
-static int meet(const char *path) {
-    struct sockaddr_in where;
-    // No port of the client's stays taken.
-    struct linger at_once = {1, 0};
-    int server = own_socket(SOCK_STREAM, &where), client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (setsockopt(client, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) || connect(client, (void *)&where, sizeof where)) return -1;
-    int met = accept(server, NULL, NULL);
-    (void)path;
-    return met < 0 || close(client) || close(met) ? -1 : 0;
-}
-
 static int send_datagram(const char *path) {
     char byte;
     struct sockaddr_in where;
-    int fd = own_socket(SOCK_DGRAM, &where);
+    int fd = own_socket(&where);
     (void)path;
     return sendto(fd, "x", 1, 0, (void *)&where, sizeof where) == 1 && recv(fd, &byte, 1, 0) == 1 ? 0 : -1;
 }
 
-static int resolve(const char *path) {
+// Ports that nobody has: under a policy, the first leads to the other.
+enum { ASKED_PORT = 45999 };
+
+static int at_port(int fd, int (*call)(int, const struct sockaddr *, socklen_t)) {
+    struct sockaddr_in address = {AF_INET, htons(ASKED_PORT), {htonl(INADDR_LOOPBACK)}, {0}};
+    return call(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+static int bind_close(const char *path) {
+    (void)path;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    return at_port(fd, bind) || close(fd);
+}
+
+static int connect_accept(const char *path) {
+    static int server = -1;
+    (void)path;
+    if (server < 0) {
+        int one = 1;
+        server = socket(AF_INET, SOCK_STREAM, 0);
+        setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        if (at_port(server, bind) || listen(server, 5)) return -1;
+    }
+    struct linger none = {1, 0};
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    if (at_port(client, connect)) return -1;
+    int other = accept(server, NULL, NULL);
+    // Without a wait of the port's for what may still come.
+    setsockopt(client, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    return other < 0 || close(client) || close(other);
+}
+
+static int send_receive(const char *path) {
+    static int ends[2] = {-1, -1};
+    char byte = 'x';
+    (void)path;
+    if (ends[0] < 0) {
+        int one = 1, server = socket(AF_INET, SOCK_STREAM, 0);
+        setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        ends[0] = socket(AF_INET, SOCK_STREAM, 0);
+        if (at_port(server, bind) || listen(server, 5) || at_port(ends[0], connect)) return -1;
+        ends[1] = accept(server, NULL, NULL);
+        setsockopt(ends[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        close(server);
+    }
+    return send(ends[0], &byte, 1, 0) != 1 || recv(ends[1], &byte, 1, 0) != 1;
+}
+
+static int ask_name(const char *path) {
     struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found;
     (void)path;
     if (getaddrinfo("localhost", "80", &hints, &found)) return -1;
-    return freeaddrinfo(found), 0;
+    freeaddrinfo(found);
+    return 0;
 }
 
 static const struct {
@@ -242,7 +281,7 @@ static const struct {
     {"getpwuid", ask_user_by_number}, {"statx", look_closer}, {"create", make_and_remove}, {"rename", rename_and_back},
     {"read", read_opened}, {"write", write_opened}, {"mmap", map_opened}, {"dlopen", load}, {"getuid", ask_id},
     {"clock", ask_date}, {"fork", fork_and_wait}, {"vfork", spawn_and_wait}, {"thread", start_thread},
-    {"connect", meet}, {"sendto", send_datagram}, {"getaddrinfo", resolve},
+    {"bind", bind_close}, {"connect", connect_accept}, {"send", send_receive}, {"sendto", send_datagram}, {"getaddrinfo", ask_name},
 };
 
 static long sum(const char *text, const char *key) {
