@@ -223,6 +223,9 @@ const fn whole(name: &'static str, script: &'static str, bar: f64) -> Operation 
 /// A file in the twelfth directory.
 const DEEP: &str = "1/2/3/4/5/6/7/8/9/10/11/file";
 
+/// How many seconds a sample may take.
+const PATIENCE: &str = "45";
+
 const LOOP: &str = "i=0; while [ $i -lt 200 ]; do /bin/true; i=$((i+1)); done";
 
 /// How much one sample does.
@@ -323,6 +326,17 @@ impl On {
 
 /// The number that a command prints.
 fn said(command: &mut Command) -> Result<f64> {
+    // A peer that takes for ever is one that failed.
+    let mut patient = Command::new("timeout");
+    patient.args(["--kill-after=1", PATIENCE]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => patient.env(name, value),
+            None => patient.env_remove(name),
+        };
+    }
+    patient.current_dir("/");
+    let command = &mut patient;
     let output = command.output().with_context(|| format!("{command:?}"))?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?}: {}: {complaint}", output.status);

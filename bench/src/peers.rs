@@ -80,7 +80,8 @@ static UNION_PEERS: &[Peer] = &[
     peer("native", "", ""),
     peer("union", "{launcher} --door gate --policy {layers}", ""),
     peer("overlayfs", "unshare --mount sh {overlays} overlay", ""),
-    peer("fuse-overlayfs", "unshare --mount sh {overlays} fuse-overlayfs", ""),
+    // What serves the mounts would outlive the program, but for a namespace that ends with it.
+    peer("fuse-overlayfs", "unshare --mount --pid --kill-child sh {overlays} fuse-overlayfs", ""),
 ];
 
 /// Where the policy says who the machine and its users are, what day it is, and where names lead.
