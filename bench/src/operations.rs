@@ -191,7 +191,7 @@ pub static OPERATIONS: &[Operation] = &[
     over(call("readdir, of the base", "readdir", 10, On::Mount("a/b/c"), None)),
     over(call("readdir, merged", "readdir", 10, On::Mount("a"), None)),
     over(seldom(200, call("readdir of 1,000, merged", "readdir", 10, On::Mount("1000"), None))),
-    over(seldom(5000, call("readdir of 100,000, merged", "readdir", 10, On::First("100000"), None))),
+    over(seldom(2000, call("readdir of 10,000, merged", "readdir", 10, On::First("10000"), None))),
     over(seldom(10, call("create and unlink, in the write layer", "create", 10, On::Mount("made"), None))),
     over(seldom(10, call("rename and back, in the write layer", "rename", 10, On::Mount("a/three"), None))),
     over(whole("find in 20,000 files of the base", programs::FIND, 1.15)),
