@@ -272,7 +272,12 @@ pub static ROWS: &[Row] = &[
         ],
         "644 54321:54322; renamed; 644 54321:54322",
     ),
-    row(Credentials, "chmod of a set-user-ID bit", &["{files} chmod {rw}/file 4755"], "4755 0:0"),
+    row(
+        Credentials,
+        "chmod of a set-user-ID bit",
+        &["{files} chown {rw}/file 0 0", "{files} chmod {rw}/file 4755"],
+        "644 0:0; 4755 0:0",
+    ),
     row(Credentials, "mknod of a device", &["{files} mknod {rw}/device"], "character device 103"),
     row(
         Credentials,
