@@ -187,7 +187,7 @@ impl Writer {
 ///
 /// # Errors
 ///
-/// `EACCES` without no_new_privs, `EINVAL` where the kernel has no filters.
+/// `EACCES` without no_new_privs, `EINVAL` where the kernel has no filters, or this one has become too long.
 #[inline(never)]
 pub fn install() -> Result<(), Errno> {
     const SET_MODE_FILTER: usize = 1;
@@ -195,6 +195,9 @@ pub fn install() -> Result<(), Errno> {
     let nothing = Instruction { code: RETURN, jt: 0, jf: 0, k: ALLOW };
     let mut writer = Writer { code: [nothing; LENGTH], len: 0, tails: [0; LENGTH], tail_count: 0 };
     writer.write();
+    if writer.len > LENGTH {
+        return Err(Errno::EINVAL);
+    }
     let program = Program { len: writer.len as u16, filter: writer.code.as_ptr() };
     let program = core::ptr::from_ref(&program) as usize;
     // SAFETY: the kernel reads the program.

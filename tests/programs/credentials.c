@@ -219,7 +219,7 @@ static void rights(void)
     mkdir("closed", 0755); close(open("closed/file", O_CREAT | O_WRONLY, 0666)); chmod("closed", 0700);
     APART(become(33, 33); TRY(open("closed/file", O_RDONLY)); TRY(unlink("closed/file")); struct stat s; TRY(stat("closed/file", &s));
           TRY(mkdir("closed/x", 0700)); TRY(chdir("closed")); TRY(access("closed/file", F_OK)); TRY(open("new", O_CREAT | O_RDWR, 0600));
-          TRY(symlink("a", "b")); TRY(link("closed/file", "x")); TRY(mkdir("new", 0700)); TRY(rename("sticky", "other")));
+          TRY(open("rights/000/x", O_RDONLY)); TRY(mkdir("rights/000/x", 0700)); TRY(unlink("rights/000/x")); TRY(symlink("a", "b")); TRY(link("closed/file", "x")); TRY(mkdir("new", 0700)); TRY(rename("sticky", "other")));
 }
 
 static void *in_thread(void *unused)

@@ -144,6 +144,43 @@ ps -o user=,args= --pid $! --ppid $! | sed 's/ \/.*//'; stat -c %U:%a tmp/b; kil
 }
 
 #[test]
+fn apache_forks_children_that_have_dropped() {
+    for door in DOORS {
+        let world = world("apache", door, "root");
+        let port = free_port();
+        let text = format!(
+            r#"mkdir www; echo hello > www/index.html; echo secret > www/secret; chmod 600 www/secret; modules=/usr/lib/apache2/modules
+printf '%s\n' "ServerRoot $PWD" "ServerName x" "User www-data" "Group www-data" "PidFile $PWD/pid" "DefaultRuntimeDir $PWD" "Mutex file:$PWD" \
+  "Listen 127.0.0.1:{port}" "ErrorLog $PWD/log" "LoadModule mpm_prefork_module $modules/mod_mpm_prefork.so" "StartServers 2" \
+  "LoadModule authz_core_module $modules/mod_authz_core.so" "LoadModule dir_module $modules/mod_dir.so" "DocumentRoot $PWD/www" > conf
+apache2 -f $PWD/conf; for i in $(seq 100); do [ -s pid ] && (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && break; sleep 0.1; done
+ask() {{ curl -s -o /dev/null -w '%{{http_code}}\n' http://127.0.0.1:{port}/$1; }}; ask; ask secret; chown www-data www/secret; ask secret
+ps -o user= --pid $(cat pid); ps -o user= --ppid $(cat pid) | sort -u; kill $(cat pid); while [ -e pid ]; do sleep 0.05; done"#
+        );
+        let expected = "200\n403\n200\nroot\nwww-data\n--- standard error\n--- exit status: 0\n";
+        assert_same("root's own", expected, door, &script(&world, &text));
+    }
+}
+
+#[test]
+fn redis_starts_that_hangs_under_uid_wrapper() {
+    let ended = |command: &mut Command| command.output().expect("it runs").status.code();
+    let words = ["3", "redis-server", "--version"];
+    let mut theirs = Command::new("timeout");
+    theirs
+        .args(words)
+        .env("LD_PRELOAD", "libuid_wrapper.so")
+        .env("UID_WRAPPER", "1")
+        .env("UID_WRAPPER_ROOT", "1");
+    assert_eq!(ended(&mut theirs), Some(124), "uid_wrapper no longer hangs: compare what it says");
+    for door in DOORS {
+        let world = world("redis", door, "root");
+        let mut ours = world.in_view(Path::new("/usr/bin/timeout"));
+        assert_eq!(ended(ours.args(words).current_dir(world.dir.join("app"))), Some(0), "{door}");
+    }
+}
+
+#[test]
 fn postgresql_refuses_root_and_owns_its_data_as_postgres() {
     let bin = Path::new("/usr/lib/postgresql/15/bin");
     assert!(bin.exists(), "postgresql-15 is installed: `cargo xtask packages`");

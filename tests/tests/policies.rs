@@ -144,6 +144,31 @@ END
 }
 
 #[test]
+fn an_installer_that_wants_to_be_root_changes_what_is_its_own() {
+    if !is_root() {
+        return;
+    }
+    let said = with_srv(
+        r#"
+        mkdir -p /srv/state; chown 65534 /srv/state
+        cat > /srv/install.sh <<'END'
+[ $(id -u) = 0 ] || exit 9
+mkdir -p /opt/shop/bin; echo 'id -un' > /opt/shop/bin/shopd; chown -R daemon:daemon /opt/shop; chmod 4755 /opt/shop/bin/shopd
+echo port=1 > /etc/shop.conf; echo '127.0.0.2 shop' >> /etc/hosts; ln -s /opt/shop/bin/shopd /usr/local/bin/shopd
+END
+        run() { as_user STATE_DIRECTORY=/srv/state /usr/local/bin/launcher --policy /srv/policies/as-root.toml "$@"; }
+        run sh -e /srv/install.sh
+        run sh -c 'stat -c "%U %A" /opt/shop/bin/shopd /etc/shop.conf /etc; tail -1 /etc/hosts; readlink /usr/local/bin/shopd; setpriv --reuid daemon --regid daemon --init-groups sh -c "sh /opt/shop/bin/shopd; touch /etc/x"'
+        ls /etc/shop.conf /opt/shop; grep -c 127.0.0.2.shop /etc/hosts
+        "#,
+    );
+    let expected = "daemon -rwsr-xr-x\nroot -rw-r--r--\nroot drwxr-xr-x\n127.0.0.2 shop\n/opt/shop/bin/shopd\ndaemon\n0\n--- standard error\n\
+        touch: cannot touch '/etc/x': Permission denied\nls: cannot access '/etc/shop.conf': No such file or directory\n\
+        ls: cannot access '/opt/shop': No such file or directory\n--- exit status: 1\n";
+    assert_eq!(said, expected);
+}
+
+#[test]
 fn every_policy_has_a_unit_that_systemd_accepts_in_silence() {
     if !is_root() {
         return;

@@ -7,6 +7,7 @@ use crate::{Result, must};
 
 /// What `cargo xtask test` needs.
 pub const TESTS: &[&str] = &[
+    "apache2-bin",
     "attr",
     "binutils",
     "bsdutils",
@@ -21,6 +22,7 @@ pub const TESTS: &[&str] = &[
     "esbuild",
     "etcd-client",
     "etcd-server",
+    "fakeroot",
     "faketime",
     "gcc",
     "gdb",
@@ -34,6 +36,7 @@ pub const TESTS: &[&str] = &[
     "libcap2-bin",
     "libnss-wrapper",
     "libseccomp-dev",
+    "libuid-wrapper",
     "make",
     "mmdebstrap",
     "musl",

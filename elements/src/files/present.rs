@@ -4,7 +4,7 @@
 //! All calls that look at a file come by [`Instance::present`] with what the kernel has
 //! said. Where nothing has been changed, it looks at memory alone.
 
-use super::owners::{FOREIGN, Reached};
+use super::owners::{FOREIGN, Reached, is_empty};
 use super::place::Want;
 use crate::kernel::{self, syscall};
 use crate::shared::owners::{Record, Version};
@@ -142,7 +142,9 @@ impl Instance<'_> {
         if !self.plays() {
             return self.fstatat(dirfd, path, stat, flags);
         }
-        if let Err(errno) = self.may_reach((dirfd, path)) {
+        if !(flags & libc::AT_EMPTY_PATH != 0 && is_empty(path))
+            && let Err(errno) = self.may_reach((dirfd, path))
+        {
             return Answer::fail(errno);
         }
         let answer = self.fstatat(dirfd, path, stat, flags);
@@ -194,7 +196,9 @@ impl Instance<'_> {
         if !self.plays() {
             return self.statx(dirfd, path, flags, mask, buf);
         }
-        if let Err(errno) = self.may_reach((dirfd, path)) {
+        if !(flags & libc::AT_EMPTY_PATH != 0 && is_empty(path))
+            && let Err(errno) = self.may_reach((dirfd, path))
+        {
             return Answer::fail(errno);
         }
         // Which file it is, and when it changed, tell whose it is.

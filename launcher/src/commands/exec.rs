@@ -55,6 +55,10 @@ pub fn exec(asked: &Exec) -> Result<u8> {
         settings.env.set.insert(variable.to_owned(), value.to_owned());
     }
     settings.workdir = asked.workdir.clone().or(settings.workdir);
+    if asked.user.is_some() {
+        // It is not the policy that says so.
+        settings.run_as_line = 0;
+    }
     settings.user = asked.user.clone().or(settings.user).filter(|user| !user.is_empty());
     let door = asked.door.or_else(|| process.door());
     let program: &[OsString] = &asked.program;

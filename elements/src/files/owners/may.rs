@@ -106,6 +106,10 @@ impl Instance<'_> {
             directory.push(b"/")?;
             directory.push(part)?;
             let Ok(about) = self.shown_at(&mut directory, true) else { return Ok(()) };
+            if about.kind() != libc::S_IFDIR {
+                // `ENOTDIR` comes first.
+                return Ok(());
+            }
             if !may_use(own, &about, SEARCH) {
                 return Err(Errno::EACCES);
             }
@@ -168,7 +172,7 @@ impl Instance<'_> {
             // That it is there already is said first.
             return Ok(());
         }
-        if takes && there.is_err() {
+        if takes && there.is_err() || directory.kind() != libc::S_IFDIR {
             return Ok(());
         }
         if !may_use(&own, &directory, (libc::W_OK | libc::X_OK) as u32) {

@@ -65,7 +65,8 @@ fn open_place(dirfd: i32, path: *const u8, flags: i32) -> Result<Opened, Errno> 
     kernel::openat(dirfd, path, libc::O_PATH | libc::O_CLOEXEC | follow, 0).map(Opened)
 }
 
-fn is_empty(path: *const u8) -> bool {
+/// Whether a string of the program's is empty.
+pub(super) fn is_empty(path: *const u8) -> bool {
     // SAFETY: read only where found readable.
     crate::user::is_readable(path, 1) && unsafe { *path } == 0
 }

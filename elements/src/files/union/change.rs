@@ -5,6 +5,7 @@ use super::super::place::{Change, Place, Scratch, Want};
 use super::copy_up::Data;
 use super::spot::Spot;
 use super::{LOST, Position, Union, highest, is_whiteout, parent, xattr};
+use crate::identity::credentials::capability;
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Answer, Errno, Instance};
 
@@ -355,7 +356,7 @@ impl Union<'_> {
     /// yet is asked.
     pub(super) fn may_change_names(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
         let above = highest(at.above).ok_or(Errno::ENOENT)?;
-        if Some(above) == self.top() {
+        if Some(above) == self.top() || self.is_roots() {
             return Ok(());
         }
         let mut path = Scratch::new();
@@ -364,12 +365,18 @@ impl Union<'_> {
         may(path, libc::W_OK | libc::X_OK)
     }
 
+    /// Whether the program plays root, to whom the whole union belongs: what its user can read can
+    /// be copied, and the copy is changed.
+    pub(super) fn is_roots(&self) -> bool {
+        self.instance.plays() && self.instance.has(capability::DAC_OVERRIDE)
+    }
+
     /// Whether the program may take a name away from a directory in which users
     /// may only do so with their own (`S_ISVTX`).
     pub(super) fn may_remove(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
         let user = kernel::geteuid();
         let (Some(above), Some(here)) = (highest(at.above), highest(at.sides)) else { return Ok(()) };
-        if user == 0 || Some(here) == self.top() {
+        if user == 0 || Some(here) == self.top() || self.is_roots() {
             return Ok(());
         }
         let look = |layer: usize, path: &[u8]| {
@@ -389,6 +396,9 @@ impl Union<'_> {
     /// yet. A copy is the user's own, so it would not be asked.
     pub(super) fn may_modify(&self, at: &Position, below: &[u8], want: Want) -> Result<(), Errno> {
         let Some(here) = highest(at.sides).filter(|here| Some(*here) != self.top()) else { return Ok(()) };
+        if self.is_roots() {
+            return Ok(());
+        }
         let mut path = Scratch::new();
         let path = self.host_path(here, at.path_in(self, here, below), &mut path)?;
         if want.change == Change::Truncate {
