@@ -13,19 +13,70 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 /// The most mounts that a policy here has.
-const MOST: usize = 1000;
+const MOST: usize = 10_000;
+/// How many of them have a tree of their own; the others share these.
+const TREES: usize = 1000;
 /// How many of them are unions too.
 const UNIONS: usize = 10;
 /// How often the first write to a file is measured, at most.
 const NAMES: u32 = 100;
 
-/// The policy with so many mounts says who the machine is.
-pub const MACHINE: usize = 0;
+/// What a policy says.
+#[derive(Clone, Copy)]
+pub enum Rules {
+    /// So many mounts.
+    Mounts(usize),
+    /// Who the machine is, and who its users are.
+    Machine,
+    /// That the date is another.
+    Date,
+    /// Names of hosts, and where addresses lead.
+    Network,
+}
 
-/// A machine with a clock, and a port that leads to another.
-const IDENTITY: &str = "[identity]\nhostname = \"erp01\"\nusers = [{ name = \"oracle\", uid = 54321 }]\n\
-    [time]\noffset = \"-400d\"\n[network]\nhosts = { localhost = [\"127.0.0.1\"] }\n\
-    [[network.bind]]\nfrom = \"127.0.0.1:45999\"\nto = \"127.0.0.1:45998\"\n";
+impl Rules {
+    /// All that are measured.
+    const ALL: [Rules; 7] = [
+        Rules::Mounts(10),
+        Rules::Mounts(20),
+        Rules::Mounts(1000),
+        Rules::Mounts(MOST),
+        Rules::Machine,
+        Rules::Date,
+        Rules::Network,
+    ];
+
+    /// How many mounts there are.
+    pub fn mounts(self) -> usize {
+        match self {
+            Rules::Mounts(mounts) => mounts,
+            Rules::Machine | Rules::Date | Rules::Network => 0,
+        }
+    }
+
+    fn file(self) -> String {
+        match self {
+            Rules::Mounts(mounts) => format!("{mounts}.toml"),
+            Rules::Machine => "machine.toml".into(),
+            Rules::Date => "date.toml".into(),
+            Rules::Network => "network.toml".into(),
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Rules::Mounts(_) => "",
+            Rules::Machine => {
+                "[identity]\nhostname = \"erp01\"\nusers = [{ name = \"oracle\", uid = 54321 }]\n"
+            }
+            Rules::Date => "[time]\noffset = \"-400d\"\n",
+            Rules::Network => {
+                "[network]\nhosts = { \"localhost\" = [\"127.0.0.1\"] }\norder = [\"hosts\"]\n\
+                 [[network.bind]]\nfrom = \"127.0.0.1:45999\"\nto = \"127.0.0.1:45998\"\n"
+            }
+        }
+    }
+}
 
 /// The trees, policies and programs.
 pub struct Ground {
@@ -43,8 +94,8 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Makes all of it.
-    pub fn new(redhook: PathBuf) -> Result<Ground> {
+    /// Makes all of it; what only whole programs are run on, where they are.
+    pub fn new(redhook: PathBuf, whole: bool) -> Result<Ground> {
         let dir = std::env::temp_dir().join(format!("launcher-bench-{}", std::process::id()));
         let ground = Ground {
             runtime: dir.join("run"),
@@ -54,14 +105,14 @@ impl Ground {
             redhook,
             dir,
         };
-        ground.make().with_context(|| format!("cannot make {}", ground.dir.display()))?;
+        ground.make(whole).with_context(|| format!("cannot make {}", ground.dir.display()))?;
         Ok(ground)
     }
 
-    fn make(&self) -> std::io::Result<()> {
+    fn make(&self, whole: bool) -> std::io::Result<()> {
         fs::create_dir_all(&self.dir)?;
         fs::DirBuilder::new().mode(0o700).create(&self.runtime)?;
-        for mount in 0..MOST {
+        for mount in 0..TREES {
             for side in ["host", "appl", "free"] {
                 let tree = self.tree(side, mount);
                 fs::create_dir_all(tree.join("a/b/c/d"))?;
@@ -72,20 +123,26 @@ impl Ground {
             }
         }
         fs::create_dir(self.scratch())?;
-        self.make_many()?;
-        self.make_large()?;
-        for mounts in [MACHINE, 10, 20, MOST] {
-            let mut policy = String::new();
-            for mount in 0..mounts {
+        if whole {
+            self.make_many()?;
+            self.make_large()?;
+            self.make_sources()?;
+        }
+        for rules in Rules::ALL {
+            let mut policy = rules.text().to_owned();
+            for mount in 0..rules.mounts() {
                 // Writing to a string does not fail.
                 let _ = writeln!(policy, "[[mount]]\nat = \"{}\"", self.at(mount).display());
-                let _ = writeln!(policy, "source = \"{}\"", self.source(mount).display());
+                let _ = writeln!(
+                    policy,
+                    "source = \"{}\"\naccess = \"read-write\"",
+                    self.source(mount).display()
+                );
             }
-            if mounts == MACHINE {
-                policy.push_str(IDENTITY);
-            }
-            fs::write(self.policy(mounts), policy)?;
+            fs::write(self.policy(rules), policy)?;
         }
+        self.make_lists()?;
+        self.make_etc()?;
         self.make_owners()?;
         self.make_unions()
     }
@@ -133,8 +190,8 @@ impl Ground {
                 fs::create_dir_all(dir)?;
             }
             if number < UNIONS {
-                fs::create_dir(upper.join("a"))?;
-                for file in ["a/new", "a/two"] {
+                for file in written(number) {
+                    fs::create_dir_all(upper.join(file).parent().expect("it is in a directory"))?;
                     fs::write(upper.join(file), "x\n")?;
                 }
             }
@@ -152,7 +209,9 @@ impl Ground {
             "for file; do echo x > $file; done",
             "sh",
         ]);
-        write.args((0..UNIONS).flat_map(|mount| ["a/new", "a/two"].map(|file| self.at(mount).join(file))));
+        write.args(
+            (0..UNIONS).flat_map(|mount| written(mount).iter().map(move |file| self.at(mount).join(file))),
+        );
         write.env("XDG_RUNTIME_DIR", &self.runtime).env("STATE_DIRECTORY", self.state());
         let status = write.status()?;
         if status.success() { Ok(()) } else { Err(std::io::Error::other(format!("{write:?}: {status}"))) }
@@ -215,6 +274,38 @@ impl Ground {
         fs::write(self.scratch().join("next"), "0\n")
     }
 
+    /// Fifty files of C with their Makefile, and three hundred modules of JavaScript, for native and in the mount.
+    fn make_sources(&self) -> std::io::Result<()> {
+        for tree in [self.at(0), self.source(0)] {
+            let (c, js) = (tree.join("c"), tree.join("js"));
+            fs::create_dir(&c)?;
+            fs::create_dir(&js)?;
+            for file in 0..50 {
+                let text = format!(
+                    "#include <stdio.h>\n#include \"all.h\"\nint f{file}(int n) {{ return printf(\"%d\\n\", n + MORE); }}\n"
+                );
+                fs::write(c.join(format!("f{file}.c")), text)?;
+            }
+            fs::write(c.join("all.h"), "#define MORE 1\n")?;
+            let makefile = "OBJECTS = $(patsubst %.c,$(OUT)/%.o,$(wildcard *.c))\n$(OUT)/all.a: $(OBJECTS)\n\tar rc $@ $^\n\
+                            $(OUT)/%.o: %.c all.h\n\tgcc -O1 -c -o $@ $<\n";
+            fs::write(c.join("Makefile"), makefile)?;
+            let mut index = String::new();
+            for module in 0..300 {
+                fs::write(
+                    js.join(format!("m{module}.js")),
+                    format!("export const m{module} = () => {module};\n"),
+                )?;
+                let _ = writeln!(
+                    index,
+                    "import {{ m{module} }} from './m{module}.js'; console.log(m{module}());"
+                );
+            }
+            fs::write(js.join("index.js"), index)?;
+        }
+        Ok(())
+    }
+
     /// Where it is.
     pub fn large(&self) -> PathBuf {
         self.at(0).join("large")
@@ -234,9 +325,47 @@ impl Ground {
         self.dir.join(side).join(format!("m{number}"))
     }
 
-    /// The policy with so many mounts.
-    pub fn policy(&self, mounts: usize) -> PathBuf {
-        self.dir.join(format!("{mounts}.toml"))
+    /// The policy with these rules.
+    pub fn policy(&self, rules: Rules) -> PathBuf {
+        self.dir.join(rules.file())
+    }
+
+    /// Directories of so many entries, and libraries and files that calls are made on, in each of the first mounts.
+    fn make_lists(&self) -> std::io::Result<()> {
+        let library = tests::compiled("empty", &["-O2", "-shared", "-fPIC", "-nostartfiles"], "empty.so");
+        for mount in 0..UNIONS {
+            for tree in [self.at(mount), self.source(mount)] {
+                fs::copy(&library, tree.join("library.so"))?;
+                fs::create_dir_all(tree.join("1/2/3/4/5/6/7/8/9/10/11"))?;
+                fs::write(tree.join("1/2/3/4/5/6/7/8/9/10/11/file"), "x\n")?;
+                symlink("a/b", tree.join("way"))?;
+                for size in [10, 1000] {
+                    make_list(&tree.join(size.to_string()), size)?;
+                }
+            }
+        }
+        // One is enough of what is large.
+        for tree in [self.at(0), self.source(0)] {
+            for size in [LONG, LONGEST] {
+                make_list(&tree.join(size.to_string()), size)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What those that serve users and names by files are given.
+    fn make_etc(&self) -> std::io::Result<()> {
+        fs::write(self.dir.join("passwd"), "root:x:0:0::/root:/bin/sh\noracle:x:54321:54321::/:/bin/sh\n")?;
+        fs::write(self.dir.join("group"), "root:x:0:\noracle:x:54321:\n")?;
+        fs::write(self.dir.join("hosts"), "127.0.0.1 localhost\n")?;
+        let proxychains =
+            "strict_chain\nquiet_mode\nlocalnet 127.0.0.0/255.0.0.0\n[ProxyList]\nsocks5 127.0.0.1 1\n";
+        fs::write(self.dir.join("proxychains.conf"), proxychains)
+    }
+
+    /// One of the files of `make_etc`.
+    pub fn etc(&self) -> String {
+        self.dir.to_string_lossy().into_owned()
     }
 
     /// Where a mount stands.
@@ -246,13 +375,38 @@ impl Ground {
 
     /// What stands there.
     pub fn source(&self, mount: usize) -> PathBuf {
-        self.tree("host", mount)
+        self.tree("host", mount % TREES)
     }
 
     /// A tree that no mount touches.
     pub fn free(&self, number: usize) -> PathBuf {
         self.tree("free", number)
     }
+}
+
+/// The files of a union that the write layer has.
+fn written(number: usize) -> &'static [&'static str] {
+    if number == 0 { &["a/new", "a/two", "1000/new", "10000/new"] } else { &["a/new", "a/two", "1000/new"] }
+}
+
+/// The entries of a merged directory; with ten times as many fuse-overlayfs takes minutes for one listing.
+const LONG: usize = 10_000;
+/// The most entries that a directory has whose listing is measured.
+const LONGEST: usize = 100_000;
+
+/// A directory with so many names.
+fn make_list(dir: &Path, size: usize) -> std::io::Result<()> {
+    fs::create_dir(dir)?;
+    fs::write(dir.join("0"), "")?;
+    // Links are made faster than files; a file has no more than 65,000 on ext4.
+    for name in 1..size {
+        if name % 50_000 == 0 {
+            fs::write(dir.join(name.to_string()), "")?;
+        } else {
+            fs::hard_link(dir.join((name / 50_000 * 50_000).to_string()), dir.join(name.to_string()))?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Ground {

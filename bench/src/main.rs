@@ -1,60 +1,155 @@
-//! `cargo xtask bench`: what the launcher costs, in times of native, measured
-//! side by side in one run. Times are shown and never asserted; what can be
+//! `cargo xtask bench`: what works and what it costs, beside native and the
+//! peers, in one run.
+//!
+//! What works is asked by programs that run (`conformance`). Costs are in times of native, measured
+//! side by side; they are shown and never asserted. What can be
 //! counted is asserted in tests/tests/cost.rs.
 
+mod conformance;
+mod counts;
 mod ground;
+mod growth;
+mod network;
 mod operations;
 mod paired;
 mod peers;
 mod programs;
-mod table;
+mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use ground::Ground;
-use operations::{Effort, OPERATIONS};
+use growth::Growth;
+use operations::{Effort, OPERATIONS, Operation};
 use paired::Outcome;
+use report::{Head, Measured, Report};
 
-/// What the launcher costs, beside native and beside its peers.
+/// What works and what it costs, beside native and beside the peers.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench")]
 struct Arguments {
     /// The preload library written with redhook.
     #[arg(long, hide = true)]
     redhook: PathBuf,
-    /// Few rounds: to see that it runs, not to believe the figures.
+    /// One round, whole programs only where named, peers asked only what they are made for: to see that it
+    /// runs, not to believe the figures.
     #[arg(long)]
     quick: bool,
-    /// Print JSON, with times and quartiles of all peers.
+    /// Only the table of what works.
+    #[arg(long)]
+    conformance: bool,
+    /// Only what it costs.
+    #[arg(long, conflicts_with = "conformance")]
+    speed: bool,
+    /// Print JSON, with answers, times and quartiles of all peers.
     #[arg(long)]
     json: bool,
-    /// Only operations whose name holds this.
+    /// Write docs/benchmarks and the README's figures, of what was run, and print nothing.
+    #[arg(long, conflicts_with_all = ["json", "only"])]
+    write: bool,
+    /// Only rows and operations whose name holds this.
     #[arg(default_value = "")]
     only: String,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    network::enter_own();
+    let mut report =
+        Report { head: Head::ask(arguments.quick), conformance: Vec::new(), measured: Measured::default() };
+    if !arguments.speed {
+        report.conformance = watched(|bar| conformance::run(&arguments.only, arguments.quick, bar))?;
+    }
+    if !arguments.conformance {
+        report.measured = watched(|bar| speed(&arguments, bar))?;
+    }
+    if arguments.write {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        return report.write(&root);
+    }
+    print!("{}", if arguments.json { report.json()? } else { report.markdown() });
+    Ok(())
+}
+
+/// Has somebody see how far it is.
+fn watched<T>(work: impl FnOnce(&ProgressBar) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let bar = ProgressBar::new(0);
+    let style = "{wide_bar} {pos}/{len} {elapsed} {msg:40!}";
+    bar.set_style(ProgressStyle::with_template(style)?);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    let done = work(&bar);
+    bar.finish_and_clear();
+    done
+}
+
+/// Says what is being done: by the bar, or a line where there is no terminal.
+fn tell(bar: &ProgressBar, what: &'static str) {
+    bar.set_message(what);
+    if bar.is_hidden() {
+        eprintln!("{what}");
+    }
+}
+
+fn speed(arguments: &Arguments, bar: &ProgressBar) -> anyhow::Result<Measured> {
     let (rounds, effort) = if arguments.quick {
-        (3, Effort { times: 1000, batches: 3 })
+        (1, Effort { times: 500, batches: 2, budget: Duration::ZERO })
     } else {
-        (15, Effort { times: 5000, batches: 5 })
+        (15, Effort { times: 5000, batches: 5, budget: Duration::from_secs(5) })
     };
-    let ground = Ground::new(arguments.redhook)?;
-    let mut rows = Vec::new();
-    for operation in OPERATIONS.iter().filter(|operation| operation.name.contains(&arguments.only)) {
-        eprintln!("{}", operation.name);
-        let outcomes = paired::measure(operation, &ground, rounds, effort)?;
-        for (peer, outcome) in operation.peers.iter().zip(&outcomes) {
+    tell(bar, "making the ground");
+    let is_wanted = |operation: &&Operation| {
+        let is_short = !arguments.quick || !arguments.only.is_empty() || !operation.is_whole();
+        is_short && operation.name.contains(&arguments.only)
+    };
+    let operations: Vec<_> = OPERATIONS.iter().filter(is_wanted).collect();
+    bar.set_length(operations.len() as u64);
+    let whole = operations.iter().any(|operation| operation.is_whole());
+    let ground = Ground::new(arguments.redhook.clone(), whole)?;
+    let mut measured = Measured::default();
+    for operation in operations {
+        tell(bar, operation.name);
+        bar.inc(1);
+        let outcomes = match paired::measure(operation, &ground, rounds, effort) {
+            Ok(outcomes) => outcomes,
+            // The others are not to be lost.
+            Err(error) => {
+                bar.suspend(|| eprintln!("{}: native failed: {error:#}", operation.name));
+                continue;
+            }
+        };
+        for (peer, outcome) in operation.among.peers().iter().zip(&outcomes) {
             if let Outcome::Failed(reason) = outcome {
-                eprintln!("  {} failed: {reason}", peer.name);
+                bar.suspend(|| eprintln!("{}: {} failed: {reason}", operation.name, peer.name));
             }
         }
-        rows.push((operation, outcomes));
+        let ran: Vec<bool> =
+            outcomes.iter().map(|outcome| matches!(outcome, Outcome::Measured { .. })).collect();
+        measured.counts.extend(counts::count(operation, &ground, &ran));
+        measured.speed.push((operation, outcomes));
     }
-    let text = if arguments.json { table::json(&rows)? } else { table::tables(&rows) };
-    println!("{text}");
-    Ok(())
+    if "growth".contains(&arguments.only) {
+        let (trees, instances): (&[usize], &[usize]) = if arguments.quick {
+            (&[1000, 10_000], &[1, 10])
+        } else {
+            (&[1000, 10_000, 100_000, 1_000_000], &[1, 10, 100])
+        };
+        type Grows<'a> = (&'static str, &'a dyn Fn() -> anyhow::Result<Vec<Growth>>);
+        let kinds: [Grows; 3] = [
+            ("growth with rules", &|| growth::rules(&ground, effort)),
+            ("growth with files", &|| growth::trees(&ground, trees)),
+            ("growth with instances", &|| growth::instances(&ground, instances)),
+        ];
+        for (name, kind) in kinds {
+            tell(bar, name);
+            match kind() {
+                Ok(grown) => measured.growth.extend(grown),
+                Err(error) => bar.suspend(|| eprintln!("{name}: {error:#}")),
+            }
+        }
+    }
+    Ok(measured)
 }

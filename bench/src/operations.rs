@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::ground::{Ground, MACHINE};
-use crate::peers::{CLOCK_PEERS, OWNER_PEERS, PEERS, Peer, UNION_PEERS};
+use crate::ground::{Ground, Rules};
+use crate::peers::{Among, Peer};
 use crate::programs;
 
 /// One line of the result.
@@ -16,13 +16,16 @@ pub struct Operation {
     pub name: &'static str,
     /// The most that the launcher may take, in times of native.
     pub bar: Option<f64>,
-    /// How many mounts there are.
-    pub mounts: usize,
+    /// What the policy says.
+    pub rules: Rules,
     /// Who is measured.
-    pub peers: &'static [Peer],
+    pub among: Among,
+    /// How many times as long as an open it takes, roughly: so much less often it is done.
+    weight: u32,
     what: What,
 }
 
+#[derive(Clone, Copy)]
 enum What {
     /// A call of tests/programs/cost.c on paths.
     Call(&'static str, On),
@@ -44,6 +47,8 @@ enum On {
     Beside(&'static str),
     /// A name under each of the first mounts.
     Mount(&'static str),
+    /// A name under the first mount.
+    First(&'static str),
     /// An ordinary user's files.
     Own(&'static str),
     /// A program that does nothing.
@@ -51,15 +56,30 @@ enum On {
 }
 
 const fn call(name: &'static str, call: &'static str, mounts: usize, on: On, bar: Option<f64>) -> Operation {
-    Operation { name, bar, mounts, peers: PEERS, what: What::Call(call, on) }
+    Operation {
+        name,
+        bar,
+        rules: Rules::Mounts(mounts),
+        among: Among::Mounts,
+        weight: 1,
+        what: What::Call(call, on),
+    }
+}
+
+const fn fake(name: &'static str, call: &'static str, rules: Rules, on: On, bar: Option<f64>) -> Operation {
+    Operation { name, bar, rules, among: Among::Fakes, weight: 1, what: What::Call(call, on) }
+}
+
+const fn seldom(weight: u32, operation: Operation) -> Operation {
+    Operation { weight, ..operation }
 }
 
 const fn over(operation: Operation) -> Operation {
-    Operation { peers: UNION_PEERS, ..operation }
+    Operation { among: Among::Unions, ..operation }
 }
 
 const fn owners(operation: Operation) -> Operation {
-    Operation { peers: OWNER_PEERS, ..operation }
+    Operation { among: Among::Owners, ..operation }
 }
 
 /// All of them.
@@ -76,54 +96,91 @@ pub static OPERATIONS: &[Operation] = &[
     call("readdir, 10 mounts", "readdir", 10, On::Mount("a"), None),
     call("open+close, 10 mounts, by a call that traps", "trap", 10, On::Mount("file"), None),
     call("a call on no path", "getppid", 10, On::Program, None),
-    call("uname", "uname", MACHINE, On::Program, Some(1.05)),
-    call("gethostname", "gethostname", MACHINE, On::Program, Some(1.00)),
-    call("getpwnam", "getpwnam", MACHINE, On::Program, Some(0.25)),
-    call("socket+bind+close", "bind", MACHINE, On::Program, Some(1.10)),
-    call("connect+accept+close", "connect", MACHINE, On::Program, Some(1.05)),
-    call("send+recv, of a connected stream", "send", MACHINE, On::Program, Some(1.01)),
-    call("getaddrinfo", "getaddrinfo", MACHINE, On::Program, Some(0.20)),
-    Operation {
-        peers: CLOCK_PEERS,
-        ..call("clock_gettime, with an offset", "clock", MACHINE, On::Program, Some(1.50))
-    },
-    Operation {
-        name: "start of /bin/true, with an offset",
-        bar: Some(1.8),
-        mounts: MACHINE,
-        peers: CLOCK_PEERS,
-        what: What::Start,
-    },
-    owners(call("getuid, played", "getuid", MACHINE, On::Program, Some(1.00))),
-    owners(call(
+    call("statx, 10 mounts", "statx", 10, On::Mount("file"), None),
+    call("access, 10 mounts", "access", 10, On::Mount("file"), None),
+    call("readlink, 10 mounts", "readlink", 10, On::Mount("link"), None),
+    call("open+close, 10 mounts, 12 deep", "open", 10, On::Mount(DEEP), Some(1.20)),
+    call("open+close, 10 mounts, through a link", "open", 10, On::Mount("way/c/d/file"), None),
+    seldom(2, call("readdir of 10, 10 mounts", "readdir", 10, On::Mount("10"), None)),
+    seldom(200, call("readdir of 1,000, 10 mounts", "readdir", 10, On::Mount("1000"), None)),
+    seldom(5000, call("readdir of 100,000, 10 mounts", "readdir", 10, On::First("100000"), None)),
+    seldom(10, call("create and unlink, 10 mounts", "create", 10, On::Mount("made"), None)),
+    seldom(10, call("rename and back, 10 mounts", "rename", 10, On::Mount("a/three"), None)),
+    call("read of an open file", "read", 10, On::Mount("file"), Some(1.0)),
+    call("write of an open file", "write", 10, On::Mount("a/three"), Some(1.0)),
+    call("mmap and munmap of an open file", "mmap", 10, On::Mount("file"), None),
+    seldom(10, call("dlopen and dlclose, 10 mounts", "dlopen", 10, On::Mount("library.so"), None)),
+    seldom(50, call("fork and wait", "fork", 10, On::Program, None)),
+    seldom(10, call("start and join of a thread", "thread", 10, On::Program, None)),
+    seldom(50, call("vfork, exec and wait, 20 mounts", "vfork", 20, On::Program, Some(1.10))),
+    fake("uname", "uname", Rules::Machine, On::Program, Some(1.05)),
+    fake("gethostname", "gethostname", Rules::Machine, On::Program, Some(1.00)),
+    seldom(10, fake("getpwnam", "getpwnam", Rules::Machine, On::Program, Some(0.25))),
+    seldom(10, fake("getpwuid", "getpwuid", Rules::Machine, On::Program, Some(0.25))),
+    owners(fake("getuid, played", "getuid", Rules::Machine, On::Program, Some(1.00))),
+    owners(fake(
         "stat, owners played, of a file that has not been chowned",
         "stat",
-        MACHINE,
+        Rules::Machine,
         On::Own("kept"),
         Some(1.1),
     )),
-    owners(call(
+    owners(fake(
         "stat, owners played, of a file that has been",
         "stat",
-        MACHINE,
+        Rules::Machine,
         On::Own("given"),
         Some(1.5),
     )),
-    owners(call("open+close, owners played", "open", MACHINE, On::Own("kept"), None)),
-    owners(call("fork, exec and wait, credentials played", "exec", MACHINE, On::Program, None)),
-    call("fork, exec and wait, 20 mounts", "exec", 20, On::Program, Some(1.10)),
+    owners(fake("open+close, owners played", "open", Rules::Machine, On::Own("kept"), None)),
+    owners(seldom(
+        50,
+        fake("fork, exec and wait, credentials played", "exec", Rules::Machine, On::Program, None),
+    )),
+    fake("clock_gettime, another date", "clock", Rules::Date, On::Program, Some(1.50)),
+    seldom(
+        10,
+        fake("getaddrinfo of a name of the policy", "getaddrinfo", Rules::Network, On::Program, Some(0.20)),
+    ),
+    seldom(10, fake("connect and accept", "connect", Rules::Network, On::Program, Some(1.05))),
+    seldom(10, fake("socket, bind and close", "bind", Rules::Network, On::Program, Some(1.10))),
+    fake("send and recv of a connected stream", "send", Rules::Network, On::Program, Some(1.01)),
+    fake("sendto and recv", "sendto", Rules::Network, On::Program, None),
+    seldom(50, call("fork, exec and wait, 20 mounts", "exec", 20, On::Program, Some(1.10))),
     Operation {
         name: "start of /bin/true, 20 mounts",
         bar: Some(1.8),
-        mounts: 20,
-        peers: PEERS,
+        rules: Rules::Mounts(20),
+        among: Among::Mounts,
+        weight: 1,
         what: What::Start,
     },
-    Operation { name: "200 starts by a shell", bar: Some(1.10), mounts: 20, peers: PEERS, what: What::Loop },
+    Operation {
+        name: "start of /bin/true, another date",
+        bar: Some(1.8),
+        rules: Rules::Date,
+        among: Among::Fakes,
+        weight: 1,
+        what: What::Start,
+    },
+    Operation {
+        name: "200 starts by a shell",
+        bar: Some(1.10),
+        rules: Rules::Mounts(20),
+        among: Among::Mounts,
+        weight: 1,
+        what: What::Loop,
+    },
     whole("find in 20,000 files", programs::FIND, 1.10),
     whole("tar of 20,000 files", programs::TAR, 1.10),
     whole("git status in 20,000 files", programs::GIT, 1.10),
     whole("100,000 files read by Go", programs::GO, 1.10),
+    whole("make -j2 of 50 C files", programs::MAKE, 1.10),
+    whole("sqlite, a commit", programs::SQLITE, 1.10),
+    whole("perl, a fork", programs::PERL, 1.10),
+    whole("bash, a fork", programs::BASH, 1.10),
+    whole("esbuild of 300 modules", programs::ESBUILD, 1.10),
+    whole("java, a start", programs::JAVA, 1.10),
     whole("redis, a request", programs::REDIS, 1.03),
     whole("nginx, a request", programs::NGINX, 1.03),
     over(call("open+close, of the base", "open", 10, On::Mount("a/b/c/d/file"), Some(1.3))),
@@ -133,6 +190,10 @@ pub static OPERATIONS: &[Operation] = &[
     over(call("open+close, of a file written to", "open", 10, On::Mount("a/two"), None)),
     over(call("readdir, of the base", "readdir", 10, On::Mount("a/b/c"), None)),
     over(call("readdir, merged", "readdir", 10, On::Mount("a"), None)),
+    over(seldom(200, call("readdir of 1,000, merged", "readdir", 10, On::Mount("1000"), None))),
+    over(seldom(2000, call("readdir of 10,000, merged", "readdir", 10, On::First("10000"), None))),
+    over(seldom(10, call("create and unlink, in the write layer", "create", 10, On::Mount("made"), None))),
+    over(seldom(10, call("rename and back, in the write layer", "rename", 10, On::Mount("a/three"), None))),
     over(whole("find in 20,000 files of the base", programs::FIND, 1.15)),
     over(whole("tar of 20,000 files of the base", programs::TAR, 1.15)),
     over(whole("git status in 20,000 files of the base", programs::GIT, 1.15)),
@@ -141,15 +202,29 @@ pub static OPERATIONS: &[Operation] = &[
     Operation {
         name: "first write of 64 MiB of the base, beside cp",
         bar: Some(1.15),
-        mounts: 10,
-        peers: UNION_PEERS,
+        rules: Rules::Mounts(10),
+        among: Among::Unions,
+        weight: 1,
         what: What::Scripts(programs::COPY, programs::FIRST_WRITE),
     },
 ];
 
 const fn whole(name: &'static str, script: &'static str, bar: f64) -> Operation {
-    Operation { name, bar: Some(bar), mounts: 10, peers: PEERS, what: What::Script(script) }
+    Operation {
+        name,
+        bar: Some(bar),
+        rules: Rules::Mounts(10),
+        among: Among::Mounts,
+        weight: 1,
+        what: What::Script(script),
+    }
 }
+
+/// A file in the twelfth directory.
+const DEEP: &str = "1/2/3/4/5/6/7/8/9/10/11/file";
+
+/// How many seconds a sample may take.
+const PATIENCE: &str = "45";
 
 const LOOP: &str = "i=0; while [ $i -lt 200 ]; do /bin/true; i=$((i+1)); done";
 
@@ -160,47 +235,77 @@ pub struct Effort {
     pub times: u32,
     /// Batches, and starts, of which the fastest counts.
     pub batches: u32,
+    /// How long one operation may take with all its peers, where it need not be longer.
+    pub budget: Duration,
 }
 
 impl Operation {
     /// Whether the paths are under mounts.
-    pub fn is_mapped(&self) -> bool {
-        matches!(self.what, What::Call(_, On::Mount(_)) | What::Script(_) | What::Scripts(..))
+    fn is_mapped(&self) -> bool {
+        matches!(self.what, What::Call(_, On::Mount(_) | On::First(_)) | What::Script(_) | What::Scripts(..))
+    }
+
+    /// Whether a peer serves the mounts, if there are any. One that cannot is measured
+    /// on native's own tree.
+    pub fn is_served_by(&self, peer: &Peer) -> bool {
+        !self.is_mapped() || self.among != Among::Mounts || peer.mounts()
+    }
+
+    /// The same under another policy.
+    pub fn under(&self, rules: Rules) -> Operation {
+        Operation { rules, ..*self }
+    }
+
+    /// Whether it is a whole program, which wants trees for itself.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.what, What::Script(_) | What::Scripts(..))
     }
 
     /// Nanoseconds of one operation.
     pub fn sample(&self, peer: &Peer, ground: &Ground, effort: Effort) -> Result<f64> {
         match &self.what {
             What::Call(call, on) => {
-                // A start takes as long as many calls, and so does the resolver.
-                let slow = matches!(*call, "exec" | "getaddrinfo");
-                let times = if slow { effort.times / 50 } else { effort.times };
+                let times = (effort.times / self.weight).max(1);
                 let mut arguments: Vec<String> =
                     vec!["time".into(), (*call).into(), "heap".into(), times.to_string()];
                 arguments.push(effort.batches.to_string());
                 arguments.extend(on.paths(ground).iter().map(|path| path.to_string_lossy().into_owned()));
-                said(&mut peer.command(ground, self.mounts, &ground.probe, &arguments))
+                said(&mut peer.command(ground, self.rules, &ground.probe, &arguments))
             }
             What::Start => {
-                let mut command = peer.command(ground, self.mounts, Path::new("/bin/true"), &[]);
+                let mut command = peer.command(ground, self.rules, Path::new("/bin/true"), &[]);
                 let starts = (0..effort.batches).map(|_| ran(&mut command));
                 starts.reduce(|best, next| Ok(best?.min(next?))).context("no start at all")?
             }
             What::Script(text) => self.script(peer, ground, text),
             What::Scripts(natively, others) => {
-                let is_native = peer.name == self.peers[0].name;
+                let is_native = peer.name == self.among.peers()[0].name;
                 self.script(peer, ground, if is_native { natively } else { others })
             }
             What::Loop => {
                 let words = ["-c".to_owned(), LOOP.to_owned()];
-                ran(&mut peer.command(ground, self.mounts, Path::new("/bin/dash"), &words))
+                ran(&mut peer.command(ground, self.rules, Path::new("/bin/dash"), &words))
             }
         }
     }
 
+    /// The command that is stepped through to count what so many calls take, if it is a call
+    /// that is short, and that one process makes.
+    pub fn counted(&self, peer: &Peer, ground: &Ground, times: u32) -> Option<Command> {
+        const LONG: u32 = 50;
+        let What::Call(call, on) = &self.what else { return None };
+        if self.weight >= LONG || ["thread", "trap"].contains(call) {
+            return None;
+        }
+        let mut words: Vec<String> =
+            vec!["steps".into(), (*call).into(), "heap".into(), times.to_string(), "2".into()];
+        words.extend(on.paths(ground).iter().map(|path| path.to_string_lossy().into_owned()));
+        Some(peer.command(ground, self.rules, &ground.probe, &words))
+    }
+
     fn script(&self, peer: &Peer, ground: &Ground, text: &str) -> Result<f64> {
         let words = ["-c".to_owned(), programs::script(text, ground)];
-        said(&mut peer.command(ground, self.mounts, Path::new("/bin/dash"), &words))
+        said(&mut peer.command(ground, self.rules, Path::new("/bin/dash"), &words))
     }
 }
 
@@ -211,6 +316,7 @@ impl On {
         match self {
             On::Host => host.iter().map(|name| Path::new("/usr/bin").join(name)).collect(),
             On::Beside(name) => (0..10).map(|tree| ground.free(tree).join(name)).collect(),
+            On::First(name) => vec![ground.at(0).join(name)],
             On::Program => vec!["/usr/bin/true".into()],
             On::Own(name) => (0..10).map(|file| ground.own().join(name).join(file.to_string())).collect(),
             On::Mount(name) => (0..10).map(|mount| ground.at(mount).join(name)).collect(),
@@ -220,6 +326,17 @@ impl On {
 
 /// The number that a command prints.
 fn said(command: &mut Command) -> Result<f64> {
+    // A peer that takes for ever is one that failed.
+    let mut patient = Command::new("timeout");
+    patient.args(["--kill-after=1", PATIENCE]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => patient.env(name, value),
+            None => patient.env_remove(name),
+        };
+    }
+    patient.current_dir("/");
+    let command = &mut patient;
     let output = command.output().with_context(|| format!("{command:?}"))?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?}: {}: {complaint}", output.status);

@@ -5,6 +5,8 @@
 //! within its round; noise that lasts longer than a round falls out. The
 //! median over the rounds is what counts, the quartiles are the spread.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 
 use crate::ground::Ground;
@@ -55,7 +57,7 @@ impl Quartiles {
 
 /// Measures an operation with every peer, in the order of its peers.
 pub fn measure(operation: &Operation, ground: &Ground, rounds: u32, effort: Effort) -> Result<Vec<Outcome>> {
-    let (native, others) = operation.peers.split_first().expect("native is always there");
+    let (native, others) = operation.among.peers().split_first().expect("native is always there");
     let mut outcomes: Vec<Outcome> = Vec::new();
     let mut samples: Vec<Vec<(f64, f64)>> = others.iter().map(|_| Vec::new()).collect();
     let mut failed: Vec<Option<String>> = others.iter().map(|_| None).collect();
@@ -66,11 +68,20 @@ pub fn measure(operation: &Operation, ground: &Ground, rounds: u32, effort: Effo
         *failed = sample(peer).err().map(|error| format!("{error:#}"));
     }
     let mut natively = Vec::new();
+    let mut spent = vec![Duration::ZERO; others.len()];
+    let begun = Instant::now();
     for round in 0..rounds {
+        // What takes long is measured less often; three times at the least.
+        if round >= rounds.min(3) && begun.elapsed() > effort.budget {
+            break;
+        }
         for (index, peer) in others.iter().enumerate() {
-            if !peer.is_present() || failed[index].is_some() {
+            // One that is slow by itself is not to hold up the others: once is enough.
+            let is_slow = spent[index] > effort.budget / 2 && !samples[index].is_empty();
+            if !peer.is_present() || failed[index].is_some() || is_slow {
                 continue;
             }
+            let begun = Instant::now();
             // Now one is first, now the other.
             let pair = if (round as usize + index).is_multiple_of(2) {
                 let one = sample(native)?;
@@ -78,6 +89,7 @@ pub fn measure(operation: &Operation, ground: &Ground, rounds: u32, effort: Effo
             } else {
                 sample(peer).and_then(|other| Ok((sample(native)?, other)))
             };
+            spent[index] += begun.elapsed();
             match pair {
                 Ok(pair) => {
                     natively.push(pair.0);

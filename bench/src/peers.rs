@@ -1,7 +1,7 @@
-//! Who is measured: tables of names and command prefixes.
+//! Who is measured: four tables of names and command prefixes.
 //!
 //! To add a peer is to add a line. In its words `{launcher}`, `{policy}`, `{layers}`, `{overlays}`, `{owners}`, `{own}`,
-//! `{filter}`, `{empty}` and `{redhook}` stand for files of this run, and leading words of
+//! `{filter}`, `{empty}`, `{redhook}` and `{etc}` stand for files of this run, and leading words of
 //! the form `NAME=value` go into the environment. `{mounts}` stands for `bind`,
 //! once for each mount, with the mount's `{source}` and `{at}`. A peer whose
 //! words have no `{mounts}` and no `{policy}` cannot mount: where an operation
@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::ground::Ground;
+use crate::ground::{Ground, Rules};
 
 /// A way to run a program.
 pub struct Peer {
@@ -24,8 +24,36 @@ const fn peer(name: &'static str, prefix: &'static str, bind: &'static str) -> P
     Peer { name, prefix, bind }
 }
 
+/// Which of the tables below is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Among {
+    /// Those that serve mounts, or could.
+    Mounts,
+    /// Those that say who the machine is.
+    Fakes,
+    /// Those that serve layers.
+    Unions,
+    /// Those that play root for an ordinary user.
+    Owners,
+}
+
+impl Among {
+    /// All of them, in the order of the result.
+    pub const ALL: [Among; 4] = [Among::Mounts, Among::Fakes, Among::Owners, Among::Unions];
+
+    /// The table. Native is first.
+    pub fn peers(self) -> &'static [Peer] {
+        match self {
+            Among::Mounts => PEERS,
+            Among::Fakes => FAKES,
+            Among::Unions => UNION_PEERS,
+            Among::Owners => OWNER_PEERS,
+        }
+    }
+}
+
 /// All of them. Native is first; the launcher comes next, by the shim and by the gate.
-pub static PEERS: &[Peer] = &[
+static PEERS: &[Peer] = &[
     peer("native", "", ""),
     peer("shim", "{launcher} --door shim --policy {policy}", ""),
     peer("gate", "{launcher} --door gate --policy {policy}", ""),
@@ -35,14 +63,6 @@ pub static PEERS: &[Peer] = &[
     peer("fakechroot", "fakechroot", ""),
     peer("proot", "proot {mounts}", "-b {source}:{at}"),
     peer("bubblewrap", "bwrap --dev-bind / / {mounts}", "--bind {source} {at}"),
-];
-
-/// Where the clock is another than the host's. Native has the host's.
-pub static CLOCK_PEERS: &[Peer] = &[
-    peer("native", "", ""),
-    peer("shim", "{launcher} --door shim --policy {policy}", ""),
-    peer("gate", "{launcher} --door gate --policy {policy}", ""),
-    peer("faketime", "faketime -f -400d", ""),
 ];
 
 /// Words that begin as an ordinary user's.
@@ -56,19 +76,36 @@ macro_rules! as_user {
 }
 
 /// Where the mounts are unions of layers. Native has the lowest layer.
-pub static UNION_PEERS: &[Peer] = &[
+static UNION_PEERS: &[Peer] = &[
     peer("native", "", ""),
     peer("union", "{launcher} --door gate --policy {layers}", ""),
     peer("overlayfs", "unshare --mount sh {overlays} overlay", ""),
-    peer("fuse-overlayfs", "unshare --mount sh {overlays} fuse-overlayfs", ""),
+    // What serves the mounts would outlive the program, but for a namespace that ends with it.
+    peer("fuse-overlayfs", "unshare --mount --pid --kill-child sh {overlays} fuse-overlayfs", ""),
+];
+
+/// Where the policy says who the machine and its users are, what day it is, and where names lead.
+static FAKES: &[Peer] = &[
+    peer("native", "", ""),
+    peer("shim", "{launcher} --door shim --policy {policy}", ""),
+    peer("gate", "{launcher} --door gate --policy {policy}", ""),
+    peer(
+        "nss_wrapper",
+        "LD_PRELOAD=libnss_wrapper.so NSS_WRAPPER_PASSWD={etc}/passwd NSS_WRAPPER_GROUP={etc}/group NSS_WRAPPER_HOSTS={etc}/hosts",
+        "",
+    ),
+    peer("socket_wrapper", "LD_PRELOAD=libsocket_wrapper.so SOCKET_WRAPPER_DIR={etc}", ""),
+    peer("faketime", "faketime -f -400d", ""),
+    peer("proxychains4", "proxychains4 -q -f {etc}/proxychains.conf", ""),
 ];
 
 /// Who runs as an ordinary user, and plays root: `{owners}` is the policy, `{own}` that user's directory.
-pub static OWNER_PEERS: &[Peer] = &[
+static OWNER_PEERS: &[Peer] = &[
     peer("native", "setpriv --reuid 65534 --regid 65534 --clear-groups", ""),
     peer("shim, run_as", as_user!("{launcher} --door shim --policy {owners}"), ""),
     peer("gate, run_as", as_user!("{launcher} --door gate --policy {owners}"), ""),
     peer("fakeroot", as_user!("fakeroot"), ""),
+    peer("uid_wrapper", as_user!("env LD_PRELOAD=libuid_wrapper.so UID_WRAPPER=1 UID_WRAPPER_ROOT=1"), ""),
 ];
 
 impl Peer {
@@ -76,8 +113,21 @@ impl Peer {
     pub fn is_present(&self) -> bool {
         let (_, words) = self.words();
         let is_there = |program: &str| program.starts_with('{') || on_path(program).is_some();
+        let library = self.prefix.split_whitespace().find_map(|word| word.strip_prefix("LD_PRELOAD=lib"));
+        let libraries = Path::new("/usr/lib/x86_64-linux-gnu");
         words.first().is_none_or(|program| is_there(program))
+            && library.is_none_or(|name| libraries.join(format!("lib{name}")).exists())
             && (self.name != "fuse-overlayfs" || is_there(self.name))
+    }
+
+    /// Whether it is the program as it is.
+    pub fn is_native(&self) -> bool {
+        self.name == "native"
+    }
+
+    /// Whether it is the launcher.
+    pub fn is_ours(&self) -> bool {
+        self.prefix.contains("{launcher}")
     }
 
     /// Whether it can serve mounts, as native does where they are real.
@@ -85,11 +135,11 @@ impl Peer {
         self.prefix.contains("{policy}") || self.prefix.contains("{mounts}")
     }
 
-    /// A command that runs `program` among the first `mounts` mounts.
-    pub fn command(&self, ground: &Ground, mounts: usize, program: &Path, arguments: &[String]) -> Command {
+    /// A command that runs `program` under a policy, or among its mounts.
+    pub fn command(&self, ground: &Ground, rules: Rules, program: &Path, arguments: &[String]) -> Command {
         let fill = |text: &str| {
             text.replace("{launcher}", &tests::launcher().to_string_lossy())
-                .replace("{policy}", &ground.policy(mounts).to_string_lossy())
+                .replace("{policy}", &ground.policy(rules).to_string_lossy())
                 .replace("{layers}", &ground.layers().to_string_lossy())
                 .replace("{overlays}", &ground.overlays().to_string_lossy())
                 .replace("{owners}", &ground.owners().to_string_lossy())
@@ -97,12 +147,13 @@ impl Peer {
                 .replace("{filter}", &ground.filter.to_string_lossy())
                 .replace("{empty}", &ground.empty.to_string_lossy())
                 .replace("{redhook}", &ground.redhook.to_string_lossy())
+                .replace("{etc}", &ground.etc())
         };
         let (environment, prefix) = self.words();
         let mut words = Vec::new();
         for word in prefix {
             if word == "{mounts}" {
-                words.extend((0..mounts).flat_map(|mount| self.binds(ground, mount)));
+                words.extend((0..rules.mounts()).flat_map(|mount| self.binds(ground, mount)));
             } else {
                 words.push(fill(word));
             }

@@ -2,7 +2,8 @@
 //!
 //! `TREE` stands for a directory of 20,000 files in a work tree of git(1), under a
 //! mount; `READ` for the Go program that reads them, `PORT` for a free port and
-//! `DIR` for a directory to write to, `LARGE` for one with many names of a large file, under a mount. What only prepares is left out of the time.
+//! `DIR` for a directory to write to, `LARGE` for one with many names of a large file, under a mount,
+//! `MOUNT` for where the mount is. What only prepares is left out of the time.
 
 use std::path::PathBuf;
 
@@ -16,6 +17,23 @@ pub const TAR: &str = "begin; tar -C TREE -cf - . | cat > /dev/null; end 1";
 pub const GIT: &str = "begin; git -C TREE status --porcelain > DIR/out; end 1";
 /// A static Go program.
 pub const GO: &str = "begin; READ TREE 5; end 1";
+/// A build of fifty files by two processes at a time.
+pub const MAKE: &str =
+    "rm -rf DIR/build; mkdir DIR/build; begin; make -s -j2 -C MOUNT/c OUT=DIR/build; end 1";
+/// Two hundred commits to a database in the mount; what they cost without the disk.
+pub const SQLITE: &str = "rm -f MOUNT/db; sqlite3 MOUNT/db 'create table t (a)'; begin; i=0; \
+    { echo 'pragma synchronous = off;'; while [ $i -lt 200 ]; do echo \"insert into t values ($i);\"; i=$((i+1)); done; } | \
+    sqlite3 MOUNT/db > DIR/out; end 200; rm MOUNT/db";
+/// A loop in perl(1) that forks.
+pub const PERL: &str =
+    "begin; perl -e 'for (1..200) { my $p = fork; exit unless $p; waitpid $p, 0 }'; end 200";
+/// A loop in bash(1) that forks.
+pub const BASH: &str = "begin; bash -c 'for i in {1..200}; do (:); done'; end 200";
+/// A bundler of JavaScript, which is a Go program.
+pub const ESBUILD: &str =
+    "begin; esbuild --bundle --log-level=error --outfile=DIR/out.js MOUNT/js/index.js; end 1";
+/// The start of a Java machine.
+pub const JAVA: &str = "begin; java -version 2> DIR/out; end 1";
 /// 20,000 requests to redis, by sixteen clients.
 pub const REDIS: &str = "redis-server --port PORT --bind 127.0.0.1 --save '' --dir DIR > DIR/out & \
     until redis-cli -p PORT ping > DIR/out 2>&1; do sleep 0.02; done; \
@@ -48,6 +66,7 @@ pub fn script(text: &str, ground: &Ground) -> String {
     CLOCK.to_owned()
         + &text
             .replace("TREE", &show(ground.at(0).join("many")))
+            .replace("MOUNT", &show(ground.at(0)))
             .replace("LARGE", &show(ground.large()))
             .replace("READ", &show(ground.reader()))
             .replace("PORT", &tests::free_port().to_string())

@@ -21,14 +21,17 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -107,6 +110,109 @@ static int ask_user(const char *path) {
     return getpwnam("root") ? 0 : -1;
 }
 
+static int ask_user_by_number(const char *path) {
+    (void)path;
+    return getpwuid(0) ? 0 : -1;
+}
+
+static int look_closer(const char *path) {
+    struct statx about;
+    return statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &about);
+}
+
+static int make_and_remove(const char *path) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return fd < 0 || close(fd) ? -1 : unlink(path);
+}
+
+static int rename_and_back(const char *path) {
+    char other[4096];
+    return snprintf(other, sizeof other, "%s-", path) < 0 || rename(path, other) ? -1 : rename(other, path);
+}
+
+// A descriptor of the path's, opened once.
+static int opened(const char *path, int flags) {
+    static int fd = -1;
+    return fd < 0 ? fd = open(path, flags | O_CLOEXEC) : fd;
+}
+
+static int read_opened(const char *path) {
+    char byte;
+    return pread(opened(path, O_RDONLY), &byte, 1, 0) == 1 ? 0 : -1;
+}
+
+static int write_opened(const char *path) { return pwrite(opened(path, O_RDWR), "x", 1, 0) == 1 ? 0 : -1; }
+
+static int map_opened(const char *path) {
+    void *at = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, opened(path, O_RDONLY), 0);
+    return at == MAP_FAILED ? -1 : munmap(at, 4096);
+}
+
+static int load(const char *path) {
+    void *library = dlopen(path, RTLD_NOW);
+    return library ? dlclose(library) : -1;
+}
+
+static int ask_id(const char *path) {
+    (void)path;
+    return getuid() == (uid_t)-1;
+}
+
+static int ask_date(const char *path) {
+    struct timespec date;
+    (void)path;
+    return clock_gettime(CLOCK_REALTIME, &date);
+}
+
+static int fork_and_wait(const char *path) {
+    int status;
+    pid_t child = fork();
+    if (!child) _exit(0);
+    (void)path;
+    return waitpid(child, &status, 0) == child && !status ? 0 : -1;
+}
+
+static int spawn_and_wait(const char *path) {
+    int status;
+    pid_t child = vfork();
+    if (!child) {
+        execl(path, path, (char *)NULL);
+        _exit(127);
+    }
+    return waitpid(child, &status, 0) == child && !status ? 0 : -1;
+}
+
+static void *nothing(void *unused) { return unused; }
+
+static int start_thread(const char *path) {
+    pthread_t thread;
+    (void)path;
+    return pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL) ? -1 : 0;
+}
+
+// A socket of datagrams of loopback that is bound, once; `where` is told of its address.
+static int own_socket(struct sockaddr_in *where) {
+    static int fd = -1;
+    socklen_t size = sizeof *where;
+    if (fd < 0) {
+        struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (bind(fd, (void *)&any, sizeof any)) return -1;
+    }
+    static struct sockaddr_in known;
+    if (!known.sin_port && getsockname(fd, (void *)&known, &size)) return -1;
+    *where = known;
+    return fd;
+}
+
+static int send_datagram(const char *path) {
+    char byte;
+    struct sockaddr_in where;
+    int fd = own_socket(&where);
+    (void)path;
+    return sendto(fd, "x", 1, 0, (void *)&where, sizeof where) == 1 && recv(fd, &byte, 1, 0) == 1 ? 0 : -1;
+}
+
 // Ports that nobody has: under a policy, the first leads to the other.
 enum { ASKED_PORT = 45999 };
 
@@ -163,17 +269,6 @@ static int ask_name(const char *path) {
     return 0;
 }
 
-static int ask_time(const char *path) {
-    struct timespec now;
-    (void)path;
-    return clock_gettime(CLOCK_REALTIME, &now);
-}
-
-static int ask_own_user(const char *path) {
-    (void)path;
-    return getuid() == (uid_t)-1;
-}
-
 static const struct {
     const char *name;
     int (*call)(const char *);
@@ -182,9 +277,11 @@ static const struct {
     {"access", may_read}, {"readlink", read_link}, {"readdir", list},
     {"trap", open_by_hand},
     {"exec", start_and_wait}, {"getppid", ask_pid},
-    {"uname", ask_machine}, {"gethostname", ask_host}, {"getpwnam", ask_user}, {"getuid", ask_own_user},
-    {"bind", bind_close}, {"connect", connect_accept}, {"send", send_receive}, {"getaddrinfo", ask_name},
-    {"clock", ask_time},
+    {"uname", ask_machine}, {"gethostname", ask_host}, {"getpwnam", ask_user},
+    {"getpwuid", ask_user_by_number}, {"statx", look_closer}, {"create", make_and_remove}, {"rename", rename_and_back},
+    {"read", read_opened}, {"write", write_opened}, {"mmap", map_opened}, {"dlopen", load}, {"getuid", ask_id},
+    {"clock", ask_date}, {"fork", fork_and_wait}, {"vfork", spawn_and_wait}, {"thread", start_thread},
+    {"bind", bind_close}, {"connect", connect_accept}, {"send", send_receive}, {"sendto", send_datagram}, {"getaddrinfo", ask_name},
 };
 
 static long sum(const char *text, const char *key) {

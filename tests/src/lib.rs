@@ -16,7 +16,7 @@ pub mod tarball;
 
 pub use debian::debian11;
 pub use session::{WAITING, free_port, which};
-pub use steps::instructions;
+pub use steps::{Count, counted, instructions, system_calls};
 
 use std::fmt::Write as _;
 use std::fs;

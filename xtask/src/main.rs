@@ -23,8 +23,9 @@ cargo xtask <TASK>
   suite go [--short]
            the same with Go's own tests of files, processes, sockets and time,
            static and dynamic (five minutes; one with --short)
-  bench [--quick] [--json] [NAME]
-           measure what the launcher costs, in times of native
+  bench [--quick] [--conformance | --speed] [--json | --write] [NAME]
+           show what works and what it costs, beside native and the peers;
+           --write puts it into docs/benchmarks and README.md (docs/benchmarks/README.md)
   packages install what the tests need, and nothing else
   docs     write docs/symbols.md anew from the table of hooks
 ";
@@ -121,6 +122,7 @@ fn build() -> Result<PathBuf> {
 const THROUGH_THE_GATE: &[&str] = &[
     "calls",
     "children",
+    "counts",
     "families",
     "faults",
     "fts",
@@ -176,6 +178,9 @@ fn docs() -> Result<()> {
 /// here and by no other task.
 fn bench(arguments: impl Iterator<Item = String>) -> Result<()> {
     packages::install(packages::BENCH)?;
+    if let Err(message) = packages::install(packages::PEERS) {
+        eprintln!("{message}: peers that are missing are absent from the result");
+    }
     let launcher = build()?;
     let bench = |task: &str| {
         let mut cargo = cargo();

@@ -86,19 +86,40 @@ pub const CPYTHON: &[&str] =
 /// What `cargo xtask suite go` needs.
 pub const GO: &[&str] = &["gcc", "golang-go", "libc6-dev", "python3.11", "tzdata", "util-linux"];
 
-/// What `cargo xtask bench` needs. Peers are measured where they are
-/// installed: fakechroot, proot, bubblewrap.
+/// What `cargo xtask bench` needs: the programs that it runs.
 pub const BENCH: &[&str] = &[
     "apache2-utils",
     "dash",
-    "faketime",
+    "esbuild",
     "gcc",
     "git",
     "golang-go",
+    "hostname",
     "libc6-dev",
+    "musl-tools",
     "nginx-light",
+    "openjdk-17-jdk-headless",
+    "perl",
+    "postgresql-15",
     "redis-server",
     "redis-tools",
+    "sqlite3",
+    "util-linux",
+];
+
+/// Who it measures beside the launcher. One that is missing is `absent` in the result.
+pub const PEERS: &[&str] = &[
+    "bubblewrap",
+    "fakechroot",
+    "fakeroot",
+    "faketime",
+    "fuse-overlayfs",
+    "libnss-wrapper",
+    "libresolv-wrapper",
+    "libsocket-wrapper",
+    "libuid-wrapper",
+    "proot",
+    "proxychains4",
 ];
 
 /// Installs what is missing. Needs root only where something is.

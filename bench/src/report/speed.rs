@@ -1,27 +1,29 @@
-//! The result, for people and for programs.
+//! What it costs, as tables.
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::counts;
 use crate::operations::Operation;
 use crate::paired::{Outcome, Quartiles};
-use crate::peers::{CLOCK_PEERS, OWNER_PEERS, PEERS, Peer, UNION_PEERS};
+use crate::peers::Among;
 
 /// An operation and what became of each peer in it, in the order of its peers.
 pub type Row = (&'static Operation, Vec<Outcome>);
 
 /// A Markdown table for each table of peers.
 pub fn tables(rows: &[Row]) -> String {
-    let tables = [PEERS, CLOCK_PEERS, OWNER_PEERS, UNION_PEERS].map(|peers| markdown(rows, peers));
+    let tables = Among::ALL.map(|among| markdown(rows, among));
     let tables: Vec<String> = tables.into_iter().flatten().collect();
     tables.join("\n\n")
         + "\n\nRatios to native: the median over paired rounds. \\* without the mounts, which it cannot make."
 }
 
 /// Native and the launcher in full, the others' ratios.
-fn markdown(rows: &[Row], peers: &'static [Peer]) -> Option<String> {
-    let mut rows = rows.iter().filter(|(operation, _)| std::ptr::eq(operation.peers, peers)).peekable();
+fn markdown(rows: &[Row], among: Among) -> Option<String> {
+    let mut rows = rows.iter().filter(|(operation, _)| operation.among == among).peekable();
+    let peers = among.peers();
     rows.peek()?;
     let mut text = format!("| operation | native | {} | ratio | spread | bar |", peers[1].name);
     for peer in &peers[2..] {
@@ -35,9 +37,7 @@ fn markdown(rows: &[Row], peers: &'static [Peer]) -> Option<String> {
         let _ = write!(text, " | {} | {}", time(&outcomes[1]), ratio(&outcomes[1]));
         let _ = write!(text, " | {} | {bar} |", spread(&outcomes[1]));
         for (peer, outcome) in peers.iter().zip(outcomes).skip(2) {
-            // One that cannot mount was measured on native's own tree.
-            let mapped = std::ptr::eq(peers, PEERS) && operation.is_mapped();
-            let mark = if mapped && !peer.mounts() { "\\*" } else { "" };
+            let mark = if operation.is_served_by(peer) { "" } else { "\\*" };
             let mark = if matches!(outcome, Outcome::Measured { .. }) { mark } else { "" };
             let _ = write!(text, " {}{mark} |", ratio(outcome));
         }
@@ -46,16 +46,64 @@ fn markdown(rows: &[Row], peers: &'static [Peer]) -> Option<String> {
 }
 
 /// All that was measured, in nanoseconds and in times of native.
-pub fn json(rows: &[Row]) -> serde_json::Result<String> {
+pub fn json(rows: &[Row]) -> Value {
     let rows: Vec<Value> = rows
         .iter()
         .map(|(operation, outcomes)| {
             let peers: serde_json::Map<String, Value> =
-                operation.peers.iter().zip(outcomes).map(|(peer, outcome)| (peer.name.into(), value(outcome))).collect();
-            json!({ "operation": operation.name, "bar": operation.bar, "mounts": operation.mounts, "peers": peers })
+                operation.among.peers().iter().zip(outcomes).map(|(peer, outcome)| (peer.name.into(), value(outcome))).collect();
+            json!({ "operation": operation.name, "bar": operation.bar, "mounts": operation.rules.mounts(), "peers": peers })
         })
         .collect();
-    serde_json::to_string_pretty(&rows)
+    json!(rows)
+}
+
+/// Instructions and system calls of one operation, natively and how many more in a view.
+pub fn counts(rows: &[counts::Row]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nCounted, not timed: instructions of one operation (a system call is one) and system calls that the kernel is asked.\n\n\
+                    | operation | native | shim or union | gate |\n|---|--:|--:|--:|\n"
+        .to_owned();
+    for (operation, counts) in rows {
+        let native = counts[0];
+        // Writing to a string does not fail.
+        let _ = write!(text, "| {} |", operation.name);
+        for (index, found) in counts.iter().enumerate() {
+            let _ = match (native, found) {
+                (Some(native), Some(found)) if index > 0 => {
+                    let more = [found.instructions - native.instructions, found.calls - native.calls];
+                    write!(text, " {:+.0} instructions, {:+.1} calls |", more[0], more[1])
+                }
+                (_, Some(found)) => {
+                    write!(text, " {:.0} instructions, {:.1} calls |", found.instructions, found.calls)
+                }
+                (_, None) => write!(text, " – |"),
+            };
+        }
+        text.push_str(if counts.len() < 3 { " – |\n" } else { "\n" });
+    }
+    text
+}
+
+/// The same for programs.
+pub fn counts_json(rows: &[counts::Row]) -> Value {
+    let rows = rows.iter().map(|(operation, counts)| {
+        let peers: serde_json::Map<String, Value> = operation
+            .among
+            .peers()
+            .iter()
+            .zip(counts)
+            .filter_map(|(peer, counts)| {
+                let counts = counts.as_ref()?;
+                let value = json!({ "instructions": counts.instructions, "calls": counts.calls });
+                Some((peer.name.to_owned(), value))
+            })
+            .collect();
+        json!({ "operation": operation.name, "peers": peers })
+    });
+    json!(rows.collect::<Vec<Value>>())
 }
 
 fn value(outcome: &Outcome) -> Value {

@@ -1,0 +1,41 @@
+//! A network of the bench's own: loopback, and nothing else.
+//!
+//! The probes ask for names and addresses that the host's network has no business
+//! with, and for ports that something else may have.
+
+/// Leaves the host's network, where root may. Must be called while there is one thread.
+///
+/// Where it cannot, the host's own is used, and that is said: names that nobody knows are then
+/// asked of the host's name server.
+pub fn enter_own() {
+    // SAFETY: unshare(2) takes a number; no other thread is there to be left behind.
+    let left = unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0;
+    if !left {
+        eprintln!("only root has a network of its own: the probes use the host's");
+        return;
+    }
+    if let Err(error) = raise_loopback() {
+        eprintln!("loopback cannot be brought up: {error}");
+    }
+}
+
+fn raise_loopback() -> std::io::Result<()> {
+    // SAFETY: plain system calls on a socket of our own; `request` is a whole ifreq, and zeros are valid in it.
+    unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        if socket < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        let mut request: libc::ifreq = std::mem::zeroed();
+        request.ifr_name[0] = b'l' as libc::c_char;
+        request.ifr_name[1] = b'o' as libc::c_char;
+        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+        let done = libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw const request);
+        let error = std::io::Error::last_os_error();
+        libc::close(socket);
+        if done < 0 {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
