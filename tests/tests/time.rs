@@ -198,7 +198,7 @@ func main() {
 }
 
 #[test]
-fn reading_the_clock_costs_seventy_instructions_more() {
+fn reading_the_clock_costs_eighty_instructions_more() {
     const TIMES: u64 = 20;
     let probe = compiled("cost", &["-O2"], "cost");
     let each = |mut command: Command| {
@@ -209,5 +209,5 @@ fn reading_the_clock_costs_seventy_instructions_more() {
     // The gate's functions are the same, and its traps are signals, which the counter keeps to itself.
     let ours = each(world("cost", "shim", "offset = \"-400d\"").in_view(&probe));
     println!("{ours}, natively {natively}");
-    assert!(ours <= natively + 70, "{ours}, natively {natively}");
+    assert!(ours <= natively + 80, "{ours}, natively {natively}");
 }

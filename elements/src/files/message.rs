@@ -38,6 +38,10 @@ impl Instance<'_> {
         (address, len): (*const c_void, usize),
         call: impl FnOnce(*const c_void, usize) -> isize,
     ) -> Result<isize, Errno> {
+        // An address is some kilobytes, which are not moved about for nothing.
+        if !self.may_go_elsewhere(address.cast(), len) {
+            return Ok(call(address, len));
+        }
         Ok(match self.outgoing(libc::SYS_sendto, socket, address.cast(), len)? {
             None => call(address, len),
             Some(mut host) => {
@@ -64,11 +68,14 @@ impl Instance<'_> {
         }
         // SAFETY: the struct can be read.
         let mut copy = unsafe { message.read_unaligned() };
+        let (name, len) = (copy.msg_name.cast(), copy.msg_namelen as usize);
+        if copy.msg_controllen == 0 && !self.may_go_elsewhere(name, len) {
+            return Ok(call(message));
+        }
         let mut control = Control::new();
         let with_ids = self.credentials_to_send(&copy, &mut control)?;
         let message = with_ids.as_ref().map_or(message, core::ptr::from_ref);
         copy = with_ids.unwrap_or(copy);
-        let (name, len) = (copy.msg_name.cast(), copy.msg_namelen as usize);
         let mut outgoing = self.outgoing(libc::SYS_sendmsg, socket, name, len)?;
         let mut led = self.control_for(socket, &copy);
         if outgoing.is_none() && led.is_none() {

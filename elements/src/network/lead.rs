@@ -64,6 +64,9 @@ fn refusal(direction: Direction, action: Action) -> Option<Errno> {
 impl<'v> Instance<'v> {
     /// bind(2)
     pub fn bind(&self, socket: i32, address: *const u8, len: usize) -> Answer {
+        if !self.may_go_elsewhere(address, len) {
+            return Answer::Pass;
+        }
         match self.way(Direction::Bind, libc::SYS_bind, socket, address, len) {
             Ok(Way::Own) => self.bind_unix(socket, address, len),
             Ok(Way::Led(led)) => self.make_led(libc::SYS_bind, Direction::Bind, socket, &led),
@@ -75,6 +78,9 @@ impl<'v> Instance<'v> {
 
     /// connect(2)
     pub fn connect(&self, socket: i32, address: *const u8, len: usize) -> Answer {
+        if !self.may_go_elsewhere(address, len) {
+            return Answer::Pass;
+        }
         match self.way(Direction::Connect, libc::SYS_connect, socket, address, len) {
             Ok(Way::Own) => self.connect_unix(socket, address, len),
             Ok(Way::Led(led)) => self.make_led(libc::SYS_connect, Direction::Connect, socket, &led),
@@ -96,6 +102,17 @@ impl<'v> Instance<'v> {
         }
         self.tell_of_address(number, &led.asked, None, Some(&led.kernel), led.line, done);
         Answer::Done(done)
+    }
+
+    /// Whether an address may be another for the kernel, by its family alone.
+    #[inline]
+    pub(crate) fn may_go_elsewhere(&self, address: *const u8, len: usize) -> bool {
+        if len < 2 || !user::is_readable(address, 2) {
+            return false;
+        }
+        // SAFETY: found readable.
+        let family = unsafe { address.cast::<libc::sa_family_t>().read_unaligned() };
+        i32::from(family) == libc::AF_UNIX || self.view.has_network()
     }
 
     /// The address to send to in the place of a program's, if there is another.

@@ -175,7 +175,7 @@ impl Instance<'_> {
         let found = self.in_base(dirfd, path)?;
         let opened = kernel::openat2(dirfd, path, how);
         if let Ok(fd) = opened {
-            if super::super::open::is_worth_knowing(how.flags as i32) {
+            if super::super::is_worth_knowing(how.flags as i32) {
                 self.opened_in_base(fd, path, &found);
             } else {
                 super::super::note_open(fd);
