@@ -156,6 +156,7 @@ fn rsync_copies_trees() {
         r#"
         cd "$APP/work"
         run rsync -a ../ro/ copy/; find copy | sort; cat copy/lib.sh
+        touch -d @1000000000 a
         run rsync -a --delete --itemize-changes a/ copy/; find copy | sort
         run rsync -a --itemize-changes a/ copy/
         run rsync -rlt --exclude=three.log --exclude=copy ./ mirror/; find mirror | sort
