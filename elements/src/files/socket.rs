@@ -282,6 +282,10 @@ impl Instance<'_> {
             };
             let shorter = host.len() - name.len();
             bytes.copy_within(FAMILY + 1 + shorter..len, FAMILY + 1);
+            // Go takes a name to end at a NUL: nothing of the kernel's may stay behind it.
+            if let Some(rest) = bytes.get_mut(len - shorter..len) {
+                rest.fill(0);
+            }
             return len - shorter;
         }
         if !unix || path.first() != Some(&b'/') {
