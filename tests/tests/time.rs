@@ -198,16 +198,22 @@ func main() {
 }
 
 #[test]
-fn reading_the_clock_costs_eighty_instructions_more() {
+fn reading_the_clock_costs_seventy_instructions_more() {
     const TIMES: u64 = 20;
     let probe = compiled("cost", &["-O2"], "cost");
-    let each = |mut command: Command| {
-        command.args(["steps", "clock", "heap", &TIMES.to_string(), "2", "/"]);
-        tests::instructions(&mut command) / TIMES
+    // The kernel's own function begins anew where the clock is being set meanwhile: the least is its length.
+    let each = |start: &dyn Fn() -> Command| {
+        let once = |_| {
+            let mut command = start();
+            command.args(["steps", "clock", "heap", &TIMES.to_string(), "2", "/"]);
+            tests::instructions(&mut command) / TIMES
+        };
+        (0..3).map(once).min().expect("three runs")
     };
-    let natively = each(Command::new(&probe));
+    let natively = each(&|| Command::new(&probe));
     // The gate's functions are the same, and its traps are signals, which the counter keeps to itself.
-    let ours = each(world("cost", "shim", "offset = \"-400d\"").in_view(&probe));
+    let world = world("cost", "shim", "offset = \"-400d\"");
+    let ours = each(&|| world.in_view(&probe));
     println!("{ours}, natively {natively}");
-    assert!(ours <= natively + 80, "{ours}, natively {natively}");
+    assert!(ours <= natively + 70, "{ours}, natively {natively}");
 }

@@ -163,7 +163,7 @@ fn random_calls_are_answered_as_by_the_kernel() {
     if !can_mount() {
         return;
     }
-    let (first, sequences) = (number("UNION_SEED", 1), number("UNION_SEQUENCES", 600));
+    let (first, sequences) = (number("UNION_SEED", 1), number("UNION_SEQUENCES", 1000));
     for seed in first..first + sequences.div_ceil(BATCH) {
         let ground = Ground::grown("random", seed, BATCH);
         let (seed, batch, steps) = (seed.to_string(), BATCH.to_string(), STEPS.to_string());

@@ -11,7 +11,7 @@ use super::stat::is_whole;
 use super::text::Text;
 use super::union::{WholePath, look_at_attributes};
 use super::{MAX_PATH, scan};
-use crate::kernel::{self, AT_FDCWD, syscall};
+use crate::kernel::{self, AT_FDCWD, syscall, syscall4};
 use crate::{Answer, Errno, Instance};
 
 /// Whether the flags of a call let it follow a link in the last place.
@@ -91,10 +91,10 @@ impl Instance<'_> {
     /// The call itself.
     #[inline(always)]
     fn access(&self, place: &Place, mode: i32, flags: i32) -> Result<usize, Errno> {
-        let args = [place.dirfd as usize, place.path as usize, mode as usize, flags as usize, 0, 0];
+        let args = [place.dirfd as usize, place.path as usize, mode as usize, flags as usize];
         let nr = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
         // SAFETY: the kernel only reads the string.
-        let done = unsafe { syscall(nr, args) }?;
+        let done = unsafe { syscall4(nr, args) }?;
         if mode & libc::W_OK != 0 && self.is_read_only(place) && is_protected(place, flags)? {
             return Err(Errno::EROFS);
         }

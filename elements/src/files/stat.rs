@@ -9,7 +9,7 @@ use super::look::follows;
 use super::place::{Place, Scratch, Want, is_link_of};
 use super::plain::PlainScratch;
 use super::union::WholePath;
-use crate::kernel::syscall;
+use crate::kernel::{syscall, syscall4};
 use crate::{Answer, Errno, Instance};
 
 impl Instance<'_> {
@@ -271,9 +271,9 @@ impl Instance<'_> {
 /// Looks at a place, as newfstatat(2).
 #[inline(always)]
 fn look_at(place: &Place, stat: *mut libc::stat, flags: i32) -> Result<usize, Errno> {
-    let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize, 0, 0];
+    let args = [place.dirfd as usize, place.path as usize, stat as usize, flags as usize];
     // SAFETY: the program's pointer, for the kernel to judge.
-    unsafe { syscall(libc::SYS_newfstatat, args) }
+    unsafe { syscall4(libc::SYS_newfstatat, args) }
 }
 
 /// Whether what one side of two has is all that there is: no whiteout, no link that is to be

@@ -2,7 +2,7 @@
 //! that ends in NUL; the kernel checks it and answers `EFAULT` where it does
 //! not, so these functions are safe to call with any pointer to read from.
 
-use super::{syscall, waiting_syscall};
+use super::{syscall, syscall4, waiting_syscall};
 use crate::errno::Errno;
 
 /// `struct open_how`, see openat2(2).
@@ -166,9 +166,9 @@ pub fn birth(file: i32) -> Result<libc::statx, Errno> {
 
 /// readlinkat(2): how many bytes of `buf` the target took.
 pub fn readlinkat(dirfd: i32, path: *const u8, buf: &mut [u8]) -> Result<usize, Errno> {
-    let args = [fd(dirfd), path as usize, buf.as_mut_ptr() as usize, buf.len(), 0, 0];
+    let args = [fd(dirfd), path as usize, buf.as_mut_ptr() as usize, buf.len()];
     // SAFETY: the kernel writes no more than the slice's length.
-    unsafe { syscall(libc::SYS_readlinkat, args) }
+    unsafe { syscall4(libc::SYS_readlinkat, args) }
 }
 
 /// faccessat2(2) with no flags: by the effective rights would need `AT_EACCESS`.

@@ -35,6 +35,17 @@ pub unsafe fn syscall(nr: i64, args: [usize; 6]) -> Result<usize, Errno> {
     Errno::result(unsafe { arch::syscall(nr as usize, args) })
 }
 
+/// [`syscall`] for a call that takes four arguments at the most, on the way of most paths.
+///
+/// # Safety
+///
+/// As for [`syscall`].
+#[inline]
+pub unsafe fn syscall4(nr: i64, args: [usize; 4]) -> Result<usize, Errno> {
+    // SAFETY: the caller answers for the arguments.
+    Errno::result(unsafe { arch::syscall4(nr as usize, args) })
+}
+
 /// A door's own way to make a call that may wait, see [`set_waiting`].
 pub type Waiting = extern "C" fn(nr: usize, args: &[usize; 6]) -> usize;
 

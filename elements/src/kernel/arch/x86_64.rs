@@ -33,6 +33,31 @@ pub unsafe fn syscall(nr: usize, args: [usize; 6]) -> usize {
     ret
 }
 
+/// The same for a call that takes four arguments at the most: the other registers stay as they are.
+///
+/// # Safety
+///
+/// As for [`syscall`].
+#[inline]
+pub unsafe fn syscall4(nr: usize, args: [usize; 4]) -> usize {
+    let ret;
+    // SAFETY: as in `syscall`.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") nr => ret,
+            in("rdi") args[0],
+            in("rsi") args[1],
+            in("rdx") args[2],
+            in("r10") args[3],
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    ret
+}
+
 /// A number that is larger at every call: the processor's time stamp.
 pub fn ticks() -> u64 {
     // SAFETY: rdtsc touches no memory.
