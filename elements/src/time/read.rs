@@ -29,7 +29,7 @@ impl Instance<'_> {
     /// # Safety
     ///
     /// There is room for a timespec.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn read_clock(&self, clock: clockid_t, to: *mut timespec) -> c_int {
         // SAFETY: the caller's promise.
         let failed = unsafe { vdso::clock_gettime(clock, to) };
