@@ -132,6 +132,30 @@ print(names)";
     drop(servers);
 }
 
+#[test]
+fn an_abstract_name_can_have_all_the_bytes_that_the_kernel_takes() {
+    let script = "import socket
+for name in (b'\\0' + b'h' * 107, b'\\0' + b'a' * 100, b'\\0abc' + b'\\0' * 104, b'\\0' + b'x' * 99):
+    server, client = (socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(2))
+    server.bind(name); server.listen(1); client.connect(name)
+    shown = '@' + name[1:].replace(b'\\0', b'@').decode()
+    listed = any(l.rstrip('\\n').endswith(' ' + shown) for l in open('/proc/net/unix'))
+    print(server.getsockname() == name, client.getpeername() == name, listed)
+try: socket.socket(socket.AF_UNIX).bind(b'\\0' + b'\\xe9' * 105)
+except OSError as e: print(e.strerror)";
+    let expected = format!(
+        "{}File name too long\n--- standard error\n--- exit status: 0\n",
+        "True True True\n".repeat(4)
+    );
+    let _alone = HOSTS.lock().unwrap_or_else(PoisonError::into_inner);
+    for door in DOORS {
+        let world = world("long", door, "");
+        let mut command = world.in_view(Path::new("/usr/bin/python3"));
+        let said = transcript(&feed(command.args(["-c", script]), b""));
+        assert_same("the policy", &expected, door, &said);
+    }
+}
+
 /// The directories of names that belong to an instance whose directory's path has this in it.
 fn owned(by: &str) -> Vec<PathBuf> {
     let names = std::fs::read_dir("/dev/shm").expect("it is there").flatten().map(|entry| entry.path());

@@ -48,10 +48,6 @@ fn results(
     results
 }
 
-/// An abstract socket's name of all the bytes that the kernel takes has no room for the instance's prefix:
-/// docs/limitations.md.
-const SHARED: &str = "ipc.share = true";
-
 #[test]
 #[ignore = "takes five minutes: cargo xtask suite cpython"]
 fn cpythons_own_tests_end_as_they_do_natively() {
@@ -60,7 +56,7 @@ fn cpythons_own_tests_end_as_they_do_natively() {
         fs::create_dir_all(dir.join("home")).expect("a fresh tree");
     };
     let shell = Path::new("/bin/sh");
-    let world = World::new("cpython", &[read_write("work", "work")], fill).saying(SHARED).as_user(65534);
+    let world = World::new("cpython", &[read_write("work", "work")], fill).as_user(65534);
     let (dir, report) = (world.dir.join("app/work"), world.dir.join("host/work/junit.xml"));
     let in_view = results(world.in_view(shell), &dir, &|| report.clone());
     let count: usize = in_view.values().map(Vec::len).sum();
@@ -74,8 +70,7 @@ fn cpythons_own_tests_end_as_they_do_natively() {
     if std::env::var_os("SUITE_SHORT").is_some() {
         return eprintln!("{count} tests end as they do natively; not asked of a union");
     }
-    let layers =
-        "ipc.share = true\napp.name = \"cpython\"\n[[mount]]\nat = \"@/work\"\nlayers = [\"host/work\"]";
+    let layers = "app.name = \"cpython\"\n[[mount]]\nat = \"@/work\"\nlayers = [\"host/work\"]";
     let world = World::new("cpython", &[], fill).saying(layers).as_user(65534);
     fs::create_dir_all(&dir).expect("a fresh tree");
     let write = world.dir.join("home/.local/state/launcher/instances/cpython/write");

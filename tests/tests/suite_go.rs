@@ -142,10 +142,6 @@ fn run(mut shell: Command, app: &Path, linked: &str, package: &str, short: bool,
     }
 }
 
-/// An abstract socket's name of all the bytes that the kernel takes has no room for the instance's prefix:
-/// docs/limitations.md.
-const POLICY: &str = "coverage.door = \"gate\"\nipc.share = true";
-
 #[test]
 #[ignore = "takes minutes: cargo xtask suite go"]
 fn gos_own_tests_end_as_they_do_natively() {
@@ -153,7 +149,7 @@ fn gos_own_tests_end_as_they_do_natively() {
         compile(linked);
     }
     let suite = |native: bool| {
-        let world = World::new("go-suite", MOUNTS, fill).saying(POLICY).as_user(65534);
+        let world = World::new("go-suite", MOUNTS, fill).saying("coverage.door = \"gate\"").as_user(65534);
         let app = world.dir.join("app");
         let mut results = Results::new();
         for linked in linked() {

@@ -274,19 +274,11 @@ impl Instance<'_> {
         {
             return len;
         }
-        let Some(path) = bytes.get(FAMILY..len) else { return len };
         let unix = bytes.get(..FAMILY) == Some(&(libc::AF_UNIX as u16).to_ne_bytes()[..]);
-        if let (true, Some((0, host))) = (unix, path.split_first()) {
-            let Some(name) = self.own_names().and_then(|ipc| sockets::shown_name(&ipc, host)) else {
-                return len;
-            };
-            let shorter = host.len() - name.len();
-            bytes.copy_within(FAMILY + 1 + shorter..len, FAMILY + 1);
-            // Go takes a name to end at a NUL: nothing of the kernel's may stay behind it.
-            if let Some(rest) = bytes.get_mut(len - shorter..len) {
-                rest.fill(0);
-            }
-            return len - shorter;
+        let Some(path) = bytes.get_mut(FAMILY..len) else { return len };
+        if let (true, Some((0, host))) = (unix, path.split_first_mut()) {
+            let shown = self.own_names().and_then(|ipc| sockets::show_name(ipc.salt, host));
+            return shown.map_or(len, |name| FAMILY + 1 + name);
         }
         if !unix || path.first() != Some(&b'/') {
             return len;

@@ -89,11 +89,20 @@ fn unix(ipc: &Ipc<'_>, line: &[u8], put: Put<'_>) -> Result<(), Errno> {
     let at = line.windows(2).position(|pair| pair == b" @").map(|at| at + 2);
     let split = at.and_then(|at| line.split_at_checked(at));
     let Some((before, name)) = split else { return put(line) };
-    if let Some(shown) = sockets::shown_name(ipc, name) {
-        put(before)?;
-        return put(shown);
+    let (name, end) = name.split_at(name.len() - usize::from(name.ends_with(b"\n")));
+    let mut own = [0; sockets::LONGEST];
+    if let Some(own) = own.get_mut(..name.len()) {
+        own.copy_from_slice(name);
+        if let Some(len) = sockets::show_name(ipc.salt, own) {
+            let shown = own.get_mut(..len).unwrap_or(&mut []);
+            // The kernel shows a NUL in a name so.
+            shown.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'@');
+            put(before)?;
+            put(shown)?;
+            return put(end);
+        }
     }
     // A name that the program cannot find anybody by is none of the list.
-    let found = sockets::is_hosts(ipc, name.strip_suffix(b"\n").unwrap_or(name));
+    let found = sockets::is_hosts(ipc, name);
     if found { put(line) } else { Ok(()) }
 }
