@@ -7,12 +7,12 @@
 //! element is one more line.
 
 use crate::files;
-use crate::identity::credentials::{self, Whom};
+use crate::identity::credentials::{self, Scope, Whom};
 use crate::identity::links;
 use crate::ipc::{self, Kind};
 use crate::kernel::{self, AT_FDCWD, OpenHow};
 use crate::network::{LEVELS, Name};
-use crate::process::exec::{Door, Start};
+use crate::process::exec::{Door, RunsAs, Start};
 use crate::time::{self, wait};
 use crate::{Answer, Errno, Instance, user};
 
@@ -204,21 +204,25 @@ calls! {
     SYS_getresuid Always => |i, _, [a, b, c, ..]| i.three_ids(Whom::User, [a, b, c].map(|to| to as *mut u32));
     SYS_getresgid Always => |i, _, [a, b, c, ..]| i.three_ids(Whom::Group, [a, b, c].map(|to| to as *mut u32));
     SYS_getgroups Always => |i, _, [room, to, ..]| i.getgroups(room as i32, to as *mut u32);
-    SYS_setuid Always => |i, _, [id, ..]| i.set_id(Whom::User, id as u32);
-    SYS_setgid Always => |i, _, [id, ..]| i.set_id(Whom::Group, id as u32);
-    SYS_setreuid Always => |i, _, [real, effective, ..]| i.set_two_ids(Whom::User, real as u32, effective as u32);
-    SYS_setregid Always => |i, _, [real, effective, ..]| i.set_two_ids(Whom::Group, real as u32, effective as u32);
-    SYS_setresuid Always => |i, _, [a, b, c, ..]| i.set_three_ids(Whom::User, [a, b, c].map(|id| id as u32));
-    SYS_setresgid Always => |i, _, [a, b, c, ..]| i.set_three_ids(Whom::Group, [a, b, c].map(|id| id as u32));
+    SYS_setuid Always => |i, _, [id, ..]| i.set_id(Scope::Thread, Whom::User, id as u32);
+    SYS_setgid Always => |i, _, [id, ..]| i.set_id(Scope::Thread, Whom::Group, id as u32);
+    SYS_setreuid Always => |i, _, [real, effective, ..]| i.set_two_ids(Scope::Thread, Whom::User, real as u32, effective as u32);
+    SYS_setregid Always => |i, _, [real, effective, ..]| i.set_two_ids(Scope::Thread, Whom::Group, real as u32, effective as u32);
+    SYS_setresuid Always => |i, _, [a, b, c, ..]| i.set_three_ids(Scope::Thread, Whom::User, [a, b, c].map(|id| id as u32));
+    SYS_setresgid Always => |i, _, [a, b, c, ..]| i.set_three_ids(Scope::Thread, Whom::Group, [a, b, c].map(|id| id as u32));
     SYS_setfsuid Always => |i, _, [id, ..]| i.set_files_id(Whom::User, id as u32);
     SYS_setfsgid Always => |i, _, [id, ..]| i.set_files_id(Whom::Group, id as u32);
-    SYS_setgroups Always => |i, _, [count, from, ..]| i.setgroups(count as i32, from as *const u32);
+    SYS_setgroups Always => |i, _, [count, from, ..]| i.setgroups(Scope::Thread, count as i32, from as *const u32);
     SYS_capget Always => |i, _, [header, data, ..]| i.capget(header as *mut u8, data as *mut u8);
     SYS_capset Always => |i, _, [header, data, ..]| i.capset(header as *mut u8, p(data));
     SYS_prctl Is(0, PRCTL) => |i, _, [option, a, b, c, d, _]| i.prctl(option as i32, a, b, [c, d]);
-    SYS_kill Always => |i, _, [process, signal, ..]| i.may_signal(process as i32, signal as i32);
+    SYS_kill Always => |i, _, [process, signal, ..]| i.kill(process as i32, signal as i32);
     SYS_tkill Always => |i, _, [process, signal, ..]| i.may_signal(process as i32, signal as i32);
     SYS_tgkill Always => |i, _, [process, _, signal, ..]| i.may_signal(process as i32, signal as i32);
+    SYS_rt_sigqueueinfo Always => |i, _, [process, signal, ..]| i.may_signal(process as i32, signal as i32);
+    SYS_rt_tgsigqueueinfo Always => |i, _, [process, _, signal, ..]| i.may_signal(process as i32, signal as i32);
+    SYS_pidfd_send_signal Always => |i, _, [file, signal, ..]| i.pidfd_send_signal(file as i32, signal as i32);
+    SYS_waitid NotNull(2) => |i, _, args| i.waitid(args);
 
     SYS_getsockopt Always => |i, _, args| i.getsockopt(args);
 
@@ -298,6 +302,10 @@ fn of_credentials(number: i64) -> bool {
             | libc::SYS_kill
             | libc::SYS_tkill
             | libc::SYS_tgkill
+            | libc::SYS_rt_sigqueueinfo
+            | libc::SYS_rt_tgsigqueueinfo
+            | libc::SYS_pidfd_send_signal
+            | libc::SYS_waitid
             | libc::SYS_fstat
     )
 }
@@ -401,7 +409,7 @@ fn execveat(instance: &Instance<'_>, door: Door<'_>, [dirfd, path, argv, envp, f
         envp: envp as *const *const u8,
         flags: flags as i32,
         script: core::ptr::null(),
-        runs_as: (None, None),
+        runs_as: RunsAs::default(),
     };
     Answer::fail(instance.execveat(door, &start))
 }

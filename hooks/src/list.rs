@@ -270,6 +270,9 @@ macro_rules! for_each_hook {
             credentials "capget(2)" fn capset [] (header: *mut c_void, data: *const c_void) -> c_int;
             credentials "prctl(2)" fn prctl [] (option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong) -> c_int;
             credentials "kill(2)" fn kill [__kill] (process: pid_t, signal: c_int) -> c_int;
+            credentials "killpg(3)" fn killpg [] (group: pid_t, signal: c_int) -> c_int;
+            credentials "sigqueue(3)" fn sigqueue [] (process: pid_t, signal: c_int, value: sigval) -> c_int;
+            credentials "pidfd_send_signal(2)" fn pidfd_send_signal [] (file: c_int, signal: c_int, info: *mut c_void, flags: c_uint) -> c_int;
             credentials "getsockopt(2)" fn getsockopt [] (socket: c_int, level: c_int, option: c_int, value: *mut c_void, len: *mut socklen_t) -> c_int;
 
             link "netdevice(7)" fn ioctl [] (file: c_int, request: c_ulong, argument: usize) -> c_int;

@@ -165,7 +165,10 @@ fn sweep() {
         if !entry.file_name().as_bytes().starts_with(b"launcher-") {
             continue;
         }
-        let Ok(owner) = fs::read(names.join(OWNER)) else { continue };
+        // One that does not say yet is being made.
+        let Some(owner) = fs::read(names.join(OWNER)).ok().filter(|owner| !owner.is_empty()) else {
+            continue;
+        };
         let owner = PathBuf::from(std::ffi::OsString::from_vec(owner));
         if !owner.exists() || is_of_one_run(&owner) && !is_in_use(&owner) {
             remove(&names);

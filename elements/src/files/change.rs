@@ -202,6 +202,11 @@ impl Instance<'_> {
     /// words after it: truncate(2), setxattr(2), removexattr(2).
     pub fn alter(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 4]) -> Answer {
         let change = if nr == libc::SYS_truncate { Change::Truncate } else { Change::Modify };
+        if nr != libc::SYS_truncate
+            && let Some(kept) = self.kept_name(words[0] as *const u8)
+        {
+            return self.alter_kept(nr, (path, follow), kept, words);
+        }
         let is_list = nr != libc::SYS_truncate && self.plays() && is_access_list(words[0] as *const u8);
         let wanted = if is_list {
             self.must_own((AT_FDCWD, path), follow)

@@ -82,6 +82,9 @@ impl Instance<'_> {
         match what {
             Own::Owner(uid, gid) => {
                 let record = with_owner(&own, &shown, uid, gid)?;
+                if about.kind() != libc::S_IFDIR {
+                    self.forget_capabilities(file, about.version.inode);
+                }
                 self.put(file, &about, &record, shown.mode)
             }
             Own::Mode(mode) => {

@@ -6,9 +6,11 @@
 //! A file without a record is the starter's where it is the host user's.
 //!
 //! [`record`] is the text of the attribute; here records are found and kept; [`change`] is
-//! chown(2) and chmod(2), [`made`] what is made, [`may`] who may do what.
+//! chown(2) and chmod(2), [`made`] what is made, [`may`] who may do what; [`attributes`] are what else only root
+//! may say of a file.
 
 mod acl;
+mod attributes;
 mod change;
 mod made;
 mod may;
@@ -16,6 +18,7 @@ mod open;
 mod record;
 
 pub(super) use acl::is_access_list;
+pub(super) use attributes::shown_name;
 pub(super) use change::Own;
 pub(super) use made::Target;
 pub(crate) use record::{OVERRIDE, is_override};

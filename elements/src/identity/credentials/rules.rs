@@ -5,6 +5,11 @@
 
 use crate::Errno;
 
+mod judge;
+mod start;
+
+pub use start::{OfFile, RunsAs};
+
 /// As many supplementary groups as a process can have here. The kernel takes more.
 pub const MOST_GROUPS: usize = 64;
 
@@ -31,12 +36,14 @@ pub mod capability {
     pub const SETUID: u32 = 7;
     /// Change what capabilities can be had.
     pub const SETPCAP: u32 = 8;
-    /// Administer the system.
+    /// Administer the system: among much else, set attributes that are called `trusted.`.
     pub const SYS_ADMIN: u32 = 21;
     /// Set the clock.
     pub const SYS_TIME: u32 = 25;
     /// Make devices.
     pub const MKNOD: u32 = 27;
+    /// Give files capabilities.
+    pub const SETFCAP: u32 = 31;
     /// The last one (Linux 5.9).
     pub const LAST: u32 = 40;
 }
@@ -68,6 +75,8 @@ pub mod secure {
     pub const NO_AMBIENT_RAISE: u32 = 1 << 6;
     /// All that there are.
     pub const ALL: u32 = 0xff;
+    /// What no program sees: it was started with more than its caller's rights.
+    pub(super) const STARTED_SECURE: u32 = 1 << 31;
     /// Those that lock others.
     pub const LOCKS: u32 = 0xaa;
 }
@@ -214,11 +223,6 @@ impl Credentials {
     /// Whether a capability is in use.
     pub fn can(&self, capability: u32) -> bool {
         self.effective & 1 << capability != 0
-    }
-
-    /// Whether files are opened as a member of a group.
-    pub fn is_in(&self, gid: u32) -> bool {
-        self.group.files == gid || self.groups().contains(&gid)
     }
 
     /// setuid(2)
@@ -370,38 +374,6 @@ impl Credentials {
         self
     }
 
-    /// What execve(2) makes of them. `file` is the owner and the group that a program is to
-    /// run as, where it has such bits.
-    pub fn started(&self, file: (Option<u32>, Option<u32>)) -> Credentials {
-        let mut new = *self;
-        if let Some(uid) = file.0 {
-            new.user.effective = uid;
-        }
-        if let Some(gid) = file.1 {
-            new.group.effective = gid;
-        }
-        (new.user.saved, new.user.files) = (new.user.effective, new.user.effective);
-        (new.group.saved, new.group.files) = (new.group.effective, new.group.effective);
-        new.secure_bits &= !secure::KEEP_CAPS;
-        if new.user.effective != self.user.effective || new.group.effective != self.group.effective {
-            new.ambient = 0;
-        }
-        let by_root = self.secure_bits & secure::NO_ROOT == 0;
-        if by_root && (new.user.effective == 0 || new.user.real == 0) {
-            new.permitted = new.bounding | new.inheritable;
-            new.effective = if new.user.effective == 0 { new.permitted } else { new.ambient };
-        } else {
-            (new.permitted, new.effective) = (new.ambient, new.ambient);
-        }
-        new
-    }
-
-    /// Whether a program that has just been started runs with more than its caller's rights
-    /// (`AT_SECURE`).
-    pub fn is_secure(&self) -> bool {
-        self.user.real != self.user.effective || self.group.real != self.group.effective
-    }
-
     /// capset(2)
     ///
     /// # Errors
@@ -428,35 +400,6 @@ impl Credentials {
         (new.effective, new.permitted, new.inheritable) = (effective, permitted, inheritable);
         new.ambient &= permitted & inheritable;
         Ok(new)
-    }
-
-    /// Whether a signal may be sent to a process with these.
-    pub fn may_signal(&self, other: &Credentials) -> bool {
-        let Ids { real, effective, .. } = self.user;
-        let targets = [other.user.real, other.user.saved];
-        self.can(capability::KILL) || targets.contains(&real) || targets.contains(&effective)
-    }
-
-    /// Whether a file of this owner, group and mode may be used so: bits of `R_OK`, `W_OK`
-    /// and `X_OK`.
-    pub fn may_use(&self, (uid, gid, mode): (u32, u32, u32), wanted: u32) -> bool {
-        let is_dir = mode & libc::S_IFMT == libc::S_IFDIR;
-        let granted = if self.user.files == uid {
-            mode >> 6
-        } else if self.is_in(gid) {
-            mode >> 3
-        } else {
-            mode
-        } & 7;
-        let missing = wanted & 7 & !granted;
-        if missing == 0 {
-            return true;
-        }
-        if self.can(capability::DAC_OVERRIDE) && (is_dir || missing & 1 == 0 || mode & 0o111 != 0) {
-            return true;
-        }
-        let reads = if is_dir { 5 } else { 4 };
-        self.can(capability::DAC_READ_SEARCH) && missing & !reads == 0
     }
 }
 
@@ -516,7 +459,7 @@ mod tests {
         assert_eq!(dropped.set_three_users([UNCHANGED, 0, UNCHANGED]), Err(Errno::EPERM));
         assert_eq!(dropped.set_two_groups(0, 0), Err(Errno::EPERM));
         assert_eq!(dropped.set_groups(&[]), Err(Errno::EPERM));
-        assert_eq!(dropped.started((None, None)).effective, 0);
+        assert_eq!(dropped.started(&RunsAs::default()).map(|new| new.effective), Ok(0));
     }
 
     #[test]
@@ -543,31 +486,10 @@ mod tests {
     }
 
     #[test]
-    fn a_program_with_the_bit_runs_as_its_owner() {
-        let user = Credentials::of(1000, 1000, &[]);
-        let started = user.started((Some(0), None));
-        assert_eq!((started.user.real, started.user.effective, started.user.saved), (1000, 0, 0));
-        assert_eq!(started.effective, ALL);
-        assert!(started.is_secure());
-        assert!(!user.started((None, None)).is_secure());
-    }
-
-    #[test]
     fn words_give_back_what_was_made_of_them() {
         let mut some = Credentials::of(7, 8, &[3, 2, 1]);
         some.ambient = 1 << 40 | 1;
         some.user.saved = 9;
         assert_eq!(Credentials::from_words(&some.words()), some);
-    }
-
-    #[test]
-    fn the_owners_bits_count_for_the_owner_alone() {
-        let file = |mode: u32| (33, 40, libc::S_IFREG | mode);
-        let owner = Credentials::of(33, 33, &[40]);
-        assert!(!owner.may_use(file(0o077), 4) && owner.may_use(file(0o400), 4));
-        let member = Credentials::of(34, 34, &[40]);
-        assert!(member.may_use(file(0o040), 4) && !member.may_use(file(0o004), 4));
-        let root = Credentials::of(0, 0, &[]);
-        assert!(root.may_use(file(0), 6) && !root.may_use(file(0o644), 1) && root.may_use(file(0o100), 1));
     }
 }
