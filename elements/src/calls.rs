@@ -150,7 +150,7 @@ calls! {
 
     SYS_bind NotNull(1) => |i, _, [fd, address, len, ..]| i.bind(fd as i32, p(address), len as u32 as usize);
     SYS_connect NotNull(1) => |i, _, [fd, address, len, ..]| i.connect(fd as i32, p(address), len as u32 as usize);
-    SYS_sendto NotNull(4) => |i, _, args| sockets::sendto(i, args);
+    SYS_sendto Always => |i, _, args| sockets::sendto(i, args);
     SYS_sendmsg Always => |i, _, args| sockets::sendmsg(i, args);
     SYS_sendmmsg Always => |i, _, args| sockets::sendmmsg(i, args);
     SYS_getsockname Always => |i, _, args| sockets::gives_address(i, libc::SYS_getsockname, args, Name::Own);
@@ -171,7 +171,7 @@ calls! {
     SYS_mq_open Always => |i, _, [name, flags, mode, attributes, ..]| i.mq_open(p(name), flags as i32, mode, attributes);
     SYS_mq_unlink Always => |i, _, [name, ..]| i.mq_unlink(p(name));
 
-    SYS_ioctl Is(1, links::REQUESTS) => |i, _, [fd, request, argument, ..]| i.ioctl(fd as i32, request as _, argument);
+    SYS_ioctl Is(1, links::NAMED) => |i, _, [fd, request, argument, ..]| i.ioctl(fd as i32, request as _, argument);
     SYS_sched_getaffinity Always => |i, _, [process, size, mask, ..]| i.sched_getaffinity(process as i32, size as u32 as usize, mask as *mut u8);
     SYS_sched_setaffinity Always => |i, _, [process, size, mask, ..]| i.sched_setaffinity(process as i32, size as u32 as usize, p(mask));
     SYS_sysinfo Always => |i, _, [info, ..]| i.sysinfo(info as *mut _);
@@ -244,7 +244,10 @@ impl Instance<'_> {
                 (self.has_unions() || self.plays() || self.file_clock().is_some()).then_some(when)
             }
             _ if of_credentials(i64::from(number)) && !self.plays() => None,
-            libc::SYS_ioctl => self.view.has_links().then_some(when),
+            libc::SYS_ioctl if self.view.has_link_names() => Some(when),
+            libc::SYS_ioctl => self.view.has_links().then_some(Is(1, links::REQUESTS)),
+            // Without other names, there is nothing to change but an address.
+            libc::SYS_sendto if !self.view.has_link_names() => Some(NotNull(4)),
             libc::SYS_setsockopt => self.view.leads_to_unix().then_some(when),
             libc::SYS_getsockopt => match (self.view.leads_to_unix(), self.plays()) {
                 (true, true) => Some(when),

@@ -276,6 +276,9 @@ macro_rules! for_each_hook {
             credentials "getsockopt(2)" fn getsockopt [] (socket: c_int, level: c_int, option: c_int, value: *mut c_void, len: *mut socklen_t) -> c_int;
 
             link "netdevice(7)" fn ioctl [] (file: c_int, request: c_ulong, argument: usize) -> c_int;
+            link "if_nametoindex(3)" fn if_nametoindex [] (name: *const c_char) -> c_uint;
+            link "if_nametoindex(3)" fn if_indextoname [] (index: c_uint, name: *mut c_char) -> *mut c_char;
+            link "if_nameindex(3)" fn if_nameindex [] () -> *mut c_void;
             link "getifaddrs(3)" fn getifaddrs [] (list: *mut *mut c_void) -> c_int;
 
             machine "sched_setaffinity(2)" fn sched_getaffinity [] (process: pid_t, size: size_t, mask: *mut u8) -> c_int;

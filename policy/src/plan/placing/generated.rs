@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use view::{Access, Kind};
 
 use super::{PlannedRow, Planner, Source};
-use crate::checked::Policy;
+use crate::checked::{Policy, What};
 use crate::host::Found;
 use crate::identity::GeneratedFile;
 use crate::links::Behind;
@@ -18,6 +18,10 @@ impl Planner<'_> {
         self.roomy.clear();
         for (number, file) in policy.generated.iter().enumerate() {
             self.place_file(policy, number, file);
+            if matches!(file.mount.what, What::Host { .. }) {
+                // Others may lie in it.
+                self.settle();
+            }
         }
         self.settle();
     }
