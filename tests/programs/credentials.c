@@ -332,6 +332,38 @@ static void threads(const char *self)
     chmod(".", 0755);
 }
 
+/* A process that has dropped its ids finds out at once that a directory has been shut, or opened, or is another. */
+static void shut(void)
+{
+    int to[2], from[2];
+    char byte, file[4200];
+    pipe(to); pipe(from);
+    getcwd(file, 4096);
+    strcat(file, "/room/in/f");
+    mkdir("room", 0755); mkdir("room/in", 0755); close(open(file, O_CREAT | O_WRONLY, 0644)); symlink("in", "room/link");
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        struct stat s;
+        become(33, 33);
+        while (read(to[0], &byte, 1) == 1 && byte != 'x') {
+            printf("room %c: %d %d", byte, failed(open(file, O_RDONLY)), failed(open("room/in/f", O_RDONLY)));
+            printf(" %d %d", failed(stat(file, &s)), failed(access("room/link/f", R_OK)));
+            printf(" %d\n", failed(stat("room/link/f", &s))); fflush(stdout);
+            write(from[1], "x", 1);
+        }
+        _exit(0);
+    }
+#define STEP(name, ...) __VA_ARGS__; write(to[1], name, 1); read(from[0], &byte, 1)
+    STEP("a", ); STEP("b", ); STEP("c", chmod("room", 0700)); STEP("d", chmod("room", 0755)); STEP("e", chmod("room/in", 0)); STEP("f", chmod("room/in", 0711));
+    STEP("g", chown("room/in", 44, 44); chmod("room/in", 0700)); STEP("h", chown("room/in", 33, 44));
+    STEP("i", rename("room/in", "room/old"); mkdir("room/in", 0700)); STEP("j", rmdir("room/in"); rename("room/old", "room/in"));
+    STEP("k", mkdir("room/shut", 0700); unlink("room/link"); symlink("shut", "room/link"));
+    STEP("l", unlink("room/link"); symlink("in", "room/link"));
+    write(to[1], "x", 1);
+    waitpid(child, NULL, 0);
+}
+
 static void show_attributes(const char *path)
 {
     unsigned char value[64];
@@ -522,6 +554,7 @@ int main(int count, char **words)
     chown("set", 1000, 1001); chmod("set", 06755); chmod("shut", 0700);
     processes(self);
     threads(self);
+    shut();
     file_capabilities(self);
     signals();
     sockets();

@@ -10,6 +10,7 @@ use crate::{Answer, Errno, Instance};
 impl Instance<'_> {
     /// mkdirat(2)
     pub fn mkdirat(&self, dirfd: i32, path: *const u8, mode: u32) -> Answer {
+        self.forget_rights();
         self.make(libc::SYS_mkdirat, dirfd, path, [self.mode_on_disk(mode) as usize, 0])
     }
 
@@ -50,6 +51,7 @@ impl Instance<'_> {
 
     /// symlinkat(2). The link's text is the program's own: an app path, or relative.
     pub fn symlinkat(&self, target: *const u8, dirfd: i32, path: *const u8) -> Answer {
+        self.forget_rights();
         self.made_by(libc::SYS_symlinkat, (dirfd, path), |place| {
             let args = [target as usize, place.dirfd as usize, place.path as usize, 0, 0, 0];
             // SAFETY: the kernel only reads the strings.

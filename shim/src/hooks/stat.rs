@@ -13,13 +13,14 @@ use crate::real;
 use crate::start::{glance, instance};
 
 pub unsafe fn fstatat(dirfd: c_int, path: *const c_char, buf: *mut libc::stat, flags: c_int) -> c_int {
-    let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
-    let done = match glance(dirfd, path) {
-        // SAFETY: the program's own arguments.
-        Glance::Elsewhere => unsafe { finish_int(Answer::Pass, libc::SYS_newfstatat, args) },
+    let answer = match glance(dirfd, path) {
+        Glance::Elsewhere => Answer::Pass,
         Glance::Closer(start) => fstatat_from(dirfd, path, buf, flags, start),
     };
-    told(done, buf)
+    let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
+    let answer = instance().told_of_file(libc::SYS_newfstatat, args, answer);
+    // SAFETY: the program's own arguments.
+    unsafe { finish_int(answer, libc::SYS_newfstatat, args) }
 }
 
 #[inline(never)]
@@ -29,23 +30,11 @@ fn fstatat_from(
     buf: *mut libc::stat,
     flags: c_int,
     start: Start,
-) -> c_int {
-    let answer = match plain() {
+) -> Answer {
+    match plain() {
         Some(instance) => instance.fstatat_from(dirfd, path.cast(), buf, flags, start),
         None => instance().stat_shown(dirfd, path.cast(), buf, flags),
-    };
-    let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
-    // SAFETY: the program's own arguments.
-    unsafe { finish_int(answer, libc::SYS_newfstatat, args) }
-}
-
-/// Shows the times of a file by the application's clock, where a call of libc's has told them.
-fn told(done: c_int, buf: *mut libc::stat) -> c_int {
-    if let (0, Some(clock)) = (done, instance().file_clock()) {
-        // SAFETY: the call has filled it.
-        unsafe { instance().show_times(&clock, buf) };
     }
-    done
 }
 
 pub unsafe fn stat(path: *const c_char, buf: *mut libc::stat) -> c_int {
@@ -59,21 +48,18 @@ pub unsafe fn lstat(path: *const c_char, buf: *mut libc::stat) -> c_int {
 }
 
 pub unsafe fn fstat(fd: c_int, buf: *mut libc::stat) -> c_int {
-    let done = match instance().fstat_shown(fd, buf) {
+    let args = [fd as usize, buf as usize, 0, 0, 0, 0];
+    match instance().told_of_file(libc::SYS_fstat, args, instance().fstat_shown(fd, buf)) {
         Answer::Done(done) => returned(done) as c_int,
         // Which system call that is differs.
         Answer::Pass => match real!(fstat as fn(c_int, *mut libc::stat) -> c_int) {
             // SAFETY: the program's own arguments.
             Some(next) => unsafe { next(fd, buf) },
             // Before glibc 2.33 there is no such function.
-            None => {
-                let args = [fd as usize, buf as usize, 0, 0, 0, 0];
-                // SAFETY: the program's own arguments.
-                unsafe { finish_int(Answer::Pass, libc::SYS_fstat, args) }
-            }
+            // SAFETY: the program's own arguments.
+            None => unsafe { finish_int(Answer::Pass, libc::SYS_fstat, args) },
         },
-    };
-    told(done, buf)
+    }
 }
 
 pub unsafe fn __fxstat(version: c_int, fd: c_int, buf: *mut libc::stat) -> c_int {

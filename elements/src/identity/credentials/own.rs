@@ -223,6 +223,13 @@ impl Instance<'_> {
         }
     }
 
+    /// A number that is another one when this process is somebody else. None: it, or one of its threads, is not who its
+    /// memory says.
+    #[inline]
+    pub(crate) fn credentials_version(&self) -> Option<u32> {
+        (OTHERS.load(Ordering::Acquire) == 0).then(|| COPY.sequence.load(Ordering::Acquire))
+    }
+
     /// One word of the credentials: of the user's ids (0 to 3) and the group's (4 to 7).
     #[inline]
     pub fn id(&self, word: usize) -> u32 {
