@@ -101,6 +101,19 @@ impl Instance<'_> {
         }
     }
 
+    /// Shows the times of a file by the application's clock, where a call that a door has made itself has told them.
+    ///
+    /// # Safety
+    ///
+    /// A call that has succeeded has filled the struct.
+    #[inline]
+    pub unsafe fn after_stat(&self, has_succeeded: bool, stat: *mut libc::stat) {
+        if let (true, Some(clock)) = (has_succeeded, self.file_clock()) {
+            // SAFETY: the caller's promise.
+            unsafe { self.show_times(&clock, stat) };
+        }
+    }
+
     /// What a call that looks at a file tells the program, where `answer` is what it has told otherwise.
     #[inline]
     pub fn told_of_file(&self, number: i64, args: Args, answer: Answer) -> Answer {

@@ -13,14 +13,15 @@ use crate::real;
 use crate::start::{glance, instance};
 
 pub unsafe fn fstatat(dirfd: c_int, path: *const c_char, buf: *mut libc::stat, flags: c_int) -> c_int {
-    let answer = match glance(dirfd, path) {
-        Glance::Elsewhere => Answer::Pass,
+    let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
+    let done = match glance(dirfd, path) {
+        // SAFETY: the program's own arguments.
+        Glance::Elsewhere => unsafe { finish_int(Answer::Pass, libc::SYS_newfstatat, args) },
         Glance::Closer(start) => fstatat_from(dirfd, path, buf, flags, start),
     };
-    let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
-    let answer = instance().told_of_file(libc::SYS_newfstatat, args, answer);
-    // SAFETY: the program's own arguments.
-    unsafe { finish_int(answer, libc::SYS_newfstatat, args) }
+    // SAFETY: a call that succeeds has filled the struct.
+    unsafe { instance().after_stat(done == 0, buf) };
+    done
 }
 
 #[inline(never)]
@@ -30,11 +31,14 @@ fn fstatat_from(
     buf: *mut libc::stat,
     flags: c_int,
     start: Start,
-) -> Answer {
-    match plain() {
+) -> c_int {
+    let answer = match plain() {
         Some(instance) => instance.fstatat_from(dirfd, path.cast(), buf, flags, start),
         None => instance().stat_shown(dirfd, path.cast(), buf, flags),
-    }
+    };
+    let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
+    // SAFETY: the program's own arguments.
+    unsafe { finish_int(answer, libc::SYS_newfstatat, args) }
 }
 
 pub unsafe fn stat(path: *const c_char, buf: *mut libc::stat) -> c_int {
@@ -48,18 +52,23 @@ pub unsafe fn lstat(path: *const c_char, buf: *mut libc::stat) -> c_int {
 }
 
 pub unsafe fn fstat(fd: c_int, buf: *mut libc::stat) -> c_int {
-    let args = [fd as usize, buf as usize, 0, 0, 0, 0];
-    match instance().told_of_file(libc::SYS_fstat, args, instance().fstat_shown(fd, buf)) {
+    let done = match instance().fstat_shown(fd, buf) {
         Answer::Done(done) => returned(done) as c_int,
         // Which system call that is differs.
         Answer::Pass => match real!(fstat as fn(c_int, *mut libc::stat) -> c_int) {
             // SAFETY: the program's own arguments.
             Some(next) => unsafe { next(fd, buf) },
             // Before glibc 2.33 there is no such function.
-            // SAFETY: the program's own arguments.
-            None => unsafe { finish_int(Answer::Pass, libc::SYS_fstat, args) },
+            None => {
+                let args = [fd as usize, buf as usize, 0, 0, 0, 0];
+                // SAFETY: the program's own arguments.
+                unsafe { finish_int(Answer::Pass, libc::SYS_fstat, args) }
+            }
         },
-    }
+    };
+    // SAFETY: a call that succeeds has filled the struct.
+    unsafe { instance().after_stat(done == 0, buf) };
+    done
 }
 
 pub unsafe fn __fxstat(version: c_int, fd: c_int, buf: *mut libc::stat) -> c_int {
