@@ -36,11 +36,26 @@ impl Instance<'_> {
     /// # Errors
     ///
     /// Those of a look at a path in the address.
-    #[inline]
+    #[inline(always)]
     pub fn send_to(
         &self,
         socket: c_int,
         (data, address): (Part<u8>, Part<c_void>),
+        call: impl FnOnce(Part<u8>, Part<c_void>) -> isize,
+    ) -> Result<isize, Errno> {
+        // An address is some kilobytes, which are not moved about for nothing.
+        if !self.view.has_link_names() && !self.may_go_elsewhere(address.0.cast(), address.1) {
+            return Ok(call(data, address));
+        }
+        self.send_elsewhere(socket, data, address, call)
+    }
+
+    #[inline(never)]
+    fn send_elsewhere(
+        &self,
+        socket: c_int,
+        data: Part<u8>,
+        address: Part<c_void>,
         call: impl FnOnce(Part<u8>, Part<c_void>) -> isize,
     ) -> Result<isize, Errno> {
         if self.view.has_link_names() {
@@ -55,7 +70,6 @@ impl Instance<'_> {
         (data, (address, len)): (Part<u8>, Part<c_void>),
         call: impl FnOnce(Part<u8>, Part<c_void>) -> isize,
     ) -> Result<isize, Errno> {
-        // An address is some kilobytes, which are not moved about for nothing.
         if !self.may_go_elsewhere(address.cast(), len) {
             return Ok(call(data, (address, len)));
         }
