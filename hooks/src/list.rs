@@ -246,6 +246,8 @@ macro_rules! for_each_hook {
             login "getlogin(3)" fn getlogin_r [] (buf: *mut c_char, size: size_t) -> c_int;
             login "getlogin(3)" fn __getlogin_r_chk [] (buf: *mut c_char, size: size_t, room: size_t) -> c_int;
             users "cuserid(3)" fn cuserid [] (buf: *mut c_char) -> *mut c_char;
+            lock "lckpwdf(3)" fn lckpwdf [] () -> c_int;
+            lock "lckpwdf(3)" fn ulckpwdf [] () -> c_int;
 
             credentials "getuid(2)" fn getuid [] () -> uid_t;
             credentials "getuid(2)" fn geteuid [] () -> uid_t;

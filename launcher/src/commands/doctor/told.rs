@@ -69,11 +69,7 @@ pub const HOLES: &[Hole] = &[
         names: &["recv", "__recv_chk"],
         text: "messages of rtnetlink(7) that these take have the host's names and addresses",
     },
-    Hole {
-        section: Section::Users,
-        names: &["getpw", "lckpwdf", "fgetpwent", "putpwent"],
-        text: "these are libc's own, and ask the host where they open a file by themselves",
-    },
+    Hole { section: Section::Users, names: &["getpw"], text: "libc looks up the host's users by itself" },
     Hole {
         section: Section::Identity,
         names: &["pthread_attr_setaffinity_np", "sched_getcpu"],
