@@ -6,12 +6,12 @@
 
 use core::sync::atomic::Ordering;
 
-use elements::calls::{Args, CALLS, Passed, SECCOMP, When};
+use elements::calls::{Args, CALLS, FirstLook, SECCOMP, When};
 use elements::instance::attached;
 use elements::kernel;
 use elements::process::{self, exec::Door};
 use elements::time::vdso;
-use elements::{Answer, Errno};
+use elements::{Answer, Errno, Instance};
 
 use crate::arch::entry::gate_waiting;
 use crate::arch::native::{self, Mask};
@@ -97,6 +97,14 @@ impl End {
     fn asked(number: u64) -> End {
         End { value: number as isize, is_asked: 1 }
     }
+
+    fn of(slot: &Slot, answer: Answer) -> End {
+        match answer {
+            Answer::Done(Ok(value)) => End::told(value as isize),
+            Answer::Done(Err(Errno(number))) => End::told(-(number as isize)),
+            Answer::Pass => End::asked(slot.number),
+        }
+    }
 }
 
 /// Answers the call in a slot: what `gate_entry` calls. Most calls of most programs look at files that the view has
@@ -108,19 +116,33 @@ pub extern "C" fn answer(slot: *mut Slot) -> End {
     if slot.held.load(Ordering::Relaxed) == 0
         && !seccomp::is_filtered()
         && let Some(instance) = attached()
-        && let Some(passed) = instance.pass_at_once(slot.number as i64, &slot.args)
+        && let Some(look) = instance.first_look(slot.number as i64, &slot.args)
     {
         patch::consider(slot, slot.back);
-        let Passed::Open { flags } = passed else { return End::asked(slot.number) };
-        // SAFETY: the program's own arguments, for the kernel to judge; the stack is the slot's.
-        let opened = unsafe { gate_waiting(slot.number as usize, &slot.args) } as isize;
-        if opened >= 0 {
-            let [dirfd, path, ..] = slot.args;
-            instance.opened(dirfd as i32, path as *const u8, flags, opened as i32);
-        }
-        return End::told(opened);
+        return match look {
+            FirstLook::Elsewhere => End::asked(slot.number),
+            FirstLook::OpensElsewhere { flags } => open(instance, slot, flags),
+            FirstLook::Closer(start) => {
+                match instance.look_closer_from(slot.number as i64, &slot.args, start) {
+                    Some(answer) => End::of(slot, answer),
+                    None => answer_with_care(slot),
+                }
+            }
+        };
     }
     answer_with_care(slot)
+}
+
+/// openat(2), as it was asked.
+#[inline(always)]
+fn open(instance: &Instance<'_>, slot: &Slot, flags: i32) -> End {
+    // SAFETY: the program's own arguments, for the kernel to judge; the stack is the slot's.
+    let opened = unsafe { gate_waiting(slot.number as usize, &slot.args) } as isize;
+    if opened >= 0 {
+        let [dirfd, path, ..] = slot.args;
+        instance.opened(dirfd as i32, path as *const u8, flags, opened as i32);
+    }
+    End::told(opened)
 }
 
 /// Answers any call.
@@ -164,14 +186,10 @@ fn answer_with_care(slot: &mut Slot) -> End {
         _ => element(&PLAIN, number, &slot.args),
     };
     patch::consider(slot, back);
-    match answer {
-        Answer::Done(Ok(value)) => End::told(value as isize),
-        Answer::Done(Err(Errno(number))) => End::told(-(number as isize)),
-        Answer::Pass => {
-            ptrace::before(number);
-            End::asked(slot.number)
-        }
+    if answer == Answer::Pass {
+        ptrace::before(number);
     }
+    End::of(slot, answer)
 }
 
 /// The door as calls see it that start no program.

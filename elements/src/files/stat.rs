@@ -172,17 +172,27 @@ impl Instance<'_> {
     pub fn statx(&self, dirfd: i32, path: *const u8, flags: i32, mask: u32, buf: *mut libc::statx) -> Answer {
         match self.glance(dirfd, path) {
             Glance::Elsewhere => Answer::Pass,
-            Glance::Closer(start) => {
-                let mut whole = WholePath::new();
-                match self.below_directory(dirfd, path, &mut whole) {
-                    Some(start) => self.statx_from(dirfd, whole.as_ptr(), (flags, mask), buf, start),
-                    None => self.statx_from(dirfd, path, (flags, mask), buf, start),
-                }
-            }
+            Glance::Closer(start) => self.statx_closer(dirfd, path, (flags, mask), buf, start),
         }
     }
 
     /// The same, after the first look.
+    pub fn statx_closer(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        what: (i32, u32),
+        buf: *mut libc::statx,
+        start: Start,
+    ) -> Answer {
+        let mut whole = WholePath::new();
+        match self.below_directory(dirfd, path, &mut whole) {
+            Some(start) => self.statx_from(dirfd, whole.as_ptr(), what, buf, start),
+            None => self.statx_from(dirfd, path, what, buf, start),
+        }
+    }
+
+    /// The same, where the path is known to be in no directory with two sides.
     fn statx_from(
         &self,
         dirfd: i32,
