@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::instances::Kept;
 use crate::state::WriteLayer;
 use crate::volumes::{self, Volume};
-use crate::{own_names, root_image, stale};
+use crate::{copies, own_names, root_image, stale};
 
 /// The doors: the shim, as ld.so will load it, and the gate, as the kernel will
 /// start it. Each stands in an instance's directory under its name.
@@ -119,17 +119,7 @@ impl Placed {
     ///
     /// Those of mapping a file.
     pub fn with_shared<T>(&self, look: impl FnOnce(&shared::Shared) -> T) -> std::io::Result<T> {
-        use rustix::mm::{MapFlags, ProtFlags};
-        let file = OpenOptions::new().read(true).write(true).open(self.dir.join(VIEW))?;
-        let rights = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a fresh mapping of the file's first pages, which hold atomics, for
-        // which any bytes will do. It is taken away when nothing refers to it any more.
-        unsafe {
-            let at = rustix::mm::mmap(std::ptr::null_mut(), shared::LEN, rights, MapFlags::SHARED, &file, 0)?;
-            let seen = look(&*at.cast::<shared::Shared>());
-            rustix::mm::munmap(at, shared::LEN)?;
-            Ok(seen)
-        }
+        with_shared(&self.dir, look)
     }
 
     /// A start has not told of an uncovered program yet, whatever earlier ones did.
@@ -140,6 +130,25 @@ impl Placed {
     pub fn forget_uncovered(&self) -> std::io::Result<()> {
         let file = OpenOptions::new().write(true).open(self.dir.join(VIEW))?;
         file.write_all_at(&[0; 4], shared::Shared::SAID_UNCOVERED)
+    }
+}
+
+/// Looks at what the processes of the instance with a directory share, and may change it.
+///
+/// # Errors
+///
+/// Those of mapping a file.
+pub fn with_shared<T>(dir: &Path, look: impl FnOnce(&shared::Shared) -> T) -> std::io::Result<T> {
+    use rustix::mm::{MapFlags, ProtFlags};
+    let file = OpenOptions::new().read(true).write(true).open(dir.join(VIEW))?;
+    let rights = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: a fresh mapping of the file's first pages, which hold atomics, for
+    // which any bytes will do. It is taken away when nothing refers to it any more.
+    unsafe {
+        let at = rustix::mm::mmap(std::ptr::null_mut(), shared::LEN, rights, MapFlags::SHARED, &file, 0)?;
+        let seen = look(&*at.cast::<shared::Shared>());
+        rustix::mm::munmap(at, shared::LEN)?;
+        Ok(seen)
     }
 }
 
@@ -393,6 +402,7 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8], settings: &Setting
             .with_context(|| format!("cannot link {name}"))?;
     }
     // They may hold what the policy's owner keeps to himself.
+    let kept = settings.kept.as_deref();
     let settings = postcard::to_allocvec(settings).context("cannot write the settings")?;
     write(&draft.join(SETTINGS), &settings, 0o400)?;
     // Others read it: a process of the application that runs as another user.
@@ -402,7 +412,13 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8], settings: &Setting
         view.set_len(shared::LEN as u64)?;
         view.write_all_at(image, shared::LEN as u64)
     });
-    written.with_context(|| format!("cannot write {}", file.display()))
+    written.with_context(|| format!("cannot write {}", file.display()))?;
+    match kept {
+        Some(kept) if plan.write_layers().iter().any(|layer| layer.is_kept) => {
+            copies::lead_to_record(draft, kept)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The image in the directory of an instance that has been placed.

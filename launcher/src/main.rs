@@ -11,6 +11,7 @@ mod background;
 mod cli;
 mod clock;
 mod commands;
+mod copies;
 mod copying;
 mod door;
 mod environment;

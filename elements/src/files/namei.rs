@@ -91,7 +91,7 @@ impl Instance<'_> {
             Err(Errno::ENOENT) if dirfd == AT_FDCWD => self.walk_out(&mut walk, path, follow)?,
             done => done?,
         };
-        if walk.in_union && walk.position.sides == 0 && walk.slash_follows {
+        if walk.in_union && walk.position.sides.is_empty() && walk.slash_follows {
             return Err(Errno::ENOENT);
         }
         scratch.truncate(0);
@@ -321,7 +321,7 @@ impl Walk {
     /// who may search it.
     fn require_directory(&mut self) -> Result<(), Errno> {
         if self.in_union && !self.position.is_dir() {
-            return Err(if self.position.sides == 0 { Errno::ENOENT } else { Errno::ENOTDIR });
+            return Err(if self.position.sides.is_empty() { Errno::ENOENT } else { Errno::ENOTDIR });
         }
         let len = self.host.len();
         self.host.push(b"/.")?;

@@ -12,7 +12,7 @@ use super::super::namei::Walk;
 use super::super::scan;
 use crate::Instance;
 use crate::kernel;
-use crate::shared::{directory_hash, key_below};
+use crate::shared::{Layers, directory_hash, key_below};
 
 /// A name in a directory that the lowest layer alone has.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ fn not_in(epoch: u32) -> u64 {
 
 /// Whether a walk has come to a directory that the lowest layer alone has.
 fn is_in_base(walk: &Walk) -> bool {
-    walk.in_union() && walk.position.is_dir() && walk.position.sides == 1
+    walk.in_union() && walk.position.is_dir() && walk.position.sides == Layers::LOWEST
 }
 
 impl Instance<'_> {
