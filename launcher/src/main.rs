@@ -7,6 +7,7 @@
 #![no_main]
 
 mod admission;
+mod archiving;
 mod background;
 mod cli;
 mod clock;
