@@ -12,7 +12,7 @@ use super::base::Cursor;
 use super::magic::is_magic;
 use super::place::{Change, Place, Scratch, Want};
 use super::text::Text;
-use super::union::Position;
+use super::union::{Position, WholePath};
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Errno, Instance};
 
@@ -167,7 +167,12 @@ impl Instance<'_> {
 
     /// Stands at the directory that a descriptor is of, in a union, by its name.
     pub(super) fn walk_descriptor(&self, walk: &mut Walk, dirfd: i32) -> Result<(), Errno> {
-        self.walk_base(walk, dirfd)?;
+        let mut kept = WholePath::new();
+        if self.kept_path(dirfd, &mut kept).is_some() {
+            walk.start(self, kept.bytes())?;
+        } else {
+            self.walk_base(walk, dirfd)?;
+        }
         if walk.in_union { Ok(()) } else { Err(Errno::EXDEV) }
     }
 

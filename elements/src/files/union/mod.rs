@@ -76,7 +76,7 @@ pub(super) struct Union<'i> {
 
 impl Instance<'_> {
     /// Whether the view has a union of layers.
-    pub(crate) fn has_unions(&self) -> bool {
+    pub fn has_unions(&self) -> bool {
         self.view.flags() & view::flags::LAYERS != 0
     }
 

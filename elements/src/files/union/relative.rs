@@ -148,7 +148,11 @@ impl Instance<'_> {
     pub(in crate::files) fn opened_base(&self, fd: i32, mount: u32, host: &[u8]) {
         let Some(shared) = self.shared else { return };
         let below = self.union(mount).and_then(|union| host.strip_prefix(union.layer(0)));
-        let Some(below) = below.filter(|below| below.last() != Some(&b'/')) else { return };
+        // A directory may have been named with a slash behind it.
+        let Some(below) = below.map(|below| below.strip_suffix(b"/").unwrap_or(below)) else { return };
+        if below.last() == Some(&b'/') {
+            return;
+        }
         let epoch = shared.epoch();
         let above = super::parent(below);
         let key = directory_hash(mount, below) | 1;
