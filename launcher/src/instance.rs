@@ -103,14 +103,20 @@ impl Placed {
         Ok(u64::from_ne_bytes(count))
     }
 
-    /// Has the instance's processes look anew which layers have a directory: they may
-    /// have been changed between two starts.
+    /// Has the instance's processes look anew which layers have a directory, and know of the copies
+    /// that are kept: both may have been changed between two starts, under another policy, too.
     ///
     /// # Errors
     ///
     /// Those of mapping a file.
-    pub fn forget_directories(&self) -> std::io::Result<()> {
-        self.with_shared(shared::Shared::forget_directories)
+    pub fn look_anew(&self) -> std::io::Result<()> {
+        let record = copies::Kept::of(&self.dir)?;
+        self.with_shared(|shared| {
+            shared.forget_directories();
+            if let Some(record) = &record {
+                shared.copies.take_over(record.get());
+            }
+        })
     }
 
     /// Looks at what the instance's processes share, and may change it.
@@ -119,7 +125,17 @@ impl Placed {
     ///
     /// Those of mapping a file.
     pub fn with_shared<T>(&self, look: impl FnOnce(&shared::Shared) -> T) -> std::io::Result<T> {
-        with_shared(&self.dir, look)
+        use rustix::mm::{MapFlags, ProtFlags};
+        let file = OpenOptions::new().read(true).write(true).open(self.dir.join(VIEW))?;
+        let rights = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a fresh mapping of the file's first pages, which hold atomics, for
+        // which any bytes will do. It is taken away when nothing refers to it any more.
+        unsafe {
+            let at = rustix::mm::mmap(std::ptr::null_mut(), shared::LEN, rights, MapFlags::SHARED, &file, 0)?;
+            let seen = look(&*at.cast::<shared::Shared>());
+            rustix::mm::munmap(at, shared::LEN)?;
+            Ok(seen)
+        }
     }
 
     /// A start has not told of an uncovered program yet, whatever earlier ones did.
@@ -130,25 +146,6 @@ impl Placed {
     pub fn forget_uncovered(&self) -> std::io::Result<()> {
         let file = OpenOptions::new().write(true).open(self.dir.join(VIEW))?;
         file.write_all_at(&[0; 4], shared::Shared::SAID_UNCOVERED)
-    }
-}
-
-/// Looks at what the processes of the instance with a directory share, and may change it.
-///
-/// # Errors
-///
-/// Those of mapping a file.
-pub fn with_shared<T>(dir: &Path, look: impl FnOnce(&shared::Shared) -> T) -> std::io::Result<T> {
-    use rustix::mm::{MapFlags, ProtFlags};
-    let file = OpenOptions::new().read(true).write(true).open(dir.join(VIEW))?;
-    let rights = ProtFlags::READ | ProtFlags::WRITE;
-    // SAFETY: a fresh mapping of the file's first pages, which hold atomics, for
-    // which any bytes will do. It is taken away when nothing refers to it any more.
-    unsafe {
-        let at = rustix::mm::mmap(std::ptr::null_mut(), shared::LEN, rights, MapFlags::SHARED, &file, 0)?;
-        let seen = look(&*at.cast::<shared::Shared>());
-        rustix::mm::munmap(at, shared::LEN)?;
-        Ok(seen)
     }
 }
 

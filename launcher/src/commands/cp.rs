@@ -111,7 +111,7 @@ fn enter(name: &str) -> Result<Option<Entered>> {
             };
             let wanted = Asked { policy: &record.policy, name: Some(name), keeps: true, traces: false };
             let Some(ready) = prepare(wanted)? else { return Ok(None) };
-            ready.placed.forget_directories().context("cannot write to the instance's view")?;
+            ready.placed.look_anew().context("cannot write to the instance's view")?;
             (ready.placed.dir.clone(), Some(ready))
         }
     };
