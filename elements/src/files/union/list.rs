@@ -11,6 +11,7 @@
 //! them all, and the position after that says so.
 
 use super::super::entries::{self, Buffer, Entry, Record};
+use super::super::owners::Reached;
 use super::super::place::Scratch;
 use super::super::text::Text;
 use super::names::{Names, USUAL_ENTRY};
@@ -260,7 +261,9 @@ impl<'l, 'i> Listing<'l, 'i> {
             return false;
         }
         let may_be_whiteout = matches!(entry.kind(), libc::DT_CHR | libc::DT_UNKNOWN);
-        if others.is_empty() && !may_be_whiteout && !self.union.may_be_copy(entry.inode()) {
+        if others.is_empty() && !may_be_whiteout {
+            let inode = self.known_inode(turn, entry.name(), entry.inode());
+            entry.set(inode, entry.kind());
             return true;
         }
         let Ok((child, below)) = self.child(entry.name()) else { return true };
@@ -283,15 +286,30 @@ impl<'l, 'i> Listing<'l, 'i> {
         let other = entries::records(later).find(|other| other.name == entry.name())?;
         let is_others = self.turns.first() < self.turns.get(1);
         let kind = if is_others { other.kind } else { entry.kind() };
-        let inode = if is_others { other.inode } else { entry.inode() };
-        let takes_look = matches!(kind, libc::DT_DIR | libc::DT_CHR | libc::DT_UNKNOWN);
-        if takes_look || self.union.may_be_copy(inode) {
+        if matches!(kind, libc::DT_DIR | libc::DT_CHR | libc::DT_UNKNOWN) {
             return None;
         }
-        if is_others {
-            entry.set(other.inode, other.kind);
-        }
+        let (whose, inode) = if is_others { (1, other.inode) } else { (0, entry.inode()) };
+        let inode = self.known_inode(whose, entry.name(), inode);
+        entry.set(inode, kind);
         Some(true)
+    }
+
+    /// The inode by which the program knows what a side has under a name.
+    fn known_inode(&self, turn: usize, name: &[u8], inode: u64) -> u64 {
+        if !self.union.may_be_copy(inode) {
+            return inode;
+        }
+        let mut path = Scratch::new();
+        let written = self.write_path(turn, &mut path).and_then(|()| path.push(b"/"));
+        if written.and_then(|()| path.push(name)).is_err() {
+            return inode;
+        }
+        const LINK: i32 = libc::AT_SYMLINK_NOFOLLOW;
+        let Ok(mut stat) = kernel::fstatat(AT_FDCWD, path.as_ptr(), LINK) else { return inode };
+        let reached = Reached::Place(AT_FDCWD, path.as_ptr(), LINK);
+        self.union.instance.show_origin(&raw mut stat, reached);
+        stat.st_ino
     }
 
     /// The layers whose turn comes before one.
