@@ -197,6 +197,28 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     Ok(instance)
 }
 
+impl Instance<'_> {
+    /// Maps a file of the instance's directory that is kept, and that is made where it is missing.
+    /// Gives the address.
+    ///
+    /// # Errors
+    ///
+    /// Those of open(2), ftruncate(2) and mmap(2).
+    pub(crate) fn map_kept(&self, name: &str, len: usize) -> Result<usize, Errno> {
+        let mut path = Text::<MAX_PATH>::new();
+        for part in [self.dir, b"/", name.as_bytes()] {
+            path.push(part)?;
+        }
+        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_CLOEXEC;
+        let file = kernel::openat(kernel::AT_FDCWD, path.as_ptr(), flags, 0o600)?;
+        let mapped = kernel::lseek(file, 0, libc::SEEK_END)
+            .and_then(|there| if there < len { kernel::ftruncate(file, len as u64) } else { Ok(()) })
+            .and_then(|()| kernel::map_file(file, len, libc::PROT_READ | libc::PROT_WRITE));
+        kernel::close(file);
+        mapped
+    }
+}
+
 /// Maps a file of the instance's directory. Gives address and length.
 #[unsafe(link_section = ".text.start")]
 fn map(dir: &[u8], name: &str, flags: i32, protection: i32) -> Result<(usize, usize), Errno> {

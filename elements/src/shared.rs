@@ -14,13 +14,18 @@
 
 pub mod asked;
 mod clock;
+pub mod copies;
 pub mod credentials;
+mod filter;
+pub mod layers;
 mod names;
 pub mod owners;
 
+use core::array;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 pub use clock::Anchor;
+pub use layers::Layers;
 pub use names::Cell;
 
 /// How many bytes it takes; the view's image follows.
@@ -56,19 +61,22 @@ pub struct Shared {
     pub credentials: credentials::Table,
     /// What is known of files' owners.
     pub owners: owners::Cache,
+    /// By which inodes copies are known.
+    pub copies: copies::Copies,
 }
 
-/// Which layers of a union have a directory. The three words are written one by
+/// Which layers of a union have a directory. The words are written one by
 /// one; the last proves that they belong together.
 #[repr(C)]
 struct Sides {
     key: AtomicU64,
-    layers: AtomicU64,
+    layers: [AtomicU64; layers::WORDS],
     proof: AtomicU64,
 }
 
-fn proof(key: u64, layers: u64) -> u64 {
-    (key.rotate_left(32) ^ layers).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
+fn proof(key: u64, layers: &Layers) -> u64 {
+    let mix = |hash: u64, word: &u64| (hash.rotate_left(32) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    layers.0.iter().fold(key, mix) | 1
 }
 
 const _: () = assert!(size_of::<Shared>() <= LEN);
@@ -116,23 +124,26 @@ impl Shared {
     }
 
     /// The layers that have the directory with this hash, if that is known.
-    pub fn sides(&self, hash: u64) -> Option<u64> {
+    pub fn sides(&self, hash: u64) -> Option<Layers> {
         let entry = &self.sides[(hash >> 20) as usize % SIDES];
         let key = entry.key.load(Ordering::Acquire);
         if key != in_epoch(hash, self.epoch()) {
             return None;
         }
-        let layers = entry.layers.load(Ordering::Acquire);
-        (entry.proof.load(Ordering::Acquire) == proof(key, layers)).then_some(layers)
+        let word = |index: usize| entry.layers.get(index).map_or(0, |word| word.load(Ordering::Acquire));
+        let layers = Layers(array::from_fn(word));
+        (entry.proof.load(Ordering::Acquire) == proof(key, &layers)).then_some(layers)
     }
 
     /// Remembers which layers have it, as was found in an epoch.
-    pub fn set_sides(&self, hash: u64, layers: u64, epoch: u32) {
+    pub fn set_sides(&self, hash: u64, layers: &Layers, epoch: u32) {
         let entry = &self.sides[(hash >> 20) as usize % SIDES];
         let key = in_epoch(hash, epoch);
         entry.proof.store(0, Ordering::Release);
         entry.key.store(key, Ordering::Release);
-        entry.layers.store(layers, Ordering::Release);
+        for (word, layers) in entry.layers.iter().zip(layers.0) {
+            word.store(layers, Ordering::Release);
+        }
         entry.proof.store(proof(key, layers), Ordering::Release);
     }
 

@@ -103,13 +103,18 @@ fn ask(page: usize) -> bool {
     readable
 }
 
-/// Lets [`is_seen`] know of a page, if it is one that needs no asking.
-pub(crate) fn note_known(address: *const u8) {
+/// Page numbers, plus one, that were not readable when last asked for [`is_seen`]'s sake.
+static UNREADABLE: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
+
+/// Lets [`is_seen`] know of a page that is read beyond need. One that cannot be read is not asked about
+/// again: that costs nothing but time.
+#[cold]
+#[inline(never)]
+pub(crate) fn note_next(address: *const u8) {
     let page = address as usize / PAGE;
-    if is_known(page * PAGE)
-        && let Some(entry) = seen(page)
-    {
-        entry.store(page + 1, Ordering::Relaxed);
+    let Some(refused) = UNREADABLE.get(page % UNREADABLE.len()) else { return };
+    if refused.load(Ordering::Relaxed) != page + 1 && !ask(page) {
+        refused.store(page + 1, Ordering::Relaxed);
     }
 }
 

@@ -22,6 +22,8 @@ pub const OVERRIDE: &str = "user.containers.override_stat";
 pub const KEPT: &str = "user.launcher.xattr.";
 /// A directory's time, until all is in it.
 pub const TIME: &str = "user.launcher.mtime";
+/// On a layer's root: some of its whiteouts are files, which a union takes for files of the program's.
+pub const SPELLED: &str = "user.launcher.spelled";
 /// Says that a directory hides what the layers below have in it.
 pub const OPAQUE: &str = "user.overlay.opaque";
 /// The same in layers of root's, which the store does not make.

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, Read};
 
 use flate2::bufread::GzDecoder;
+use lzma_rust2::XzReader;
 
 use crate::zstd::Zstd;
 
@@ -15,6 +16,8 @@ pub enum Compression {
     Gzip,
     /// Zstandard.
     Zstd,
+    /// xz.
+    Xz,
     /// A kind that is not read, by its name.
     Other(&'static str),
 }
@@ -26,7 +29,7 @@ pub fn sniff(head: &[u8]) -> Compression {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
         // A skippable frame.
         [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => Compression::Other("xz"),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Compression::Xz,
         [b'B', b'Z', b'h', ..] => Compression::Other("bzip2"),
         _ => Compression::None,
     }
@@ -40,6 +43,8 @@ pub enum Decompressed<R: BufRead> {
     Gzip(Option<Box<GzDecoder<R>>>),
     /// A Zstandard stream.
     Zstd(Zstd<R>),
+    /// An xz stream, and the memory that it may want; none at its end, or once it has failed.
+    Xz(Option<Box<XzReader<R>>>, u64),
 }
 
 impl<R: BufRead> Decompressed<R> {
@@ -53,9 +58,14 @@ impl<R: BufRead> Decompressed<R> {
             Compression::None => Decompressed::Plain(input),
             Compression::Gzip => Decompressed::Gzip(Some(Box::new(GzDecoder::new(input)))),
             Compression::Zstd => Decompressed::Zstd(Zstd::new(input, window)),
+            Compression::Xz => {
+                // Beside its dictionary, the decoder has some tables.
+                let room = (window >> 10).saturating_add(1024).try_into().unwrap_or(u32::MAX);
+                Decompressed::Xz(Some(Box::new(XzReader::new_mem_limit(input, true, room))), window)
+            }
             Compression::Other(name) => {
                 return Err(io::Error::other(format!(
-                    "it is compressed by {name}, which is not read: decompress it first, or compress it by gzip or zstd"
+                    "it is compressed by {name}, which is not read: decompress it first, or compress it by gzip, zstd or xz"
                 )));
             }
         })
@@ -67,6 +77,24 @@ impl<R: BufRead> Read for Decompressed<R> {
         match self {
             Decompressed::Plain(input) => input.read(into),
             Decompressed::Zstd(zstd) => zstd.read(into),
+            Decompressed::Xz(reader, window) => {
+                if into.is_empty() {
+                    return Ok(0);
+                }
+                let Some(mut xz) = reader.take() else { return Ok(0) };
+                let count = xz.read(into).map_err(|error| match error.kind() {
+                    io::ErrorKind::OutOfMemory => {
+                        let message =
+                            "the xz stream wants more memory than the limit `window` allows, which is";
+                        io::Error::other(format!(
+                            "{message} {window} bytes: `--limit window=64M` allows what xz -9 makes"
+                        ))
+                    }
+                    _ => error,
+                })?;
+                *reader = (count > 0).then_some(xz);
+                Ok(count)
+            }
             Decompressed::Gzip(member) => loop {
                 let Some(decoder) = member else { return Ok(0) };
                 let count = decoder.read(into)?;

@@ -202,12 +202,12 @@ impl Dir {
         remove(upper, name).context("cannot remove what stood there")
     }
 
-    /// Hides what the layers below have at a name.
+    /// Hides what the layers below have at a name. False: by a file, since devices are refused.
     ///
     /// # Errors
     ///
     /// What the file system says.
-    pub fn white_out(&self, name: &CString) -> Result<()> {
+    pub fn white_out(&self, name: &CString) -> Result<bool> {
         let upper = self.upper()?;
         match mknodat(upper, name, FileType::CharacterDevice, Mode::empty(), 0) {
             Err(Errno::PERM | Errno::OPNOTSUPP) => {
@@ -215,9 +215,9 @@ impl Dir {
                     OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 openat(upper, whiteout_file(name), flags, Mode::empty())
                     .context("cannot make the whiteout")?;
-                Ok(())
+                Ok(false)
             }
-            done => done.context("cannot make the whiteout"),
+            done => done.context("cannot make the whiteout").map(|()| true),
         }
     }
 }

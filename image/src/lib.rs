@@ -9,7 +9,7 @@ pub mod bundle;
 pub mod changes;
 pub mod commit;
 pub mod compress;
-mod compression;
+pub mod compression;
 pub mod diff;
 mod digest;
 mod dir;
@@ -31,7 +31,7 @@ mod sparse;
 pub mod store;
 mod tree;
 mod unpack;
-mod writer;
+pub mod writer;
 mod zstd;
 
 pub use digest::Digest;

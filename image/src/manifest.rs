@@ -198,8 +198,8 @@ pub fn check_layer(media_type: Option<&str>) -> Result<()> {
         .strip_prefix("application/vnd.oci.image.layer.v1.tar")
         .or_else(|| kind.strip_prefix("application/vnd.docker.image.rootfs.diff.tar"));
     match tar {
-        Some("" | "+gzip" | "+zstd" | ".gzip" | ".zstd") => Ok(()),
-        _ => bail!("its media type `{}` is none of tar, tar+gzip and tar+zstd", kind.escape_debug()),
+        Some("" | "+gzip" | "+zstd" | "+xz" | ".gzip" | ".zstd" | ".xz") => Ok(()),
+        _ => bail!("its media type `{}` is none of tar, tar+gzip, tar+zstd and tar+xz", kind.escape_debug()),
     }
 }
 

@@ -24,6 +24,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::attributes::SPELLED;
 use crate::digest::Digest;
 use crate::kept::Book;
 
@@ -233,6 +234,11 @@ impl Store {
     /// A record that is malformed.
     pub fn trees(&self, image: &Image) -> Result<Vec<PathBuf>> {
         image.layers.iter().map(|layer| Ok(self.layer(&Digest::parse(&layer.chain)?).join("tree"))).collect()
+    }
+
+    /// Whether whiteouts of a layer's tree are files, since devices were refused where it was imported.
+    pub fn spells_whiteouts(tree: &Path) -> bool {
+        rustix::fs::getxattr(tree, SPELLED, &mut [0; 1][..]).is_ok()
     }
 
     /// The lock of one who starts on an image: while it is held, the image

@@ -13,7 +13,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::archive::Archive;
-use crate::attributes::{Keeper, OPAQUE, TIME, settle, times};
+use crate::attributes::{Keeper, OPAQUE, SPELLED, TIME, settle, times};
 use crate::dir::{Dir, Found, WHITEOUT, kind, make_directory, make_file, make_opaque, open_directory};
 use crate::header::{Entry, Kind, spelled};
 use crate::limits::{Limits, exceeded};
@@ -43,7 +43,7 @@ pub fn unpack<R: Read>(
     before: Tally,
 ) -> Result<Tally> {
     let done = upper.try_clone().context("cannot open the layer's directory twice")?;
-    let mut unpacker = Unpacker { tree: Tree::new(upper, lowers, limits), keeper };
+    let mut unpacker = Unpacker { tree: Tree::new(upper, lowers, limits), keeper, spells: false };
     unpacker.begin()?;
     let mut tally = Tally::default();
     while let Some(entry) = archive.next_entry()? {
@@ -56,6 +56,9 @@ pub fn unpack<R: Read>(
         unpacker.entry(archive, &entry).with_context(|| format!("entry {}", spelled(&entry.name)))?;
         tally.bytes += bytes;
     }
+    if unpacker.spells {
+        fsetxattr(&done, SPELLED, b"y", XattrFlags::empty()).context("cannot mark the layer")?;
+    }
     settle_all(&done)?;
     Ok(tally)
 }
@@ -63,6 +66,8 @@ pub fn unpack<R: Read>(
 struct Unpacker<'a> {
     tree: Tree<'a>,
     keeper: &'a mut Keeper,
+    /// Whether a whiteout is a file.
+    spells: bool,
 }
 
 /// The attributes of a directory that no entry tells of.
@@ -148,7 +153,7 @@ impl Unpacker<'_> {
                 make_opaque(open_directory(dir.upper()?, &name)?.as_fd())?;
             }
             Found::Upper(_) | Found::Absent => {}
-            Found::Lower(..) => dir.white_out(&name)?,
+            Found::Lower(..) => self.spells |= !dir.white_out(&name)?,
         }
         self.tree.forget();
         Ok(())

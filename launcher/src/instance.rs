@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::instances::Kept;
 use crate::state::WriteLayer;
 use crate::volumes::{self, Volume};
-use crate::{own_names, root_image, stale};
+use crate::{copies, own_names, root_image, stale};
 
 /// The doors: the shim, as ld.so will load it, and the gate, as the kernel will
 /// start it. Each stands in an instance's directory under its name.
@@ -103,14 +103,20 @@ impl Placed {
         Ok(u64::from_ne_bytes(count))
     }
 
-    /// Has the instance's processes look anew which layers have a directory: they may
-    /// have been changed between two starts.
+    /// Has the instance's processes look anew which layers have a directory, and know of the copies
+    /// that are kept: both may have been changed between two starts, under another policy, too.
     ///
     /// # Errors
     ///
     /// Those of mapping a file.
-    pub fn forget_directories(&self) -> std::io::Result<()> {
-        self.with_shared(shared::Shared::forget_directories)
+    pub fn look_anew(&self) -> std::io::Result<()> {
+        let record = copies::Kept::of(&self.dir)?;
+        self.with_shared(|shared| {
+            shared.forget_directories();
+            if let Some(record) = &record {
+                shared.copies.take_over(record.get());
+            }
+        })
     }
 
     /// Looks at what the instance's processes share, and may change it.
@@ -400,6 +406,7 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8], settings: &Setting
             .with_context(|| format!("cannot link {name}"))?;
     }
     // They may hold what the policy's owner keeps to himself.
+    let kept = settings.kept.as_deref();
     let settings = postcard::to_allocvec(settings).context("cannot write the settings")?;
     write(&draft.join(SETTINGS), &settings, 0o400)?;
     // Others read it: a process of the application that runs as another user.
@@ -409,7 +416,13 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8], settings: &Setting
         view.set_len(shared::LEN as u64)?;
         view.write_all_at(image, shared::LEN as u64)
     });
-    written.with_context(|| format!("cannot write {}", file.display()))
+    written.with_context(|| format!("cannot write {}", file.display()))?;
+    match kept {
+        Some(kept) if plan.write_layers().iter().any(|layer| layer.is_kept) => {
+            copies::lead_to_record(draft, kept)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The image in the directory of an instance that has been placed.

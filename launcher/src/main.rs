@@ -7,10 +7,12 @@
 #![no_main]
 
 mod admission;
+mod archiving;
 mod background;
 mod cli;
 mod clock;
 mod commands;
+mod copies;
 mod copying;
 mod door;
 mod environment;

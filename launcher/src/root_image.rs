@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use image::store::Store;
 use policy::Image;
 use serde_json::Value;
 
@@ -31,6 +32,15 @@ fn look_up(name: &str) -> Result<Image> {
     }
     // The lock dies with this process, or when it becomes another program.
     std::mem::forget(lock);
+    let trees = store.trees(&image)?;
+    for tree in &trees {
+        if Store::spells_whiteouts(tree) {
+            bail!(
+                "it was imported where whiteouts could not be made (before Linux 5.8, or by a filter against mknod(2)), and its \
+                 files that are gone would be shown: remove it (`launcher image rm {name}`, `launcher image gc`) and import it anew"
+            )
+        }
+    }
     let config = store.config(name)?;
     let config = config.get("config").unwrap_or(&Value::Null);
     let word = |key: &str| {
@@ -51,7 +61,7 @@ fn look_up(name: &str) -> Result<Image> {
     Ok(Image {
         volumes: volumes.into_iter().flatten().map(|(at, _)| at.clone()).collect(),
         digest: image.layers.last().map_or_else(|| image.config.clone(), |top| top.chain.clone()),
-        layers: store.trees(&image)?,
+        layers: trees,
         env: list("Env")?,
         entrypoint: list("Entrypoint")?,
         cmd: list("Cmd")?,

@@ -114,10 +114,13 @@ static void make_tree(const char *root, const char *below, int depth, int layer,
     age(dir);
 }
 
+// What is older than this file lies in a layer: it is made after them.
+static const char *const mark = "mark";
+
 static void make(const char *dir, uint64_t seed, int count)
 {
+    char path[400];
     for (int layer = 0; layer < 3; layer++) {
-        char path[400];
         for (int depth = 0; depth < 3; depth++) {
             static const char *const below[] = {"", "/p", "/p/q"};
             snprintf(path, sizeof path, "%s/%s%s", dir, layers[layer], below[depth]);
@@ -137,6 +140,20 @@ static void make(const char *dir, uint64_t seed, int count)
             age(path);
         }
     }
+    snprintf(path, sizeof path, "%s/%s", dir, mark);
+    close(open(path, O_WRONLY | O_CREAT, 0644));
+}
+
+// The inode of the mark, where there is one: those of layers are below it, on a file system that counts them.
+static ino_t limit;
+
+static void find_limit(const char *app)
+{
+    char path[400];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/../%s", app, mark);
+    if (!stat(path, &st))
+        limit = st.st_ino;
 }
 
 static const char *when(time_t seconds) { return seconds == LONG_AGO ? "long ago" : seconds < LONG_AGO ? "set" : "now"; }
@@ -158,6 +175,10 @@ static void tell_stat(const struct stat *st)
     printf(" %o %u:%u %s", st->st_mode, st->st_uid, st->st_gid, when(st->st_mtime));
     if (!is_dir)
         printf(" links %lu size %ld", (unsigned long)st->st_nlink, (long)st->st_size);
+    // A file of a layer has the number that it has there, also once it has been written to. A
+    // directory has several.
+    if (!is_dir && st->st_ino < limit)
+        printf(" inode %lu", (unsigned long)st->st_ino);
     if (S_ISCHR(st->st_mode))
         printf(" device %lx", (unsigned long)st->st_rdev);
 }
@@ -300,6 +321,31 @@ static int files[3] = {-1, -1, -1};
 // Directories that are held open, and by which path.
 static struct { int fd; char path[400]; } held[3] = {{-1, ""}, {-1, ""}, {-1, ""}};
 
+// Whether a directory is one of two, or lies in one.
+static int lies_in(int dir, ino_t one, ino_t other)
+{
+    int fd = dup(dir), found = 0;
+    for (int depth = 0; fd >= 0 && !found && depth < 8; depth++) {
+        struct stat st;
+        found = !fstat(fd, &st) && (st.st_ino == one || st.st_ino == other);
+        int above = openat(fd, "..", O_PATH | O_DIRECTORY);
+        close(fd);
+        fd = above;
+    }
+    close(fd);
+    return found;
+}
+
+// The descriptor of one that has been moved does not lead to what it has since.
+static void let_go(ino_t one, ino_t other)
+{
+    for (int slot = 0; slot < 3; slot++)
+        if (held[slot].fd >= 0 && lies_in(held[slot].fd, one, other)) {
+            close(held[slot].fd);
+            held[slot].fd = -1;
+        }
+}
+
 static void told(long done)
 {
     if (done < 0)
@@ -312,7 +358,6 @@ static void from_held(const char *path, int slot)
 {
     struct stat st, by_path;
     int fd = held[slot].fd;
-    // The descriptor of one that has been moved does not lead to what it has since.
     if (fd >= 0 && (fstat(fd, &st) || stat(held[slot].path, &by_path) || st.st_ino != by_path.st_ino)) {
         close(fd);
         fd = -1;
@@ -416,8 +461,14 @@ static void step(void)
     case 7 ... 8: printf("unlink %s", path); told(unlink(path)); return;
     case 9 ... 12: {
         int flags = (const int[]){0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE}[upto(5)];
+        struct stat after;
+        int found = lstat(path, &st);
+        let_go(found ? 0 : st.st_ino, lstat(other, &after) ? 0 : after.st_ino);
         printf("rename %s %s %d", path, other, flags);
-        told(syscall(SYS_renameat2, AT_FDCWD, path, AT_FDCWD, other, flags));
+        long done = syscall(SYS_renameat2, AT_FDCWD, path, AT_FDCWD, other, flags);
+        if (!done && !found && (st.st_nlink == 1 || S_ISDIR(st.st_mode)) && !lstat(other, &after))
+            printf(" %s inode", st.st_ino == after.st_ino ? "same" : "another");
+        told(done);
         return;
     }
     case 13: printf("link %s %s", path, other); told(linkat(AT_FDCWD, path, AT_FDCWD, other, upto(2) ? AT_SYMLINK_FOLLOW : 0)); return;
@@ -469,7 +520,10 @@ static void step(void)
             told(file);
             break;
         }
-        case 3: told(renameat(fd, name, AT_FDCWD, other)); break;
+        case 3:
+            let_go(fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) ? 0 : st.st_ino, 0);
+            told(renameat(fd, name, AT_FDCWD, other));
+            break;
         case 4: told(fchmodat(fd, name, mode, 0)); break;
         }
         close(fd);
@@ -562,6 +616,7 @@ int main(int argc, char **argv)
     if (argc < 7)
         return 2;
     uint64_t seed = strtoull(argv[3], 0, 0);
+    find_limit(argv[2]);
     int first = atoi(argv[4]), count = atoi(argv[5]), steps = atoi(argv[6]);
     for (int number = first; number < first + count; number++) {
         state = seed * 7000003 + number;

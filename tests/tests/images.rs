@@ -111,9 +111,9 @@ fn similar_asserted(ours: &str, theirs: &str) {
 fn a_directory_and_an_archive_of_it_are_images_too() {
     let place = Place::new("rootfs");
     let script = "mkdir -p root/a/b && echo x > root/a/b/x && ln root/a/b/x root/y && ln -s a root/l && \
-                  tar -C root -cf root.tar . && gzip -k root.tar && zstd -q root.tar -o root.tar.zst";
+                  tar -C root -cf root.tar . && gzip -k root.tar && zstd -q root.tar -o root.tar.zst && xz -k root.tar";
     must("sh", &["-ec", script], &place.dir);
-    for source in ["root", "root.tar", "rootfs:root.tar.gz", "rootfs:root.tar.zst"] {
+    for source in ["root", "root.tar", "rootfs:root.tar.gz", "rootfs:root.tar.zst", "root.tar.xz"] {
         place.good(&["import", source, "--name", "one", "--replace"]);
         let tree = place.trees("one").pop().expect("it has a layer");
         assert_eq!(listing(&tree).lines().count(), 6, "{source}");
@@ -320,6 +320,14 @@ fn where_a_whiteout_device_is_refused_a_file_says_the_same() {
         assert_eq!(fs::read(trees[1].join(format!(".wh.{name}"))).expect("it is there"), b"", "{name}");
     }
     assert_eq!(fs::read_to_string(trees[2].join("back")).expect("it is there"), "new");
+    // The union knows whiteouts as devices alone.
+    let policy = place.dir.join("policy.toml");
+    fs::write(&policy, "[root]\nimage = \"one\"\n").expect("a fresh tree");
+    let mut command = Command::new(launcher());
+    command.arg("--policy").arg(&policy).arg("/own").env("STATE_DIRECTORY", place.dir.join("state"));
+    let refused = command.output().expect("the launcher runs");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("import it anew"), "{said}");
 }
 
 #[test]

@@ -233,7 +233,10 @@ fn each_limit_holds_and_can_be_changed() {
     // Those that hold for what an image is packed in.
     must(
         "sh",
-        &["-ec", "head -c 100M /dev/zero > z; tar -cf z.tar z; gzip -k z.tar; zstd -q --long=24 z.tar"],
+        &[
+            "-ec",
+            "head -c 100M /dev/zero > z; tar -cf z.tar z; gzip -k z.tar; zstd -q --long=24 z.tar; head -c 100k /dev/urandom > x; tar -c x | xz -9 > x.tar.xz",
+        ],
         &place.dir,
     );
     must("sh", &["-ec", "mkdir m; touch m/1 m/2 m/3; tar -cf m.tar m"], &place.dir);
@@ -243,18 +246,24 @@ fn each_limit_holds_and_can_be_changed() {
         ("z.tar.gz", "ratio=100", "--limit ratio="),
         ("oci-archive:m.tar", "members=2", "--limit members="),
         ("rootfs:w.zst", "window=1M", "--limit window="),
+        ("rootfs:x.tar.xz", "window=8M", "--limit window="),
     ] {
         let said = place.refused(&["import", source, "--name", "one", "--limit", limit]);
         assert!(said.contains(part), "{said}");
     }
     place.good(&["import", "z.tar.gz", "--name", "one", "--limit", "ratio=2000"]);
+    place.good(&["import", "x.tar.xz", "--name", "two", "--limit", "window=64M"]);
 }
 
 #[test]
 fn a_layer_that_ends_too_early_is_refused_wherever_it_is_cut() {
     let place = Place::new("cut");
-    must("sh", &["-ec", "seq 3000 > f; tar -b1 -cf f.tar f; gzip -k f.tar; zstd -q f.tar"], &place.dir);
-    for name in ["f.tar", "f.tar.gz", "f.tar.zst"] {
+    must(
+        "sh",
+        &["-ec", "seq 3000 > f; tar -b1 -cf f.tar f; gzip -k f.tar; zstd -q f.tar; xz -k f.tar"],
+        &place.dir,
+    );
+    for name in ["f.tar", "f.tar.gz", "f.tar.zst", "f.tar.xz"] {
         let whole = fs::read(place.dir.join(name)).expect("it is there");
         for part in 1..8 {
             fs::write(place.dir.join("cut"), &whole[..whole.len() * part / 8]).expect("ours");

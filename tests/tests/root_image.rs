@@ -125,6 +125,9 @@ fn the_policy_goes_before_the_configuration() {
     assert!(said.contains("no user `nobody`"), "{said}");
     let said = refused(&place, &policy("user = \"a:b:c\"\n"), &["/bin/sh"]);
     assert!(said.contains("`user` cannot be"), "{said}");
+    // Its programs have a loader of their own, or none, which the shim does not see.
+    let said = refused(&place, &format!("coverage.door = \"shim\"\n{}", policy("")), &["/bin/sh"]);
+    assert!(said.contains("an ld.so of its own") && said.contains("the shim"), "{said}");
 }
 
 #[test]

@@ -221,6 +221,42 @@ fn one_write_layer_is_not_for_two_starts() {
 }
 
 #[test]
+fn a_union_may_have_two_hundred_layers() {
+    let fill = |dir: &Path| {
+        for layer in 0..200 {
+            write(dir.join(format!("host/{layer}/own-{layer}")), "own\n");
+            write(dir.join(format!("host/{layer}/d/all")), &format!("{layer}\n"));
+            write(dir.join(format!("host/{layer}/d/{}", layer % 7)), &format!("{layer}\n"));
+        }
+        fs::create_dir_all(dir.join("app/at")).expect("a fresh tree");
+    };
+    let names: Vec<String> = (0..200).map(|layer| format!("\"host/{layer}\"")).collect();
+    let policy = |names: &[String]| {
+        format!("app.name = \"union-many\"\n[[mount]]\nat = \"@/at\"\nlayers = [{}]\n", names.join(", "))
+    };
+    let world = World::new("union-many", &[], fill).saying(&policy(&names));
+    let script = "ls | wc -l; cat own-0 own-70 own-199 d/all d/0 d/6; ls d | tr '\\n' ' '; rm own-130 d/all; echo new > d/3; mv d e; \
+                  ls | wc -l; cat e/3 e/4; ls e | tr '\\n' ' '";
+    let expected = "201\nown\nown\nown\n199\n196\n195\n0 1 2 3 4 5 6 all 200\nnew\n193\n0 1 2 3 4 5 6 ";
+    assert_eq!(says(&world, script), expected);
+    let many: Vec<String> = names.iter().chain(&names).cloned().collect();
+    let world = world.saying(&policy(&many));
+    let mut check = Command::new(launcher());
+    let said = transcript(&feed(check.args(["check", "--policy"]).arg(world.policy_file()), b""));
+    assert!(said.contains("a union of 400 layers") && said.contains("1 to 254 directories"), "{said}");
+}
+
+#[test]
+fn names_of_whiteouts_in_archives_are_names_as_any_other() {
+    let world = world("union-wh", "");
+    write(world.dir.join("host/patches/.wh.file"), "a name\n");
+    write(world.dir.join("host/patches/sub/.wh..wh..opq"), "another\n");
+    let script = "cat file .wh.file sub/.wh..wh..opq; ls -A . sub | tr '\\n' ' '; echo x > .wh.made; rm .wh.file; mv .wh.made sub/.wh.both; ls -A . sub | tr '\\n' ' '";
+    let expected = "base\na name\nanother\n.: .wh.file file sub  sub: .wh..wh..opq both deep new .: file sub  sub: .wh..wh..opq .wh.both both deep new ";
+    assert_eq!(says(&world, script), expected);
+}
+
+#[test]
 fn explain_says_which_layer_has_a_file() {
     let world = world("union-explain", "");
     says(&world, "echo mine > file; rm sub/deep");

@@ -172,6 +172,10 @@ fn random_calls_are_answered_as_by_the_kernel() {
         for door in ["shim", "gate"] {
             let found = ground.through(door, &program("union"), &words);
             let (expected, found) = comparable(&expected, &found);
+            // Copies keep the inodes of what they are copies of.
+            assert!(
+                expected.matches(" inode ").count() > 500 && expected.matches(" same inode").count() > 20
+            );
             if expected != found {
                 eprintln!("again: UNION_SEED={seed} UNION_SEQUENCES={BATCH}, by the {door}");
             }

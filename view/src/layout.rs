@@ -10,7 +10,7 @@ use crate::time::RawTime;
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
-pub const MAGIC: [u8; 8] = *b"lnchvw\0\x08";
+pub const MAGIC: [u8; 8] = *b"lnchvw\0\x09";
 
 /// Bits of [`View::flags`].
 pub mod flags {
@@ -217,7 +217,7 @@ pub(crate) struct RawMount {
 }
 
 /// How many layers a union has at the most, with the one that takes changes.
-pub const MAX_LAYERS: usize = 64;
+pub const MAX_LAYERS: usize = 255;
 
 /// One row of the view's path table.
 #[derive(Clone, Copy, Debug)]

@@ -96,6 +96,11 @@ impl Entry<'_> {
         name_of(self.0)
     }
 
+    /// Its inode's number.
+    pub fn inode(&self) -> u64 {
+        self.0.get(..8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
+    }
+
     /// What kind of file it is (`DT_REG` and the like).
     pub fn kind(&self) -> u8 {
         self.0.get(TYPE).copied().unwrap_or(libc::DT_UNKNOWN)

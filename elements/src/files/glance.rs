@@ -158,7 +158,7 @@ impl Instance<'_> {
     #[inline]
     pub(super) fn prepare_glance(path: *const u8) {
         if is_near_end(path) {
-            user::note_known(path.wrapping_add(READ));
+            user::note_next(path.wrapping_add(READ));
         }
     }
 }

@@ -9,10 +9,13 @@ use super::place::{Place, Scratch, Want, is_link_of};
 use super::plain::PlainScratch;
 use super::stat::is_whole;
 use super::text::Text;
-use super::union::{WholePath, look_at_attributes};
+use super::union::{WholePath, is_whiteout, look_at_attributes};
 use super::{MAX_PATH, scan};
 use crate::kernel::{self, AT_FDCWD, syscall, syscall4};
 use crate::{Answer, Errno, Instance};
+
+/// The flags of faccessat2(2) that do not matter to whether a file is there.
+const LOOKS: i32 = libc::AT_EACCESS | libc::AT_SYMLINK_NOFOLLOW;
 
 /// Whether the flags of a call let it follow a link in the last place.
 pub(super) fn follows(flags: i32) -> bool {
@@ -67,6 +70,8 @@ impl Instance<'_> {
         if mode & libc::W_OK == 0 {
             let mut scratch = [PlainScratch::new(), PlainScratch::new()];
             match self.one_of_two(path, start, follows(flags), &mut scratch) {
+                // Whether it is there is known.
+                Some(Ok(_)) if mode == libc::F_OK && flags & !LOOKS == 0 => return Answer::Done(Ok(0)),
                 Some(Ok(place)) => return Answer::Done(self.access(&place, mode, flags)),
                 Some(Err(errno)) => return Answer::fail(errno),
                 None => {}
@@ -178,11 +183,8 @@ impl Instance<'_> {
         if let Some(start) = self.below_directory(dirfd, path, &mut whole) {
             return self.readlinkat_from(dirfd, whole.as_ptr(), buf, size, start);
         }
-        let mut scratch = [PlainScratch::new(), PlainScratch::new()];
-        match self.one_of_two(path, start, false, &mut scratch) {
-            Some(Ok(place)) => return Answer::Done(read_link(&place, buf, size)),
-            Some(Err(errno)) => return Answer::fail(errno),
-            None => {}
+        if let Some(done) = self.read_one_of_two(path, start, buf, size) {
+            return Answer::Done(done);
         }
         let look = self.look_closer(dirfd, path, start, Want::LOOK_AT_LINK);
         if !matches!(look, Look::Untouched) && self.is_magic_in_mount(dirfd, path) {
@@ -199,6 +201,35 @@ impl Instance<'_> {
         self.at_place(libc::SYS_readlinkat, (dirfd, path), look, Want::LOOK_AT_LINK, |place| {
             read_link(place, buf, size)
         })
+    }
+
+    /// Reads a link with a plain path in a directory of a union with two sides. None: that takes a walk.
+    #[inline(never)]
+    fn read_one_of_two(
+        &self,
+        path: *const u8,
+        start: Start,
+        buf: *mut u8,
+        size: usize,
+    ) -> Option<Result<usize, Errno>> {
+        let mut scratch = [PlainScratch::new(), PlainScratch::new()];
+        let [higher, lower] = self.two_places(path, start, &mut scratch)?;
+        if self.traces() {
+            return None;
+        }
+        let (done, place) = match read_link(&higher, buf, size) {
+            Err(Errno::ENOENT) => (read_link(&lower, buf, size), &lower),
+            done => (done, &higher),
+        };
+        match done {
+            Ok(_) | Err(Errno::ENOENT) => Some(done),
+            // It is no link, and perhaps a whiteout.
+            Err(Errno::EINVAL) => {
+                let stat = kernel::fstatat(place.dirfd, place.path, libc::AT_SYMLINK_NOFOLLOW).ok()?;
+                (!is_whiteout(&stat)).then_some(done)
+            }
+            Err(_) => None,
+        }
     }
 
     /// Whether the path may name one of /proc's links, or (being empty) the

@@ -50,6 +50,7 @@ pub use plain::PlainScratch;
 pub use present::About;
 pub use socket::{SUN_PATH_LEN, UnixAddress};
 pub use text::Text;
+pub use union::COPIES;
 
 use view::Access;
 

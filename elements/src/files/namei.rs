@@ -12,7 +12,7 @@ use super::base::Cursor;
 use super::magic::is_magic;
 use super::place::{Change, Place, Scratch, Want};
 use super::text::Text;
-use super::union::Position;
+use super::union::{Position, WholePath};
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Errno, Instance};
 
@@ -91,7 +91,7 @@ impl Instance<'_> {
             Err(Errno::ENOENT) if dirfd == AT_FDCWD => self.walk_out(&mut walk, path, follow)?,
             done => done?,
         };
-        if walk.in_union && walk.position.sides == 0 && walk.slash_follows {
+        if walk.in_union && walk.position.sides.is_empty() && walk.slash_follows {
             return Err(Errno::ENOENT);
         }
         scratch.truncate(0);
@@ -167,7 +167,12 @@ impl Instance<'_> {
 
     /// Stands at the directory that a descriptor is of, in a union, by its name.
     pub(super) fn walk_descriptor(&self, walk: &mut Walk, dirfd: i32) -> Result<(), Errno> {
-        self.walk_base(walk, dirfd)?;
+        let mut kept = WholePath::new();
+        if self.kept_path(dirfd, &mut kept).is_some() {
+            walk.start(self, kept.bytes())?;
+        } else {
+            self.walk_base(walk, dirfd)?;
+        }
         if walk.in_union { Ok(()) } else { Err(Errno::EXDEV) }
     }
 
@@ -321,7 +326,7 @@ impl Walk {
     /// who may search it.
     fn require_directory(&mut self) -> Result<(), Errno> {
         if self.in_union && !self.position.is_dir() {
-            return Err(if self.position.sides == 0 { Errno::ENOENT } else { Errno::ENOTDIR });
+            return Err(if self.position.sides.is_empty() { Errno::ENOENT } else { Errno::ENOTDIR });
         }
         let len = self.host.len();
         self.host.push(b"/.")?;

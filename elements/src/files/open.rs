@@ -7,7 +7,6 @@ use core::hint::cold_path;
 
 use view::{Access, Kind};
 
-use super::base::Cursor;
 use super::glance::{Glance, Start};
 use super::lexical::{Look, Rest};
 use super::namei::Walk;
@@ -230,10 +229,7 @@ impl Instance<'_> {
         let exclusive = flags & (libc::O_CREAT | libc::O_EXCL | libc::O_PATH) == libc::O_CREAT | libc::O_EXCL;
         let follow = flags & libc::O_NOFOLLOW == 0 && !exclusive;
         let place = match self.walk_to_open(dirfd, path, follow, &how(flags, mode, 0), scratch)? {
-            ToOpen::Opened(file, cursor) => {
-                self.note_directory(file, cursor);
-                return Ok(file);
-            }
+            ToOpen::Opened(file) => return Ok(file),
             ToOpen::At(place) => place,
         };
         if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly {
@@ -268,6 +264,7 @@ impl Instance<'_> {
             return Err(Errno::EISDIR);
         }
         self.open_again(|| {
+            let epoch = self.shared.map(|shared| shared.epoch());
             let mut walk = Walk::new();
             let slash = self.walk_path(&mut walk, dirfd, path, follow);
             if !walk.in_union() {
@@ -276,7 +273,13 @@ impl Instance<'_> {
                     .map(|place| Some(ToOpen::At(place)));
             }
             let opened = self.open_in_union(&walk, slash?, how, scratch)?;
-            Ok(opened.map(|file| ToOpen::Opened(file, walk.position.is_dir().then_some(walk.cursor))))
+            let Some(file) = opened else { return Ok(None) };
+            let is_dir = walk.position.is_dir();
+            self.note_directory(file, is_dir.then_some(walk.cursor));
+            if let Some(epoch) = epoch.filter(|_| is_dir) {
+                self.keep_path(file, walk.app.bytes(), epoch);
+            }
+            Ok(Some(ToOpen::Opened(file)))
         })
     }
 
@@ -331,7 +334,7 @@ impl Instance<'_> {
                 &mut scratch,
             ) {
                 Err(errno) => Err(errno),
-                Ok(ToOpen::Opened(file, _)) => Ok(file),
+                Ok(ToOpen::Opened(file)) => Ok(file),
                 Ok(ToOpen::At(place))
                     if writes(flags) && self.view.mount(place.mount).access == Access::ReadOnly =>
                 {
@@ -351,8 +354,8 @@ impl Instance<'_> {
 enum ToOpen {
     /// A place.
     At(Place),
-    /// A union, which has opened it; and where it is, if it is a directory.
-    Opened(i32, Option<Cursor>),
+    /// A union, which has opened it.
+    Opened(i32),
 }
 
 /// Whether openat2(2) may have met a link, or is not there: on an old kernel, or behind a filter.

@@ -38,7 +38,8 @@ impl About {
         }
     }
 
-    fn of_statx(stat: &libc::statx) -> About {
+    /// What statx(2) has said.
+    pub(super) fn of_statx(stat: &libc::statx) -> About {
         let changed = (stat.stx_ctime.tv_sec, i64::from(stat.stx_ctime.tv_nsec));
         let device = libc::makedev(stat.stx_dev_major, stat.stx_dev_minor);
         About {
@@ -158,6 +159,7 @@ impl Instance<'_> {
         };
         if done.is_ok() {
             self.present_stat(stat, Reached::Path(dirfd, path, flags));
+            self.show_origin(stat, Reached::Path(dirfd, path, flags));
         }
         Answer::Done(done)
     }
@@ -180,6 +182,7 @@ impl Instance<'_> {
         };
         if done.is_ok() {
             self.present_stat(stat, Reached::File(fd));
+            self.show_origin(stat, Reached::File(fd));
         }
         Answer::Done(done)
     }
@@ -193,16 +196,22 @@ impl Instance<'_> {
         mask: u32,
         buf: *mut libc::statx,
     ) -> Answer {
+        let reached = Reached::Path(dirfd, path, flags);
+        // Which file it is, and when it changed, tell whose it is, and what it is known by.
+        let known = mask | libc::STATX_INO | libc::STATX_CTIME | libc::STATX_TYPE;
         if !self.plays() {
-            return self.statx(dirfd, path, flags, mask, buf);
+            let mask = if self.has_copies() { known } else { mask };
+            let answer = self.statx(dirfd, path, flags, mask, buf);
+            if matches!(answer, Answer::Done(Ok(_))) {
+                self.show_extended_origin(buf, reached);
+            }
+            return answer;
         }
         if !(flags & libc::AT_EMPTY_PATH != 0 && is_empty(path))
             && let Err(errno) = self.may_reach((dirfd, path))
         {
             return Answer::fail(errno);
         }
-        // Which file it is, and when it changed, tell whose it is.
-        let known = mask | libc::STATX_INO | libc::STATX_CTIME | libc::STATX_TYPE;
         let done = match self.statx(dirfd, path, flags, known, buf) {
             Answer::Pass => {
                 let args = [dirfd as usize, path as usize, flags as usize, known as usize, buf as usize, 0];
@@ -215,12 +224,12 @@ impl Instance<'_> {
             // SAFETY: a call that succeeds has filled the struct.
             let stat = unsafe { &mut *buf };
             let mut about = About::of_statx(stat);
-            let reached = Reached::Path(dirfd, path, flags);
             self.present(&mut about, |about| self.record(about, reached));
             self.present_process(&mut about, reached);
             (stat.stx_mode, stat.stx_uid, stat.stx_gid) = (about.mode as u16, about.uid, about.gid);
             (stat.stx_rdev_major, stat.stx_rdev_minor) =
                 (libc::major(about.number), libc::minor(about.number));
+            self.show_extended_origin(buf, reached);
         }
         Answer::Done(done)
     }

@@ -6,6 +6,7 @@ use super::base::is_free;
 use super::glance::{Glance, Start};
 use super::lexical::Look;
 use super::look::follows;
+use super::owners::Reached;
 use super::place::{Place, Scratch, Want, is_link_of};
 use super::plain::PlainScratch;
 use super::union::WholePath;
@@ -36,14 +37,31 @@ impl Instance<'_> {
         let mut scratch = PlainScratch::new();
         let Some(place) = self.plain_place(path, start, true, &mut scratch) else {
             cold_path();
-            return self.fstatat_beyond_plain(dirfd, path, stat, flags, start);
+            let answer = self.fstatat_beyond_plain(dirfd, path, stat, flags, start);
+            return self.with_origin(answer, dirfd, path, stat, flags);
         };
         let done = look_at(&place, stat, flags | libc::AT_SYMLINK_NOFOLLOW);
         if follows(flags) && done.is_ok() && found_link(stat) {
             cold_path();
-            return self.fstatat_walked(dirfd, path, stat, flags);
+            let answer = self.fstatat_walked(dirfd, path, stat, flags);
+            return self.with_origin(answer, dirfd, path, stat, flags);
         }
         Answer::Done(done)
+    }
+
+    /// The same by what a copy is known by. Where the program plays somebody, that comes last.
+    fn with_origin(
+        &self,
+        answer: Answer,
+        dirfd: i32,
+        path: *const u8,
+        stat: *mut libc::stat,
+        flags: i32,
+    ) -> Answer {
+        if matches!(answer, Answer::Done(Ok(_))) && self.has_copies() && !self.plays() {
+            self.show_origin(stat, Reached::Path(dirfd, path, flags));
+        }
+        answer
     }
 
     /// The same, where the path is not plain.

@@ -8,8 +8,9 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use super::filter::Filter;
+
 const ROWS: usize = 4096;
-const FILTER: usize = 4096;
 const RECORDS: usize = 64 * 1024;
 /// How many rows of the book an inode may have its place in.
 const REACH: usize = 64;
@@ -40,13 +41,13 @@ pub struct Version {
     pub changed: (i64, i64),
 }
 
-fn mixed(word: u64) -> u64 {
+pub(super) fn mixed(word: u64) -> u64 {
     let word = (word ^ (word >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (word ^ (word >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ word >> 32
 }
 
 impl Version {
-    fn key(&self) -> u64 {
+    pub(super) fn key(&self) -> u64 {
         let Version { device, inode, changed } = *self;
         let words = [device, inode, changed.0 as u64, changed.1 as u64];
         words.iter().fold(0, |key: u64, word| mixed(key.rotate_left(17) ^ *word)) | 1
@@ -76,7 +77,7 @@ const NONE: u64 = 1 << 31;
 
 /// A row of the cache. Its words are written one by one; the last proves that they belong together.
 #[repr(C)]
-struct Row {
+pub(super) struct Row {
     key: AtomicU64,
     words: [AtomicU64; 2],
     proof: AtomicU64,
@@ -87,7 +88,7 @@ fn proof(key: u64, [ids, rest]: [u64; 2]) -> u64 {
 }
 
 impl Row {
-    fn get(&self, key: u64) -> Option<[u64; 2]> {
+    pub(super) fn get(&self, key: u64) -> Option<[u64; 2]> {
         if self.key.load(Ordering::Acquire) != key {
             return None;
         }
@@ -95,7 +96,14 @@ impl Row {
         (self.proof.load(Ordering::Acquire) == proof(key, words)).then_some(words)
     }
 
-    fn set(&self, key: u64, words: [u64; 2]) {
+    /// Takes the row for a key, if it is nobody else's.
+    pub(super) fn claim(&self, key: u64) -> bool {
+        let known = self.key.load(Ordering::Acquire);
+        known == key
+            || known == 0 && self.key.compare_exchange(0, key, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    pub(super) fn set(&self, key: u64, words: [u64; 2]) {
         self.proof.store(0, Ordering::Release);
         self.key.store(key, Ordering::Release);
         for (to, word) in self.words.iter().zip(words) {
@@ -143,7 +151,7 @@ pub struct Book {
     /// Whether any file has a record.
     has_any: AtomicU64,
     reserved: [u64; 4],
-    filter: [AtomicU64; FILTER],
+    filter: Filter,
     records: [Row; RECORDS],
 }
 
@@ -158,7 +166,7 @@ pub struct Bare {
 }
 
 impl Bare {
-    fn key(&self) -> u64 {
+    pub(super) fn key(&self) -> u64 {
         mixed(mixed(self.inode) ^ mixed(self.made.0 as u64).rotate_left(7) ^ u64::from(self.made.1)) | 1
     }
 }
@@ -167,16 +175,10 @@ impl Book {
     /// How long the file is.
     pub const LEN: usize = size_of::<Book>();
 
-    fn bits(inode: u64) -> [(usize, u64); 2] {
-        let hash = mixed(inode ^ 0x5851_f42d_4c95_7f2d);
-        let bit = |hash: u64| ((hash >> 6) as usize % FILTER, 1 << (hash & 63));
-        [bit(hash), bit(hash >> 32)]
-    }
-
     /// Whether a file may have a record.
     #[inline]
     pub fn may_have(&self, inode: u64) -> bool {
-        Book::bits(inode).iter().all(|(word, bit)| self.filter[*word].load(Ordering::Acquire) & bit != 0)
+        self.filter.may_have(inode)
     }
 
     /// Whether any file may have one.
@@ -188,11 +190,7 @@ impl Book {
     /// Says that a file gets a record.
     pub fn expect(&self, inode: u64) {
         self.has_any.store(1, Ordering::Release);
-        for (word, bit) in Book::bits(inode) {
-            if self.filter[word].load(Ordering::Acquire) & bit == 0 {
-                self.filter[word].fetch_or(bit, Ordering::AcqRel);
-            }
-        }
+        self.filter.add(inode);
     }
 
     /// Whether any directory hands on its group to what is made in it.
@@ -224,12 +222,7 @@ impl Book {
     /// Writes one down. False: there is no room.
     pub fn set(&self, bare: &Bare, record: &Record) -> bool {
         let key = bare.key();
-        let free = |at: &usize| {
-            let row = &self.records[*at];
-            let known = row.key.load(Ordering::Acquire);
-            known == key
-                || known == 0 && row.key.compare_exchange(0, key, Ordering::AcqRel, Ordering::Acquire).is_ok()
-        };
+        let free = |at: &usize| self.records[*at].claim(key);
         let own = Book::places(key).find(|at| self.records[*at].key.load(Ordering::Acquire) == key);
         let Some(at) = own.or_else(|| Book::places(key).find(free)) else { return false };
         self.records_made.fetch_add(1, Ordering::AcqRel);

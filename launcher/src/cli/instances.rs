@@ -98,6 +98,9 @@ One of both is NAME:/PATH. A directory that is there gets what is copied under i
 own name; one that is not is made, if what it is to lie in is there. DIR/. is what
 is in DIR. Links are copied as links.
 
+With - for DST, a tar archive of SRC goes to standard output; with - for SRC, one
+from standard input, which may be compressed, is unpacked in the directory DST.
+
 Exit status: 0 if all is copied, else 125.")]
 pub struct Cp {
     /// Keep owners; else copies belong to who makes them

@@ -4,6 +4,7 @@
 //! links, none of which leads out of its tree.
 
 use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -12,12 +13,12 @@ use elements::{Errno, Instance, instance as attaching};
 
 use super::exec::running;
 use super::run::words;
-use crate::FAILED;
 use crate::cli::Cp;
 use crate::copying::{Copier, Owners};
 use crate::instances;
 use crate::prepare::{Asked, Ready, prepare};
 use crate::side::{Side, c};
+use crate::{FAILED, archiving};
 
 /// One end of a copy, as it is said.
 struct End {
@@ -44,10 +45,11 @@ impl End {
 
 /// Copies what lies on one side to the other.
 pub fn cp(asked: &Cp) -> Result<u8> {
-    if asked.from == "-" || asked.to == "-" {
-        bail!("archives are not copied: say a path, such as ./-")
-    }
     let (from, to) = (End::read(&asked.from), End::read(&asked.to));
+    let (reads, writes) = (asked.from == "-", asked.to == "-");
+    if writes && std::io::stdout().is_terminal() || reads && std::io::stdin().is_terminal() {
+        bail!("an archive is not for a terminal: lead it to a file or a program, or say a path, such as ./-")
+    }
     let name = match (&from.instance, &to.instance) {
         (Some(name), None) | (None, Some(name)) => name,
         (Some(_), Some(_)) => bail!("both are an instance's: copy to the host first, and from there"),
@@ -61,8 +63,34 @@ pub fn cp(asked: &Cp) -> Result<u8> {
     if to.instance.is_some() {
         entered.must_keep(Path::new(&to.path))?;
     }
+    if writes {
+        pack(source, &from.path, asked.follow_link)?;
+        return Ok(0);
+    }
+    if reads {
+        let to = Path::new(&to.path);
+        match target.look(to, true) {
+            Ok(stat) if stat.st_mode & libc::S_IFMT == libc::S_IFDIR => {}
+            Ok(_) => bail!("{} is no directory to unpack an archive in", to.display()),
+            Err(errno) => bail!("cannot look at {}: {}", to.display(), words(errno)),
+        }
+        let input = std::io::BufReader::with_capacity(1 << 16, std::io::stdin().lock());
+        archiving::unpack(target, &resolved(target, to)?, owners, input)?;
+        return Ok(0);
+    }
     copy((source, &from.path), (target, &to.path), owners, asked.follow_link)?;
     Ok(0)
+}
+
+/// Writes an archive of what lies at a path to standard output.
+fn pack(source: Side<'_>, said: &OsStr, follow: bool) -> Result<()> {
+    let text = said.as_bytes();
+    let is_contents = text.ends_with(b"/.");
+    let path = PathBuf::from(said);
+    let name = path.file_name().filter(|_| !is_contents).map_or(&b"."[..], OsStr::as_bytes).to_vec();
+    let path = if follow || is_contents || text.ends_with(b"/") { resolved(source, &path)? } else { path };
+    let out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    archiving::pack(source, &path, &name, out)
 }
 
 /// An instance that this process looks into.
@@ -83,7 +111,7 @@ fn enter(name: &str) -> Result<Option<Entered>> {
             };
             let wanted = Asked { policy: &record.policy, name: Some(name), keeps: true, traces: false };
             let Some(ready) = prepare(wanted)? else { return Ok(None) };
-            ready.placed.forget_directories().context("cannot write to the instance's view")?;
+            ready.placed.look_anew().context("cannot write to the instance's view")?;
             (ready.placed.dir.clone(), Some(ready))
         }
     };

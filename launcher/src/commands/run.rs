@@ -56,7 +56,7 @@ pub fn start(
     own_names::make_for(&placed.dir, settings)?;
     if instance.view.flags() & ::view::flags::LAYERS != 0 {
         settings.write_layers.iter().for_each(WriteLayer::tidy);
-        placed.forget_directories().context("cannot write to the instance's view")?;
+        placed.look_anew().context("cannot write to the instance's view")?;
     }
     held.map(Held::note_start).transpose()?;
     become_program(placed, &instance, program, (asked_door, verbose), (true, streams))

@@ -160,6 +160,12 @@ unsafe fn open_and_list(path: *const c_char) -> *mut c_void {
     if fd < 0 {
         return core::ptr::null_mut();
     }
+    // libc would look at it once more.
+    if instance().has_unions()
+        && let Ok(dir) = open_stream(fd)
+    {
+        return dir;
+    }
     // SAFETY: a directory that has just been opened.
     let dir = unsafe { fdopendir(fd) };
     if dir.is_null() {

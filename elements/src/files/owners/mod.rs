@@ -47,7 +47,7 @@ pub(super) const FOREIGN: u32 = view::flags::LAYERS | view::flags::VOLUMES;
 const EMPTY: *const u8 = c"".as_ptr().cast();
 
 /// A descriptor of ours for the while.
-struct Opened(i32);
+pub(super) struct Opened(pub(super) i32);
 
 impl Drop for Opened {
     fn drop(&mut self) {
@@ -56,7 +56,7 @@ impl Drop for Opened {
 }
 
 /// The path by which a descriptor's file is reached, whatever it is.
-fn by_number(file: i32) -> Result<Text<40>, Errno> {
+pub(super) fn by_number(file: i32) -> Result<Text<40>, Errno> {
     let mut text = Text::new();
     // A thread may have descriptors of its own.
     text.push(b"/proc/thread-self/fd/")?;
@@ -64,7 +64,7 @@ fn by_number(file: i32) -> Result<Text<40>, Errno> {
     Ok(text)
 }
 
-fn open_place(dirfd: i32, path: *const u8, flags: i32) -> Result<Opened, Errno> {
+pub(super) fn open_place(dirfd: i32, path: *const u8, flags: i32) -> Result<Opened, Errno> {
     let follow = if flags & libc::AT_SYMLINK_NOFOLLOW != 0 { libc::O_NOFOLLOW } else { 0 };
     kernel::openat(dirfd, path, libc::O_PATH | libc::O_CLOEXEC | follow, 0).map(Opened)
 }
@@ -76,7 +76,7 @@ pub(super) fn is_empty(path: *const u8) -> bool {
 }
 
 /// Whether a kind of file carries attributes of a user's.
-fn carries(kind: u32) -> bool {
+pub(super) fn carries(kind: u32) -> bool {
     matches!(kind, libc::S_IFREG | libc::S_IFDIR)
 }
 
@@ -85,20 +85,25 @@ impl Instance<'_> {
     #[cold]
     #[inline(never)]
     pub(super) fn record(&self, about: &About, reached: Reached) -> Option<Record> {
+        self.with_reached(reached, |file| self.record_of(about, file))
+    }
+
+    /// Looks closer at a file, by a descriptor of it.
+    pub(super) fn with_reached<T>(&self, reached: Reached, look: impl FnOnce(i32) -> Option<T>) -> Option<T> {
         match reached {
-            Reached::File(fd) => self.record_of(about, fd),
+            Reached::File(fd) => look(fd),
             Reached::Path(fd, path, flags) | Reached::Place(fd, path, flags)
                 if flags & libc::AT_EMPTY_PATH != 0 && is_empty(path) =>
             {
                 if fd == AT_FDCWD {
                     let file = open_place(AT_FDCWD, c".".as_ptr().cast(), 0).ok()?;
-                    return self.record_of(about, file.0);
+                    return look(file.0);
                 }
-                self.record_of(about, fd)
+                look(fd)
             }
             Reached::Place(dirfd, path, flags) => {
                 let file = open_place(dirfd, path, flags).ok()?;
-                self.record_of(about, file.0)
+                look(file.0)
             }
             Reached::Path(dirfd, path, flags) => {
                 let mut scratch = super::Scratch::new();
@@ -107,7 +112,7 @@ impl Instance<'_> {
                     Some(host) => open_place(AT_FDCWD, host, flags | libc::AT_SYMLINK_NOFOLLOW),
                     None => open_place(dirfd, path, flags),
                 };
-                self.record_of(about, file.ok()?.0)
+                look(file.ok()?.0)
             }
         }
     }
@@ -217,7 +222,7 @@ impl Instance<'_> {
 }
 
 /// What a file is known by in the book.
-fn bare(file: i32) -> Option<Bare> {
+pub(super) fn bare(file: i32) -> Option<Bare> {
     let about = kernel::birth(file).ok()?;
     let is_known = about.stx_mask & libc::STATX_BTIME != 0;
     let made = if is_known { (about.stx_btime.tv_sec, about.stx_btime.tv_nsec) } else { (0, 0) };

@@ -4,7 +4,7 @@ use super::super::namei::Walk;
 use super::super::place::{Change, Place, Scratch, Want};
 use super::copy_up::Data;
 use super::spot::Spot;
-use super::{LOST, Position, Union, highest, is_whiteout, parent, xattr};
+use super::{LOST, Position, Union, is_whiteout, parent, xattr};
 use crate::identity::credentials::capability;
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Answer, Errno, Instance};
@@ -58,7 +58,7 @@ impl Instance<'_> {
             let at = &walk.position;
             let union = self.union(self.view.region(walk.cursor.node)).ok_or(Errno::ESTALE)?;
             let below = union.below(walk.app.bytes());
-            if at.sides == 0 {
+            if at.sides.is_empty() {
                 return Err(Errno::ENOENT);
             }
             if slash && !at.is_dir() {
@@ -84,7 +84,7 @@ impl Instance<'_> {
         self.walk_path(&mut walk, dirfd, path, false)?;
         let union = self.union(self.view.region(walk.cursor.node)).ok_or(Errno::ESTALE)?;
         let below = union.below(walk.app.bytes());
-        if walk.position.sides != 0 {
+        if !walk.position.sides.is_empty() {
             return Err(Errno::EEXIST);
         }
         union.writable()?;
@@ -171,7 +171,7 @@ impl Step<'_, '_> {
 
     fn modify(&self, want: Want, call: Call<'_>) -> Tried {
         let at = self.at();
-        if at.sides == 0 {
+        if at.sides.is_empty() {
             return Err(Errno::ENOENT);
         }
         if self.slash && !at.is_dir() {
@@ -194,7 +194,7 @@ impl Step<'_, '_> {
 
     fn make(&self, call: Call<'_>) -> Tried {
         let (at, union) = (self.at(), &self.union);
-        if at.sides != 0 || self.place.node.is_some() {
+        if !at.sides.is_empty() || self.place.node.is_some() {
             return Err(Errno::EEXIST);
         }
         union.writable()?;
@@ -229,8 +229,8 @@ impl Step<'_, '_> {
         if self.place.node.is_some() {
             self.union.instance.refuse_point(&self.place, want)?;
         }
-        match (at.sides, at.is_dir()) {
-            (0, _) => return Err(Errno::ENOENT),
+        match (at.sides.is_empty(), at.is_dir()) {
+            (true, _) => return Err(Errno::ENOENT),
             (_, true) if !directory => return Err(Errno::EISDIR),
             (_, false) if directory || self.slash => return Err(Errno::ENOTDIR),
             _ => {}
@@ -292,7 +292,7 @@ impl Union<'_> {
         let covered = self.is_covered(at)?;
         let mut spot = self.spot(at, below)?;
         self.move_directories(|| {
-            if at.sides & self.top_bit() != 0 {
+            if !(at.sides & self.top_bit()).is_empty() {
                 return self.take_out(&mut spot, covered);
             }
             match Union::make_whiteout(spot.end()) {
@@ -356,7 +356,7 @@ impl Union<'_> {
     /// write layer the kernel says so itself; a directory that has no side there
     /// yet is asked.
     pub(super) fn may_change_names(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
-        let above = highest(at.above).ok_or(Errno::ENOENT)?;
+        let above = at.above.highest().ok_or(Errno::ENOENT)?;
         if Some(above) == self.top() || self.is_roots() {
             return Ok(());
         }
@@ -376,7 +376,7 @@ impl Union<'_> {
     /// may only do so with their own (`S_ISVTX`).
     pub(super) fn may_remove(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
         let user = kernel::geteuid();
-        let (Some(above), Some(here)) = (highest(at.above), highest(at.sides)) else { return Ok(()) };
+        let (Some(above), Some(here)) = (at.above.highest(), at.sides.highest()) else { return Ok(()) };
         if user == 0 || Some(here) == self.top() || self.is_roots() {
             return Ok(());
         }
@@ -396,7 +396,7 @@ impl Union<'_> {
     /// Whether the program may change a file that has no copy in the write layer
     /// yet. A copy is the user's own, so it would not be asked.
     pub(super) fn may_modify(&self, at: &Position, below: &[u8], want: Want) -> Result<(), Errno> {
-        let Some(here) = highest(at.sides).filter(|here| Some(*here) != self.top()) else { return Ok(()) };
+        let Some(here) = at.sides.highest().filter(|here| Some(*here) != self.top()) else { return Ok(()) };
         if self.is_roots() {
             return Ok(());
         }

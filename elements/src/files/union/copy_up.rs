@@ -12,9 +12,10 @@ use super::super::place::Scratch;
 use super::super::text::Text;
 use super::spot::{Spot, by_number};
 use super::upper::Times;
-use super::{LOST, Position, Union, highest, parent, xattr};
+use super::{LOST, Position, Union, parent, xattr};
 use crate::Errno;
 use crate::kernel::{self, AT_FDCWD};
+use crate::shared::copies::Identity;
 
 /// How much of a file's contents is copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,10 +41,10 @@ impl Union<'_> {
     #[inline(never)]
     pub(super) fn copy_up(&self, at: &Position, below: &[u8], data: Data) -> Result<(), Errno> {
         let top = self.writable()?;
-        if at.sides & super::bit(top) != 0 {
+        if at.sides.has(top) {
             return Ok(());
         }
-        let from = highest(at.sides).ok_or(Errno::ENOENT)?;
+        let from = at.sides.highest().ok_or(Errno::ENOENT)?;
         let mut spot = self.spot(at, below)?;
         let mut source = Scratch::new();
         let source = self.host_path(from, at.path_in(self, from, below), &mut source)?;
@@ -54,9 +55,11 @@ impl Union<'_> {
             self.may_change_directories()?;
             self.instance.forget_directories();
         }
+        let known_by =
+            if at.identity().is_some() { Identity::of(&self.stat(at, below)?) } else { Identity::of(&stat) };
         let mut copy = |spot: &mut Spot| match stat.st_mode & libc::S_IFMT {
-            libc::S_IFREG => self.copy_file(source, &stat, spot, data),
-            _ => self.copy_other(source, &stat, spot),
+            libc::S_IFREG => self.copy_file(source, (&stat, known_by), spot, data),
+            _ => self.copy_other(source, (&stat, known_by), spot),
         };
         let done = match copy(&mut spot) {
             // What the program may do to a file does not depend on whether it may
@@ -82,7 +85,7 @@ impl Union<'_> {
     fn copy_file(
         &self,
         source: &mut Scratch,
-        stat: &libc::stat,
+        (stat, known_by): (&libc::stat, Identity),
         spot: &mut Spot,
         data: Data,
     ) -> Result<(), Errno> {
@@ -98,6 +101,7 @@ impl Union<'_> {
                 let done =
                     from.map_or(Ok(()), |from| copy_data(from, to, stat.st_size as u64))
                         .and_then(|()| Copy::File(to).take_after(source, stat))
+                        .and_then(|()| self.keep_origin(&mut Copy::File(to), stat, known_by))
                         .and_then(|()| self.instance.carry_record(source, Target::File(to)))
                         .and_then(|()| {
                             if is_named { self.publish(&mut draft, spot) } else { publish_file(to, spot) }
@@ -130,7 +134,12 @@ impl Union<'_> {
     }
 
     /// A directory, a link, or a special file.
-    fn copy_other(&self, source: &mut Scratch, stat: &libc::stat, spot: &mut Spot) -> Result<(), Errno> {
+    fn copy_other(
+        &self,
+        source: &mut Scratch,
+        (stat, known_by): (&libc::stat, Identity),
+        spot: &mut Spot,
+    ) -> Result<(), Errno> {
         let mut draft = Scratch::new();
         let draft = self.draft_path(&mut draft)?;
         match stat.st_mode & libc::S_IFMT {
@@ -144,6 +153,7 @@ impl Union<'_> {
         }
         let done = Copy::Path(draft)
             .take_after(source, stat)
+            .and_then(|()| self.keep_origin(&mut Copy::Path(draft), stat, known_by))
             .and_then(|()| self.instance.carry_record(source, Target::Path(draft)))
             .and_then(|()| self.publish(draft, spot));
         if done.is_err() {
@@ -201,7 +211,6 @@ impl Copy<'_> {
         if !is_link {
             self.set_mode(mode)?;
             self.copy_attributes(source)?;
-            self.set_attribute(xattr::ORIGIN.as_ptr().cast(), &xattr::origin(stat))?;
         }
         self.set_times(&Times::of(stat))
     }
@@ -222,16 +231,29 @@ impl Copy<'_> {
         }
     }
 
+    /// What the kernel says of it.
+    pub(super) fn stat(&mut self) -> Result<libc::stat, Errno> {
+        match self {
+            Copy::File(file) => kernel::fstatat(*file, EMPTY, libc::AT_EMPTY_PATH),
+            Copy::Path(path) => kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW),
+        }
+    }
+
     /// Where the file system keeps no attributes, there were none to lose.
     fn set_attribute(&mut self, name: *const u8, value: &[u8]) -> Result<(), Errno> {
+        self.try_attribute(name, value).map(|_| ())
+    }
+
+    /// Sets an attribute. False: the file can carry none of that name.
+    pub(super) fn try_attribute(&mut self, name: *const u8, value: &[u8]) -> Result<bool, Errno> {
         let done = match self {
             Copy::File(file) => kernel::fsetxattr(*file, name, value),
             Copy::Path(path) => kernel::lsetxattr(path.as_ptr(), name, value, 0),
         };
         match done {
             // Special files take none of a user's.
-            Err(Errno::EOPNOTSUPP | Errno::EPERM) => Ok(()),
-            done => done,
+            Err(Errno::EOPNOTSUPP | Errno::EPERM) => Ok(false),
+            done => done.map(|()| true),
         }
     }
 

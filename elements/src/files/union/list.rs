@@ -11,20 +11,21 @@
 //! them all, and the position after that says so.
 
 use super::super::entries::{self, Buffer, Entry, Record};
+use super::super::owners::Reached;
 use super::super::place::Scratch;
 use super::super::text::Text;
 use super::names::{Names, USUAL_ENTRY};
 use super::spot::LookedInto;
-use super::{Position, Union, bit, highest, is_whiteout};
+use super::{Position, Union, is_whiteout};
 use crate::Errno;
 use crate::kernel::{self, AT_FDCWD};
-use crate::shared::path_hash;
+use crate::shared::{Layers, path_hash};
 
 /// The upper half of a position in another side than the descriptor's: a number
 /// that no file system uses for its own. The lower half holds the side's turn
 /// and a part of a name's hash.
 const TAG: u64 = 0x4c41_5545 << 32;
-const TURN: u32 = 26;
+const TURN: u32 = 24;
 const HASH: u64 = (1 << TURN) - 1;
 
 /// How much of a side is read at once to learn its names.
@@ -47,9 +48,9 @@ impl<'l, 'i> Listing<'l, 'i> {
     pub fn new(union: Union<'i>, at: &'l Position, below: &'l [u8]) -> Listing<'l, 'i> {
         let mut listing = Listing { union, at, below, turns: [0; view::MAX_LAYERS], count: 0 };
         // The descriptor's own side is the first.
-        let first = if at.has_own_name() { union.top_bit() & at.sides } else { 0 };
-        let others = (0..view::MAX_LAYERS).filter(|layer| at.sides & !first & bit(*layer) != 0);
-        for layer in highest(first).into_iter().chain(others) {
+        let first = if at.has_own_name() { union.top_bit() & at.sides } else { Layers::NONE };
+        let others = (at.sides & !first).upwards();
+        for layer in first.highest().into_iter().chain(others) {
             if let Some(turn) = listing.turns.get_mut(listing.count) {
                 *turn = layer as u8;
                 listing.count += 1;
@@ -60,12 +61,12 @@ impl<'l, 'i> Listing<'l, 'i> {
 
     /// Whether the kernel's own listing of the descriptor is right.
     pub fn is_native(&self) -> bool {
-        self.at.sides == 1
+        self.at.sides == Layers::LOWEST
     }
 
     /// Whether the directory has a name.
     pub fn has(&self, name: &[u8]) -> bool {
-        self.child(name).is_ok_and(|(child, _)| child.sides != 0)
+        self.child(name).is_ok_and(|(child, _)| !child.sides.is_empty())
     }
 
     /// Whether it has none at all.
@@ -254,16 +255,19 @@ impl<'l, 'i> Listing<'l, 'i> {
         if matches!(entry.name(), b"." | b"..") {
             return turn == 0;
         }
-        let others = if names.may_have(entry.name()) { self.sides_with(entry.name(), turn) } else { 0 };
-        if others & self.before(turn) != 0 {
+        let others =
+            if names.may_have(entry.name()) { self.sides_with(entry.name(), turn) } else { Layers::NONE };
+        if !(others & self.before(turn)).is_empty() {
             return false;
         }
         let may_be_whiteout = matches!(entry.kind(), libc::DT_CHR | libc::DT_UNKNOWN);
-        if others == 0 && !may_be_whiteout {
+        if others.is_empty() && !may_be_whiteout {
+            let inode = self.known_inode(turn, entry.name(), entry.inode());
+            entry.set(inode, entry.kind());
             return true;
         }
         let Ok((child, below)) = self.child(entry.name()) else { return true };
-        if child.sides == 0 {
+        if child.sides.is_empty() {
             return false;
         }
         let Ok(stat) = self.union.stat(&child, below.bytes()) else { return true };
@@ -285,20 +289,40 @@ impl<'l, 'i> Listing<'l, 'i> {
         if matches!(kind, libc::DT_DIR | libc::DT_CHR | libc::DT_UNKNOWN) {
             return None;
         }
-        if is_others {
-            entry.set(other.inode, other.kind);
-        }
+        let (whose, inode) = if is_others { (1, other.inode) } else { (0, entry.inode()) };
+        let inode = self.known_inode(whose, entry.name(), inode);
+        entry.set(inode, kind);
         Some(true)
     }
 
+    /// The inode by which the program knows what a side has under a name.
+    fn known_inode(&self, turn: usize, name: &[u8], inode: u64) -> u64 {
+        if !self.union.may_be_copy(inode) {
+            return inode;
+        }
+        let mut path = Scratch::new();
+        let written = self.write_path(turn, &mut path).and_then(|()| path.push(b"/"));
+        if written.and_then(|()| path.push(name)).is_err() {
+            return inode;
+        }
+        const LINK: i32 = libc::AT_SYMLINK_NOFOLLOW;
+        let Ok(mut stat) = kernel::fstatat(AT_FDCWD, path.as_ptr(), LINK) else { return inode };
+        let reached = Reached::Place(AT_FDCWD, path.as_ptr(), LINK);
+        self.union.instance.show_origin(&raw mut stat, reached);
+        stat.st_ino
+    }
+
     /// The layers whose turn comes before one.
-    fn before(&self, turn: usize) -> u64 {
-        self.turns.iter().take(turn).fold(0, |layers, layer| layers | bit(usize::from(*layer)))
+    fn before(&self, turn: usize) -> Layers {
+        self.turns
+            .iter()
+            .take(turn)
+            .fold(Layers::NONE, |layers, layer| layers | Layers::of(usize::from(*layer)))
     }
 
     /// The sides, but for one, that have a name, be it a whiteout.
-    fn sides_with(&self, name: &[u8], but: usize) -> u64 {
-        let mut found = 0;
+    fn sides_with(&self, name: &[u8], but: usize) -> Layers {
+        let mut found = Layers::NONE;
         for turn in (0..self.count).filter(|turn| *turn != but) {
             let mut path = Scratch::new();
             let is_there = self
@@ -307,7 +331,7 @@ impl<'l, 'i> Listing<'l, 'i> {
                 .and_then(|()| path.push(name))
                 .and_then(|()| kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW));
             if is_there.is_ok() {
-                found |= self.layer(turn).map_or(0, bit);
+                found |= self.layer(turn).map_or(Layers::NONE, Layers::of);
             }
         }
         found

@@ -25,6 +25,7 @@ mod list;
 mod marks;
 mod names;
 mod open;
+mod origin;
 mod position;
 mod relative;
 mod rename;
@@ -34,6 +35,7 @@ mod working;
 mod xattr;
 
 pub(super) use list::{ALL_GIVEN, Listing};
+pub use origin::COPIES;
 pub(super) use position::Position;
 pub(super) use working::{WholePath, forget_path};
 pub(super) use xattr::{is_private_attribute, look_at_attributes};
@@ -46,7 +48,8 @@ use super::explain::Layer;
 use super::namei::Walk;
 use super::place::{Place, Scratch};
 use crate::kernel::{self, AT_FDCWD};
-use crate::shared::Shared;
+use crate::shared::copies::Identity;
+use crate::shared::{Layers, Shared};
 use crate::{Errno, Instance};
 
 /// How often a call that has lost a race looks again before it gives up.
@@ -73,7 +76,7 @@ pub(super) struct Union<'i> {
 
 impl Instance<'_> {
     /// Whether the view has a union of layers.
-    pub(crate) fn has_unions(&self) -> bool {
+    pub fn has_unions(&self) -> bool {
         self.view.flags() & view::flags::LAYERS != 0
     }
 
@@ -119,7 +122,10 @@ impl Instance<'_> {
         let union = self.union(node.region()).filter(|_| node.is_layered())?;
         let sides = union.known(below)?;
         let (top, lower) = (union.top()?, sides & union.lower());
-        (sides & bit(top) != 0 && lower.is_power_of_two()).then(|| [top, lower.trailing_zeros() as usize])
+        if !sides.has(top) || lower.count() != 1 {
+            return None;
+        }
+        Some([top, lower.lowest()?])
     }
 
     /// Whether a host path is that of a side of the directory that a walk has come to.
@@ -131,7 +137,7 @@ impl Instance<'_> {
             .find_map(|number| Some((number, host.strip_prefix(union.layer(number)).filter(is_below)?)));
         side.is_some_and(|(layer, path)| {
             at.is_dir()
-                && at.sides & bit(layer) != 0
+                && at.sides.has(layer)
                 && path == at.path_in(&union, layer, union.below(walk.app.bytes()))
         })
     }
@@ -139,7 +145,7 @@ impl Instance<'_> {
     /// Which layer has what a walk has come to.
     pub(super) fn layer_of(&self, walk: &Walk) -> Option<Layer> {
         let union = self.union(self.view.region(walk.cursor.node))?;
-        let found = highest(walk.position.sides);
+        let found = walk.position.sides.highest();
         let number = found.or(union.top())?;
         Some(Layer {
             number: number + 1,
@@ -156,11 +162,9 @@ impl Instance<'_> {
             return self.is_side_of(walk, host);
         }
         let Ok(stat) = kernel::fstatat(fd, c"".as_ptr().cast(), libc::AT_EMPTY_PATH) else { return false };
-        let mut origin = [0; 16];
-        walk.position.sides != 0
+        !walk.position.sides.is_empty()
             && (walk.host.bytes() == host
-                || kernel::lgetxattr(walk.host.as_ptr(), xattr::ORIGIN, &mut origin) == Ok(origin.len())
-                    && origin == xattr::origin(&stat))
+                || origin::origin_at(walk.host.as_ptr()) == Some(Identity::of(&stat)))
     }
 
     /// Makes a try at a call until nobody interferes: None and [`LOST`] are a lost race.
@@ -236,18 +240,18 @@ impl<'i> Union<'i> {
         self.is_writable.then(|| self.count - 1)
     }
 
-    /// The bit of the write layer; 0 where there is none.
-    fn top_bit(&self) -> u64 {
-        self.top().map_or(0, bit)
+    /// The write layer, or none.
+    fn top_bit(&self) -> Layers {
+        self.top().map_or(Layers::NONE, Layers::of)
     }
 
-    /// The bits of all layers.
-    fn all(&self) -> u64 {
-        u64::MAX >> (64 - self.count)
+    /// All layers.
+    fn all(&self) -> Layers {
+        Layers::first(self.count)
     }
 
-    /// The bits of the layers that never change.
-    fn lower(&self) -> u64 {
+    /// The layers that never change.
+    fn lower(&self) -> Layers {
         self.all() & !self.top_bit()
     }
 
@@ -279,26 +283,6 @@ impl<'i> Union<'i> {
         let at = at.strip_suffix(b"/").unwrap_or(at);
         app.get(at.len()..).unwrap_or(&[])
     }
-}
-
-/// A layer's bit.
-fn bit(number: usize) -> u64 {
-    1 << number
-}
-
-/// The highest layer of some.
-fn highest(layers: u64) -> Option<usize> {
-    layers.checked_ilog2().map(|number| number as usize)
-}
-
-/// The lowest layer of some.
-fn lowest(layers: u64) -> Option<usize> {
-    (layers != 0).then(|| layers.trailing_zeros() as usize)
-}
-
-/// The layers of some, from the top.
-fn downwards(layers: u64) -> impl Iterator<Item = usize> {
-    (0..64).rev().filter(move |number| layers & bit(*number) != 0)
 }
 
 /// Whether what is there says that the name is gone.

@@ -6,9 +6,9 @@ use super::super::note_open;
 use super::super::open::how;
 use super::super::place::{Place, Scratch};
 use super::super::plain::PlainScratch;
+use super::Union;
 use super::change::may;
 use super::copy_up::Data;
-use super::{Union, highest, lowest};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
 use crate::{Errno, Instance};
 
@@ -103,7 +103,7 @@ impl Open<'_, '_> {
 
     fn open(&self, scratch: &mut Scratch) -> Result<Option<i32>, Errno> {
         let (at, union) = (&self.walk.position, &self.union);
-        if at.sides == 0 {
+        if at.sides.is_empty() {
             return if self.makes() { self.make(scratch) } else { Err(Errno::ENOENT) };
         }
         if self.makes() && self.flags & libc::O_EXCL != 0 {
@@ -114,12 +114,12 @@ impl Open<'_, '_> {
             union.ensure_upper(self.below())?;
             return self.call(union.top(), scratch).map(Some);
         }
-        let here = highest(at.sides);
+        let here = at.sides.highest();
         if at.is_dir() {
             // A directory is known by its lowest side, which it keeps for ever. One
             // that has been renamed has its own name in the write layer alone.
             let side =
-                if at.is_moved || !at.redirect.is_empty() { union.top().or(here) } else { lowest(at.sides) };
+                if at.is_moved || !at.redirect.is_empty() { union.top().or(here) } else { at.sides.lowest() };
             if side == union.top() {
                 union.ensure_upper(self.below())?;
             }

@@ -1,19 +1,20 @@
 //! Where a walk stands in a union, and the step from a directory to a name in it.
 
 use super::super::MAX_PATH;
+use super::super::owners::Reached;
 use super::super::text::Text;
-use super::{Union, bit, downwards, is_whiteout, lowest, xattr};
+use super::{Union, is_whiteout, xattr};
 use crate::Errno;
 use crate::kernel::{self, AT_FDCWD};
-use crate::shared::directory_hash;
+use crate::shared::{Layers, directory_hash};
 
 /// A place in a union: a directory, another file, or a name that nothing has.
 pub(in crate::files) struct Position {
     /// The layers that have what is here: of a directory, all of its sides; of
     /// another file, the one whose it is; none where nothing is here.
-    pub sides: u64,
+    pub sides: Layers,
     /// The sides of the directory that it is in.
-    pub above: u64,
+    pub above: Layers,
     /// What kind of file is here (`S_IFMT`).
     pub kind: u32,
     /// Whether the write layer says that the name is gone.
@@ -32,8 +33,8 @@ impl Position {
     /// Nowhere.
     pub fn new() -> Position {
         Position {
-            sides: 0,
-            above: 0,
+            sides: Layers::NONE,
+            above: Layers::NONE,
             kind: 0,
             is_gone: false,
             moment: None,
@@ -45,7 +46,7 @@ impl Position {
 
     /// Whether a directory is here.
     pub fn is_dir(&self) -> bool {
-        self.sides != 0 && self.kind == libc::S_IFDIR
+        !self.sides.is_empty() && self.kind == libc::S_IFDIR
     }
 
     /// Whether a directory has its name in the write layer alone, because it has been
@@ -56,8 +57,8 @@ impl Position {
 
     /// The layer whose inode a directory with several sides has.
     pub fn identity(&self) -> Option<usize> {
-        let is_merged = self.is_dir() && self.sides & (self.sides - 1) != 0;
-        if is_merged && !self.has_own_name() { lowest(self.sides) } else { None }
+        let is_merged = self.is_dir() && self.sides.count() > 1;
+        if is_merged && !self.has_own_name() { self.sides.lowest() } else { None }
     }
 
     /// The same position once more.
@@ -94,7 +95,7 @@ impl Union<'_> {
         at.redirect.truncate(0);
         at.is_moved = false;
         at.is_gone = false;
-        at.above = 0;
+        at.above = Layers::NONE;
         at.kind = libc::S_IFDIR;
         at.moment = self.shared().and_then(|shared| shared.quiet());
         if let Some(sides) = self.known(&[]) {
@@ -107,7 +108,7 @@ impl Union<'_> {
             let mut path = Text::<MAX_PATH>::new();
             path.push(self.layer(top))?;
             match kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) {
-                Ok(_) => at.sides |= bit(top),
+                Ok(_) => at.sides |= Layers::of(top),
                 Err(Errno::ENOENT) => {}
                 Err(errno) => return Err(errno),
             }
@@ -123,7 +124,7 @@ impl Union<'_> {
     ///
     /// `ENOENT` or `ENOTDIR` where no directory is here, and the kernel's own.
     pub fn enter(&self, at: &mut Position, below: &[u8], name: &[u8]) -> Result<(), Errno> {
-        if at.sides == 0 {
+        if at.sides.is_empty() {
             return Err(Errno::ENOENT);
         }
         if at.kind != libc::S_IFDIR {
@@ -156,7 +157,7 @@ impl Union<'_> {
     /// Writes the host path of what is here: of a directory, its highest side's,
     /// and where nothing is, the one that it would get.
     pub fn write_host(&self, at: &Position, below: &[u8], host: &mut Text<MAX_PATH>) -> Result<(), Errno> {
-        let layer = super::highest(at.sides).or(self.top()).unwrap_or(0);
+        let layer = at.sides.highest().or(self.top()).unwrap_or(0);
         host.truncate(0);
         host.push(self.layer(layer))?;
         host.push(at.path_in(self, layer, below))
@@ -175,6 +176,9 @@ impl Union<'_> {
             let known_by = kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
             (stat.st_dev, stat.st_ino) = (known_by.st_dev, known_by.st_ino);
             stat.st_nlink = 1;
+        } else {
+            let reached = Reached::Place(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW);
+            self.instance.show_origin(&raw mut stat, reached);
         }
         Ok(stat)
     }
@@ -182,10 +186,10 @@ impl Union<'_> {
     /// Finds out what is at the position, in the sides of the directory above.
     fn find(&self, at: &mut Position, below: &[u8]) -> Result<(), Errno> {
         let among = at.above;
-        at.sides = 0;
+        at.sides = Layers::NONE;
         at.kind = 0;
         let mut path = Text::<MAX_PATH>::new();
-        for layer in downwards(among) {
+        for layer in among.downwards() {
             let is_top = Some(layer) == self.top();
             path.truncate(0);
             path.push(self.layer(layer))?;
@@ -200,12 +204,12 @@ impl Union<'_> {
                 return Ok(());
             }
             let kind = stat.st_mode & libc::S_IFMT;
-            if at.sides != 0 && kind != libc::S_IFDIR {
+            if !at.sides.is_empty() && kind != libc::S_IFDIR {
                 return Ok(());
             }
             at.kind = kind;
-            at.sides |= bit(layer);
-            let is_last = among & (bit(layer) - 1) == 0;
+            at.sides |= Layers::of(layer);
+            let is_last = among.lowest() == Some(layer);
             if kind != libc::S_IFDIR || (is_last && !is_top) || xattr::is_opaque(path.as_ptr()) {
                 return Ok(());
             }
@@ -236,22 +240,22 @@ impl Union<'_> {
     }
 
     /// The sides that a directory has in the layers that never change.
-    fn sides_of_lower(&self, below: &[u8]) -> Result<u64, Errno> {
+    fn sides_of_lower(&self, below: &[u8]) -> Result<Layers, Errno> {
         let mut among = self.lower();
         let mut walked = Text::<MAX_PATH>::new();
         let mut path = Text::<MAX_PATH>::new();
         for name in super::super::scan::components(below) {
             walked.push(b"/")?;
             walked.push(name)?;
-            let mut sides = 0;
-            for layer in downwards(among) {
+            let mut sides = Layers::NONE;
+            for layer in among.downwards() {
                 path.truncate(0);
                 path.push(self.layer(layer))?;
                 path.push(walked.bytes())?;
                 match kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) {
                     Ok(stat) if stat.st_mode & libc::S_IFMT == libc::S_IFDIR => {
-                        sides |= bit(layer);
-                        if Some(layer) != lowest(among) && xattr::is_opaque(path.as_ptr()) {
+                        sides |= Layers::of(layer);
+                        if Some(layer) != among.lowest() && xattr::is_opaque(path.as_ptr()) {
                             break;
                         }
                     }
@@ -269,7 +273,7 @@ impl Union<'_> {
     /// which the write layer must hide where it has nothing of its own there.
     pub(super) fn is_covered(&self, at: &Position) -> Result<bool, Errno> {
         let mut path = Text::<MAX_PATH>::new();
-        for layer in downwards(at.above & self.lower()) {
+        for layer in (at.above & self.lower()).downwards() {
             path.truncate(0);
             path.push(self.layer(layer))?;
             path.push(at.lower.bytes())?;
@@ -283,7 +287,7 @@ impl Union<'_> {
     }
 
     /// The sides of a directory that the table knows.
-    pub(super) fn known(&self, below: &[u8]) -> Option<u64> {
+    pub(super) fn known(&self, below: &[u8]) -> Option<Layers> {
         let sides = self.shared()?.sides(directory_hash(self.id, below))?;
         Some(sides & self.all())
     }
@@ -293,11 +297,11 @@ impl Union<'_> {
     }
 
     /// Tells the table of a directory's sides, as they were found in an epoch.
-    fn remember(&self, below: &[u8], sides: u64, epoch: u32) {
+    fn remember(&self, below: &[u8], sides: Layers, epoch: u32) {
         let Some(shared) = self.shared() else { return };
         let hash = directory_hash(self.id, below);
-        shared.set_sides(hash, sides, epoch);
-        if sides == 1 {
+        shared.set_sides(hash, &sides, epoch);
+        if sides == Layers::LOWEST {
             shared.set_plain(hash, epoch);
         }
     }

@@ -12,7 +12,7 @@ use super::super::namei::Walk;
 use super::super::scan;
 use crate::Instance;
 use crate::kernel;
-use crate::shared::{directory_hash, key_below};
+use crate::shared::{Layers, directory_hash, key_below};
 
 /// A name in a directory that the lowest layer alone has.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ fn not_in(epoch: u32) -> u64 {
 
 /// Whether a walk has come to a directory that the lowest layer alone has.
 fn is_in_base(walk: &Walk) -> bool {
-    walk.in_union() && walk.position.is_dir() && walk.position.sides == 1
+    walk.in_union() && walk.position.is_dir() && walk.position.sides == Layers::LOWEST
 }
 
 impl Instance<'_> {
@@ -148,7 +148,11 @@ impl Instance<'_> {
     pub(in crate::files) fn opened_base(&self, fd: i32, mount: u32, host: &[u8]) {
         let Some(shared) = self.shared else { return };
         let below = self.union(mount).and_then(|union| host.strip_prefix(union.layer(0)));
-        let Some(below) = below.filter(|below| below.last() != Some(&b'/')) else { return };
+        // A directory may have been named with a slash behind it.
+        let Some(below) = below.map(|below| below.strip_suffix(b"/").unwrap_or(below)) else { return };
+        if below.last() == Some(&b'/') {
+            return;
+        }
         let epoch = shared.epoch();
         let above = super::parent(below);
         let key = directory_hash(mount, below) | 1;

@@ -69,12 +69,12 @@ impl Rename<'_, '_> {
         union.writable()?;
         for end in [from, to] {
             union.may_change_names(end.at, end.below)?;
-            if end.at.sides != 0 {
+            if !end.at.sides.is_empty() {
                 union.may_remove(end.at, end.below)?;
             }
         }
         let mut _looked_into = None;
-        if to.at.sides != 0 && !self.exchanges() {
+        if !to.at.sides.is_empty() && !self.exchanges() {
             let mut is_empty = true;
             match (from.at.is_dir(), to.at.is_dir()) {
                 (true, false) => return Err(Errno::ENOTDIR),
@@ -113,13 +113,13 @@ impl Rename<'_, '_> {
         let lies_in = |inner: &[u8], outer: &[u8]| {
             inner.strip_prefix(outer).is_some_and(|rest| rest.first() == Some(&b'/'))
         };
-        if from.at.sides == 0 {
+        if from.at.sides.is_empty() {
             return Err(Errno::ENOENT);
         }
-        if to.at.sides != 0 && self.flags & libc::RENAME_NOREPLACE != 0 {
+        if !to.at.sides.is_empty() && self.flags & libc::RENAME_NOREPLACE != 0 {
             return Err(Errno::EEXIST);
         }
-        if to.at.sides == 0 && self.exchanges() {
+        if to.at.sides.is_empty() && self.exchanges() {
             return Err(Errno::ENOENT);
         }
         if self.exchanges() && to.slash && !to.at.is_dir() {
@@ -170,7 +170,7 @@ impl Rename<'_, '_> {
                 union.make_bare(to.below, &stat, new)?;
                 kernel::renameat2(old.end(), new.end(), whiteout)
             }
-            Some(_) if to.at.sides == 0 || to.at.is_dir() => Err(LOST),
+            Some(_) if to.at.sides.is_empty() || to.at.is_dir() => Err(LOST),
             Some(_) => kernel::renameat2(old.end(), new.end(), whiteout),
         }
     }
@@ -189,7 +189,7 @@ impl Union<'_> {
         let directory = kernel::openat(dir, name, flags, 0).map_err(|_| LOST)?;
         let done = by_number(directory).and_then(|mut path| {
             path.push(b"/.")?;
-            if at.sides & self.lower() == 0 {
+            if (at.sides & self.lower()).is_empty() {
                 return if covers { xattr::set(path.as_ptr(), &xattr::OPAQUE, b"y") } else { Ok(()) };
             }
             let mut redirect = Scratch::new();

@@ -177,7 +177,7 @@ impl Union<'_> {
         let mut walk = Walk::new();
         self.instance.walk_union(&mut walk, self.id, above)?;
         let again = &walk.position;
-        let is_merged = at.above & self.lower() != 0;
+        let is_merged = !(at.above & self.lower()).is_empty();
         let same_below = again.sides & self.lower() == at.above & self.lower()
             && (!is_merged || again.sides_below() == parent(at.lower.bytes()));
         let mut path = Scratch::new();

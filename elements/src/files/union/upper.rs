@@ -79,7 +79,7 @@ impl<'i> Union<'i> {
         let mut walk = Walk::new();
         self.instance.walk_union(&mut walk, self.id, below)?;
         if !walk.position.is_dir() {
-            return Err(if walk.position.sides == 0 { Errno::ENOENT } else { Errno::ENOTDIR });
+            return Err(if walk.position.sides.is_empty() { Errno::ENOENT } else { Errno::ENOTDIR });
         }
         self.copy_up(&walk.position, below, super::copy_up::Data::All).map(|_| ())
     }

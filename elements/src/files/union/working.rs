@@ -111,6 +111,22 @@ pub(in crate::files) fn forget_path(dirfd: i32) {
 }
 
 impl Instance<'_> {
+    /// Keeps the path of a directory that has just been opened, as it was found in an epoch.
+    pub(in crate::files) fn keep_path(&self, fd: i32, app: &[u8], epoch: u32) {
+        if let Some(kept) = Kept::of(fd).filter(|_| app.len() <= 8 * WORDS && !process::is_borrower()) {
+            KEEPS.store(true, Ordering::SeqCst);
+            kept.keep(fd, app, epoch, kept.version.load(Ordering::Acquire));
+        }
+    }
+
+    /// The path of a directory in a union, if that is kept.
+    pub(in crate::files) fn kept_path(&self, dirfd: i32, path: &mut WholePath) -> Option<()> {
+        let (cursor, _) = origin(dirfd)?;
+        let is_layered = self.view.node(cursor.node)?.is_layered();
+        path.clear();
+        Kept::of(dirfd).filter(|_| is_layered)?.read(dirfd, self.shared?.epoch(), path)
+    }
+
     /// A path from a directory, if that is in a union, as an absolute one, and
     /// what a glance tells of that.
     #[inline(never)]

@@ -11,6 +11,7 @@ use super::super::namei::Walk;
 use super::super::owners::{OVERRIDE, is_override, shown_name};
 use super::super::place::Place;
 use super::super::text::Text;
+use super::origin::ORIGIN;
 use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance, user};
 
@@ -21,19 +22,6 @@ pub struct Names(pub &'static CStr, pub &'static CStr);
 pub const OPAQUE: Names = Names(c"user.overlay.opaque", c"trusted.overlay.opaque");
 /// A directory that is merged with those of another name below.
 pub const REDIRECT: Names = Names(c"user.overlay.redirect", c"trusted.overlay.redirect");
-/// Of which file below this one is a copy: its device and inode. The kernel's own
-/// attribute for this holds a handle, which takes privileges to be of use.
-pub const ORIGIN: &CStr = c"user.launcher.origin";
-
-/// What [`ORIGIN`] holds for a file.
-pub fn origin(stat: &libc::stat) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    let (device, inode) = bytes.split_at_mut(8);
-    device.copy_from_slice(&stat.st_dev.to_le_bytes());
-    inode.copy_from_slice(&stat.st_ino.to_le_bytes());
-    bytes
-}
-
 /// Whether an attribute is the union's own business, and not the program's.
 pub fn is_private(name: &[u8]) -> bool {
     name.starts_with(b"user.overlay.") || name.starts_with(b"trusted.overlay.") || name == ORIGIN.to_bytes()
@@ -85,7 +73,9 @@ impl Instance<'_> {
         // What the call itself will be refused for is not told here.
         match self.walk_path(&mut walk, AT_FDCWD, path, follow) {
             Ok(slash)
-                if walk.in_union() && walk.position.sides != 0 && (!slash || walk.position.is_dir()) => {}
+                if walk.in_union()
+                    && !walk.position.sides.is_empty()
+                    && (!slash || walk.position.is_dir()) => {}
             _ => return Ok(()),
         }
         // SAFETY: found readable.
