@@ -13,7 +13,10 @@ use tests::{
 
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/nameserver.py");
 
-const FILES: &str = "hosts resolv.conf nsswitch.conf services host.conf";
+const FILES: &str = "hosts resolv.conf nsswitch.conf services host.conf protocols networks";
+
+/// Asks by Python, and by what it does not have.
+const BOTH: &str = "/usr/bin/python3 -c \"$1\" && exec \"$2\"";
 
 /// Asks in every way that Python has. The order of several addresses is another matter.
 const ASKING: &str = r#"
@@ -93,7 +96,9 @@ fn world(name: &str, door: &str, port: u16, more: &str) -> World {
     World::new(&format!("names-{name}-{door}"), &[], fill).saying(&format!(
         r#"coverage.door = "{door}"
 [network]
-hosts = {{ "db.old.corp" = ["10.1.2.3"], "erp01" = ["10.1.2.9", "fd00::9"] }}
+hosts = {{ "db.old.corp" = ["10.1.2.3"], "erp01" = ["10.1.2.9", "fd00::9"], "xn--bcher-kva.old.corp" = ["10.1.2.33"] }}
+protocols = {{ tunnel = 253 }}
+networks = {{ oldnet = "10.0.0.0" }}
 services = {{ shop = "9001/tcp", till = "9002/udp", oneway = "9003/udp" }}
 resolver = {{ nameservers = ["127.0.0.1:{port}"], search = ["old.corp"], options = ["timeout:1", "attempts:2"] }}
 {more}
@@ -110,11 +115,13 @@ fn natively(world: &World) -> String {
     assert_eq!(said, "--- standard error\n--- exit status: 0\n");
     let script = format!(
         "set -e; mount --make-rprivate /; ip link set lo up; cd {}; for f in {FILES}; do mount --bind $f /etc/$f; done
-        cd /; exec 3< <(exec python3 {SERVER} 53); trap \"kill $!\" EXIT; read -r ready <&3; /usr/bin/python3 -c \"$1\"",
-        files.display()
+        cd /; exec 3< <(exec python3 {SERVER} 53); trap \"kill $!\" EXIT; read -r ready <&3; {}",
+        files.display(),
+        BOTH.replace("exec ", "")
     );
     let mut command = Command::new("unshare");
-    command.args(["--net", "--mount", "--", "bash", "-c", &script, "bash", ASKING]).current_dir("/");
+    command.args(["--net", "--mount", "--", "bash", "-c", &script, "bash", ASKING]).arg(program("databases"));
+    command.current_dir("/");
     transcript(&feed(&mut command, b""))
 }
 
@@ -140,8 +147,9 @@ fn in_view(door: &str) -> String {
     let port = free_port();
     let _server = server(port);
     let world = world("glibc", door, port, "");
-    let mut command = world.in_view(Path::new("/usr/bin/python3"));
-    transcript(&feed(command.args(["-c", ASKING]).current_dir("/"), b""))
+    let mut command = world.in_view(Path::new("/bin/sh"));
+    command.args(["-c", BOTH, "sh", ASKING]).arg(program("databases"));
+    transcript(&feed(command.current_dir("/"), b""))
 }
 
 const RESOLVED: &str = "\

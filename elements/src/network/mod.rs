@@ -18,6 +18,7 @@ mod back;
 mod control;
 mod lead;
 pub mod names;
+pub mod numbers;
 pub mod rows;
 mod unix;
 

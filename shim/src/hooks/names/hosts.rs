@@ -10,7 +10,7 @@ use elements::{Errno, Instance};
 use libc::hostent;
 use view::Endpoint;
 
-use crate::hooks::users::Buffer;
+use crate::hooks::entries::Buffer;
 use crate::start::instance;
 
 /// As many addresses of a name as libc keeps (`MAX_NR_ADDRS`).
@@ -129,6 +129,11 @@ impl Found {
         self.name.get(..self.name_len).unwrap_or(&[])
     }
 
+    /// The same, with a NUL after it.
+    pub fn canonical_string(&self) -> *const c_char {
+        self.name.as_ptr().cast()
+    }
+
     fn aliases(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let all = self.aliases.get(..self.aliases_len).unwrap_or(&[]);
         all.split(|byte| *byte == 0).filter(|name| !name.is_empty())
@@ -152,18 +157,9 @@ impl Found {
                 list.add(index).write(to.cast());
             }
         }
-        let names = self.aliases().count();
-        let aliases = buffer.take((names + 1) * pointer, pointer)?.cast::<*mut c_char>();
-        for (index, name) in self.aliases().enumerate() {
-            let string = buffer.string(name)?;
-            // SAFETY: as above.
-            unsafe { aliases.add(index).write(string) };
-        }
+        let aliases = buffer.strings(self.aliases())?;
         // SAFETY: as above.
-        unsafe {
-            list.add(count).write(core::ptr::null_mut());
-            aliases.add(names).write(core::ptr::null_mut());
-        }
+        unsafe { list.add(count).write(core::ptr::null_mut()) };
         Ok(hostent {
             h_name: buffer.string(self.canonical())?,
             h_aliases: aliases,
