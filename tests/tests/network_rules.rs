@@ -19,7 +19,7 @@ fn python(world: &World, program: &str) -> String {
 }
 
 const REFUSED: &str = r#"
-import errno, socket, sys
+import ctypes, errno, socket, sys
 def tried(what, call):
     try:
         call()
@@ -41,6 +41,9 @@ tried("allowed", lambda: fresh(("127.0.0.1", 1)).connect(("127.0.0.1", 1)))
 tried("bind allowed", lambda: fresh(("127.0.0.1", 0)).bind(("127.0.0.1", 0)))
 tried("udp alone", lambda: fresh(("10.4.0.1", 9), datagram).sendto(b"x", ("10.4.0.1", 9)))
 tried("not tcp", lambda: fresh(("10.4.0.1", 9)).connect(("10.4.0.1", 9)))
+# A ring would connect past every rule.
+libc = ctypes.CDLL(None, use_errno=True)
+print("io_uring_setup", libc.syscall(425, 4, ctypes.create_string_buffer(120)), errno.errorcode[ctypes.get_errno()])
 "#;
 
 const EXPECTED: &str = "\
@@ -69,6 +72,7 @@ allowed ECONNREFUSED
 bind allowed ok
 udp alone ok
 not tcp EACCES
+io_uring_setup -1 ENOSYS
 --- standard error
 --- exit status: 0
 ";
