@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use view::build::{NamesFacts, RuleFacts};
 use view::{Action, Direction, Families, Protocol};
@@ -91,6 +91,8 @@ pub struct Names {
     pub merges: bool,
     /// Rules that lead to name servers.
     pub rules: Vec<RuleFacts>,
+    /// The policy files of other instances, by the names that `[names]` gives them.
+    pub peers: Vec<(String, PathBuf)>,
 }
 
 /// The files that were there before, for what the policy does not say.

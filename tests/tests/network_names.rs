@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tests::symbols::MUSL;
 use tests::{
-    World, assert_same, compiled, compiled_by, feed, free_port, is_root, program, transcript, write,
+    World, assert_same, compiled, compiled_by, feed, free_port, is_root, launcher, program, transcript, write,
 };
 
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/nameserver.py");
@@ -100,7 +100,7 @@ hosts = {{ "db.old.corp" = ["10.1.2.3"], "erp01" = ["10.1.2.9", "fd00::9"], "xn-
 protocols = {{ tunnel = 253 }}
 networks = {{ oldnet = "10.0.0.0" }}
 services = {{ shop = "9001/tcp", till = "9002/udp", oneway = "9003/udp" }}
-resolver = {{ nameservers = ["127.0.0.1:{port}"], search = ["old.corp"], options = ["timeout:1", "attempts:2"] }}
+resolver = {{ nameservers = ["127.0.0.1:{port}"], search = ["old.corp"], options = ["timeout:1", "attempts:2", "ndots:2", "edns0"] }}
 {more}
 "#
     ))
@@ -201,6 +201,14 @@ fn resolvers_of_other_makes_have_the_same_answers_through_the_gate() {
         let said = transcript(&feed(command.args(ASKED).current_dir("/"), b""));
         assert_same("the policy", RESOLVED, &probe.display().to_string(), &said);
     }
+    // One that has no other resolver is told apart.
+    let mut doctor = Command::new(launcher());
+    doctor.args(["doctor", "--policy"]).arg(world.policy_file()).arg(world.dir.join("app/resolve"));
+    let said = transcript(&feed(&mut doctor, b""));
+    assert!(
+        said.contains("names: Go's own resolver, which is in the program, reads the policy's files"),
+        "{said}"
+    );
     // c-ares reads resolv.conf itself, and asks from sockets that are not connected.
     let script = "require('dns').resolve4('app.old.corp', (e, a) => { console.log(e, a); require('dns').reverse('10.7.7.9', (e, n) => console.log(e, n)); })";
     let said = world.view_says("/usr/bin/node", &["-e", script]);

@@ -73,7 +73,7 @@ impl Checker<'_> {
         let rules = resolver
             .as_ref()
             .map_or(Vec::new(), |said: &Said<Resolver>| names::rules(&said.value.nameservers, said.line));
-        Names { hosts, resolver, numbers, order, merges: raw.merge.unwrap_or(true), rules }
+        Names { hosts, resolver, numbers, order, merges: raw.merge.unwrap_or(true), rules, peers: Vec::new() }
     }
 
     fn host(&mut self, said: &Spanned<String>) -> Option<String> {
