@@ -103,16 +103,17 @@ for address in [("10.1.2.77", 81), ("127.0.0.1", 5432)]:
         print(error)
 "#;
 
+const CONFIG: &str = "daemon off; pid pid; error_log stderr crit; worker_processes 1; events {}
+http { access_log off; client_body_temp_path a; proxy_temp_path b; fastcgi_temp_path c; uwsgi_temp_path d; scgi_temp_path e;
+server { SERVER } }
+";
+
 fn fill(dir: &Path) {
     write(dir.join("home/.keep"), "");
     let app = dir.join("app");
-    write(
-        app.join("nginx.conf"),
-        "daemon off; pid pid; error_log stderr crit; worker_processes 1;\nevents {}\nhttp { access_log off;\n\
-         client_body_temp_path a; proxy_temp_path b; fastcgi_temp_path c; uwsgi_temp_path d; scgi_temp_path e;\n\
-         server { listen 80; location /page { return 200 \"page of $host port $server_port\\n\"; }\n\
-         location /json { default_type application/json; return 200 '{\"port\": $server_port}'; } } }\n",
-    );
+    let server = "listen 80; location /page { return 200 \"page of $host port $server_port\\n\"; }
+        location /json { default_type application/json; return 200 '{\"port\": $server_port}'; }";
+    write(app.join("nginx.conf"), &CONFIG.replace("SERVER", server));
     write(app.join("Client.java"), JAVA);
     write(app.join("client.py"), PYTHON);
 }
@@ -236,6 +237,35 @@ fn servers_and_clients_meet_where_they_always_did() {
             let expected: String = expected.lines().filter(of_door).flat_map(|line| [line, "\n"]).collect();
             let said = said.join().expect("the view runs");
             assert_same("a machine that has the addresses", &expected, door, &said);
+        }
+    });
+}
+
+/// What wrk says of requests that fail, after one that does not; and that each server is its own.
+const LOADED: &str = r#"
+cd "$APP"; nginx -p "$APP" -c nginx.conf & server=$!
+for _ in $(seq 200); do (: < /dev/tcp/127.0.0.1/80) 2>/dev/null && break; sleep 0.05; done
+curl -sS http://127.0.0.1/; wrk -t1 -c8 -d1s http://127.0.0.1/ > out; grep -E 'Non-2xx|Socket errors' out; grep -c Requests/sec out
+kill $server; wait $server
+"#;
+
+#[test]
+fn two_nginx_on_port_80_serve_each_its_own_under_load() {
+    std::thread::scope(|scope| {
+        for (name, door) in [("first", "shim"), ("second", "gate")] {
+            scope.spawn(move || {
+                let world = World::new(&format!("programs-loaded-{name}"), &[], |dir| write(dir.join("home/.keep"), ""))
+                    .as_user(65534)
+                    .saying(&format!(
+                        "coverage.door = \"{door}\"\n[[network.bind]]\nfrom = \"0.0.0.0:80\"\nto = \"127.0.0.1:{}\"\n",
+                        free_port()
+                    ));
+                let config = CONFIG.replace("SERVER", &format!("listen 80; return 200 \"{name}\\n\";"));
+                write(world.dir.join("app/nginx.conf"), &config);
+                let mut command = world.in_view(Path::new("/bin/bash"));
+                command.args(["-c", LOADED]);
+                assert_eq!(run(&world, command), format!("{name}\n1\n--- standard error\n--- exit status: 0\n"), "{door}");
+            });
         }
     });
 }

@@ -79,6 +79,7 @@ pub const TESTS: &[&str] = &[
     "valgrind",
     "vsftpd",
     "wget",
+    "wrk",
     "xfsprogs",
     "zstd",
 ];
