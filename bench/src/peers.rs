@@ -57,7 +57,9 @@ static PEERS: &[Peer] = &[
     peer("native", "", ""),
     peer("shim", "{launcher} --door shim --policy {policy}", ""),
     peer("gate", "{launcher} --door gate --policy {policy}", ""),
-    peer("any filter", "{filter}", ""),
+    peer("any filter", "{filter} any", ""),
+    // What a door on system calls cannot be quicker than.
+    peer("filter by caller", "{filter} caller", ""),
     peer("empty preload", "LD_PRELOAD={empty}", ""),
     peer("redhook", "LD_PRELOAD={redhook}", ""),
     peer("fakechroot", "fakechroot", ""),

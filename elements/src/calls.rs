@@ -6,7 +6,7 @@
 //! filter lets the rest through), and the element's function. A new call of an
 //! element is one more line.
 
-use crate::files;
+use crate::files::{self, Glance};
 use crate::identity::credentials::{self, Whom};
 use crate::identity::links;
 use crate::ipc::{self, Kind};
@@ -226,7 +226,45 @@ calls! {
     SYS_execveat Always => |i, d, args| execveat(i, d, args);
 }
 
+/// What [`Instance::pass_at_once`] lets pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Passed {
+    /// A look at a file: nothing is left to do.
+    Look,
+    /// openat(2): what it has opened is to be told of ([`Instance::opened`]).
+    Open {
+        /// The call's flags.
+        flags: i32,
+    },
+}
+
 impl Instance<'_> {
+    /// The first look at a call, before any other: whether it looks at a file, or opens one, that the view has
+    /// nothing to do with. Then [`Instance::call`] would pass it on.
+    #[inline(always)]
+    pub fn pass_at_once(&self, number: i64, args: &Args) -> Option<Passed> {
+        let [first, second, third, ..] = *args;
+        let (dirfd, path, passed) = match number {
+            libc::SYS_openat => (first as i32, second, Passed::Open { flags: third as i32 }),
+            libc::SYS_newfstatat | libc::SYS_statx => (first as i32, second, Passed::Look),
+            libc::SYS_readlinkat | libc::SYS_faccessat | libc::SYS_faccessat2 => {
+                (first as i32, second, Passed::Look)
+            }
+            libc::SYS_stat | libc::SYS_lstat | libc::SYS_access | libc::SYS_readlink => {
+                (AT_FDCWD, first, Passed::Look)
+            }
+            _ => return None,
+        };
+        let is_elsewhere = matches!(self.glance(dirfd, p(path)), Glance::Elsewhere);
+        (!self.adds_to_looks() && is_elsewhere).then_some(passed)
+    }
+
+    /// Whether a program is told more of a file than the kernel tells, or may look at less.
+    #[inline(always)]
+    fn adds_to_looks(&self) -> bool {
+        self.view.flags() & view::flags::CREDENTIALS != 0 || self.view.has_time()
+    }
+
     /// When the elements have a say in a call of the table under this view, if they may
     /// have any: a door need not bring them what only other policies ask for.
     pub fn when(&self, number: u32, when: When) -> Option<When> {

@@ -6,16 +6,17 @@
 
 use core::sync::atomic::Ordering;
 
-use elements::calls::{Args, CALLS, SECCOMP, When};
+use elements::calls::{Args, CALLS, Passed, SECCOMP, When};
 use elements::instance::attached;
 use elements::kernel;
 use elements::process::{self, exec::Door};
 use elements::time::vdso;
 use elements::{Answer, Errno};
 
+use crate::arch::entry::gate_waiting;
 use crate::arch::native::{self, Mask};
 use crate::arch::site;
-use crate::loader::{own_path, waiting};
+use crate::loader::own_path;
 use crate::place::{Slot, free_others};
 use crate::seccomp::Verdict;
 use crate::{alternate, patch, ptrace, seccomp, signals, sigsys};
@@ -79,23 +80,64 @@ pub static ALWAYS: [u32; ALWAYS_BITS / 32] = {
     bits
 };
 
-/// Answers the call in a slot: what `gate_entry` calls.
-pub extern "C" fn answer(slot: *mut Slot) -> isize {
+/// How a call ends, in two registers.
+#[repr(C)]
+pub struct End {
+    /// What the program is told; the call's number, where it is yet to be made.
+    value: isize,
+    /// Whether it is yet to be made, as it was asked: by `gate_entry`.
+    is_asked: usize,
+}
+
+impl End {
+    fn told(value: isize) -> End {
+        End { value, is_asked: 0 }
+    }
+
+    fn asked(number: u64) -> End {
+        End { value: number as isize, is_asked: 1 }
+    }
+}
+
+/// Answers the call in a slot: what `gate_entry` calls. Most calls of most programs look at files that the view has
+/// nothing to do with, and the way of those is to be short.
+pub extern "C" fn answer(slot: *mut Slot) -> End {
     // SAFETY: the entry gives the slot that it has claimed.
     let slot = unsafe { &mut *slot };
     slot.number = slot.result;
+    if slot.held.load(Ordering::Relaxed) == 0
+        && !seccomp::is_filtered()
+        && let Some(instance) = attached()
+        && let Some(passed) = instance.pass_at_once(slot.number as i64, &slot.args)
+    {
+        patch::consider(slot, slot.back);
+        let Passed::Open { flags } = passed else { return End::asked(slot.number) };
+        // SAFETY: the program's own arguments, for the kernel to judge; the stack is the slot's.
+        let opened = unsafe { gate_waiting(slot.number as usize, &slot.args) } as isize;
+        if opened >= 0 {
+            let [dirfd, path, ..] = slot.args;
+            instance.opened(dirfd as i32, path as *const u8, flags, opened as i32);
+        }
+        return End::told(opened);
+    }
+    answer_with_care(slot)
+}
+
+/// Answers any call.
+#[inline(never)]
+fn answer_with_care(slot: &mut Slot) -> End {
     if slot.held.load(Ordering::Relaxed) != 0 {
         alternate::put_away(slot);
     }
     let back = slot.back;
-    let number = slot.result as i64;
+    let number = slot.number as i64;
     match seccomp::judge(number, &slot.args) {
         Verdict::Allowed => {}
-        Verdict::Answered(value) => return value,
+        Verdict::Answered(value) => return End::told(value),
         Verdict::ByItself => {
             // The kernel judges the call as the program makes it.
             slot.back = site::by_itself(slot.back);
-            return slot.number as isize;
+            return End::told(slot.number as isize);
         }
     }
     let answer = match number {
@@ -121,14 +163,14 @@ pub extern "C" fn answer(slot: *mut Slot) -> isize {
         libc::SYS_clock_gettime | libc::SYS_gettimeofday if vdso::contains(back as usize) => Answer::Pass,
         _ => element(&PLAIN, number, &slot.args),
     };
-    let done = match answer {
-        Answer::Done(done) => done,
-        Answer::Pass => Errno::result(waiting(number as usize, &slot.args)),
-    };
     patch::consider(slot, back);
-    match done {
-        Ok(value) => value as isize,
-        Err(Errno(number)) => -(number as isize),
+    match answer {
+        Answer::Done(Ok(value)) => End::told(value as isize),
+        Answer::Done(Err(Errno(number))) => End::told(-(number as isize)),
+        Answer::Pass => {
+            ptrace::before(number);
+            End::asked(slot.number)
+        }
     }
 }
 

@@ -13,8 +13,9 @@ use elements::kernel;
 
 use crate::alternate;
 use crate::arch::entry::{
-    address, gate_check, gate_claimed, gate_fault, gate_freed, gate_held, gate_holding, gate_inside,
-    gate_interrupted, gate_left, gate_look, gate_restored, gate_restorer, gate_unmasked, gate_waits,
+    address, gate_check, gate_claimed, gate_fault, gate_freed, gate_held, gate_hindered, gate_holding,
+    gate_inside, gate_interrupted, gate_left, gate_look, gate_passes, gate_passing, gate_restored,
+    gate_restorer, gate_unmasked, gate_waits,
 };
 use crate::arch::{CALL_LEN, Context, gate_deliver, is_call};
 use crate::place::{Slot, is_inside, slot_of};
@@ -29,6 +30,9 @@ pub static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SI
 pub type Info = [i32; 32];
 /// The kernel's number for a call that is to be made again.
 pub const ERESTARTSYS: i32 = 512;
+
+/// A place in the gate's code.
+type Label = unsafe extern "C" fn();
 
 /// A signal has come while the gate's code ran. Says whether it is kept for later.
 pub extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) -> bool {
@@ -57,8 +61,10 @@ pub extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) 
         return true;
     }
     // A call that waits must not begin now.
-    if (address(gate_look)..=address(gate_waits)).contains(&ip) && context.result() >= 0 {
-        context.ip = address(gate_interrupted);
+    let begins = |look: Label, call: Label| (address(look)..=address(call)).contains(&ip);
+    if context.result() >= 0 && (begins(gate_look, gate_waits) || begins(gate_passing, gate_passes)) {
+        let is_passed = begins(gate_passing, gate_passes);
+        context.ip = if is_passed { address(gate_hindered) } else { address(gate_interrupted) };
         keep(slot, signal, about, context);
         return true;
     }

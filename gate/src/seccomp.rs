@@ -61,10 +61,16 @@ pub fn note() -> u8 {
     if FILTERED.load(Ordering::Relaxed) { gated::FILTERED } else { 0 }
 }
 
+/// Whether the program has filters of its own.
+#[inline]
+pub fn is_filtered() -> bool {
+    FILTERED.load(Ordering::Relaxed)
+}
+
 /// Asks the program's filters about a call.
 #[inline]
 pub fn judge(number: i64, args: &Args) -> Verdict {
-    if FILTERED.load(Ordering::Relaxed) { ask(number, args) } else { Verdict::Allowed }
+    if is_filtered() { ask(number, args) } else { Verdict::Allowed }
 }
 
 #[cold]

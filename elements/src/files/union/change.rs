@@ -285,7 +285,8 @@ fn whiteout_over(whiteout: &mut Scratch, spot: &mut Spot) -> Result<bool, Errno>
 impl Union<'_> {
     /// Takes an empty directory away.
     fn remove_directory(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
-        if !self.is_empty(at, below)? {
+        let (is_empty, _looked_into) = self.is_empty(at, below)?;
+        if !is_empty {
             return Err(Errno::ENOTEMPTY);
         }
         let covered = self.is_covered(at)?;

@@ -14,6 +14,7 @@ use super::super::entries::{self, Buffer, Entry, Record};
 use super::super::place::Scratch;
 use super::super::text::Text;
 use super::names::{Names, USUAL_ENTRY};
+use super::spot::LookedInto;
 use super::{Position, Union, bit, highest, is_whiteout};
 use crate::Errno;
 use crate::kernel::{self, AT_FDCWD};
@@ -368,9 +369,16 @@ fn split(position: u64) -> (usize, u64) {
 }
 
 impl Union<'_> {
-    /// Whether a directory has no names in it.
-    pub(super) fn is_empty(&self, at: &Position, below: &[u8]) -> Result<bool, Errno> {
-        Listing::new(*self, at, below).is_empty()
+    /// Whether a directory has no names in it. Of one that the program may not look into, rmdir(2) and rename(2)
+    /// know that too: if it is the write layer's alone, its owner may, for as long as what is given lasts.
+    pub(super) fn is_empty(&self, at: &Position, below: &[u8]) -> Result<(bool, Option<LookedInto>), Errno> {
+        match Listing::new(*self, at, below).is_empty() {
+            Err(Errno::EACCES) if at.sides == self.top_bit() => {
+                let looked_into = self.look_into(at, below)?;
+                Ok((Listing::new(*self, at, below).is_empty()?, Some(looked_into)))
+            }
+            known => Ok((known?, None)),
+        }
     }
 
     /// Takes the whiteouts in a directory of the write layer's away.

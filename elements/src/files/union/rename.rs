@@ -73,12 +73,17 @@ impl Rename<'_, '_> {
                 union.may_remove(end.at, end.below)?;
             }
         }
+        let mut _looked_into = None;
         if to.at.sides != 0 && !self.exchanges() {
+            let mut is_empty = true;
             match (from.at.is_dir(), to.at.is_dir()) {
                 (true, false) => return Err(Errno::ENOTDIR),
                 (false, true) => return Err(Errno::EISDIR),
-                (true, true) if !union.is_empty(to.at, to.below)? => return Err(Errno::ENOTEMPTY),
+                (true, true) => (is_empty, _looked_into) = union.is_empty(to.at, to.below)?,
                 _ => {}
+            }
+            if !is_empty {
+                return Err(Errno::ENOTEMPTY);
             }
         }
         union.copy_up(from.at, from.below, Data::All)?;

@@ -85,6 +85,25 @@ impl Spot {
     }
 }
 
+/// A directory that its owner may do all with meanwhile. It gets its mode back, if it stays.
+pub(super) struct LookedInto {
+    dir: i32,
+    mode: u32,
+}
+
+impl LookedInto {
+    fn set(&self, mode: u32) -> Result<(), Errno> {
+        kernel::chmod(by_number(self.dir)?.as_ptr(), mode)
+    }
+}
+
+impl Drop for LookedInto {
+    fn drop(&mut self) {
+        let _ = self.set(self.mode);
+        kernel::close(self.dir);
+    }
+}
+
 /// The name that a descriptor's file has in /proc.
 pub(super) fn by_number(fd: i32) -> Result<Text<64>, Errno> {
     let mut path = Text::new();
@@ -94,6 +113,23 @@ pub(super) fn by_number(fd: i32) -> Result<Text<64>, Errno> {
 }
 
 impl Union<'_> {
+    /// Lets the owner of a directory of the write layer look into it.
+    pub(super) fn look_into(&self, at: &Position, below: &[u8]) -> Result<LookedInto, Errno> {
+        let mut spot = self.spot(at, below)?;
+        let (dir, name) = spot.end();
+        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        let dir = kernel::openat(dir, name, flags, 0).map_err(|_| LOST)?;
+        let looked_into = match kernel::fstatat(dir, c"".as_ptr().cast(), libc::AT_EMPTY_PATH) {
+            Ok(stat) => LookedInto { dir, mode: stat.st_mode & 0o7777 },
+            Err(errno) => {
+                kernel::close(dir);
+                return Err(errno);
+            }
+        };
+        looked_into.set(looked_into.mode | 0o700).map_err(|_| Errno::EACCES)?;
+        Ok(looked_into)
+    }
+
     /// The spot of a name that a walk has come to. Its directory gets its side in
     /// the write layer first, if need be.
     ///

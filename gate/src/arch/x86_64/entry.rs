@@ -76,6 +76,24 @@ core::arch::global_asm!(
     "mov rdi, r11",
     "call {answer}",
     "mov r11, [rsp]",
+    "test edx, edx",
+    "jz 8f",
+    // The call is to be made as it was asked. Here, since each return behind a call is one that the
+    // processor foresees badly.
+    ".globl gate_passing, gate_passes",
+    "mov rdi, [r11 + {args}]",
+    "mov rsi, [r11 + {args} + 8]",
+    "mov rdx, [r11 + {args} + 16]",
+    "mov r10, [r11 + {args} + 24]",
+    "mov r8, [r11 + {args} + 32]",
+    "mov r9, [r11 + {args} + 40]",
+    "gate_passing:",
+    "cmp dword ptr [r11 + {pending}], 0",
+    "jne gate_hindered",
+    "gate_passes:",
+    "syscall",
+    "mov r11, [rsp]",
+    "8:",
     "mov [r11 + {rax}], rax",
     "gate_check:",
     // The word beside it, too: whether the thread is held.
@@ -161,6 +179,12 @@ core::arch::global_asm!(
     "call {leave}",
     "mov rdi, [rsp]",
     "jmp gate_unmask",
+    // A signal has come before the call was made.
+    ".globl gate_hindered",
+    "gate_hindered:",
+    "mov r11, [rsp]",
+    "mov qword ptr [r11 + {rax}], -512",
+    "jmp gate_check",
     // A fault on the slot's stack: the program's pointer was bad.
     ".globl gate_fault",
     "gate_fault:",
@@ -314,6 +338,12 @@ unsafe extern "C" {
     pub fn gate_freed();
     /// The slot is free.
     pub fn gate_left();
+    /// A call is about to be made as it was asked: whether a signal has come is looked at here.
+    pub fn gate_passing();
+    /// The call itself.
+    pub fn gate_passes();
+    /// Ends the call that has not been made.
+    pub fn gate_hindered();
     /// Ends a call with `EFAULT`.
     pub fn gate_fault();
     /// Where a signal comes that was kept until its call was done.
