@@ -102,7 +102,22 @@ fn what_is_refused_is_refused_as_the_policy_says() {
 }
 
 const BY_UNIX: &str = r#"
-import array, os, socket
+import array, os, select, socket, struct
+def watched(address):
+    """As nginx connects: a set watches the socket before."""
+    one = socket.socket()
+    one.setblocking(False)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 7, 0))
+    sets = [select.epoll(), select.epoll()]
+    for watching in sets:
+        watching.register(one.fileno(), select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
+    one.connect_ex(address)
+    print([watching.poll(5)[0][1] == select.EPOLLOUT for watching in sets], struct.unpack("ll", one.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)))
+    one.send(b"asked")
+    for watching in sets:
+        while not any(event & select.EPOLLIN for _, event in watching.poll(5)):
+            pass
+    print(one.recv(100))
 def meet(address, blocking=True):
     one = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
     os.set_inheritable(one.fileno(), True)
@@ -121,6 +136,7 @@ meet(("10.1.2.3", 5432))
 meet(("10.1.2.3", 5432), False)
 meet(("10.9.8.7", 5433))
 meet(("fd00::1", 5434))
+watched(("10.1.2.3", 5432))
 try:
     socket.create_connection(("10.1.2.4", 5432))
 except OSError as error:
@@ -142,6 +158,8 @@ b'answered'
 ('fd00::1', 5434, 0, 0) ::1 True 0
 0 True ('fd00::1', 5434)
 b'answered'
+[True, True] (7, 0)
+b'answered'
 [Errno 111] Connection refused
 --- standard error
 --- exit status: 0
@@ -159,7 +177,7 @@ b'answered'
         ));
         let listener = UnixListener::bind(&path).expect("the world is writable");
         let server = std::thread::spawn(move || {
-            for _ in 0..4 {
+            for _ in 0..5 {
                 let (mut client, _) = listener.accept().expect("a client comes");
                 let mut asked = [0; 5];
                 client.read_exact(&mut asked).expect("it asks");

@@ -21,6 +21,7 @@ pub mod names;
 pub mod numbers;
 pub mod rows;
 mod unix;
+mod watched;
 
 pub use back::Name;
 pub use lead::Outgoing;
