@@ -240,3 +240,59 @@ fn ten_thousand_hosts_and_a_name_server_that_is_down_are_no_trouble() {
         assert!(begun.elapsed() < Duration::from_secs(5), "{door} takes {:?}", begun.elapsed());
     }
 }
+
+#[test]
+fn names_are_looked_up_in_the_order_of_the_policy() {
+    let port = free_port();
+    let _server = server(port);
+    let asked = ["app.old.corp", "own.corp", "both.old.corp"];
+    for door in ["shim", "gate"] {
+        for (order, expected) in [
+            ("", ["10.1.2.99", "10.1.2.98", "10.7.7.7 fd00::7"]),
+            ("order = [\"dns\", \"hosts\"]", ["10.7.7.7", "10.1.2.98", "10.7.7.7 fd00::7"]),
+            ("order = [\"hosts\"]", ["10.1.2.99", "10.1.2.98", "nobody"]),
+            ("order = [\"dns\"]", ["10.7.7.7", "nobody", "10.7.7.7 fd00::7"]),
+        ] {
+            let world = World::new(&format!("names-order-{door}"), &[], fill).saying(&format!(
+                "coverage.door = \"{door}\"\n[network]\n{order}\n\
+                 hosts = {{ \"app.old.corp\" = [\"10.1.2.99\"], \"own.corp\" = [\"10.1.2.98\"] }}\n\
+                 resolver = {{ nameservers = [\"127.0.0.1:{port}\"] }}\n"
+            ));
+            let mut command = world.in_view(&program("resolve"));
+            let said = transcript(&feed(command.args(asked).current_dir("/"), b""));
+            let lines: String =
+                asked.iter().zip(expected).map(|(name, all)| format!("{name}: {all}\n")).collect();
+            assert_eq!(said, lines + "--- standard error\n--- exit status: 0\n", "{door} {order}");
+        }
+    }
+}
+
+#[test]
+fn what_the_policy_says_comes_before_what_was_there_or_instead_of_it() {
+    let keys = "hosts = { db = [\"10.1.2.3\"] }\nservices = { shop = \"9001/tcp\" }\nprotocols = { tunnel = 253 }\n\
+                networks = { oldnet = \"10.0.0.0\" }\n";
+    let own = [
+        ("hosts", "10.1.2.3 db\n", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"),
+        ("services", "shop 9001/tcp\n", ""),
+        ("protocols", "tunnel 253\n", ""),
+        ("networks", "oldnet 10.0.0.0\n", ""),
+    ];
+    for merge in [true, false] {
+        let world =
+            World::new("names-merged", &[], fill).saying(&format!("[network]\nmerge = {merge}\n{keys}"));
+        for (file, first, least) in own {
+            let said = world.view_says("/bin/cat", &[&format!("/etc/{file}")]);
+            let before = std::fs::read_to_string(format!("/etc/{file}")).unwrap_or_else(|_| least.into());
+            let after = if merge { before.as_str() } else { least };
+            assert_eq!(
+                said,
+                format!("{first}{after}--- standard error\n--- exit status: 0\n"),
+                "{file} {merge}"
+            );
+        }
+        assert_eq!(
+            world.view_says("/bin/cat", &["/etc/host.conf"]),
+            "multi on\n--- standard error\n--- exit status: 0\n"
+        );
+    }
+}

@@ -44,7 +44,7 @@ pub use services::{
     setservent,
 };
 
-use hosts::{Found, Plan};
+use hosts::Plan;
 use plain::Plain;
 
 type GetAddrInfo =
@@ -122,7 +122,7 @@ pub unsafe fn getaddrinfo(
     let Some(name) = name.filter(|_| hinted.ai_flags & libc::AI_NUMERICHOST == 0) else { return ask() };
     let Some(plan) = Plan::of_view() else { return ask() };
     // SAFETY: where the caller wants the result.
-    let by_files = || unsafe { from_hosts(name, service, &hinted, next, result) };
+    let by_files = || unsafe { from_hosts(&plan, name, service, &hinted, next, result) };
     let said = instance().view.names();
     if plan.order.dns_first {
         let done = resolver::ask(&plan, ask);
@@ -134,7 +134,7 @@ pub unsafe fn getaddrinfo(
     match by_files() {
         Some(done) => tell(name, done, result, said.hosts_line),
         None if plan.asks(name) => tell(name, resolver::ask(&plan, ask), result, said.resolver_line),
-        None if Found::by_name(name).is_some() => tell(name, EAI_ADDRFAMILY, result, said.hosts_line),
+        None if plan.by_name(name).is_some() => tell(name, EAI_ADDRFAMILY, result, said.hosts_line),
         None => tell(name, libc::EAI_NONAME, result, said.hosts_line),
     }
 }
@@ -177,13 +177,14 @@ fn tell(name: &[u8], done: c_int, result: *mut *mut addrinfo, line: u32) -> c_in
 ///
 /// As for getaddrinfo(3).
 unsafe fn from_hosts(
+    plan: &Plan,
     name: &[u8],
     service: *const c_char,
     hints: &addrinfo,
     next: GetAddrInfo,
     result: *mut *mut addrinfo,
 ) -> Option<c_int> {
-    let found = Found::by_name(name)?;
+    let found = plan.by_name(name)?;
     let has_v6 = found.addresses().any(|address| address.is_ipv6());
     let maps = hints.ai_family == libc::AF_INET6 && hints.ai_flags & libc::AI_V4MAPPED != 0;
     let takes = |address: &IpAddr| match hints.ai_family {
@@ -303,17 +304,22 @@ pub unsafe fn getnameinfo(
     let wants_host = !host.is_null() && host_len > 0 && flags & libc::NI_NUMERICHOST == 0;
     let wants_service = !service.is_null() && service_len > 0 && flags & libc::NI_NUMERICSERV == 0;
     let plan = if wants_host { Plan::of_view() } else { None };
-    let found = plan.as_ref().and_then(|_| Found::by_address(&hosts::ip_of(&endpoint)));
     let named =
         if wants_service { services::name_of(endpoint.port, flags & libc::NI_DGRAM != 0) } else { None };
     let mut with = flags;
-    if found.is_some() {
-        with |= libc::NI_NUMERICHOST;
-    }
     if named.is_some() {
         with |= libc::NI_NUMERICSERV;
     }
+    let is_known = plan.as_ref().is_some_and(|plan| {
+        plan.order.dns_first && resolver::ask(plan, || ask(with | libc::NI_NAMEREQD)) == 0
+    });
+    let by_files = plan.as_ref().filter(|_| !is_known);
+    let found = by_files.and_then(|plan| plan.by_address(&hosts::ip_of(&endpoint)));
+    if found.is_some() {
+        with |= libc::NI_NUMERICHOST;
+    }
     let done = match &plan {
+        _ if is_known => 0,
         Some(plan) if found.is_none() && plan.order.dns => resolver::ask(plan, || ask(with)),
         Some(_) if found.is_none() && flags & libc::NI_NAMEREQD != 0 => return libc::EAI_NONAME,
         Some(_) if found.is_none() => ask(with | libc::NI_NUMERICHOST),

@@ -24,21 +24,34 @@ enum Look {
     Ask(Option<Plan>),
 }
 
-fn look(family: c_int, buffer: &mut Buffer, name: Option<&[u8]>, find: impl Fn() -> Option<Found>) -> Look {
+fn look(
+    family: c_int,
+    buffer: &mut Buffer,
+    name: Option<&[u8]>,
+    find: impl Fn(&Plan) -> Option<Found>,
+) -> Look {
     let Some(plan) = Plan::of_view() else { return Look::Ask(None) };
     if ![libc::AF_INET, libc::AF_INET6].contains(&family) {
         return Look::Ask(None);
     }
-    match find() {
+    match find(&plan) {
         Some(found) if found.addresses().any(|one| one.is_ipv4() == (family == libc::AF_INET)) => {
             Look::Here(found.put(family, buffer))
         }
         Some(_) if !plan.order.dns => Look::Nobody(NO_DATA),
+        // libc has been asked before.
+        _ if plan.order.dns_first => Look::Nobody(HOST_NOT_FOUND),
         None if !name.map_or(plan.order.dns || !plan.has_hosts, |name| plan.asks(name)) => {
             Look::Nobody(HOST_NOT_FOUND)
         }
         _ => Look::Ask(Some(plan)),
     }
+}
+
+/// The plan, where name servers are to be asked before the files.
+fn asks_first(family: c_int) -> Option<Plan> {
+    let is_known = [libc::AF_INET, libc::AF_INET6].contains(&family);
+    Plan::of_view().filter(|plan| is_known && plan.order.dns_first)
 }
 
 /// How much the functions without a buffer keep.
@@ -48,13 +61,19 @@ const ROOM: usize = 8192;
 fn kept(
     family: c_int,
     name: Option<&[u8]>,
-    find: impl Fn() -> Option<Found>,
-    ask: impl FnOnce() -> *mut hostent,
+    find: impl Fn(&Plan) -> Option<Found>,
+    ask: impl Fn() -> *mut hostent,
 ) -> *mut hostent {
     static KEPT: Room = Room::new();
     let memory = KEPT.memory(size_of::<hostent>() + ROOM).cast::<hostent>();
     if memory.is_null() {
         return ask();
+    }
+    if let Some(plan) = asks_first(family) {
+        let found = resolver::ask(&plan, &ask);
+        if !found.is_null() {
+            return found;
+        }
     }
     let mut buffer = Buffer::new(memory.wrapping_add(1).cast(), ROOM);
     match look(family, &mut buffer, name, find) {
@@ -94,9 +113,16 @@ unsafe fn reentrant(
     to: &To,
     family: c_int,
     name: Option<&[u8]>,
-    find: impl Fn() -> Option<Found>,
-    ask: impl FnOnce() -> c_int,
+    find: impl Fn(&Plan) -> Option<Found>,
+    ask: impl Fn() -> c_int,
 ) -> c_int {
+    if let Some(plan) = asks_first(family) {
+        let done = resolver::ask(&plan, &ask);
+        // SAFETY: libc has written it, by the function's contract.
+        if done == Errno::ERANGE.0 || done == 0 && unsafe { !to.result.read().is_null() } {
+            return done;
+        }
+    }
     let mut buffer = Buffer::new(to.buffer.0.cast(), to.buffer.1);
     // SAFETY: the caller's promise.
     let finish = |made: Option<hostent>, error: c_int, done: c_int| unsafe {
@@ -189,10 +215,10 @@ gethostby!(gethostbyname2, gethostbyname2_r: (name: *const c_char, family: c_int
 gethostby!(gethostbyaddr, gethostbyaddr_r: (address: *const c_void, len: socklen_t, family: c_int),
     family, None, by_address(given(address, len, family)));
 
-fn by_name(name: Option<&[u8]>) -> impl Fn() -> Option<Found> {
-    move || Found::by_name(name?)
+fn by_name(name: Option<&[u8]>) -> impl Fn(&Plan) -> Option<Found> {
+    move |plan| plan.by_name(name?)
 }
 
-fn by_address(address: Option<IpAddr>) -> impl Fn() -> Option<Found> {
-    move || Found::by_address(&address?)
+fn by_address(address: Option<IpAddr>) -> impl Fn(&Plan) -> Option<Found> {
+    move |plan| plan.by_address(&address?)
 }

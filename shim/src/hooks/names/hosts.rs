@@ -49,6 +49,16 @@ impl Plan {
         Some(Plan { order, has_hosts })
     }
 
+    /// What hosts(5) says of a name, if that is looked at.
+    pub fn by_name(&self, wanted: &[u8]) -> Option<Found> {
+        if self.order.files { Found::look(|_, name| name.eq_ignore_ascii_case(wanted)) } else { None }
+    }
+
+    /// The same of an address.
+    pub fn by_address(&self, wanted: &IpAddr) -> Option<Found> {
+        if self.order.files { Found::look(|address, _| address == wanted) } else { None }
+    }
+
     /// Whether libc is asked for a name that the view's hosts(5) does not have.
     pub fn asks(&self, name: &[u8]) -> bool {
         self.order.dns || !self.has_hosts || address_of(name)
@@ -107,16 +117,6 @@ impl Found {
             }
         }
         (found.count > 0).then_some(found)
-    }
-
-    /// By a name.
-    pub fn by_name(wanted: &[u8]) -> Option<Found> {
-        Found::look(|_, name| name.eq_ignore_ascii_case(wanted))
-    }
-
-    /// By an address.
-    pub fn by_address(wanted: &IpAddr) -> Option<Found> {
-        Found::look(|address, _| address == wanted)
     }
 
     /// Its addresses, in the order of the file.
