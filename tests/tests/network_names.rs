@@ -247,15 +247,15 @@ fn names_are_looked_up_in_the_order_of_the_policy() {
     let _server = server(port);
     let asked = ["app.old.corp", "own.corp", "both.old.corp"];
     for door in ["shim", "gate"] {
-        for (order, expected) in [
-            ("", ["10.1.2.99", "10.1.2.98", "10.7.7.7 fd00::7"]),
-            ("order = [\"dns\", \"hosts\"]", ["10.7.7.7", "10.1.2.98", "10.7.7.7 fd00::7"]),
-            ("order = [\"hosts\"]", ["10.1.2.99", "10.1.2.98", "nobody"]),
-            ("order = [\"dns\"]", ["10.7.7.7", "nobody", "10.7.7.7 fd00::7"]),
+        for (order, expected, back) in [
+            ("", ["10.1.2.99", "10.1.2.98", "10.7.7.7 fd00::7"], "own.nine.corp"),
+            ("order = [\"dns\", \"hosts\"]", ["10.7.7.7", "10.1.2.98", "10.7.7.7 fd00::7"], "nine.old.corp"),
+            ("order = [\"hosts\"]", ["10.1.2.99", "10.1.2.98", "nobody"], "own.nine.corp"),
+            ("order = [\"dns\"]", ["10.7.7.7", "nobody", "10.7.7.7 fd00::7"], "nine.old.corp"),
         ] {
             let world = World::new(&format!("names-order-{door}"), &[], fill).saying(&format!(
                 "coverage.door = \"{door}\"\n[network]\n{order}\n\
-                 hosts = {{ \"app.old.corp\" = [\"10.1.2.99\"], \"own.corp\" = [\"10.1.2.98\"] }}\n\
+                 hosts = {{ \"app.old.corp\" = [\"10.1.2.99\"], \"own.corp\" = [\"10.1.2.98\"], \"own.nine.corp\" = [\"10.7.7.9\"] }}\n\
                  resolver = {{ nameservers = [\"127.0.0.1:{port}\"] }}\n"
             ));
             let mut command = world.in_view(&program("resolve"));
@@ -263,6 +263,18 @@ fn names_are_looked_up_in_the_order_of_the_policy() {
             let lines: String =
                 asked.iter().zip(expected).map(|(name, all)| format!("{name}: {all}\n")).collect();
             assert_eq!(said, lines + "--- standard error\n--- exit status: 0\n", "{door} {order}");
+            // perl has gethostbyname(3) and gethostbyaddr(3), which go the same way.
+            let script = "use Socket; while ($_ = shift) { my $a = gethostbyname($_); print \"$_: \", $a ? inet_ntoa($a) : 'nobody', \"\\n\" }
+                print scalar gethostbyaddr(inet_aton('10.7.7.9'), AF_INET), \"\\n\"";
+            let said = world.view_says("/usr/bin/perl", &[&["-e", script][..], &asked].concat());
+            let first = |all: &str| all.split(' ').next().unwrap_or_default().to_owned();
+            let lines = asked.iter().zip(expected).map(|(name, all)| format!("{name}: {}\n", first(all)));
+            let lines: String = lines.collect();
+            assert_eq!(
+                said,
+                format!("{lines}{back}\n--- standard error\n--- exit status: 0\n"),
+                "{door} {order}"
+            );
         }
     }
 }
