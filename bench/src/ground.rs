@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,8 +19,10 @@ const MOST: usize = 10_000;
 const TREES: usize = 1000;
 /// How many of them are unions too.
 const UNIONS: usize = 10;
-/// How often the first write to a file is measured, at most.
-const NAMES: u32 = 100;
+/// Files whose first write is measured: the name of a size, its bytes, how many are written to in one sample, and by how
+/// many names there is one.
+pub const SIZES: [(&str, usize, u32, u32); 4] =
+    [("4K", 4 << 10, 50, 5000), ("1M", 1 << 20, 10, 1000), ("64M", 64 << 20, 1, 100), ("1G", 1 << 30, 1, 60)];
 
 /// What a policy says.
 #[derive(Clone, Copy)]
@@ -126,6 +129,7 @@ impl Ground {
         if whole {
             self.make_many()?;
             self.make_large()?;
+            self.make_cluster()?;
             self.make_sources()?;
         }
         for rules in Rules::ALL {
@@ -206,9 +210,10 @@ impl Ground {
         write.arg("--policy").arg(self.layers()).args([
             "sh",
             "-ec",
-            "for file; do echo x > $file; done",
-            "sh",
+            // What another user than who started it is to change must be there.
+            "find $0 -exec touch -c {} + 2> /dev/null || true; for file; do echo x > $file; done",
         ]);
+        write.arg(self.at(0).join("pg"));
         write.args(
             (0..UNIONS).flat_map(|mount| written(mount).iter().map(move |file| self.at(mount).join(file))),
         );
@@ -260,18 +265,36 @@ impl Ground {
         Ok(())
     }
 
-    /// A file of 64 MiB, by as many names as are written to at most.
+    /// Files of some sizes, each by as many names as are written to at most.
     fn make_large(&self) -> std::io::Result<()> {
-        let large = self.large();
-        fs::create_dir(&large)?;
-        fs::write(
-            large.join("0"),
-            "64 bytes of a file that is large, one line of it after another.\n".repeat(1 << 20),
-        )?;
-        for name in 1..NAMES {
-            fs::hard_link(large.join("0"), large.join(name.to_string()))?;
+        const LINE: &str = "64 bytes of a file that is large, one line of it after another.\n";
+        for (name, size, times, names) in SIZES {
+            let large = self.large().join(name);
+            fs::create_dir_all(&large)?;
+            let mut file = fs::File::create(large.join("0"))?;
+            let block = LINE.repeat(size.min(1 << 20) / LINE.len());
+            for _ in 0..size / block.len() {
+                file.write_all(block.as_bytes())?;
+            }
+            for name in 1..names {
+                fs::hard_link(large.join("0"), large.join(name.to_string()))?;
+            }
+            fs::write(self.scratch().join(format!("next-{name}")), format!("0 {times}\n"))?;
         }
-        fs::write(self.scratch().join("next"), "0\n")
+        Ok(())
+    }
+
+    /// A cluster of postgresql's: for native, in the mount, and beside them.
+    fn make_cluster(&self) -> std::io::Result<()> {
+        let make = "user() { setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"; }\n\
+            bin=$(echo /usr/lib/postgresql/*/bin); chmod 1777 $1; user $bin/initdb -A trust -N -D $1/pg > $1/said\n\
+            user $bin/pg_ctl -s -w -D $1/pg -l $1/log -o \"-k $1 -c listen_addresses=\" start\n\
+            PGHOST=$1 user $bin/pgbench -i -q postgres > $1/said 2>&1\n\
+            user $bin/pg_ctl -s -w -m fast -D $1/pg stop; cp -a $1/pg $2; cp -a $1/pg $3";
+        let mut command = Command::new("sh");
+        command.args(["-ec", make, "sh"]).arg(self.scratch()).arg(self.at(0)).arg(self.source(0));
+        let status = command.current_dir("/").status()?;
+        if status.success() { Ok(()) } else { Err(std::io::Error::other(format!("{command:?}: {status}"))) }
     }
 
     /// Fifty files of C with their Makefile, and three hundred modules of JavaScript, for native and in the mount.
@@ -386,10 +409,11 @@ impl Ground {
 
 /// The files of a union that the write layer has.
 fn written(number: usize) -> &'static [&'static str] {
-    if number == 0 { &["a/new", "a/two", "1000/new", "10000/new"] } else { &["a/new", "a/two", "1000/new"] }
+    const ALL: &[&str] = &["a/new", "a/two", "10/new", "1000/new", "10000/new", "100000/new"];
+    if number == 0 { ALL } else { &ALL[..4] }
 }
 
-/// The entries of a merged directory; with ten times as many fuse-overlayfs takes minutes for one listing.
+/// The entries of a merged directory that fuse-overlayfs lists within a minute.
 const LONG: usize = 10_000;
 /// The most entries that a directory has whose listing is measured.
 const LONGEST: usize = 100_000;

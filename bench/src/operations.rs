@@ -182,6 +182,7 @@ pub static OPERATIONS: &[Operation] = &[
     whole("esbuild of 300 modules", programs::ESBUILD, 1.10),
     whole("java, a start", programs::JAVA, 1.10),
     whole("redis, a request", programs::REDIS, 1.03),
+    whole("pgbench, a transaction", programs::PGBENCH, 1.10),
     whole("nginx, a request", programs::NGINX, 1.03),
     over(call("open+close, of the base", "open", 10, On::Mount("a/b/c/d/file"), Some(1.3))),
     over(call("stat, of the base", "stat", 10, On::Mount("a/b/c/d/file"), Some(1.3))),
@@ -190,8 +191,10 @@ pub static OPERATIONS: &[Operation] = &[
     over(call("open+close, of a file written to", "open", 10, On::Mount("a/two"), None)),
     over(call("readdir, of the base", "readdir", 10, On::Mount("a/b/c"), None)),
     over(call("readdir, merged", "readdir", 10, On::Mount("a"), None)),
+    over(seldom(2, call("readdir of 10, merged", "readdir", 10, On::Mount("10"), None))),
     over(seldom(200, call("readdir of 1,000, merged", "readdir", 10, On::Mount("1000"), None))),
     over(seldom(2000, call("readdir of 10,000, merged", "readdir", 10, On::First("10000"), None))),
+    over(seldom(5000, call("readdir of 100,000, merged", "readdir", 10, On::First("100000"), Some(2.0)))),
     over(seldom(10, call("create and unlink, in the write layer", "create", 10, On::Mount("made"), None))),
     over(seldom(10, call("rename and back, in the write layer", "rename", 10, On::Mount("a/three"), None))),
     over(whole("find in 20,000 files of the base", programs::FIND, 1.15)),
@@ -199,15 +202,20 @@ pub static OPERATIONS: &[Operation] = &[
     over(whole("git status in 20,000 files of the base", programs::GIT, 1.15)),
     over(whole("python start with imports, /usr a union", programs::PYTHON, 1.15)),
     over(whole("gcc of a file, /usr a union", programs::GCC, 1.15)),
+    first_write("first write of 4 KiB of the base, beside cp", programs::FIRST_WRITES[0]),
+    first_write("first write of 1 MiB of the base, beside cp", programs::FIRST_WRITES[1]),
+    first_write("first write of 64 MiB of the base, beside cp", programs::FIRST_WRITES[2]),
+    first_write("first write of 1 GiB of the base, beside cp", programs::FIRST_WRITES[3]),
     Operation {
-        name: "first write of 64 MiB of the base, beside cp",
-        bar: Some(1.15),
-        rules: Rules::Mounts(10),
-        among: Among::Unions,
-        weight: 1,
-        what: What::Scripts(programs::COPY, programs::FIRST_WRITE),
+        what: What::Scripts(programs::PGBENCH_APART, programs::PGBENCH),
+        ..over(whole("pgbench, a transaction, data in a union", programs::PGBENCH, 1.15))
     },
 ];
+
+const fn first_write(name: &'static str, (natively, others): (&'static str, &'static str)) -> Operation {
+    let operation = over(whole(name, others, 1.15));
+    Operation { what: What::Scripts(natively, others), ..operation }
+}
 
 const fn whole(name: &'static str, script: &'static str, bar: f64) -> Operation {
     Operation {

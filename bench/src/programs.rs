@@ -2,7 +2,7 @@
 //!
 //! `TREE` stands for a directory of 20,000 files in a work tree of git(1), under a
 //! mount; `READ` for the Go program that reads them, `PORT` for a free port and
-//! `DIR` for a directory to write to, `LARGE` for one with many names of a large file, under a mount,
+//! `DIR` for a directory to write to, `LARGE` for one with files of some sizes by many names, under a mount,
 //! `MOUNT` for where the mount is. What only prepares is left out of the time.
 
 use std::path::PathBuf;
@@ -52,11 +52,48 @@ pub const PYTHON: &str = "begin; i=0; while [ $i -lt 20 ]; do /usr/bin/python3 -
 pub const GCC: &str = "printf '#include <stdio.h>\\n#include <stdlib.h>\\n#include <string.h>\\n#include <sys/socket.h>\\n\
     int main(void) { return 0; }' > DIR/a.c; begin; i=0; while [ $i -lt 10 ]; do gcc -O -o DIR/a DIR/a.c; i=$((i+1)); done; end 10";
 
-/// The first write to a file of 64 MiB of the base, each time by another name of it.
-pub const FIRST_WRITE: &str = "read n < DIR/next; echo $((n + 1)) > DIR/next; test -s LARGE/$n || exit 1; \
-    begin; : >> LARGE/$n; end 1; rm LARGE/$n";
-/// What that is held against: cp(1) of the file.
-pub const COPY: &str = "begin; cp LARGE/0 DIR/copy; end 1; rm DIR/copy";
+/// The first writes to so many files of a size of the base ([`crate::ground::SIZES`]), each time others.
+macro_rules! first_write {
+    ($size:literal) => {
+        concat!("size=", $size, "; ", "read n times < DIR/next-$size; last=$((n + times - 1)); echo $((last + 1)) $times > DIR/next-$size; \
+            cd LARGE/$size; test -s $last || exit 1; files=$(seq $n $last); \
+            begin; for file in $files; do : >> $file; done; end $times; rm $files")
+    };
+}
+/// What those are held against: cp(1) of as many.
+macro_rules! copy {
+    ($size:literal) => {
+        concat!(
+            "size=",
+            $size,
+            "; ",
+            "read n times < DIR/next-$size; rm -rf DIR/copies; mkdir DIR/copies; cd LARGE/$size; \
+            files=$(seq 1 $times); begin; cp $files DIR/copies; end $times; rm -r DIR/copies"
+        )
+    };
+}
+/// For each size: what it is held against, and the first write.
+pub const FIRST_WRITES: [(&str, &str); 4] = [
+    (copy!("4K"), first_write!("4K")),
+    (copy!("1M"), first_write!("1M")),
+    (copy!("64M"), first_write!("64M")),
+    (copy!("1G"), first_write!("1G")),
+];
+
+/// A thousand transactions of postgresql by four clients, without the disk: in a directory of its own, and under the mount.
+macro_rules! pgbench {
+    ($data:literal) => {
+        concat!("data=", $data, "; ", "cd /; user() { setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"; }; \
+            bin=$(echo /usr/lib/postgresql/*/bin); export PGHOST=DIR; \
+            user $bin/pg_ctl -s -w -D $data -l DIR/log -o '-k DIR -c listen_addresses= -c fsync=off' start || exit 1; \
+            begin; user $bin/pgbench -n -c 4 -t 250 postgres > DIR/out 2>&1; end 1000; \
+            user $bin/pg_ctl -s -w -m fast -D $data stop")
+    };
+}
+/// Natively beside a union, whose layers must not change.
+pub const PGBENCH_APART: &str = pgbench!("DIR/pg");
+/// Under the mount.
+pub const PGBENCH: &str = pgbench!("MOUNT/pg");
 
 const CLOCK: &str = "begin() { from=$(date +%s%N); }; end() { echo $((($(date +%s%N) - from) / $1)); }; ";
 
