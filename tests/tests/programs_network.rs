@@ -1,10 +1,12 @@
 //! Servers and clients that people run, at the names, addresses and ports that they had. The
 //! oracle is a machine that has them: a network namespace with the view's own files in their places.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 
-use tests::{World, assert_same, feed, free_port, is_root, transcript, write};
+use tests::{World, assert_same, feed, is_root, transcript, write};
 
 const FILES: &str = "hosts resolv.conf nsswitch.conf services host.conf passwd group protocols networks";
 
@@ -118,8 +120,18 @@ fn fill(dir: &Path) {
     write(app.join("client.py"), PYTHON);
 }
 
+/// A port that nobody has, nor is given by the kernel while servers start and clients connect.
+fn port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = (22_000 + std::process::id() % 400 * 25) as u16;
+    std::iter::repeat_with(|| start + NEXT.fetch_add(1, Ordering::Relaxed))
+        .take(1000)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("ports are free")
+}
+
 fn world(door: &str) -> World {
-    let ports: Vec<u16> = (0..8).map(|_| free_port()).collect();
+    let ports: Vec<u16> = (0..8).map(|_| port()).collect();
     World::new(&format!("programs-network-{door}"), &[], fill).as_user(65534).saying(&format!(
         r#"coverage.door = "{}"
 [network]
@@ -258,7 +270,7 @@ fn two_nginx_on_port_80_serve_each_its_own_under_load() {
                     .as_user(65534)
                     .saying(&format!(
                         "coverage.door = \"{door}\"\n[[network.bind]]\nfrom = \"0.0.0.0:80\"\nto = \"127.0.0.1:{}\"\n",
-                        free_port()
+                        port()
                     ));
                 let config = CONFIG.replace("SERVER", &format!("listen 80; return 200 \"{name}\\n\";"));
                 write(world.dir.join("app/nginx.conf"), &config);
