@@ -166,6 +166,10 @@ fn sweep() {
             continue;
         }
         let Ok(owner) = fs::read(names.join(OWNER)) else { continue };
+        // Another launcher is just making it.
+        if owner.is_empty() {
+            continue;
+        }
         let owner = PathBuf::from(std::ffi::OsString::from_vec(owner));
         if !owner.exists() || is_of_one_run(&owner) && !is_in_use(&owner) {
             remove(&names);
