@@ -7,12 +7,12 @@
 //! element is one more line.
 
 use crate::files::{self, Glance};
-use crate::identity::credentials::{self, Whom};
+use crate::identity::credentials::{self, Scope, Whom};
 use crate::identity::links;
 use crate::ipc::{self, Kind};
 use crate::kernel::{self, AT_FDCWD, OpenHow};
 use crate::network::{LEVELS, Name};
-use crate::process::exec::{Door, Start};
+use crate::process::exec::{Door, RunsAs, Start};
 use crate::time::{self, wait};
 use crate::{Answer, Errno, Instance, user};
 
@@ -150,7 +150,7 @@ calls! {
 
     SYS_bind NotNull(1) => |i, _, [fd, address, len, ..]| i.bind(fd as i32, p(address), len as u32 as usize);
     SYS_connect NotNull(1) => |i, _, [fd, address, len, ..]| i.connect(fd as i32, p(address), len as u32 as usize);
-    SYS_sendto NotNull(4) => |i, _, args| sockets::sendto(i, args);
+    SYS_sendto Always => |i, _, args| sockets::sendto(i, args);
     SYS_sendmsg Always => |i, _, args| sockets::sendmsg(i, args);
     SYS_sendmmsg Always => |i, _, args| sockets::sendmmsg(i, args);
     SYS_getsockname Always => |i, _, args| sockets::gives_address(i, libc::SYS_getsockname, args, Name::Own);
@@ -171,7 +171,7 @@ calls! {
     SYS_mq_open Always => |i, _, [name, flags, mode, attributes, ..]| i.mq_open(p(name), flags as i32, mode, attributes);
     SYS_mq_unlink Always => |i, _, [name, ..]| i.mq_unlink(p(name));
 
-    SYS_ioctl Is(1, links::REQUESTS) => |i, _, [fd, request, argument, ..]| i.ioctl(fd as i32, request as _, argument);
+    SYS_ioctl Is(1, links::NAMED) => |i, _, [fd, request, argument, ..]| i.ioctl(fd as i32, request as _, argument);
     SYS_sched_getaffinity Always => |i, _, [process, size, mask, ..]| i.sched_getaffinity(process as i32, size as u32 as usize, mask as *mut u8);
     SYS_sched_setaffinity Always => |i, _, [process, size, mask, ..]| i.sched_setaffinity(process as i32, size as u32 as usize, p(mask));
     SYS_sysinfo Always => |i, _, [info, ..]| i.sysinfo(info as *mut _);
@@ -204,21 +204,25 @@ calls! {
     SYS_getresuid Always => |i, _, [a, b, c, ..]| i.three_ids(Whom::User, [a, b, c].map(|to| to as *mut u32));
     SYS_getresgid Always => |i, _, [a, b, c, ..]| i.three_ids(Whom::Group, [a, b, c].map(|to| to as *mut u32));
     SYS_getgroups Always => |i, _, [room, to, ..]| i.getgroups(room as i32, to as *mut u32);
-    SYS_setuid Always => |i, _, [id, ..]| i.set_id(Whom::User, id as u32);
-    SYS_setgid Always => |i, _, [id, ..]| i.set_id(Whom::Group, id as u32);
-    SYS_setreuid Always => |i, _, [real, effective, ..]| i.set_two_ids(Whom::User, real as u32, effective as u32);
-    SYS_setregid Always => |i, _, [real, effective, ..]| i.set_two_ids(Whom::Group, real as u32, effective as u32);
-    SYS_setresuid Always => |i, _, [a, b, c, ..]| i.set_three_ids(Whom::User, [a, b, c].map(|id| id as u32));
-    SYS_setresgid Always => |i, _, [a, b, c, ..]| i.set_three_ids(Whom::Group, [a, b, c].map(|id| id as u32));
+    SYS_setuid Always => |i, _, [id, ..]| i.set_id(Scope::Thread, Whom::User, id as u32);
+    SYS_setgid Always => |i, _, [id, ..]| i.set_id(Scope::Thread, Whom::Group, id as u32);
+    SYS_setreuid Always => |i, _, [real, effective, ..]| i.set_two_ids(Scope::Thread, Whom::User, real as u32, effective as u32);
+    SYS_setregid Always => |i, _, [real, effective, ..]| i.set_two_ids(Scope::Thread, Whom::Group, real as u32, effective as u32);
+    SYS_setresuid Always => |i, _, [a, b, c, ..]| i.set_three_ids(Scope::Thread, Whom::User, [a, b, c].map(|id| id as u32));
+    SYS_setresgid Always => |i, _, [a, b, c, ..]| i.set_three_ids(Scope::Thread, Whom::Group, [a, b, c].map(|id| id as u32));
     SYS_setfsuid Always => |i, _, [id, ..]| i.set_files_id(Whom::User, id as u32);
     SYS_setfsgid Always => |i, _, [id, ..]| i.set_files_id(Whom::Group, id as u32);
-    SYS_setgroups Always => |i, _, [count, from, ..]| i.setgroups(count as i32, from as *const u32);
+    SYS_setgroups Always => |i, _, [count, from, ..]| i.setgroups(Scope::Thread, count as i32, from as *const u32);
     SYS_capget Always => |i, _, [header, data, ..]| i.capget(header as *mut u8, data as *mut u8);
     SYS_capset Always => |i, _, [header, data, ..]| i.capset(header as *mut u8, p(data));
     SYS_prctl Is(0, PRCTL) => |i, _, [option, a, b, c, d, _]| i.prctl(option as i32, a, b, [c, d]);
-    SYS_kill Always => |i, _, [process, signal, ..]| i.may_signal(process as i32, signal as i32);
+    SYS_kill Always => |i, _, [process, signal, ..]| i.kill(process as i32, signal as i32);
     SYS_tkill Always => |i, _, [process, signal, ..]| i.may_signal(process as i32, signal as i32);
     SYS_tgkill Always => |i, _, [process, _, signal, ..]| i.may_signal(process as i32, signal as i32);
+    SYS_rt_sigqueueinfo Always => |i, _, [process, signal, ..]| i.may_signal(process as i32, signal as i32);
+    SYS_rt_tgsigqueueinfo Always => |i, _, [process, _, signal, ..]| i.may_signal(process as i32, signal as i32);
+    SYS_pidfd_send_signal Always => |i, _, [file, signal, ..]| i.pidfd_send_signal(file as i32, signal as i32);
+    SYS_waitid NotNull(2) => |i, _, args| i.waitid(args);
 
     SYS_getsockopt Always => |i, _, args| i.getsockopt(args);
 
@@ -278,7 +282,10 @@ impl Instance<'_> {
                 (self.has_unions() || self.plays() || self.file_clock().is_some()).then_some(when)
             }
             _ if of_credentials(i64::from(number)) && !self.plays() => None,
-            libc::SYS_ioctl => self.view.has_links().then_some(when),
+            libc::SYS_ioctl if self.view.has_link_names() => Some(when),
+            libc::SYS_ioctl => self.view.has_links().then_some(Is(1, links::REQUESTS)),
+            // Without other names, there is nothing to change but an address.
+            libc::SYS_sendto if !self.view.has_link_names() => Some(NotNull(4)),
             libc::SYS_setsockopt => self.view.leads_to_unix().then_some(when),
             libc::SYS_getsockopt => match (self.view.leads_to_unix(), self.plays()) {
                 (true, true) => Some(when),
@@ -336,6 +343,10 @@ fn of_credentials(number: i64) -> bool {
             | libc::SYS_kill
             | libc::SYS_tkill
             | libc::SYS_tgkill
+            | libc::SYS_rt_sigqueueinfo
+            | libc::SYS_rt_tgsigqueueinfo
+            | libc::SYS_pidfd_send_signal
+            | libc::SYS_waitid
             | libc::SYS_fstat
     )
 }
@@ -439,7 +450,7 @@ fn execveat(instance: &Instance<'_>, door: Door<'_>, [dirfd, path, argv, envp, f
         envp: envp as *const *const u8,
         flags: flags as i32,
         script: core::ptr::null(),
-        runs_as: (None, None),
+        runs_as: RunsAs::default(),
     };
     Answer::fail(instance.execveat(door, &start))
 }

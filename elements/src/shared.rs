@@ -26,6 +26,9 @@ pub use names::Cell;
 /// How many bytes it takes; the view's image follows.
 pub const LEN: usize = 768 * 1024;
 
+/// Where in it the moment is that the application's clock reckons from: three words of an [`Anchor`].
+pub const CLOCK: usize = core::mem::offset_of!(Shared, clock);
+
 const DIRECTORIES: usize = 4096;
 const SIDES: usize = 2048;
 
@@ -37,7 +40,8 @@ pub struct Shared {
     said_uncovered: AtomicU32,
     moves_begun: AtomicU32,
     moves_done: AtomicU32,
-    reserved: [u32; 10],
+    rights: AtomicU32,
+    reserved: [u32; 9],
     directories: [AtomicU64; DIRECTORIES],
     sides: [Sides; SIDES],
     /// What sethostname(2) has set.
@@ -157,9 +161,20 @@ impl Shared {
         self.moves_begun.load(Ordering::Acquire) == moment
     }
 
+    /// In which epoch of names and rights of directories this is.
+    pub fn rights_epoch(&self) -> u32 {
+        self.rights.load(Ordering::Acquire)
+    }
+
+    /// Begins another one.
+    pub fn change_rights(&self) {
+        self.rights.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Forgets all: a directory is about to go, or has gone, and a link may take its name.
     pub fn forget_directories(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.change_rights();
     }
 }
 

@@ -7,8 +7,9 @@
 //! with all others blocked, and sent again when the call is done, so that the
 //! handler finds the program just behind its system call.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use elements::instance::attached;
 use elements::kernel;
 
 use crate::alternate;
@@ -26,8 +27,11 @@ use crate::trap::{Action, SA_RESTORER, rt_sigaction};
 /// The program's handlers; 0 where it has none.
 pub static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
 
+/// Whether the view has a say in who is told to have sent a signal.
+pub static SHOWS_SENDER: AtomicBool = AtomicBool::new(false);
+
 /// `siginfo_t`: si_signo, si_errno, si_code, and what else there is.
-pub type Info = [i32; 32];
+pub use elements::identity::credentials::Info;
 /// The kernel's number for a call that is to be made again.
 pub const ERESTARTSYS: i32 = 512;
 
@@ -201,6 +205,15 @@ pub extern "C" fn leave(slot: *mut Slot) {
         kept.back -= CALL_LEN;
     }
     send(kept.signal as i32, kept.info.as_ptr() as usize);
+}
+
+/// A signal is about to be handed to the program: puts into what is told of it who has sent it.
+pub extern "C" fn show_sender(signal: i32, info: *mut Info) {
+    let asks = ACTIONS.get(signal as usize).is_some_and(crate::signals::Kept::asks_for_info);
+    if let (true, Some(instance)) = (asks, attached()) {
+        // SAFETY: the kernel's own, for a handler that is told of it.
+        instance.show_sender(unsafe { &mut *info });
+    }
 }
 
 /// A signal that the program leaves to the kernel, and that only we listen to.

@@ -12,7 +12,7 @@ use elements::{Errno, kernel, user};
 
 use crate::arch::entry::{address, gate_restorer};
 use crate::arch::{Context, gate_deliver};
-use crate::deliver::HANDLERS;
+use crate::deliver::{HANDLERS, SHOWS_SENDER};
 use crate::sigsys;
 use crate::trap::{Action, SA_RESTORER, rt_sigaction};
 
@@ -53,6 +53,11 @@ impl Kept {
             flags: self.flags.load(Ordering::Relaxed),
             restorer: self.restorer.load(Ordering::Relaxed) as usize,
         }
+    }
+
+    /// Whether the handler is given a `siginfo_t`.
+    pub fn asks_for_info(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & libc::SA_SIGINFO as u64 != 0
     }
 
     /// The action as the kernel had it, if it was for one time only.
@@ -150,6 +155,8 @@ pub fn begin(ignored: bool) {
         };
     }
     sigsys::begin(ignored, mask & (SIGSYS_BIT | STAND_IN) != 0);
+    let plays = elements::instance::attached().is_some_and(elements::Instance::plays);
+    SHOWS_SENDER.store(plays, Ordering::Relaxed);
     listen();
 }
 

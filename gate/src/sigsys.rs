@@ -126,10 +126,11 @@ pub extern "C" fn stood_in(signal: i32, info: *mut Info, context: *mut Context) 
 /// rt_sigtimedwait(2): what is waited for may be there under the other's name.
 pub fn rt_sigtimedwait(slot: &Slot, [set, info, timeout, size, ..]: [usize; 6]) -> Answer {
     let Ok(asked) = read::<u64>(set) else { return Answer::Pass };
-    if size != 8 || asked & SIGSYS_BIT == 0 {
+    let shows_sender = info != 0 && deliver::SHOWS_SENDER.load(Ordering::Relaxed);
+    if size != 8 || asked & SIGSYS_BIT == 0 && !shows_sender {
         return Answer::Pass;
     }
-    let mask = asked | STAND_IN;
+    let mask = if asked & SIGSYS_BIT == 0 { asked } else { asked | STAND_IN };
     let mut about: Info = [0; 32];
     let args = [&raw const mask as usize, &raw mut about as usize, timeout, 8, 0, 0];
     let got = loop {
@@ -141,8 +142,11 @@ pub fn rt_sigtimedwait(slot: &Slot, [set, info, timeout, size, ..]: [usize; 6]) 
         }
     };
     let Ok(mut signal) = got else { return Answer::Done(got) };
-    if signal == STANDS_IN as usize && unmark(&mut about) {
+    if signal == STANDS_IN as usize && asked & SIGSYS_BIT != 0 && unmark(&mut about) {
         signal = SIGSYS;
+    }
+    if shows_sender && let Some(instance) = elements::instance::attached() {
+        instance.show_sender(&mut about);
     }
     if info != 0 {
         write(info, about);

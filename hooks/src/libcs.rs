@@ -49,7 +49,7 @@ const ONLY_GLIBC: &str = "\
     getutline_r getwd glob_pattern_p innetgr iruserok iruserok_af key_decryptsession \
     key_decryptsession_pk key_encryptsession key_encryptsession_pk key_gendes key_get_conv \
     key_secretkey_is_set key_setnet key_setsecret login logout logwtmp mount_setattr move_mount \
-    mtrace netname2user nfsservctl open_tree posix_spawn_file_actions_addclosefrom_np \
+    mtrace netname2user nfsservctl open_tree pidfd_send_signal posix_spawn_file_actions_addclosefrom_np \
     posix_spawn_file_actions_addtcsetpgrp_np rcmd rcmd_af renameat2 res_nmkquery res_nquery \
     res_nquerydomain res_nsearch res_nsend revoke rexec rexec_af ruserok ruserok_af ruserpass \
     scandirat scandirat64 setaliasent setfsent sethostid setnetgrent setrpcent setsgent setttyent \

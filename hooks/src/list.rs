@@ -274,6 +274,8 @@ macro_rules! for_each_hook {
             login "getlogin(3)" fn getlogin_r [] (buf: *mut c_char, size: size_t) -> c_int;
             login "getlogin(3)" fn __getlogin_r_chk [] (buf: *mut c_char, size: size_t, room: size_t) -> c_int;
             users "cuserid(3)" fn cuserid [] (buf: *mut c_char) -> *mut c_char;
+            lock "lckpwdf(3)" fn lckpwdf [] () -> c_int;
+            lock "lckpwdf(3)" fn ulckpwdf [] () -> c_int;
 
             credentials "getuid(2)" fn getuid [] () -> uid_t;
             credentials "getuid(2)" fn geteuid [] () -> uid_t;
@@ -298,9 +300,15 @@ macro_rules! for_each_hook {
             credentials "capget(2)" fn capset [] (header: *mut c_void, data: *const c_void) -> c_int;
             credentials "prctl(2)" fn prctl [] (option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong) -> c_int;
             credentials "kill(2)" fn kill [__kill] (process: pid_t, signal: c_int) -> c_int;
+            credentials "killpg(3)" fn killpg [] (group: pid_t, signal: c_int) -> c_int;
+            credentials "sigqueue(3)" fn sigqueue [] (process: pid_t, signal: c_int, value: sigval) -> c_int;
+            credentials "pidfd_send_signal(2)" fn pidfd_send_signal [] (file: c_int, signal: c_int, info: *mut c_void, flags: c_uint) -> c_int;
             credentials "getsockopt(2)" fn getsockopt [] (socket: c_int, level: c_int, option: c_int, value: *mut c_void, len: *mut socklen_t) -> c_int;
 
             link "netdevice(7)" fn ioctl [] (file: c_int, request: c_ulong, argument: usize) -> c_int;
+            link "if_nametoindex(3)" fn if_nametoindex [] (name: *const c_char) -> c_uint;
+            link "if_nametoindex(3)" fn if_indextoname [] (index: c_uint, name: *mut c_char) -> *mut c_char;
+            link "if_nameindex(3)" fn if_nameindex [] () -> *mut c_void;
             link "getifaddrs(3)" fn getifaddrs [] (list: *mut *mut c_void) -> c_int;
 
             machine "sched_setaffinity(2)" fn sched_getaffinity [] (process: pid_t, size: size_t, mask: *mut u8) -> c_int;

@@ -10,9 +10,9 @@ use crate::{Group, Row, group, row};
 pub const NEEDS_GATE: &[Group] = &[
     group(
         "users",
-        "the order of look-ups, and a lock, are files that libc opens",
-        &["/etc/nsswitch.conf", "/etc/.pwd.lock"],
-        &[row("getpw(3)", &["getpw"]), row("lckpwdf(3)", &["lckpwdf"]), NSS],
+        "the order of look-ups is a file that libc opens",
+        &["/etc/nsswitch.conf"],
+        &[row("getpw(3)", &["getpw"]), NSS],
     ),
     group(
         "users",

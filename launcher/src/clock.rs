@@ -2,9 +2,11 @@
 //! all its processes reckon from, and whoever comes while one runs leaves it alone.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 
 use anyhow::{Context, Result};
 use elements::instance::VIEW;
+use elements::shared;
 use view::{Begins, RATE_ONE, View};
 
 use crate::instance::Placed;
@@ -19,17 +21,25 @@ impl Placed {
     pub fn start_clock(&self, view: &View<'_>) -> Result<()> {
         const SHARED: &str = "cannot write to the instance's view";
         let Some(time) = view.time() else { return Ok(()) };
+        let is_shift = time.rate == RATE_ONE && !time.frozen;
+        // As far from the host's as it would be again.
+        let is_right = |host: i64, shown: i64, holder: u64| {
+            holder != 0 && is_shift && time.begins == Begins::After(shown.wrapping_sub(host))
+        };
+        if self.read_clock().is_ok_and(|(host, shown, holder)| is_right(host, shown, holder)) {
+            return Ok(());
+        }
         // Two starts at once must agree on who is the first.
         let lock = fs::File::open(self.dir.join(VIEW)).context(SHARED)?;
         lock.lock().context(SHARED)?;
         let ((host, shown), holder) =
             self.with_shared(|shared| (shared.clock.get(), shared.clock.holder())).context(SHARED)?;
         if holder != 0 {
-            let is_shift = time.rate == RATE_ONE && !time.frozen;
-            // As far from the host's as it would be again.
-            let is_right = is_shift && time.begins == Begins::After(shown.wrapping_sub(host));
             // The launcher becomes the program, so its process is the program's.
-            if is_right || of_process((holder >> 32) as u32) == Some(holder) || is_in_use(&self.dir) {
+            if is_right(host, shown, holder)
+                || of_process((holder >> 32) as u32) == Some(holder)
+                || is_in_use(&self.dir)
+            {
                 return Ok(());
             }
         }
@@ -42,6 +52,17 @@ impl Placed {
         };
         let holder = of_process(std::process::id()).context("cannot read /proc/self/stat")?;
         self.with_shared(|shared| shared.clock.begin(now, begins, holder)).context(SHARED)
+    }
+}
+
+impl Placed {
+    /// The moment by the host's clock and by the application's, and who has written it.
+    fn read_clock(&self) -> std::io::Result<(i64, i64, u64)> {
+        let mut words = [[0; 8]; 3];
+        let view = fs::File::open(self.dir.join(VIEW))?;
+        view.read_exact_at(words.as_flattened_mut(), shared::CLOCK as u64)?;
+        let [host, shown, holder] = words.map(u64::from_ne_bytes);
+        Ok((host.cast_signed(), shown.cast_signed(), holder))
     }
 }
 

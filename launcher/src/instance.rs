@@ -7,7 +7,7 @@
 //! half made. An instance that changes what is in its directory gets one of
 //! its own.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -240,7 +240,7 @@ pub fn base() -> Result<PathBuf> {
             .as_bytes()
             .split(|byte| *byte == b':')
             .next()
-            .map(|first| PathBuf::from(std::ffi::OsStr::from_bytes(first)))
+            .map(|first| PathBuf::from(OsStr::from_bytes(first)))
     });
     let candidates = [
         runtime,
@@ -381,7 +381,14 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8], settings: &Setting
         directory(&draft.join(&planned.name), planned.mode | 0o700)?;
     }
     for planned in plan.files() {
-        write(&draft.join(&planned.name), &planned.bytes, planned.mode)?;
+        let file = draft.join(&planned.name);
+        if planned.is_link {
+            let target = OsStr::from_bytes(&planned.bytes);
+            std::os::unix::fs::symlink(target, &file)
+                .with_context(|| format!("cannot create {}", file.display()))?;
+        } else {
+            write(&file, &planned.bytes, planned.mode)?;
+        }
     }
     for planned in plan.directories() {
         let path = draft.join(&planned.name);

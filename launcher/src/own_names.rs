@@ -21,6 +21,9 @@ const OWNER: &str = "owner";
 const SHM: &str = "shm";
 const MARKS: &str = "marks";
 
+/// The permissions of one that has all that it needs; until then nobody else may look into it.
+const WHOLE: u32 = 0o755;
+
 /// The directory for the names of what is kept of an instance.
 pub fn of_kept(kept: &Path) -> PathBuf {
     Places { instance: Path::new(""), kept, volumes: Path::new("") }.names()
@@ -49,8 +52,8 @@ pub fn make_for(dir: &Path, settings: &Settings) -> Result<()> {
 ///
 /// That another user has one there, or what the file system says.
 fn make(names: &Path, owner: &Path) -> Result<()> {
-    // What is made last is there: nothing is to do.
-    if is_ours(names) && fs::symlink_metadata(names.join(MARKS)).is_ok() {
+    // What is done last has been done: nothing is to do.
+    if fs::symlink_metadata(names).is_ok_and(|about| is_own(&about) && about.mode() & 0o777 == WHOLE) {
         return Ok(());
     }
     if !Path::new(SHARED_MEMORY).is_dir() {
@@ -67,8 +70,11 @@ fn make(names: &Path, owner: &Path) -> Result<()> {
 
 /// Whether it is a directory of this user's.
 fn is_ours(names: &Path) -> bool {
-    fs::symlink_metadata(names)
-        .is_ok_and(|about| about.is_dir() && about.uid() == rustix::process::geteuid().as_raw())
+    fs::symlink_metadata(names).is_ok_and(|about| is_own(&about))
+}
+
+fn is_own(about: &fs::Metadata) -> bool {
+    about.is_dir() && about.uid() == rustix::process::geteuid().as_raw()
 }
 
 fn make_all(names: &Path, owner: &Path) -> Result<()> {
@@ -82,7 +88,7 @@ fn make_all(names: &Path, owner: &Path) -> Result<()> {
     if is_new {
         sweep();
     }
-    make(names, 0o755)?;
+    make(names, 0o700)?;
     if !is_ours(names) {
         bail!("somebody else has something there");
     }
@@ -93,6 +99,7 @@ fn make_all(names: &Path, owner: &Path) -> Result<()> {
     }
     make(&names.join(SHM), 0o1777)?;
     make(&names.join(MARKS), 0o1777)?;
+    fs::set_permissions(names, Permissions::from_mode(WHOLE))?;
     Ok(())
 }
 
@@ -165,11 +172,10 @@ fn sweep() {
         if !entry.file_name().as_bytes().starts_with(b"launcher-") {
             continue;
         }
-        let Ok(owner) = fs::read(names.join(OWNER)) else { continue };
-        // Another launcher is just making it.
-        if owner.is_empty() {
+        // One that does not say yet is being made.
+        let Some(owner) = fs::read(names.join(OWNER)).ok().filter(|owner| !owner.is_empty()) else {
             continue;
-        }
+        };
         let owner = PathBuf::from(std::ffi::OsString::from_vec(owner));
         if !owner.exists() || is_of_one_run(&owner) && !is_in_use(&owner) {
             remove(&names);

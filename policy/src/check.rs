@@ -9,6 +9,7 @@
 pub mod endpoint;
 mod identity;
 mod ipc;
+mod links;
 mod mounts;
 mod names;
 mod network;

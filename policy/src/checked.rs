@@ -74,6 +74,11 @@ pub enum What {
         /// Its permissions.
         mode: u32,
     },
+    /// A symbolic link.
+    Link {
+        /// Its text.
+        target: PathBuf,
+    },
     /// A private scratch directory.
     Empty {
         /// Its permissions.

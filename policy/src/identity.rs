@@ -9,14 +9,17 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use view::Access;
-use view::build::IdentityFacts;
+use view::build::{IdentityFacts, LinkFacts};
 
 use crate::checked::{Mount, What};
 
+mod links;
 mod release;
 mod users;
 mod zone;
 
+pub use links::Link;
+pub(crate) use links::{ALL as LINKS, SETTINGS as LINK_SETTINGS};
 pub use users::{Group, SWITCH, User, Users};
 pub use zone::zone_files;
 
@@ -42,15 +45,6 @@ pub struct Kernel {
     pub machine: String,
 }
 
-/// An interface, and its hardware address.
-#[derive(Clone, Debug)]
-pub struct Link {
-    /// Its name on the host.
-    pub name: String,
-    /// The address.
-    pub address: [u8; 6],
-}
-
 /// Who the machine is. What is none is the host's.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
@@ -70,7 +64,7 @@ pub struct Identity {
     pub cpus: Option<Said<u32>>,
     /// How many bytes of memory.
     pub memory: Option<Said<u64>>,
-    /// The addresses of interfaces.
+    /// The names and addresses of interfaces.
     pub links: Vec<Said<Link>>,
     /// Who there is.
     pub users: Option<Said<Users>>,
@@ -136,6 +130,14 @@ impl Writer {
         self.add(said, key, at, what).needs_directory = !at.starts_with("/etc/");
     }
 
+    /// What is told of a network interface: it has nothing to stand in where the tree has no /sys or /proc.
+    fn of_link<T>(&mut self, said: &Said<T>, at: PathBuf, what: What) -> &mut GeneratedFile {
+        let file = self.add(said, "interfaces", "", what);
+        file.mount.at = at;
+        file.needs_directory = true;
+        file
+    }
+
     /// A file that follows from others, unless the policy says another thing of it.
     pub fn derived<T>(&mut self, said: &Said<T>, key: &'static str, at: &str, what: What) {
         let file = self.add(said, key, at, what);
@@ -169,7 +171,10 @@ impl Identity {
             links: self
                 .links
                 .iter()
-                .map(|said| (said.value.name.clone().into_bytes(), said.value.address))
+                .map(|said| {
+                    let Link { host, name, address, .. } = said.value.clone();
+                    LinkFacts { host: host.into_bytes(), name: name.into_bytes(), address }
+                })
                 .collect(),
             passwd: self.users.as_ref().map(|said| said.value.passwd().into_bytes()).unwrap_or_default(),
             group: self.users.as_ref().map(|said| said.value.group().into_bytes()).unwrap_or_default(),
@@ -218,12 +223,7 @@ impl Identity {
                 to.file(cpus, "cpus", &format!("/sys/devices/system/cpu/{name}"), 0o444, line(&all));
             }
         }
-        for link in &self.links {
-            let Link { name, address } = &link.value;
-            let digits: Vec<String> = address.iter().map(|byte| format!("{byte:02x}")).collect();
-            let at = format!("/sys/class/net/{name}/address");
-            to.file(link, "mac", &at, 0o444, line(&digits.join(":")));
-        }
+        links::write(to, &self.links);
         if let Some(said) = &self.users {
             users::write(to, said);
         }

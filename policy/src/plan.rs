@@ -27,6 +27,8 @@ pub struct PlannedFile {
     pub bytes: Vec<u8>,
     /// Its permissions.
     pub mode: u32,
+    /// Whether it is a symbolic link, with the bytes for its text.
+    pub is_link: bool,
 }
 
 /// A directory that the launcher makes in the instance's directory.
@@ -151,7 +153,7 @@ pub const STOP_SIGNAL: &str = "stop-signal";
 
 /// Bumped when the layout of an instance's directory changes, or what a policy
 /// is compiled to.
-pub const FORMAT: u32 = 8;
+pub const FORMAT: u32 = 9;
 
 pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
     // Root becomes in truth who the policy says.
@@ -188,6 +190,7 @@ pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
         name: STOP_SIGNAL.into(),
         bytes: signal.clone().into_bytes(),
         mode: 0o444,
+        is_link: false,
     });
     let plan = Plan {
         rows: vec![root],
@@ -222,6 +225,7 @@ impl Plan {
             part(file.name.as_os_str().as_bytes());
             part(&file.bytes);
             part(&file.mode.to_le_bytes());
+            part(&[file.is_link.into()]);
         }
         for (name, mode) in &self.directories {
             part(name.as_os_str().as_bytes());

@@ -158,12 +158,15 @@ fn a_user_without_a_name_or_a_number_is_refused() {
     assert_eq!(told, ["2 `users` has no `name`", "2 `users` has no `uid`", "3 `groups` has no `gid`"]);
 }
 
+/// An interface of the host's that is not the loopback.
+fn card() -> Option<String> {
+    let all = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    all.filter_map(|entry| entry.file_name().into_string().ok()).find(|name| name != "lo")
+}
+
 #[test]
 fn an_address_that_no_card_can_have_is_refused() {
-    let Some(card) = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten().next() else {
-        return;
-    };
-    let card = card.file_name().into_string().expect("a plain name");
+    let Some(card) = card() else { return };
     let text = |address: &str| format!("[identity]\nmac = {{ \"{card}\" = \"{address}\" }}\n");
     for wrong in [
         "",
@@ -184,6 +187,34 @@ fn an_address_that_no_card_can_have_is_refused() {
         told("[identity]\nmac = { none7 = \"00:50:56:aa:bb:cc\" }\n"),
         ["2 the host has no network interface `none7`"]
     );
+}
+
+#[test]
+fn interfaces_have_one_name_each_and_the_host_has_them() {
+    let Some(card) = card() else { return };
+    for (said, expected) in [
+        (
+            format!("old0 = \"{card}\", old1 = \"{card}\""),
+            format!("2 a second name for the network interface `{card}`"),
+        ),
+        ("old0 = \"none7\"".into(), "2 the host has no network interface `none7`".into()),
+        ("old0 = \"lo\"".into(), "2 `lo` cannot have another name".into()),
+        (format!("lo = \"{card}\""), "2 a network interface cannot be called \"lo\"".into()),
+        (format!("\"a:b\" = \"{card}\""), "2 a network interface cannot be called \"a:b\"".into()),
+        (
+            format!("sixteen-letters-x = \"{card}\""),
+            "2 a network interface cannot be called \"sixteen-letters-x\"".into(),
+        ),
+    ] {
+        assert_eq!(told(&format!("[identity]\ninterfaces = {{ {said} }}\n")), [expected]);
+    }
+    is_taken(&format!(
+        "[identity]\ninterfaces = {{ old0 = \"{card}\" }}\nmac = {{ old0 = \"00:50:56:aa:bb:cc\" }}\n"
+    ));
+    let renamed = format!(
+        "[identity]\ninterfaces = {{ old0 = \"{card}\" }}\nmac = {{ {card} = \"00:50:56:aa:bb:cc\" }}\n"
+    );
+    assert_eq!(told(&renamed), [format!("3 the application has no network interface `{card}`")]);
 }
 
 #[test]

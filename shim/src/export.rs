@@ -15,8 +15,8 @@ use crate::hooks::users::Sgrp;
 use crate::hooks::walk::Ftw;
 use libc::{
     addrinfo, clockid_t, dev_t, dirent64, gid_t, group, hostent, itimerspec, key_t, mmsghdr, mode_t, msghdr,
-    off_t, passwd, pid_t, protoent, servent, size_t, socklen_t, spwd, ssize_t, stat, statfs, statvfs, statx,
-    sysinfo, timespec, timeval, timex, uid_t, utimbuf, utsname,
+    off_t, passwd, pid_t, protoent, servent, sigval, size_t, socklen_t, spwd, ssize_t, stat, statfs, statvfs,
+    statx, sysinfo, timespec, timeval, timex, uid_t, utimbuf, utsname,
 };
 
 macro_rules! export {

@@ -17,6 +17,7 @@ pub mod host;
 pub mod ipc;
 pub mod link;
 pub mod load;
+pub mod lock;
 pub mod login;
 pub mod machine;
 pub mod names;

@@ -295,6 +295,186 @@ static void processes(const char *self)
     waitpid(child, NULL, 0);
 }
 
+/* A thread that makes the call itself is somebody else; the others are not. */
+static void *thread_apart(void *self)
+{
+    ids("apart");
+    syscall(SYS_setgroups, 1, (gid_t[]) { 7 });
+    syscall(SYS_setresgid, 34, 34, 34);
+    syscall(SYS_setresuid, 33, 33, 33);
+    ids("apart");
+    TRY(syscall(SYS_setuid, 0)); TRY(open("shut", O_RDONLY));
+    close(open("of a thread", O_CREAT | O_WRONLY, 0600)); show("of a thread");
+    APART(ids("fork of a thread"); TRY(syscall(SYS_setuid, 0)));
+    if (self)
+        execl(self, (char *) self, "ids", "start of a thread", NULL);
+    return NULL;
+}
+
+static void *thread_of_files(void *unused)
+{
+    ids("for files");
+    setfsgid(34); setfsuid(33);
+    ids("for files");
+    close(open("for files", O_CREAT | O_WRONLY, 0600)); show("for files");
+    return NULL;
+}
+
+static void threads(const char *self)
+{
+    pthread_t thread;
+    chmod(".", 01777);
+    APART(pthread_create(&thread, NULL, thread_apart, NULL); pthread_join(thread, NULL); ids("beside"); TRY(open("shut", O_RDONLY));
+          TRY(syscall(SYS_setresuid, 33, 33, 33)); ids("the last one"); pthread_create(&thread, NULL, in_thread, NULL);
+          pthread_join(thread, NULL));
+    APART(pthread_create(&thread, NULL, thread_of_files, NULL); pthread_join(thread, NULL); ids("beside"));
+    APART(pthread_create(&thread, NULL, thread_apart, (void *) self); pause());
+    chmod(".", 0755);
+}
+
+/* A process that has dropped its ids finds out at once that a directory has been shut, or opened, or is another. */
+static void shut(void)
+{
+    int to[2], from[2];
+    char byte, file[4200];
+    pipe(to); pipe(from);
+    getcwd(file, 4096);
+    strcat(file, "/room/in/f");
+    mkdir("room", 0755); mkdir("room/in", 0755); close(open(file, O_CREAT | O_WRONLY, 0644)); symlink("in", "room/link");
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        struct stat s;
+        become(33, 33);
+        while (read(to[0], &byte, 1) == 1 && byte != 'x') {
+            printf("room %c: %d %d", byte, failed(open(file, O_RDONLY)), failed(open("room/in/f", O_RDONLY)));
+            printf(" %d %d", failed(stat(file, &s)), failed(access("room/link/f", R_OK)));
+            printf(" %d\n", failed(stat("room/link/f", &s))); fflush(stdout);
+            write(from[1], "x", 1);
+        }
+        _exit(0);
+    }
+#define STEP(name, ...) __VA_ARGS__; write(to[1], name, 1); read(from[0], &byte, 1)
+    STEP("a", ); STEP("b", ); STEP("c", chmod("room", 0700)); STEP("d", chmod("room", 0755)); STEP("e", chmod("room/in", 0)); STEP("f", chmod("room/in", 0711));
+    STEP("g", chown("room/in", 44, 44); chmod("room/in", 0700)); STEP("h", chown("room/in", 33, 44));
+    STEP("i", rename("room/in", "room/old"); mkdir("room/in", 0700)); STEP("j", rmdir("room/in"); rename("room/old", "room/in"));
+    STEP("k", mkdir("room/shut", 0700); unlink("room/link"); symlink("shut", "room/link"));
+    STEP("l", unlink("room/link"); symlink("in", "room/link"));
+    write(to[1], "x", 1);
+    waitpid(child, NULL, 0);
+}
+
+static void show_attributes(const char *path)
+{
+    unsigned char value[64];
+    char names[256];
+    ssize_t len = getxattr(path, "security.capability", value, sizeof value);
+    printf("%s: %zd errno %d:", path, len, failed(len));
+    for (ssize_t i = 0; i < len; i++)
+        printf(" %02x", value[i]);
+    for (ssize_t at = 0, all = listxattr(path, names, sizeof names); at < all; at += strlen(names + at) + 1)
+        if (strcmp(names + at, "security.selinux"))
+            printf(" %s", names + at);
+    printf("\n");
+}
+
+static void file_capabilities(const char *self)
+{
+    const unsigned both = 1 << CAP_CHOWN | 1 << CAP_SETUID;
+    struct vfs_cap_data in_use = { VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE, { { both, 0 } } };
+    struct vfs_cap_data asleep = { VFS_CAP_REVISION_2, { { both, 0 } } };
+    struct vfs_cap_data inherited = { VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE, { { 0, both } } };
+    struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+    struct __user_cap_data_struct all[2];
+    const char *name = "security.capability";
+    TRY(getxattr("able", name, NULL, 0)); TRY(removexattr("able", name));
+    TRY(setxattr("able", name, "x", 1, 0)); TRY(setxattr("able", name, (void *) 1, sizeof in_use, 0));
+    TRY(setxattr("able", name, &in_use, sizeof in_use, XATTR_REPLACE));
+    TRY(setxattr("able", name, &in_use, sizeof in_use, 0)); show_attributes("able");
+    TRY(setxattr("able", name, &in_use, sizeof in_use, XATTR_CREATE));
+    APART(become(33, 33); TRY(setxattr("able", name, &asleep, sizeof asleep, 0)); TRY(removexattr("able", name)); show_attributes("able"));
+    APART(become(33, 33); execl("./able", self, "ids", "able", NULL));
+    APART(setresuid(33, 33, 0); execl("./able", self, "ids", "able, root again", NULL));
+    APART(execl("./able", self, "ids", "able as root", NULL));
+    APART(prctl(PR_CAPBSET_DROP, CAP_SETUID); become(33, 33); execl("./able", self, "ids", "bounded", NULL); printf("bounded: %d\n", errno));
+    int fd = open("able", O_RDONLY);
+    TRY(fsetxattr(fd, name, &asleep, sizeof asleep, 0)); printf("by descriptor: %d\n", (int) fgetxattr(fd, name, NULL, 0));
+    APART(become(33, 33); execl("./able", self, "ids", "asleep", NULL));
+    TRY(rename("able", "moved")); TRY(link("moved", "able")); show_attributes("able"); unlink("moved");
+    TRY(fremovexattr(fd, name)); show_attributes("able");
+    TRY(setxattr("able", name, &inherited, sizeof inherited, 0));
+    APART(become(33, 33); execl("./able", self, "ids", "not inherited", NULL));
+    syscall(SYS_capget, &header, all);
+    all[0].inheritable = both;
+    APART(TRY(syscall(SYS_capset, &header, all)); become(33, 33); execl("./able", self, "ids", "inherited", NULL));
+    TRY(chown("able", 33, 33)); show_attributes("able");
+    TRY(setxattr("able", "trusted.mark", "m", 1, 0)); TRY(setxattr("able", "security.mark", "s", 1, 0)); show_attributes("able");
+    APART(become(33, 33); TRY(getxattr("able", "trusted.mark", NULL, 0)); TRY(setxattr("able", "trusted.mark", "m", 1, 0));
+          TRY(getxattr("able", "security.mark", NULL, 0)); TRY(setxattr("able", "security.mark", "m", 1, 0)));
+    TRY(removexattr("able", "trusted.mark")); TRY(lremovexattr("able", "security.mark")); show_attributes("able");
+    close(fd);
+}
+
+static volatile sig_atomic_t code_of_child, user_of_child;
+static void child_has_ended(int signal, siginfo_t *info, void *context)
+{
+    code_of_child = info->si_code;
+    user_of_child = info->si_uid;
+}
+
+/* Who sent a signal is told through the gate: docs/limitations.md. */
+static void signals(void)
+{
+    int ends[2], go[2], queue = SIGRTMIN + 1;
+    char byte;
+    sigset_t set;
+    siginfo_t info;
+    pid_t first, second, group;
+    pipe(ends); pipe(go);
+    sigemptyset(&set); sigaddset(&set, queue); sigprocmask(SIG_BLOCK, &set, NULL);
+    fflush(stdout);
+    first = group = fork();
+    if (first == 0) {
+        setpgid(0, 0); become(33, 33); write(ends[1], "x", 1); read(go[0], &byte, 1);
+        for (int i = 0; i < 3; i++) {
+            sigwaitinfo(&set, &info);
+            printf("sender: %d %d %d\n", info.si_signo == queue, info.si_code, info.si_uid);
+        }
+        fflush(stdout); write(ends[1], "x", 1); pause();
+    }
+    read(ends[0], &byte, 1);
+    APART(kill(first, queue));
+    APART(setresuid(1000, 33, 0); TRY(kill(first, queue)); TRY(sigqueue(first, queue, (union sigval) { 5 })));
+    write(go[1], "x", 1); read(ends[0], &byte, 1);
+    APART(become(44, 44); TRY(sigqueue(first, queue, (union sigval) { 5 })); TRY(syscall(SYS_tgkill, first, first, queue)));
+    int file = syscall(434 /* pidfd_open */, first, 0);
+    APART(become(44, 44); TRY(syscall(424 /* pidfd_send_signal */, file, SIGTERM, NULL, 0)));
+    close(file);
+    second = fork();
+    if (second == 0) {
+        setpgid(0, group); write(ends[1], "x", 1); pause();
+    }
+    read(ends[0], &byte, 1);
+    APART(become(44, 44); TRY(kill(-group, SIGTERM)); TRY(killpg(group, 0)); TRY(kill(-99999999, 0)));
+    APART(become(33, 33); TRY(kill(-group, SIGTERM)));
+    int status;
+    waitpid(first, &status, 0);
+    printf("of the group: %d", WTERMSIG(status));
+    printf(" %d\n", waitpid(second, &status, WNOHANG));
+    kill(second, SIGKILL);
+    waitpid(second, &status, 0);
+    struct sigaction action = { .sa_sigaction = child_has_ended, .sa_flags = SA_SIGINFO }, before;
+    sigaction(SIGCHLD, &action, &before);
+    APART(become(33, 33); _exit(3));
+    printf("sender: a child %d %d\n", code_of_child, user_of_child);
+    fflush(stdout);
+    if (fork() == 0) { become(44, 44); _exit(4); }
+    waitid(P_ALL, 0, &info, WEXITED);
+    printf("sender: waited for %d %d %d\n", info.si_code, info.si_status, info.si_uid);
+    sigaction(SIGCHLD, &before, NULL);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void sockets(void)
 {
     int ends[2], on = 1;
@@ -368,11 +548,15 @@ int main(int count, char **words)
     owners();
     unix_sockets();
     rights();
-    char command[8300];
-    snprintf(command, sizeof command, "cp %s set; cp %s shut", self, self);
+    char command[12400];
+    snprintf(command, sizeof command, "cp %s set; cp %s shut; cp %s able", self, self, self);
     system(command);
     chown("set", 1000, 1001); chmod("set", 06755); chmod("shut", 0700);
     processes(self);
+    threads(self);
+    shut();
+    file_capabilities(self);
+    signals();
     sockets();
     return 0;
 }

@@ -156,3 +156,41 @@ fn which_door_serves_names_and_addresses_is_told() {
     let said = says("gate", &ring);
     assert!(said.contains("warn     network        it links liburing"), "{said}");
 }
+
+#[test]
+fn what_of_the_machine_and_the_clock_a_door_does_not_tell_is_named() {
+    let world = World::new("doctor-told", &[], fill).saying(
+        "[identity]\nhostname = \"erp01\"\ncpus = 4\nrun_as = \"daemon\"\n[time]\noffset = \"-1d\"\n",
+    );
+    let policy = world.policy_file();
+    let says = |door: &str, program: &Path| {
+        let mut doctor = Command::new(launcher());
+        let output = doctor.args(["doctor", "--door", door, "--policy"]).arg(&policy).arg(program).output();
+        transcript(&output.expect("the launcher runs"))
+    };
+    let of = |said: &str, verdict: &str, subject: &str| {
+        let has = |line: &&str| line.starts_with(&format!("{verdict:<8} {subject:<14} "));
+        said.lines().filter(has).collect::<Vec<_>>().join("\n")
+    };
+    let clock = tests::compiled("credentials", &["-pthread"], "credentials");
+    let said = says("shim", &clock);
+    assert!(of(&said, "warn", "time").contains("vDSO by these and calls it has the host's clock"), "{said}");
+    assert!(of(&said, "warn", "time").contains("getauxval"), "{said}");
+    let said = says("shim", &program("resolve"));
+    for subject in ["time", "identity"] {
+        assert!(of(&said, "pass", subject).contains("the shim tells it"), "{said}");
+    }
+    let fixed = tests::compiled("pointers", &["-static"], "pointers-static");
+    let said = says("shim", &fixed);
+    assert!(
+        of(&said, "blocked", "time").contains("outside the view the program is told the host's"),
+        "{said}"
+    );
+    for program in [&clock, &fixed] {
+        let said = says("gate", program);
+        assert!(
+            of(&said, "pass", "time").contains("the gate tells it") && !said.contains("\nwarn "),
+            "{said}"
+        );
+    }
+}

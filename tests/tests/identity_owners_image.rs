@@ -109,17 +109,20 @@ fn a_package_is_installed_as_by_root_and_committed_so() {
     let install = format!(
         "echo {deb} | base64 -d > /tmp/owned.deb; dpkg -i /tmp/owned.deb >/dev/null; ln -s data /srv/app/link; chown -h appuser /srv/app/link; \
          mkfifo /srv/app/pipe; chown 5:6 /srv/app/pipe; useradd -m bob; \
+         perl -e 'my ($f, $n, $v) = (\"/srv/app/data\", \"security.capability\", pack(\"V5\", 0x02000001, 1024, 0, 0, 0)); syscall(188, $f, $n, $v, 20, 0)'; \
          su bob -s /bin/sh -c 'id -un; cat /etc/shadow 2>&1; cd /srv/app 2>&1; touch ~/x; stat -c %U ~/x'"
     );
     let told = good(&place, "debian", "root", &install);
     let expected = "bob\ncat: /etc/shadow: Permission denied\nsh: 1: cd: can't cd to /srv/app\nbob\n";
     assert_same("the rules", expected, "su", &told);
     const LIST: &str = "cd /srv/app; stat -c '%n %A %U:%G' . data run link pipe /home/bob/x /etc/shadow; \
-                        stat -c %A /etc/shadow; grep -c appuser /etc/passwd /etc/shadow";
+                        stat -c %A /etc/shadow; grep -c appuser /etc/passwd /etc/shadow; \
+                        perl -e 'my ($f, $n, $b) = (\"/srv/app/data\", \"security.capability\", \" \" x 32); \
+                        print unpack(\"H*\", substr($b, 0, syscall(191, $f, $n, $b, 32))), \"\\n\"'";
     let before = good(&place, "debian", "root", LIST);
     let expected = ". drwxr-s--- appuser:appuser\ndata -rw-r--r-- appuser:appuser\nrun -rwsr-xr-x appuser:appuser\n\
         link lrwxrwxrwx appuser:appuser\npipe prw-r--r-- games:disk\n/home/bob/x -rw-r--r-- bob:bob\n/etc/shadow -rw-r----- root:shadow\n\
-        -rw-r-----\n/etc/passwd:1\n/etc/shadow:1\n";
+        -rw-r-----\n/etc/passwd:1\n/etc/shadow:1\n0100000200040000000000000000000000000000\n";
     assert_same("the package", expected, "the instance", &before);
 
     let committed = said(&place, &["commit", "debian-root", "shop"]);

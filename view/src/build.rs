@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use zerocopy::IntoBytes;
 
-pub use crate::identity::IdentityFacts;
+pub use crate::identity::{IdentityFacts, LinkFacts};
 pub use crate::ipc::IpcFacts;
 use crate::key::Key;
 use crate::layout::{

@@ -10,13 +10,15 @@ use crate::layout::{Malformed, Str, View};
 /// The longest name that uname(2) has room for, without its NUL (`__NEW_UTS_LEN`).
 pub const LONGEST: usize = 64;
 
-/// How many bytes there are for an interface's name, and for its address.
+/// How many bytes there are for an interface's name, whether it has an address of its own, and that.
 const LINK_NAME: usize = 16;
 const ADDRESS: usize = 6;
+const LINK: usize = 2 * LINK_NAME + 1 + ADDRESS;
 
 /// Bits of [`RawIdentity::says`].
 mod says {
     pub const HOST_ID: u32 = 1 << 0;
+    pub const LINK_NAMES: u32 = 1 << 1;
 }
 
 #[derive(Clone, Copy, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -58,6 +60,17 @@ pub struct Identity<'a> {
     pub group: &'a [u8],
 }
 
+/// A network interface that the policy says something of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interface<'a> {
+    /// Its name on the host.
+    pub host: &'a [u8],
+    /// The name that the application knows it by.
+    pub name: &'a [u8],
+    /// Its hardware address, where that is not the host's.
+    pub address: Option<[u8; ADDRESS]>,
+}
+
 impl Identity<'_> {
     /// Whether uname(2) has another answer than the kernel's.
     pub fn has_names(&self) -> bool {
@@ -96,19 +109,28 @@ impl<'a> View<'a> {
         self.identity.first().map_or(0, |raw| raw.memory)
     }
 
-    /// Whether the policy gives an interface an address of its own.
+    /// Whether the policy says anything of network interfaces.
     #[inline]
     pub fn has_links(&self) -> bool {
         self.identity.first().is_some_and(|raw| raw.links.len != 0)
     }
 
-    /// The interfaces that the policy gives an address, and that address.
-    pub fn links(&self) -> impl Iterator<Item = (&'a [u8], [u8; ADDRESS])> + use<'a> {
+    /// Whether it gives any of them another name.
+    #[inline]
+    pub fn has_link_names(&self) -> bool {
+        self.identity.first().is_some_and(|raw| raw.says & says::LINK_NAMES != 0)
+    }
+
+    /// The interfaces that the policy says something of.
+    pub fn links(&self) -> impl Iterator<Item = Interface<'a>> + use<'a> {
         let all = self.identity.first().map_or(&[][..], |raw| self.string(raw.links));
-        all.chunks_exact(LINK_NAME + ADDRESS).filter_map(|link| {
-            let (name, address) = link.split_at(LINK_NAME);
-            let name = name.split(|byte| *byte == 0).next()?;
-            Some((name, address.try_into().ok()?))
+        all.chunks_exact(LINK).filter_map(|link| {
+            let (host, rest) = link.split_at(LINK_NAME);
+            let (name, rest) = rest.split_at(LINK_NAME);
+            let (has_address, address) = rest.split_first()?;
+            let until_end = |name: &'a [u8]| name.split(|byte| *byte == 0).next();
+            let address = if *has_address == 0 { None } else { Some(address.try_into().ok()?) };
+            Some(Interface { host: until_end(host)?, name: until_end(name)?, address })
         })
     }
 
@@ -135,12 +157,23 @@ impl<'a> View<'a> {
 }
 
 #[cfg(feature = "build")]
-pub use write::IdentityFacts;
+pub use write::{IdentityFacts, LinkFacts};
 
 #[cfg(feature = "build")]
 mod write {
     use super::{RawIdentity, says};
     use crate::layout::Str;
+
+    /// A network interface. The fields mean what they mean in [`super::Interface`]; of a name fifteen bytes count.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct LinkFacts {
+        /// Its name on the host.
+        pub host: Vec<u8>,
+        /// The application's name for it.
+        pub name: Vec<u8>,
+        /// Its address, where that is not the host's.
+        pub address: Option<[u8; 6]>,
+    }
 
     /// What is written of the machine. The fields mean what they mean in [`super::Identity`].
     #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -161,8 +194,8 @@ mod write {
         pub passwd: Vec<u8>,
         /// The text of /etc/group.
         pub group: Vec<u8>,
-        /// Interfaces, and their addresses. Of a name fifteen bytes count.
-        pub links: Vec<(Vec<u8>, [u8; 6])>,
+        /// Network interfaces.
+        pub links: Vec<LinkFacts>,
         /// How many processors there are, or 0.
         pub cpus: u32,
         /// How many bytes of memory, or 0.
@@ -175,17 +208,23 @@ mod write {
             if *self == IdentityFacts::default() {
                 return Vec::new();
             }
+            let name = |name: &[u8]| {
+                let mut field = name.to_vec();
+                field.truncate(super::LINK_NAME - 1);
+                field.resize(super::LINK_NAME, 0);
+                field
+            };
             let links: Vec<u8> = self
                 .links
                 .iter()
-                .flat_map(|(name, address)| {
-                    let mut link = name.clone();
-                    link.truncate(super::LINK_NAME - 1);
-                    link.resize(super::LINK_NAME, 0);
-                    link.extend(address);
+                .flat_map(|LinkFacts { host, name: shown, address }| {
+                    let mut link = [name(host), name(shown)].concat();
+                    link.push(address.is_some().into());
+                    link.extend(address.unwrap_or_default());
                     link
                 })
                 .collect();
+            let renames = self.links.iter().any(|link| link.host != link.name);
             vec![RawIdentity {
                 host_name: add(&self.host_name),
                 domain_name: add(&self.domain_name),
@@ -199,7 +238,8 @@ mod write {
                 cpus: self.cpus,
                 reserved: 0,
                 host_id: self.host_id.unwrap_or(0),
-                says: if self.host_id.is_some() { says::HOST_ID } else { 0 },
+                says: if self.host_id.is_some() { says::HOST_ID } else { 0 }
+                    | if renames { says::LINK_NAMES } else { 0 },
             }]
         }
     }

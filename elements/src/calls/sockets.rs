@@ -12,8 +12,9 @@ fn sent(done: Result<isize, Errno>) -> Answer {
 /// sendto(2)
 pub(super) fn sendto(instance: &Instance<'_>, args: Args) -> Answer {
     let [fd, data, size, flags, address, len] = args;
-    sent(instance.send_to(fd as i32, (address as *const _, len as u32 as usize), |address, len| {
-        pass(libc::SYS_sendto, [fd, data, size, flags, address as usize, len])
+    let given = ((data as *const u8, size), (address as *const _, len as u32 as usize));
+    sent(instance.send_to(fd as i32, given, |(data, size), (address, len)| {
+        pass(libc::SYS_sendto, [fd, data as usize, size, flags, address as usize, len])
     }))
 }
 
@@ -45,11 +46,12 @@ pub(super) fn recvfrom(instance: &Instance<'_>, args: Args) -> Answer {
     let done = instance.gives_address((Name::Source, fd as i32), given, || pass(libc::SYS_recvfrom, args));
     let len = usize::try_from(done).unwrap_or(0).min(size);
     // SAFETY: the call says that it has written so much.
-    unsafe {
-        instance.show_links(fd as i32, data as *mut u8, len);
-        instance.show_rows(fd as i32, data as *mut u8, len);
+    let told = unsafe {
+        let told = instance.show_links(fd as i32, data as *mut u8, len, size);
+        instance.show_rows(fd as i32, data as *mut u8, told);
+        told
     };
-    answered(done)
+    answered(done.wrapping_add_unsigned(told).wrapping_sub_unsigned(len))
 }
 
 /// accept(2), accept4(2)

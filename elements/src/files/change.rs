@@ -10,6 +10,7 @@ use crate::{Answer, Errno, Instance};
 impl Instance<'_> {
     /// mkdirat(2)
     pub fn mkdirat(&self, dirfd: i32, path: *const u8, mode: u32) -> Answer {
+        self.forget_rights();
         self.make(libc::SYS_mkdirat, dirfd, path, [self.mode_on_disk(mode) as usize, 0])
     }
 
@@ -50,6 +51,7 @@ impl Instance<'_> {
 
     /// symlinkat(2). The link's text is the program's own: an app path, or relative.
     pub fn symlinkat(&self, target: *const u8, dirfd: i32, path: *const u8) -> Answer {
+        self.forget_rights();
         self.made_by(libc::SYS_symlinkat, (dirfd, path), |place| {
             let args = [target as usize, place.dirfd as usize, place.path as usize, 0, 0, 0];
             // SAFETY: the kernel only reads the strings.
@@ -202,6 +204,11 @@ impl Instance<'_> {
     /// words after it: truncate(2), setxattr(2), removexattr(2).
     pub fn alter(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 4]) -> Answer {
         let change = if nr == libc::SYS_truncate { Change::Truncate } else { Change::Modify };
+        if nr != libc::SYS_truncate
+            && let Some(kept) = self.kept_name(words[0] as *const u8)
+        {
+            return self.alter_kept(nr, (path, follow), kept, words);
+        }
         let is_list = nr != libc::SYS_truncate && self.plays() && is_access_list(words[0] as *const u8);
         let wanted = if is_list {
             self.must_own((AT_FDCWD, path), follow)

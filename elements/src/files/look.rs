@@ -278,6 +278,16 @@ impl Instance<'_> {
     pub fn look(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 3]) -> Answer {
         let look = |place: &Place| {
             let (in_union, plays) = (self.is_layered(place), self.plays());
+            if matches!(nr, libc::SYS_getxattr | libc::SYS_lgetxattr)
+                && let Some(kept) = self.kept_name(words[0] as *const u8)
+            {
+                return self.look_at_kept(kept, words[0], |name| {
+                    place.with_path(|path| {
+                        // SAFETY: the program's pointers, for the kernel to judge, and a name of ours.
+                        unsafe { syscall(nr, [path as usize, name, words[1], words[2], 0, 0]) }
+                    })
+                });
+            }
             if (in_union || plays)
                 && let Some(done) = look_at_attributes(nr, place, words, (in_union, plays))
             {

@@ -5,15 +5,19 @@
 //! returned, negative where it failed. What stands here puts host paths into
 //! the addresses before, and app paths into them after.
 
-use libc::{c_int, c_void, mmsghdr, msghdr, socklen_t};
+use libc::{c_int, c_void, iovec, mmsghdr, msghdr, socklen_t};
 
 use super::note_open;
 use crate::identity::credentials::Control;
+use crate::identity::links::Outgoing;
 use crate::network::Name;
 use crate::{Errno, Instance, user};
 
 /// The kernel takes this many messages at a time, and no more.
 const MESSAGES: usize = 1024;
+
+/// Bytes of the program's: where they are, and how many.
+pub type Part<T> = (*const T, usize);
 
 /// The messages of a call that takes several: none where they cannot be read.
 fn several<'m>(messages: *mut mmsghdr, count: usize) -> &'m mut [mmsghdr] {
@@ -27,28 +31,73 @@ fn several<'m>(messages: *mut mmsghdr, count: usize) -> &'m mut [mmsghdr] {
 }
 
 impl Instance<'_> {
-    /// sendto(2): `call` gets the address to hand to the kernel.
+    /// sendto(2): `call` gets the data and the address to hand to the kernel.
     ///
     /// # Errors
     ///
     /// Those of a look at a path in the address.
+    #[inline(always)]
     pub fn send_to(
         &self,
         socket: c_int,
-        (address, len): (*const c_void, usize),
-        call: impl FnOnce(*const c_void, usize) -> isize,
+        (data, address): (Part<u8>, Part<c_void>),
+        call: impl FnOnce(Part<u8>, Part<c_void>) -> isize,
     ) -> Result<isize, Errno> {
         // An address is some kilobytes, which are not moved about for nothing.
+        if !self.view.has_link_names() && !self.may_go_elsewhere(address.0.cast(), address.1) {
+            return Ok(call(data, address));
+        }
+        self.send_elsewhere(socket, data, address, call)
+    }
+
+    #[inline(never)]
+    fn send_elsewhere(
+        &self,
+        socket: c_int,
+        data: Part<u8>,
+        address: Part<c_void>,
+        call: impl FnOnce(Part<u8>, Part<c_void>) -> isize,
+    ) -> Result<isize, Errno> {
+        if self.view.has_link_names() {
+            return self.send_request(socket, data, |data| self.send_data(socket, (data, address), call));
+        }
+        self.send_data(socket, (data, address), call)
+    }
+
+    fn send_data(
+        &self,
+        socket: c_int,
+        (data, (address, len)): (Part<u8>, Part<c_void>),
+        call: impl FnOnce(Part<u8>, Part<c_void>) -> isize,
+    ) -> Result<isize, Errno> {
         if !self.may_go_elsewhere(address.cast(), len) {
-            return Ok(call(address, len));
+            return Ok(call(data, (address, len)));
         }
         Ok(match self.outgoing(libc::SYS_sendto, socket, address.cast(), len)? {
-            None => call(address, len),
+            None => call(data, (address, len)),
             Some(mut host) => {
                 let (address, len) = host.as_parts();
-                call(address.cast(), len)
+                call(data, (address.cast(), len))
             }
         })
+    }
+
+    /// Sends what may be a request of rtnetlink(7), with the host's names of interfaces.
+    #[inline(never)]
+    fn send_request(
+        &self,
+        socket: c_int,
+        data: Part<u8>,
+        send: impl FnOnce(Part<u8>) -> Result<isize, Errno>,
+    ) -> Result<isize, Errno> {
+        let mut room = Outgoing::new();
+        match self.links_out(socket, data, &mut room) {
+            None => send(data),
+            Some(other) => {
+                let done = send(other)?;
+                Ok(if done == other.1 as isize { data.1 as isize } else { done })
+            }
+        }
     }
 
     /// sendmsg(2): `call` gets the message to hand to the kernel.
@@ -68,6 +117,9 @@ impl Instance<'_> {
         }
         // SAFETY: the struct can be read.
         let mut copy = unsafe { message.read_unaligned() };
+        if self.view.has_link_names() && copy.msg_iovlen == 1 && copy.msg_controllen == 0 {
+            return self.send_only_part(socket, &copy, call);
+        }
         let (name, len) = (copy.msg_name.cast(), copy.msg_namelen as usize);
         if copy.msg_controllen == 0 && !self.may_go_elsewhere(name, len) {
             return Ok(call(message));
@@ -90,6 +142,30 @@ impl Instance<'_> {
             copy.msg_control = led.as_mut_ptr().cast();
         }
         Ok(call(&raw const copy))
+    }
+
+    /// A message of one part, which may be a request of rtnetlink(7). Those that have control messages are none.
+    fn send_only_part(
+        &self,
+        socket: c_int,
+        message: &msghdr,
+        call: impl FnOnce(*const msghdr) -> isize,
+    ) -> Result<isize, Errno> {
+        let mut copy = *message;
+        if !user::is_readable(message.msg_iov.cast(), size_of::<iovec>()) {
+            return Ok(call(message));
+        }
+        // SAFETY: found readable.
+        let part = unsafe { message.msg_iov.read_unaligned() };
+        let address = (message.msg_name.cast_const(), message.msg_namelen as usize);
+        self.send_request(socket, (part.iov_base.cast::<u8>().cast_const(), part.iov_len), |(data, len)| {
+            let mut part = iovec { iov_base: data.cast_mut().cast(), iov_len: len };
+            self.send_data(socket, ((data, len), address), |_, (address, len)| {
+                copy.msg_iov = &raw mut part;
+                (copy.msg_name, copy.msg_namelen) = (address.cast_mut(), len as socklen_t);
+                call(&raw const copy)
+            })
+        })
     }
 
     /// sendmmsg(2): `all` makes the call as it was asked, `one` sends one
@@ -182,7 +258,7 @@ impl Instance<'_> {
             // SAFETY: the call has succeeded, so it has filled the message.
             unsafe { self.message_back(socket, &mut *message, room) };
             // SAFETY: as above.
-            unsafe { self.links_back(socket, &*message, done as usize) };
+            return unsafe { self.links_back(socket, &*message, done as usize) } as isize;
         }
         done
     }
@@ -203,27 +279,30 @@ impl Instance<'_> {
             // SAFETY: the call says that it has filled so many.
             unsafe { self.message_back(socket, &mut message.msg_hdr, room) };
             // SAFETY: as above.
-            unsafe { self.links_back(socket, &message.msg_hdr, message.msg_len as usize) };
+            let len = unsafe { self.links_back(socket, &message.msg_hdr, message.msg_len as usize) };
+            message.msg_len = len as u32;
         }
         done
     }
 
-    /// Puts the addresses of links into a message, whose first part holds it all
-    /// in any program that asks for them.
+    /// Puts names and addresses of links into a message, whose first part holds it all
+    /// in any program that asks for them. Gives how long the message is then.
     ///
     /// # Safety
     ///
     /// The kernel has filled the message with so many bytes.
-    unsafe fn links_back(&self, socket: c_int, message: &msghdr, len: usize) {
+    unsafe fn links_back(&self, socket: c_int, message: &msghdr, len: usize) -> usize {
         let has_any = self.view.has_links() || self.view.has_network();
-        if has_any && message.msg_iovlen > 0 {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let part = message.msg_iov.read_unaligned();
-                let len = len.min(part.iov_len);
-                self.show_links(socket, part.iov_base.cast(), len);
-                self.show_rows(socket, part.iov_base.cast(), len);
-            }
+        if !has_any || message.msg_iovlen == 0 {
+            return len;
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let part = message.msg_iov.read_unaligned();
+            let there = len.min(part.iov_len);
+            let told = self.show_links(socket, part.iov_base.cast(), there, part.iov_len);
+            self.show_rows(socket, part.iov_base.cast(), told);
+            len - there + told
         }
     }
 

@@ -24,9 +24,10 @@ impl Instance<'_> {
 
     /// The same, of a call that is given whole. One that means a file in a layer that never
     /// changes goes to the file's copy.
-    pub fn modify_by_descriptor(&self, number: i64, args: [usize; 6]) -> Answer {
+    pub fn modify_by_descriptor(&self, number: i64, mut args: [usize; 6]) -> Answer {
         let fd = args[0] as i32;
-        if matches!(number, libc::SYS_fsetxattr | libc::SYS_fremovexattr)
+        let is_attribute = matches!(number, libc::SYS_fsetxattr | libc::SYS_fremovexattr);
+        if is_attribute
             && self.has_unions()
             && is_private_attribute(args[1] as *const u8)
             && self.is_in_union(fd)
@@ -42,7 +43,6 @@ impl Instance<'_> {
             if let Some(what) = what {
                 return self.own_descriptor(fd, what, false);
             }
-            let is_attribute = matches!(number, libc::SYS_fsetxattr | libc::SYS_fremovexattr);
             if is_attribute && is_override(args[1] as *const u8) {
                 return Answer::fail(Errno::EOPNOTSUPP);
             }
@@ -56,7 +56,18 @@ impl Instance<'_> {
                 return Answer::Done(self.after_list(here, done));
             }
         }
-        self.modify_in_union(number, args).unwrap_or_else(|| self.change_by_descriptor(fd))
+        let mut kept = if is_attribute { self.kept_name(args[1] as *const u8) } else { None };
+        if let Some(kept) = &mut kept {
+            args = match self.kept_by_descriptor(number, kept, args) {
+                Ok(args) => args,
+                Err(errno) => return Answer::fail(errno),
+            };
+        }
+        match self.modify_in_union(number, args).unwrap_or_else(|| self.change_by_descriptor(fd)) {
+            // SAFETY: the program's own arguments, for the kernel to judge, and a name of ours.
+            Answer::Pass if kept.is_some() => Answer::Done(unsafe { kernel::syscall(number, args) }),
+            answer => answer,
+        }
     }
 
     /// Makes a call that changes what a descriptor stands for, if that lies in a layer

@@ -29,6 +29,7 @@ struct End {
 impl Instance<'_> {
     /// renameat2(2)
     pub fn renameat2(&self, old: Given, new: Given, flags: u32) -> Answer {
+        self.forget_rights();
         let exchange = flags & libc::RENAME_EXCHANGE != 0;
         if flags & !RENAME_FLAGS != 0 || (exchange && flags != libc::RENAME_EXCHANGE) {
             return Answer::fail(Errno::EINVAL);

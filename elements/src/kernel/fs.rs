@@ -31,6 +31,15 @@ pub fn openat(dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Result<i32,
     ret.map(|fd| fd as i32)
 }
 
+/// openat(2) of a file that is never waited for, to read: also where the gate calls a handler of the program's.
+pub fn open_at_once(path: *const u8) -> Result<i32, Errno> {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    // SAFETY: the kernel only reads the string.
+    let ret =
+        unsafe { syscall(libc::SYS_openat, [fd(super::AT_FDCWD), path as usize, flags as usize, 0, 0, 0]) };
+    ret.map(|fd| fd as i32)
+}
+
 /// openat2(2)
 pub fn openat2(dirfd: i32, path: *const u8, how: &OpenHow) -> Result<i32, Errno> {
     let how = core::ptr::from_ref(how) as usize;

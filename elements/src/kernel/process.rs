@@ -15,6 +15,12 @@ pub fn getppid() -> u32 {
     unsafe { syscall(libc::SYS_getppid, [0; 6]) }.unwrap_or(0) as u32
 }
 
+/// getpgrp(2)
+pub fn getpgrp() -> i32 {
+    // SAFETY: touches no memory and cannot fail.
+    unsafe { syscall(libc::SYS_getpgrp, [0; 6]) }.unwrap_or(0) as i32
+}
+
 /// gettid(2)
 pub fn gettid() -> i32 {
     // SAFETY: touches no memory and cannot fail.

@@ -11,6 +11,7 @@ pub mod status;
 
 use crate::files::{MAX_PATH, Text, scan};
 use crate::identity::Scale;
+use crate::identity::links::table as links;
 use crate::ipc;
 use crate::kernel;
 use crate::network::rows::{self, Table};
@@ -41,6 +42,7 @@ impl Instance<'_> {
             || (self.has_machine() || self.view.has_time()) && File::named(path).is_some()
             || self.own_names().is_some() && ipc::File::named(path).is_some()
             || self.view.has_network() && Table::named(path).is_some()
+            || self.view.has_link_names() && links::Table::named(path).is_some()
             || self.plays() && path.ends_with(b"status")
     }
 
@@ -125,6 +127,14 @@ impl Instance<'_> {
                 let told = |own: &_, peer: &_| self.row_as(table.protocol, own, peer, None);
                 rows::rewrite(table, text.bytes(), told, &mut |part| out.put(part))?;
                 Ok(true)
+            });
+        }
+        if self.view.has_link_names()
+            && let Some(table) = links::Table::at(path.bytes())
+        {
+            return self.replace(fd, flags, c"interfaces", |text, out| {
+                let shown = |name: &[u8]| self.shown_link(name);
+                links::rewrite(table, text.bytes(), shown, &mut |part| out.put(part)).map(|()| true)
             });
         }
         if let (Some(names), Some(file)) = (self.own_names(), ipc::File::at(path.bytes())) {

@@ -51,12 +51,11 @@ pub struct Start {
     /// The name that was asked for, where that was a script's and `path` is
     /// its interpreter's; null elsewhere.
     pub script: *const u8,
-    /// The user and the group that the program's file has it run as.
+    /// Whom the program's file has it run as.
     pub runs_as: RunsAs,
 }
 
-/// A user and a group, where a file's bits say so.
-pub type RunsAs = (Option<u32>, Option<u32>);
+pub use crate::identity::credentials::RunsAs;
 
 pub(super) type Strings = *const *const u8;
 
@@ -64,7 +63,7 @@ impl Instance<'_> {
     /// execve(2) and execveat(2): returns only where it fails.
     pub fn execveat(&self, door: Door<'_>, start: &Start) -> Errno {
         let done = self.prepare(door, start, 0, &mut |start| {
-            let before = self.credentials_for_program(start.runs_as)?;
+            let before = self.credentials_for_program(&start.runs_as)?;
             let dirfd = start.dirfd as usize;
             let (path, argv, envp) = (start.path as usize, start.argv as usize, start.envp as usize);
             let flags = start.flags as usize;
@@ -147,15 +146,19 @@ impl Instance<'_> {
     /// than these has them played.
     fn runs_as(&self, dirfd: i32, path: *const u8, flags: i32) -> RunsAs {
         if !self.plays() {
-            return (None, None);
+            return RunsAs::default();
         }
-        match self.stat_of_place(dirfd, path, flags & libc::AT_EMPTY_PATH) {
+        let flags = flags & libc::AT_EMPTY_PATH;
+        match self.stat_of_place(dirfd, path, flags) {
             Ok(about) => {
                 let is_set = |bits: u32| about.mode & bits == bits;
-                let user = is_set(libc::S_ISUID).then_some(about.uid);
-                (user, is_set(libc::S_ISGID | libc::S_IXGRP).then_some(about.gid))
+                RunsAs {
+                    uid: is_set(libc::S_ISUID).then_some(about.uid),
+                    gid: is_set(libc::S_ISGID | libc::S_IXGRP).then_some(about.gid),
+                    capabilities: self.capabilities_of_file((dirfd, path, flags), about.version.inode),
+                }
             }
-            Err(_) => (None, None),
+            Err(_) => RunsAs::default(),
         }
     }
 
@@ -196,7 +199,7 @@ impl Instance<'_> {
                 envp: start.envp,
                 flags: 0,
                 script: core::ptr::null(),
-                runs_as: (None, None),
+                runs_as: RunsAs::default(),
             };
             let mut nothing = |_: &Start| Ok(0);
             self.prepare(door, &program, depth + 1, &mut nothing)?;
@@ -228,7 +231,7 @@ impl Instance<'_> {
             envp: start.envp,
             flags: 0,
             script: if start.script.is_null() { script } else { start.script },
-            runs_as: (None, None),
+            runs_as: RunsAs::default(),
         };
         self.prepare(door, &program, depth + 1, call)
     }

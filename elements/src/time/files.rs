@@ -101,25 +101,26 @@ impl Instance<'_> {
         }
     }
 
-    /// What a call that looks at a file tells the program, where `answer` is what it has told otherwise.
-    pub fn told_of_file(&self, number: i64, args: Args, answer: Answer) -> Answer {
-        let Some(clock) = self.file_clock() else { return answer };
-        let done = match answer {
-            // SAFETY: the program's own arguments, for the kernel to judge.
-            Answer::Pass => unsafe { kernel::syscall(number, args) },
-            Answer::Done(done) => done,
-        };
-        if done.is_ok() {
-            // SAFETY: a call that succeeds has filled the struct.
-            unsafe {
-                match number {
-                    libc::SYS_statx => self.show_extended_times(&clock, args[4] as *mut _),
-                    libc::SYS_newfstatat => self.show_times(&clock, args[2] as *mut _),
-                    _ => self.show_times(&clock, args[1] as *mut _),
-                }
-            }
+    /// Shows the times of a file by the application's clock, where a call that a door has made itself has told them.
+    ///
+    /// # Safety
+    ///
+    /// A call that has succeeded has filled the struct.
+    #[inline]
+    pub unsafe fn after_stat(&self, has_succeeded: bool, stat: *mut libc::stat) {
+        if let (true, Some(clock)) = (has_succeeded, self.file_clock()) {
+            // SAFETY: the caller's promise.
+            unsafe { self.show_times(&clock, stat) };
         }
-        Answer::Done(done)
+    }
+
+    /// What a call that looks at a file tells the program, where `answer` is what it has told otherwise.
+    #[inline]
+    pub fn told_of_file(&self, number: i64, args: Args, answer: Answer) -> Answer {
+        match self.file_clock() {
+            Some(clock) => told_by(&clock, self, number, args, answer),
+            None => answer,
+        }
     }
 
     /// The two times that utimensat(2) is to set, by the host's clock. None where they are what the program says.
@@ -165,6 +166,26 @@ impl Instance<'_> {
             done => done,
         }
     }
+}
+
+#[inline(never)]
+fn told_by(clock: &Clock, instance: &Instance<'_>, number: i64, args: Args, answer: Answer) -> Answer {
+    let done = match answer {
+        // SAFETY: the program's own arguments, for the kernel to judge.
+        Answer::Pass => unsafe { kernel::syscall(number, args) },
+        Answer::Done(done) => done,
+    };
+    if done.is_ok() {
+        // SAFETY: a call that succeeds has filled the struct.
+        unsafe {
+            match number {
+                libc::SYS_statx => instance.show_extended_times(clock, args[4] as *mut _),
+                libc::SYS_newfstatat => instance.show_times(clock, args[2] as *mut _),
+                _ => instance.show_times(clock, args[1] as *mut _),
+            }
+        }
+    }
+    Answer::Done(done)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use elements::Instance;
-use view::build::{Facts, IdentityFacts, IpcFacts, Row, image};
+use view::build::{Facts, IdentityFacts, IpcFacts, LinkFacts, Row, image};
 use view::{Access, Begins, First, Kind, NodeId, RATE_ONE, Time, View};
 
 use crate::guarded::Guarded;
@@ -17,6 +17,7 @@ pub fn target(data: &[u8]) {
     let image = Guarded::new(data, 8);
     let Ok(view) = View::from_bytes(image.bytes()) else { return };
     let _ = (view.flags(), view.name(), view.policy_file(), view.coverage_line());
+    let _ = (view.identity(), view.links().count(), view.has_link_names());
     let _ = (view.time(), view.ipc().map(|ipc| ipc.is_hosts(b"/tmp/.X11-unix/X0")));
     let mut seen = 0;
     for root in [view.app_root(), view.host_root()] {
@@ -102,6 +103,11 @@ pub fn seeds() -> Vec<Vec<u8>> {
         host_name: "erp01".into(),
         release: "2.6.32".into(),
         host_id: Some(7),
+        links: vec![LinkFacts {
+            host: "ens3".into(),
+            name: "eth0".into(),
+            address: Some([2, 0, 0, 0, 0, 9]),
+        }],
         ..Default::default()
     };
     let time =

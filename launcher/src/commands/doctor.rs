@@ -2,6 +2,7 @@
 
 mod imports;
 mod network;
+mod told;
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt::Write as _;
@@ -23,7 +24,7 @@ use self::network::{Resolver, network};
 use super::{counted, load, print, refuse, run::words};
 use crate::cli::Doctor;
 use crate::environment::variables;
-use crate::instance::{place_to_look, view};
+use crate::instance::{place_to_look, view as view_of};
 use crate::{FAILED, door};
 
 /// How grave a finding is. The gravest one is the exit status.
@@ -78,7 +79,7 @@ pub fn doctor(asked: &Doctor) -> Result<u8> {
                 "policy",
                 format!("{}, instance in {}", counted(plan.mount_count()), placed.dir.display()),
             );
-            let instance = Instance::new(view(&placed.image)?, None);
+            let instance = Instance::new(view_of(&placed.image)?, None);
             if let Some(program) = program {
                 let on_host = |app: &Path| on_host(&instance, app);
                 let variables = variables(&policy.env, None);
@@ -149,6 +150,12 @@ struct Sight<'a> {
     libraries: Option<OsString>,
     /// By which door it would be run.
     door: Door,
+}
+
+impl<'a> Sight<'a> {
+    fn shown(&self) -> Option<&'a view::View<'a>> {
+        self.view.map(|instance| &instance.view)
+    }
 }
 
 /// The host path of a program that is named as the application names it.
@@ -272,6 +279,7 @@ fn examine(app: &Path, sight: &Sight<'_>, depth: u32, findings: &mut Findings) {
         Program::Loader if sight.door == Door::Gate => {
             let text = format!("{shown} is ld.so: the gate covers it, and what it runs");
             findings.add(Verdict::Pass, "program", text);
+            told::covered(sight.shown(), sight.door, |_| Vec::new(), findings);
         }
         Program::Loader => {
             let text = format!("{shown} is ld.so: it loads the shim into the program that it is told to run");
@@ -281,6 +289,7 @@ fn examine(app: &Path, sight: &Sight<'_>, depth: u32, findings: &mut Findings) {
             let kind = if why == Why::Go { "Go" } else { "static" };
             findings.add(Verdict::Pass, "program", format!("{shown}: 64-bit, {kind}: the gate covers it"));
             network(Resolver::within(&bytes), &bytes, sight, findings);
+            told::covered(sight.shown(), sight.door, |_| Vec::new(), findings);
         }
         Program::Uncovered(why) => {
             let reason = String::from_utf8_lossy(why.words()).into_owned();
@@ -292,6 +301,7 @@ fn examine(app: &Path, sight: &Sight<'_>, depth: u32, findings: &mut Findings) {
                 _ => "; with coverage = \"best-effort\" it runs outside the view",
             };
             findings.add(Verdict::Blocked, "coverage", format!("{shown} is {reason}{remedy}"));
+            told::uncovered(sight.shown(), findings);
         }
         Program::Unknown => findings.add(
             Verdict::Blocked,
@@ -336,6 +346,7 @@ fn dynamic(app: &Path, host: &Path, bytes: &[u8], sight: &Sight<'_>, findings: &
         }
         findings.add(Verdict::Pass, "coverage", "the gate covers it, and all that its libraries call");
         network(resolver, bytes, sight, findings);
+        told::covered(sight.shown(), sight.door, |_| Vec::new(), findings);
         return;
     }
     if loader.exists() {

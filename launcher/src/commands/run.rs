@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use anyhow::{Context, Result, anyhow};
-use elements::process::exec::{self, Start};
+use elements::process::exec::{self, RunsAs, Start};
 use elements::{Errno, Instance};
 use policy::Door;
 
@@ -155,7 +155,7 @@ fn become_program(
                 envp: envp_pointers.as_ptr().cast(),
                 flags: 0,
                 script: std::ptr::null(),
-                runs_as: (None, None),
+                runs_as: RunsAs::default(),
             },
         );
         match errno {

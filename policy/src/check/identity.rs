@@ -1,13 +1,11 @@
 //! `[identity]`: whether the machine can be as it is said to be.
 
 use std::ops::Range;
-use std::path::Path;
 
 use toml::Spanned;
 
 use super::{Checker, shorten};
-use crate::host::Found;
-use crate::identity::{Identity, Kernel, Link, Said, Writer};
+use crate::identity::{Identity, Kernel, Said, Writer};
 use crate::raw::{RawIdentity, RawKernel};
 
 /// As many processors as a `cpu_set_t` has room for.
@@ -43,7 +41,7 @@ impl Checker<'_> {
             }),
             cpus: raw.cpus.as_ref().and_then(|said| self.cpus(said)),
             memory: raw.memory.as_ref().and_then(|said| self.memory(said)),
-            links: raw.mac.iter().filter_map(|(name, address)| self.link(name, address)).collect(),
+            links: self.links(raw),
             users: self.users(raw, runs_as),
         };
         let boot = if identity.machine_id.is_some() { self.host.boot_id() } else { None };
@@ -158,35 +156,6 @@ impl Checker<'_> {
         Some(self.said(said.span(), bytes(&text.value)?))
     }
 
-    fn link(&mut self, name: &Spanned<String>, address: &Spanned<String>) -> Option<Said<Link>> {
-        const HOSTS: &str = "/sys/class/net";
-        let word = name.get_ref();
-        let fits =
-            (1..=15).contains(&word.len()) && !word.contains(['/', '\0']) && word != "." && word != "..";
-        if !fits || self.host.look(&Path::new(HOSTS).join(word).join("address")) == Found::Nothing {
-            let names = std::fs::read_dir(HOSTS).into_iter().flatten().flatten();
-            let mut names: Vec<String> =
-                names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-            names.sort();
-            self.host.note_unsettled();
-            let message = format!("the host has no network interface `{}`", shorten(word));
-            let help = "name the one whose address the application is to take for its own";
-            self.report.add(name.span(), message, format!("one of {}", names.join(", ")), Some(help.into()));
-            return None;
-        }
-        let said = self.text(address, "mac", |text| {
-            let wrong = match parsed(text) {
-                None => "six bytes in hexadecimal, with `:` between them: 00:50:56:aa:bb:cc",
-                Some([0, 0, 0, 0, 0, 0]) => "an address that is not all zero",
-                Some([first, ..]) if first & 1 != 0 => "an address of one card: its first byte is even",
-                Some(_) => return None,
-            };
-            Some(wrong)
-        })?;
-        let address = parsed(&said.value)?;
-        Some(self.said(name.span(), Link { name: word.clone(), address }))
-    }
-
     fn release_line(&mut self, key: &Spanned<String>, value: &Spanned<String>) -> Option<(String, String)> {
         let word = key.get_ref();
         let letters = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
@@ -199,16 +168,6 @@ impl Checker<'_> {
             |text: &str| text.chars().any(char::is_control).then_some("one line, without control characters");
         Some((word.clone(), self.text(value, word, wrong)?.value))
     }
-}
-
-/// The bytes of a hardware address.
-fn parsed(text: &str) -> Option<[u8; 6]> {
-    let byte = |part: &str| {
-        let is_right = part.len() == 2 && part.bytes().all(|digit| digit.is_ascii_hexdigit());
-        is_right.then(|| u8::from_str_radix(part, 16).ok())?
-    };
-    let bytes: Option<Vec<u8>> = text.split(':').map(byte).collect();
-    bytes?.try_into().ok()
 }
 
 /// The bytes in a size such as 8GiB.

@@ -98,7 +98,7 @@ impl Planner<'_> {
         }
         let is_dir = match &mount.what {
             What::Host { is_dir, .. } => *is_dir,
-            What::Content { .. } => false,
+            What::Content { .. } | What::Link { .. } => false,
             What::Empty { .. } | What::Layers { .. } | What::Volume { .. } => true,
             What::Hidden | What::Denied => match &behind {
                 Behind::Host(host) => self.tree.host.look(host) != Found::File,
@@ -111,13 +111,8 @@ impl Planner<'_> {
         let mut layers = Vec::new();
         let (kind, source) = match &mount.what {
             What::Host { source, .. } => (Kind::Host, Source::Text(source.clone())),
-            What::Content { bytes, mode } => {
-                let name = Path::new("content").join(index.to_string());
-                let file = PlannedFile { name: name.clone(), bytes: bytes.clone(), mode: *mode };
-                self.plan.files.push(file);
-                self.plan.directories.insert("content".into(), 0o755);
-                (Kind::Content, Source::Planned(name))
-            }
+            What::Content { bytes, mode } => self.content(index, bytes.clone(), *mode, false),
+            What::Link { target } => self.content(index, target.as_os_str().as_bytes().to_vec(), 0o777, true),
             What::Empty { mode } => {
                 let name = Path::new("empty").join(index.to_string());
                 self.plan.directories.insert("empty".into(), 0o755);
@@ -148,6 +143,14 @@ impl Planner<'_> {
         let row = PlannedRow { at, kind, access: mount.access, is_dir, source, layers, line: mount.line };
         self.points.insert(row.at.clone(), self.rows.len());
         self.rows.push((index, row));
+    }
+
+    /// A file of the policy's own, or a link.
+    fn content(&mut self, index: usize, bytes: Vec<u8>, mode: u32, is_link: bool) -> (Kind, Source) {
+        let name = Path::new("content").join(index.to_string());
+        self.plan.files.push(PlannedFile { name: name.clone(), bytes, mode, is_link });
+        self.plan.directories.insert("content".into(), 0o755);
+        (Kind::Content, Source::Planned(name))
     }
 
     /// The layers of a union, with the one that its changes go to.
@@ -293,7 +296,7 @@ impl Planner<'_> {
         if is_dir {
             self.make_directories(&name);
         } else {
-            self.plan.files.push(PlannedFile { name, bytes: Vec::new(), mode: 0o444 });
+            self.plan.files.push(PlannedFile { name, bytes: Vec::new(), mode: 0o444, is_link: false });
         }
     }
 

@@ -35,6 +35,10 @@ pub struct RawIdentity {
     /// How much memory there is, such as "8GiB": a number and KiB, MiB, GiB or TiB.
     #[schemars(with = "Option<String>")]
     pub memory: Option<Spanned<String>>,
+    /// The names that the application knows network interfaces by, and theirs on the host.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub interfaces: BTreeMap<Spanned<String>, Spanned<String>>,
     /// The hardware addresses of network interfaces, by their names.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]

@@ -2,9 +2,9 @@
 
 use core::ffi::{c_int, c_uint, c_ulong, c_void};
 
-use elements::identity::credentials::{UNCHANGED, Whom};
+use elements::identity::credentials::{Info, Scope, UNCHANGED, Whom};
 use elements::{Answer, Errno};
-use libc::{gid_t, pid_t, size_t, socklen_t, uid_t};
+use libc::{gid_t, pid_t, sigval, size_t, socklen_t, uid_t};
 
 use crate::answer::{finish_int, returned};
 use crate::real;
@@ -75,11 +75,11 @@ pub unsafe fn __getgroups_chk(room: c_int, list: *mut gid_t, len: size_t) -> c_i
 }
 
 pub unsafe fn setuid(uid: uid_t) -> c_int {
-    or_libc!(instance().set_id(Whom::User, uid), setuid(uid: uid_t))
+    or_libc!(instance().set_id(Scope::Process, Whom::User, uid), setuid(uid: uid_t))
 }
 
 pub unsafe fn setgid(gid: gid_t) -> c_int {
-    or_libc!(instance().set_id(Whom::Group, gid), setgid(gid: gid_t))
+    or_libc!(instance().set_id(Scope::Process, Whom::Group, gid), setgid(gid: gid_t))
 }
 
 /// What libc makes of seteuid(2) and setegid(2).
@@ -87,7 +87,7 @@ fn effective(whom: Whom, id: u32) -> Answer {
     if id == UNCHANGED && instance().plays() {
         return Answer::fail(Errno::EINVAL);
     }
-    instance().set_three_ids(whom, [UNCHANGED, id, UNCHANGED])
+    instance().set_three_ids(Scope::Process, whom, [UNCHANGED, id, UNCHANGED])
 }
 
 pub unsafe fn seteuid(uid: uid_t) -> c_int {
@@ -99,22 +99,22 @@ pub unsafe fn setegid(gid: gid_t) -> c_int {
 }
 
 pub unsafe fn setreuid(real: uid_t, effective: uid_t) -> c_int {
-    let answer = instance().set_two_ids(Whom::User, real, effective);
+    let answer = instance().set_two_ids(Scope::Process, Whom::User, real, effective);
     or_libc!(answer, setreuid(real: uid_t, effective: uid_t))
 }
 
 pub unsafe fn setregid(real: gid_t, effective: gid_t) -> c_int {
-    let answer = instance().set_two_ids(Whom::Group, real, effective);
+    let answer = instance().set_two_ids(Scope::Process, Whom::Group, real, effective);
     or_libc!(answer, setregid(real: gid_t, effective: gid_t))
 }
 
 pub unsafe fn setresuid(real: uid_t, effective: uid_t, saved: uid_t) -> c_int {
-    let answer = instance().set_three_ids(Whom::User, [real, effective, saved]);
+    let answer = instance().set_three_ids(Scope::Process, Whom::User, [real, effective, saved]);
     or_libc!(answer, setresuid(real: uid_t, effective: uid_t, saved: uid_t))
 }
 
 pub unsafe fn setresgid(real: gid_t, effective: gid_t, saved: gid_t) -> c_int {
-    let answer = instance().set_three_ids(Whom::Group, [real, effective, saved]);
+    let answer = instance().set_three_ids(Scope::Process, Whom::Group, [real, effective, saved]);
     or_libc!(answer, setresgid(real: gid_t, effective: gid_t, saved: gid_t))
 }
 
@@ -128,7 +128,7 @@ pub unsafe fn setfsgid(gid: gid_t) -> c_int {
 
 pub unsafe fn setgroups(count: size_t, list: *const gid_t) -> c_int {
     let number = c_int::try_from(count).unwrap_or(c_int::MAX);
-    let answer = instance().setgroups(number, list);
+    let answer = instance().setgroups(Scope::Process, number, list);
     or_libc!(answer, setgroups(count: size_t, list: *const gid_t))
 }
 
@@ -152,9 +152,39 @@ pub unsafe fn prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulon
 }
 
 pub unsafe fn kill(process: pid_t, signal: c_int) -> c_int {
-    let answer = instance().may_signal(process, signal);
+    let answer = instance().kill(process, signal);
     // SAFETY: numbers only.
     unsafe { finish_int(answer, libc::SYS_kill, [process as usize, signal as usize, 0, 0, 0, 0]) }
+}
+
+pub unsafe fn killpg(group: pid_t, signal: c_int) -> c_int {
+    if group < 0 {
+        return returned(Err(Errno::EINVAL)) as c_int;
+    }
+    // SAFETY: numbers only.
+    unsafe { kill(-group, signal) }
+}
+
+pub unsafe fn sigqueue(process: pid_t, signal: c_int, value: sigval) -> c_int {
+    // The user is the one that the program is.
+    // SAFETY: takes nothing.
+    let (own, user) = unsafe { (elements::kernel::getpid(), getuid()) };
+    let [low, high] = [value.sival_ptr as usize as i32, (value.sival_ptr as usize >> 32) as i32];
+    let mut info: Info = [0; 32];
+    for (to, word) in info.iter_mut().zip([signal, 0, libc::SI_QUEUE, 0, own, user as i32, low, high]) {
+        *to = word;
+    }
+    let answer = instance().may_signal(process, signal);
+    let args = [process as usize, signal as usize, info.as_ptr() as usize, 0, 0, 0];
+    // SAFETY: the kernel reads the struct.
+    unsafe { finish_int(answer, libc::SYS_rt_sigqueueinfo, args) }
+}
+
+pub unsafe fn pidfd_send_signal(file: c_int, signal: c_int, info: *mut c_void, flags: c_uint) -> c_int {
+    let answer = instance().pidfd_send_signal(file, signal);
+    let args = [file as usize, signal as usize, info as usize, flags as usize, 0, 0];
+    // SAFETY: the program's own arguments.
+    unsafe { finish_int(answer, libc::SYS_pidfd_send_signal, args) }
 }
 
 pub unsafe fn getsockopt(

@@ -4,7 +4,7 @@ use core::ffi::{CStr, c_char, c_int};
 
 use elements::files::{Scratch, Text};
 use elements::kernel::AT_FDCWD;
-use elements::process::exec::{Door, Start};
+use elements::process::exec::{Door, RunsAs, Start};
 use elements::{Errno, user};
 
 use crate::answer::{returned, set_errno};
@@ -32,7 +32,7 @@ fn start(dirfd: c_int, path: *const c_char, argv: Strings, envp: Strings, flags:
         envp: envp.cast(),
         flags,
         script: core::ptr::null(),
-        runs_as: (None, None),
+        runs_as: RunsAs::default(),
     };
     instance().execveat(Door::Shim(next::own_path()), &start)
 }

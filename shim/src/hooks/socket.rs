@@ -43,9 +43,10 @@ pub unsafe fn sendto(
     else {
         return missing() as ssize_t;
     };
-    sent(instance().send_to(socket, (address, len as usize), |address, len| {
-        // SAFETY: the program's own arguments, but for the address.
-        unsafe { next(socket, data, size, flags, address, len as socklen_t) }
+    let given = ((data.cast(), size), (address, len as usize));
+    sent(instance().send_to(socket, given, |(data, size), (address, len)| {
+        // SAFETY: the program's own arguments, but for names in them.
+        unsafe { next(socket, data.cast(), size, flags, address, len as socklen_t) }
     }))
 }
 
@@ -128,10 +129,10 @@ pub unsafe fn recvfrom(
     let given = usize::try_from(done).unwrap_or(0).min(size);
     // SAFETY: the call says that it has written so much.
     unsafe {
-        instance().show_links(socket, data.cast(), given);
-        instance().show_rows(socket, data.cast(), given);
-    };
-    done
+        let told = instance().show_links(socket, data.cast(), given, size);
+        instance().show_rows(socket, data.cast(), told);
+        done.wrapping_add_unsigned(told).wrapping_sub_unsigned(given)
+    }
 }
 
 pub unsafe fn recvmsg(socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {

@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering;
 
 use elements::files::VFORKS;
 use elements::kernel::{self, AT_FDCWD, syscall};
-use elements::process::exec::{Door, Start};
+use elements::process::exec::{Door, RunsAs, Start};
 use elements::{Answer, Errno};
 use libc::pid_t;
 
@@ -256,7 +256,7 @@ fn become_program(child: &mut Child) -> Result<Never, Errno> {
             envp: envp.cast(),
             flags: 0,
             script: core::ptr::null(),
-            runs_as: (None, None),
+            runs_as: RunsAs::default(),
         };
         Err(instance().execveat(Door::Shim(next::own_path()), &start))
     };

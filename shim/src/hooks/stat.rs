@@ -19,7 +19,9 @@ pub unsafe fn fstatat(dirfd: c_int, path: *const c_char, buf: *mut libc::stat, f
         Glance::Elsewhere => unsafe { finish_int(Answer::Pass, libc::SYS_newfstatat, args) },
         Glance::Closer(start) => fstatat_from(dirfd, path, buf, flags, start),
     };
-    told(done, buf)
+    // SAFETY: a call that succeeds has filled the struct.
+    unsafe { instance().after_stat(done == 0, buf) };
+    done
 }
 
 #[inline(never)]
@@ -37,15 +39,6 @@ fn fstatat_from(
     let args = [dirfd as usize, path as usize, buf as usize, flags as usize, 0, 0];
     // SAFETY: the program's own arguments.
     unsafe { finish_int(answer, libc::SYS_newfstatat, args) }
-}
-
-/// Shows the times of a file by the application's clock, where a call of libc's has told them.
-fn told(done: c_int, buf: *mut libc::stat) -> c_int {
-    if let (0, Some(clock)) = (done, instance().file_clock()) {
-        // SAFETY: the call has filled it.
-        unsafe { instance().show_times(&clock, buf) };
-    }
-    done
 }
 
 pub unsafe fn stat(path: *const c_char, buf: *mut libc::stat) -> c_int {
@@ -73,7 +66,9 @@ pub unsafe fn fstat(fd: c_int, buf: *mut libc::stat) -> c_int {
             }
         },
     };
-    told(done, buf)
+    // SAFETY: a call that succeeds has filled the struct.
+    unsafe { instance().after_stat(done == 0, buf) };
+    done
 }
 
 pub unsafe fn __fxstat(version: c_int, fd: c_int, buf: *mut libc::stat) -> c_int {

@@ -82,6 +82,9 @@ impl Instance<'_> {
         match what {
             Own::Owner(uid, gid) => {
                 let record = with_owner(&own, &shown, uid, gid)?;
+                if about.kind() != libc::S_IFDIR {
+                    self.forget_capabilities(file, about.version.inode);
+                }
                 self.put(file, &about, &record, shown.mode)
             }
             Own::Mode(mode) => {
@@ -96,6 +99,14 @@ impl Instance<'_> {
 
     /// Has a descriptor's file be shown as a record says.
     pub(super) fn put(&self, file: i32, about: &About, record: &Record, before: u32) -> Result<(), Errno> {
+        let done = self.put_on_file(file, about, record, before);
+        if about.kind() == libc::S_IFDIR {
+            self.forget_rights();
+        }
+        done
+    }
+
+    fn put_on_file(&self, file: i32, about: &About, record: &Record, before: u32) -> Result<(), Errno> {
         let starter = self.starter().ok_or(Errno::EPERM)?;
         let mut about = *about;
         if about.uid == starter.host_uid && about.kind() != libc::S_IFLNK {

@@ -6,6 +6,7 @@
 use super::super::place::Scratch;
 use super::super::text::Text;
 use super::Reached;
+use super::search::{Key, directory_of};
 use crate::files::present::About;
 use crate::files::{MAX_PATH, scan};
 use crate::identity::credentials::{Credentials, capability};
@@ -89,6 +90,12 @@ impl Instance<'_> {
     ///
     /// `EACCES`
     pub(in crate::files) fn may_reach(&self, at: (i32, *const u8)) -> Result<(), Errno> {
+        if !self.plays()
+            || self.has(capability::DAC_OVERRIDE) && self.has(capability::FOWNER)
+            || self.is_known(at.1)
+        {
+            return Ok(());
+        }
         let Some(own) = self.judged() else { return Ok(()) };
         let mut app = Text::<MAX_PATH>::new();
         // What cannot be told is the kernel's to refuse.
@@ -98,7 +105,21 @@ impl Instance<'_> {
         self.may_search_to(&own, app.bytes())
     }
 
+    /// Whether it was found, not long ago, that the directory of an absolute path can be reached.
+    #[inline]
+    fn is_known(&self, path: *const u8) -> bool {
+        let Some(survey) = scan::survey(path, 0) else { return false };
+        // SAFETY: just read.
+        let path = unsafe { core::slice::from_raw_parts(path, survey.len) };
+        path.first() == Some(&b'/') && self.search_key(directory_of(path)).is_some_and(Key::is_known)
+    }
+
     fn may_search_to(&self, own: &Credentials, app: &[u8]) -> Result<(), Errno> {
+        // Of access(2)'s other question nothing is kept.
+        let key = self.search_key(directory_of(app)).filter(|_| own.user.files == self.id(3));
+        if key.is_some_and(Key::is_known) {
+            return Ok(());
+        }
         let mut directory = Text::<MAX_PATH>::new();
         let parts = || app.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
         let count = parts().count();
@@ -113,6 +134,9 @@ impl Instance<'_> {
             if !may_use(own, &about, SEARCH) {
                 return Err(Errno::EACCES);
             }
+        }
+        if let Some(key) = key {
+            key.remember();
         }
         Ok(())
     }

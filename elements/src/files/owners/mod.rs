@@ -6,16 +6,20 @@
 //! A file without a record is the starter's where it is the host user's.
 //!
 //! [`record`] is the text of the attribute; here records are found and kept; [`change`] is
-//! chown(2) and chmod(2), [`made`] what is made, [`may`] who may do what.
+//! chown(2) and chmod(2), [`made`] what is made, [`may`] who may do what ([`search`] keeps some of it); [`attributes`] are what else only root
+//! may say of a file.
 
 mod acl;
+mod attributes;
 mod change;
 mod made;
 mod may;
 mod open;
 mod record;
+mod search;
 
 pub(super) use acl::is_access_list;
+pub(super) use attributes::shown_name;
 pub(super) use change::Own;
 pub(super) use made::Target;
 pub(crate) use record::{OVERRIDE, is_override};

@@ -96,6 +96,8 @@ impl Instance<'_> {
         let real = flags & libc::AT_EACCESS == 0;
         let done = match done {
             Err(Errno::EACCES) if mode & libc::X_OK == 0 => self.would_pass(dirfd, path, follow),
+            // That it is missing is told only to who may look.
+            Err(errno) if flags & libc::AT_EMPTY_PATH == 0 => self.may_reach((dirfd, path)).and(Err(errno)),
             done => done,
         };
         let judge = |()| self.may_use_path((dirfd, path), follow, mode as u32, real);

@@ -8,7 +8,7 @@ use core::ffi::CStr;
 
 use super::super::MAX_PATH;
 use super::super::namei::Walk;
-use super::super::owners::{OVERRIDE, is_override};
+use super::super::owners::{OVERRIDE, is_override, shown_name};
 use super::super::place::Place;
 use super::super::text::Text;
 use crate::kernel::{self, AT_FDCWD, syscall};
@@ -107,6 +107,14 @@ impl Instance<'_> {
         if self.plays() && number == libc::SYS_fgetxattr && is_override(first as *const u8) {
             return Answer::fail(Errno::ENODATA);
         }
+        if number == libc::SYS_fgetxattr
+            && let Some(kept) = self.kept_name(first as *const u8)
+        {
+            return Answer::Done(self.look_at_kept(kept, first, |name| {
+                // SAFETY: the program's own arguments, for the kernel to judge, and a name of ours.
+                unsafe { syscall(number, [fd, name, args[2], args[3], 0, 0]) }
+            }));
+        }
         if number == libc::SYS_fgetxattr {
             let is_hidden = is_private_attribute(first as *const u8) && self.is_in_union(fd as i32);
             return if is_hidden { Answer::fail(Errno::EOPNOTSUPP) } else { Answer::Pass };
@@ -174,14 +182,20 @@ fn list(
     }
     let has = |hidden: &dyn Fn(&[u8]) -> bool| names.bytes().split(|byte| *byte == 0).any(hidden);
     let is_owner = |name: &[u8]| plays && name == OVERRIDE.to_bytes();
+    let is_kept = |name: &[u8]| plays && shown_name(name).is_some();
     let hides_private = has(&is_private) && is_in_union();
-    if !hides_private && !has(&is_owner) {
+    if !hides_private && !has(&is_owner) && !has(&is_kept) {
         return None;
     }
     let is_hidden = |name: &[u8]| is_owner(name) || hides_private && is_private(name);
+    let all = || names.bytes().split(|byte| *byte == 0).filter(|name| !name.is_empty());
     let mut shown = Text::<ROOM>::new();
-    for name in names.bytes().split_inclusive(|byte| *byte == 0) {
-        if !is_hidden(name.strip_suffix(b"\0").unwrap_or(name)) && shown.push(name).is_err() {
+    for name in all().filter(|name| !is_hidden(name)) {
+        let told = if plays { shown_name(name) } else { None };
+        if told.is_some_and(|told| all().any(|other| other == told)) {
+            continue;
+        }
+        if shown.push(told.unwrap_or(name)).and_then(|()| shown.push(b"\0")).is_err() {
             return None;
         }
     }

@@ -1,5 +1,6 @@
 //! The system calls on ids and groups: getuid(2), setuid(2), setgroups(2) and their kin.
 
+use super::own::Scope;
 use super::rules::{Credentials, MOST_GROUPS};
 use crate::{Answer, Errno, Instance, user};
 
@@ -51,45 +52,49 @@ impl Instance<'_> {
         Answer::Done(Ok(0))
     }
 
-    fn changed(&self, change: impl FnOnce(&Credentials) -> Result<Credentials, Errno>) -> Answer {
+    fn changed(
+        &self,
+        scope: Scope,
+        change: impl FnOnce(&Credentials) -> Result<Credentials, Errno>,
+    ) -> Answer {
         if !self.plays() {
             return Answer::Pass;
         }
-        Answer::Done(self.change_credentials(change).map(|()| 0))
+        Answer::Done(self.change_credentials(scope, change).map(|()| 0))
     }
 
     /// setuid(2), setgid(2)
-    pub fn set_id(&self, whom: Whom, id: u32) -> Answer {
-        self.changed(|old| match whom {
+    pub fn set_id(&self, scope: Scope, whom: Whom, id: u32) -> Answer {
+        self.changed(scope, |old| match whom {
             Whom::User => old.set_user(id),
             Whom::Group => old.set_group(id),
         })
     }
 
     /// setreuid(2), setregid(2)
-    pub fn set_two_ids(&self, whom: Whom, real: u32, effective: u32) -> Answer {
-        self.changed(|old| match whom {
+    pub fn set_two_ids(&self, scope: Scope, whom: Whom, real: u32, effective: u32) -> Answer {
+        self.changed(scope, |old| match whom {
             Whom::User => old.set_two_users(real, effective),
             Whom::Group => old.set_two_groups(real, effective),
         })
     }
 
     /// setresuid(2), setresgid(2)
-    pub fn set_three_ids(&self, whom: Whom, ids: [u32; 3]) -> Answer {
-        self.changed(|old| match whom {
+    pub fn set_three_ids(&self, scope: Scope, whom: Whom, ids: [u32; 3]) -> Answer {
+        self.changed(scope, |old| match whom {
             Whom::User => old.set_three_users(ids),
             Whom::Group => old.set_three_groups(ids),
         })
     }
 
-    /// setfsuid(2), setfsgid(2): gives the id before.
+    /// setfsuid(2), setfsgid(2): gives the id before. libc leaves them to the one thread.
     pub fn set_files_id(&self, whom: Whom, id: u32) -> Answer {
         if !self.plays() {
             return Answer::Pass;
         }
         let before = self.id(whom.first() + 3);
         // It has no way to say that it failed.
-        let _ = self.change_credentials(|old| {
+        let _ = self.change_credentials(Scope::Thread, |old| {
             Ok(match whom {
                 Whom::User => old.set_files_user(id),
                 Whom::Group => old.set_files_group(id),
@@ -121,8 +126,8 @@ impl Instance<'_> {
     }
 
     /// setgroups(2)
-    pub fn setgroups(&self, count: i32, from: *const u32) -> Answer {
-        self.changed(|old| {
+    pub fn setgroups(&self, scope: Scope, count: i32, from: *const u32) -> Answer {
+        self.changed(scope, |old| {
             // Who may not is told so before the list is looked at.
             old.set_groups(&[])?;
             let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;

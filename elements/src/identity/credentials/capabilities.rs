@@ -1,5 +1,6 @@
 //! The system calls on capabilities: capget(2), capset(2), and what prctl(2) has to do with them.
 
+use super::own::Scope;
 use super::rules::{Credentials, capability, secure};
 use crate::{Answer, Errno, Instance, user};
 
@@ -123,7 +124,8 @@ impl Instance<'_> {
             permitted |= u64::from(half.permitted) << (32 * index);
             inheritable |= u64::from(half.inheritable) << (32 * index);
         }
-        let done = self.change_credentials(|old| old.set_capabilities(effective, permitted, inheritable));
+        let done = self
+            .change_credentials(Scope::Thread, |old| old.set_capabilities(effective, permitted, inheritable));
         Answer::Done(done.map(|()| 0))
     }
 
@@ -135,7 +137,7 @@ impl Instance<'_> {
         let own = self.credentials();
         let capability = |number: usize| u32::try_from(number).ok().filter(|one| *one <= capability::LAST);
         let change = |change: &dyn Fn(&mut Credentials)| {
-            let done = self.change_credentials(|old| {
+            let done = self.change_credentials(Scope::Thread, |old| {
                 let mut new = *old;
                 change(&mut new);
                 Ok(new)
@@ -159,7 +161,7 @@ impl Instance<'_> {
                 Some(one) => change(&|new| new.bounding &= !(1 << one)),
                 None => Answer::fail(Errno::EINVAL),
             },
-            libc::PR_GET_SECUREBITS => Answer::Done(Ok(own.secure_bits as usize)),
+            libc::PR_GET_SECUREBITS => Answer::Done(Ok((own.secure_bits & secure::ALL) as usize)),
             libc::PR_SET_SECUREBITS => {
                 let bits = a as u32;
                 let locked = (own.secure_bits & secure::LOCKS) >> 1;
@@ -170,7 +172,7 @@ impl Instance<'_> {
                 {
                     return Answer::fail(Errno::EPERM);
                 }
-                change(&|new| new.secure_bits = bits)
+                change(&|new| new.secure_bits = new.secure_bits & !secure::ALL | bits)
             }
             libc::PR_CAP_AMBIENT => self.ambient(&own, a, b, rest),
             _ => Answer::Pass,
@@ -179,7 +181,7 @@ impl Instance<'_> {
 
     fn ambient(&self, own: &Credentials, operation: usize, number: usize, rest: [usize; 2]) -> Answer {
         let change = |ambient: u64| {
-            let done = self.change_credentials(|old| {
+            let done = self.change_credentials(Scope::Thread, |old| {
                 let mut new = *old;
                 new.ambient = ambient;
                 Ok(new)

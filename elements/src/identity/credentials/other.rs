@@ -4,7 +4,7 @@ use super::own::{field, started, stat_of};
 use super::rules::Credentials;
 use crate::files::Text;
 use crate::shared::credentials::Starter;
-use crate::{Answer, Errno, Instance, kernel};
+use crate::{Errno, Instance, kernel};
 
 /// How many parents are asked, where a process has not said who it is.
 const GENERATIONS: u32 = 16;
@@ -59,19 +59,6 @@ impl Instance<'_> {
         Shown {
             uid: if host.uid == host_uid { uid } else { host.uid },
             gid: if host.gid == host_gid { gid } else { host.gid },
-        }
-    }
-
-    /// Whether kill(2) and its kin may send a signal to a process: `Pass`, or `EPERM`. A
-    /// group of processes is the kernel's to judge.
-    pub fn may_signal(&self, process: i32, signal: i32) -> Answer {
-        if !self.plays() || process <= 0 {
-            return Answer::Pass;
-        }
-        let own = self.credentials();
-        match self.credentials_of(process as u32) {
-            Ok(other) if !own.may_signal(&other) && signal != libc::SIGCONT => Answer::fail(Errno::EPERM),
-            _ => Answer::Pass,
         }
     }
 }

@@ -4,26 +4,40 @@
 //! fork(2) has it too, and what the copy does not say is kept in a page that the
 //! kernel empties in a child: whose process it is. A child that shares its parent's
 //! memory (vfork(2)) must leave the copy alone. What such a child becomes is in its row
-//! of the shared table, and whoever reads the copy looks whether there is such a child.
+//! of the shared table, and whoever reads the copy looks whether there is such a child. Threads that have
+//! become others by themselves are in [`super::threads`]; in the shared table a process is who its first thread is.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
-use super::rules::{Credentials, EFFECTIVE, WORDS};
-use crate::kernel::{self, AT_FDCWD};
+use super::rules::{Credentials, EFFECTIVE, RunsAs, WORDS};
+use super::threads;
+use crate::kernel;
 use crate::shared::Shared;
 use crate::shared::credentials::{Process, Starter};
 use crate::{Errno, Instance};
 
 /// The copy. The sequence is odd while it is written to, and 0 where nobody has.
-struct Copy {
+pub(super) struct Copy {
     sequence: AtomicU32,
     words: [AtomicU32; WORDS],
 }
 
-static COPY: Copy = Copy { sequence: AtomicU32::new(0), words: [const { AtomicU32::new(0) }; WORDS] };
+static COPY: Copy = Copy::new();
 
-/// The child that shares this memory and has become somebody else; 0: none.
-static BORROWER: AtomicU32 = AtomicU32::new(0);
+/// Who reads the copy and is not who it says, if anybody: a child that shares this memory and
+/// has become somebody else, a thread that has.
+static OTHERS: AtomicU32 = AtomicU32::new(0);
+const BORROWER: u32 = 1 << 0;
+const THREADS: u32 = 1 << 1;
+
+/// Of which threads a call changes who they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// The one that calls: the system call.
+    Thread,
+    /// All of the process: what libc makes of it.
+    Process,
+}
 
 /// The page that a child of fork(2) finds empty.
 static PAGE: AtomicUsize = AtomicUsize::new(0);
@@ -60,7 +74,13 @@ fn met(page: &Page) -> Met {
     let own = kernel::getpid() as u32;
     match page.process.compare_exchange(0, own, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {
-            BORROWER.store(0, Ordering::Release);
+            if OTHERS.load(Ordering::Acquire) & THREADS != 0 {
+                if let Some(maker) = threads::of_maker() {
+                    COPY.write(&maker);
+                }
+                threads::give_up_all();
+            }
+            OTHERS.store(0, Ordering::Release);
             Met::Owner(own)
         }
         Err(owner) if owner == own => Met::Owner(own),
@@ -69,9 +89,13 @@ fn met(page: &Page) -> Met {
 }
 
 impl Copy {
+    pub(super) const fn new() -> Copy {
+        Copy { sequence: AtomicU32::new(0), words: [const { AtomicU32::new(0) }; WORDS] }
+    }
+
     /// Reads it. A thread writes for some nanoseconds; whoever has been reading for longer than that
     /// has come in between, as a signal handler does, or a child of a fork: it takes what is there.
-    fn read(&self) -> Credentials {
+    pub(super) fn read(&self) -> Credentials {
         const ATTEMPTS: u32 = 2000;
         let mut words = [0; WORDS];
         for _ in 0..ATTEMPTS {
@@ -88,7 +112,7 @@ impl Copy {
         Credentials::from_words(&words)
     }
 
-    fn write(&self, credentials: &Credentials) {
+    pub(super) fn write(&self, credentials: &Credentials) {
         let sequence = self.sequence.load(Ordering::Relaxed) | 1;
         self.sequence.store(sequence, Ordering::Relaxed);
         fence(Ordering::Release);
@@ -112,7 +136,7 @@ pub(super) fn stat_of<'b>(process: &[u8], buffer: &'b mut [u8; 512]) -> Result<&
     for part in [b"/proc/", process, b"/stat"] {
         path.push(part)?;
     }
-    let file = kernel::openat(AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
+    let file = kernel::open_at_once(path.as_ptr())?;
     let read = kernel::read(file, buffer);
     kernel::close(file);
     let text = buffer.get(..read?).unwrap_or(&[]);
@@ -155,7 +179,7 @@ impl Instance<'_> {
         let kept = self.told.and_then(|told| told.credentials.get(own, |started| started == since));
         let has_row = kept.is_some();
         // What its parent has started otherwise than by execve(2) is as the parent is, which waits.
-        let of_parent = || Some(self.credentials_of(kernel::getppid()).ok()?.started((None, None)));
+        let of_parent = || self.credentials_of(kernel::getppid()).ok()?.started(&RunsAs::default()).ok();
         let found = kept.or_else(of_parent).or_else(|| {
             let Starter { uid, gid, .. } = self.starter()?;
             Some(Credentials::of(uid, gid, &[]))
@@ -173,11 +197,11 @@ impl Instance<'_> {
         PAGE.store(address, Ordering::Release);
     }
 
-    /// This process's credentials.
+    /// This process's credentials; where its threads differ, this thread's.
     #[inline]
     pub fn credentials(&self) -> Credentials {
-        if BORROWER.load(Ordering::Acquire) != 0
-            && let Some(own) = self.credentials_of_borrower()
+        if OTHERS.load(Ordering::Acquire) != 0
+            && let Some(own) = self.credentials_of_other()
         {
             return own;
         }
@@ -186,16 +210,30 @@ impl Instance<'_> {
 
     #[cold]
     #[inline(never)]
-    fn credentials_of_borrower(&self) -> Option<Credentials> {
-        let Met::Borrower(own) = met(page()?) else { return None };
-        let since = started(b"self").ok()?;
-        self.told?.credentials.get(own, |started| started == since)
+    fn credentials_of_other(&self) -> Option<Credentials> {
+        match met(page()?) {
+            Met::Borrower(own) => {
+                let since = started(b"self").ok()?;
+                self.told?.credentials.get(own, |started| started == since)
+            }
+            Met::Owner(_) if OTHERS.load(Ordering::Acquire) & THREADS != 0 => {
+                threads::get(kernel::gettid() as u32)
+            }
+            Met::Owner(_) => None,
+        }
+    }
+
+    /// A number that is another one when this process is somebody else. None: it, or one of its threads, is not who its
+    /// memory says.
+    #[inline]
+    pub(crate) fn credentials_version(&self) -> Option<u32> {
+        (OTHERS.load(Ordering::Acquire) == 0).then(|| COPY.sequence.load(Ordering::Acquire))
     }
 
     /// One word of the credentials: of the user's ids (0 to 3) and the group's (4 to 7).
     #[inline]
     pub fn id(&self, word: usize) -> u32 {
-        if BORROWER.load(Ordering::Acquire) != 0 {
+        if OTHERS.load(Ordering::Acquire) != 0 {
             return self.credentials().words().get(word).copied().unwrap_or(0);
         }
         COPY.words.get(word).map_or(0, |word| word.load(Ordering::Relaxed))
@@ -204,40 +242,70 @@ impl Instance<'_> {
     /// Whether this process uses a capability: one of the first 32.
     #[inline]
     pub fn has(&self, capability: u32) -> bool {
-        if BORROWER.load(Ordering::Acquire) != 0 {
+        if OTHERS.load(Ordering::Acquire) != 0 {
             return self.credentials().can(capability);
         }
         COPY.words.get(EFFECTIVE).is_some_and(|word| word.load(Ordering::Relaxed) & 1 << capability != 0)
     }
 
-    /// Changes this process's credentials.
+    /// Changes the credentials of this process, or of this thread.
     ///
     /// # Errors
     ///
     /// Those of `change`; `EAGAIN` where they cannot be kept.
     pub(super) fn change_credentials(
         &self,
+        scope: Scope,
         change: impl FnOnce(&Credentials) -> Result<Credentials, Errno>,
     ) -> Result<(), Errno> {
         let old = self.credentials();
         let new = change(&old)?;
-        if new == old { Ok(()) } else { self.become_other(&new) }
+        if new == old { Ok(()) } else { self.become_other(scope, &new) }
     }
 
-    /// Gives this process other credentials, by no rule.
-    fn become_other(&self, new: &Credentials) -> Result<(), Errno> {
+    /// Gives this process, or this thread, other credentials, by no rule.
+    fn become_other(&self, scope: Scope, new: &Credentials) -> Result<(), Errno> {
         let page = page().ok_or(Errno::EAGAIN)?;
         match met(page) {
-            Met::Owner(own) => {
-                self.write_row(own, page, new)?;
-                COPY.write(new);
-                BORROWER.store(0, Ordering::Release);
-            }
+            Met::Owner(own) => match if scope == Scope::Thread { count_threads() } else { 1 } {
+                1 => {
+                    self.write_row(own, page, new)?;
+                    COPY.write(new);
+                    threads::give_up_all();
+                    OTHERS.store(0, Ordering::Release);
+                }
+                count => self.thread_becomes(own, page, count, new)?,
+            },
             Met::Borrower(own) => {
                 let process = Process { id: own, started: started(b"self")? };
                 self.write(process, new)?;
-                BORROWER.store(own, Ordering::Release);
+                OTHERS.fetch_or(BORROWER, Ordering::Release);
             }
+        }
+        Ok(())
+    }
+
+    /// The same of one thread among several.
+    fn thread_becomes(&self, own: u32, page: &Page, count: usize, new: &Credentials) -> Result<(), Errno> {
+        let thread = kernel::gettid() as u32;
+        if *new == COPY.read() {
+            threads::give_up(thread);
+            if !threads::any() {
+                OTHERS.fetch_and(!THREADS, Ordering::Release);
+            }
+            return if thread == own { self.write_row(own, page, new) } else { Ok(()) };
+        }
+        threads::set(thread, new)?;
+        OTHERS.fetch_or(THREADS, Ordering::Release);
+        if thread == own {
+            self.write_row(own, page, new)?;
+        }
+        if threads::count(new) >= count {
+            // The last of all threads to make the call: they are one process again.
+            self.write_row(own, page, new)?;
+            COPY.write(new);
+            threads::give_up_all();
+            OTHERS.fetch_and(!THREADS, Ordering::Release);
         }
         Ok(())
     }
@@ -263,17 +331,22 @@ impl Instance<'_> {
     ///
     /// # Errors
     ///
-    /// `EAGAIN` where that cannot be kept.
-    pub(crate) fn credentials_for_program(
-        &self,
-        file: (Option<u32>, Option<u32>),
-    ) -> Result<Option<Credentials>, Errno> {
+    /// `EAGAIN` where that cannot be kept, and `EPERM`, as [`Credentials::started`].
+    pub(crate) fn credentials_for_program(&self, file: &RunsAs) -> Result<Option<Credentials>, Errno> {
         let Some(page) = page() else { return Ok(None) };
-        let before = self.credentials();
-        let after = before.started(file);
+        let own = self.credentials();
+        let after = own.started(file)?;
+        let mut before = own;
         match met(page) {
-            Met::Owner(_) if page.has_row.load(Ordering::Relaxed) != 0 && after == before => {}
-            Met::Owner(own) => self.write_row(own, page, &after)?,
+            Met::Owner(_)
+                if page.has_row.load(Ordering::Relaxed) != 0
+                    && after == own
+                    && OTHERS.load(Ordering::Acquire) & THREADS == 0 => {}
+            Met::Owner(own) => {
+                // To others it is still who its first thread is, where the start fails.
+                before = threads::get(own).unwrap_or_else(|| COPY.read());
+                self.write_row(own, page, &after)?;
+            }
             Met::Borrower(own) => self.write(Process { id: own, started: started(b"self")? }, &after)?,
         }
         Ok(Some(before))
@@ -303,6 +376,12 @@ pub fn begin_as(shared: &Shared, uid: u32, gid: u32, groups: &[u32]) -> Result<(
     let process = Process { id: kernel::getpid() as u32, started: started(b"self")? };
     let credentials = Credentials::of(uid, gid, groups);
     if shared.credentials.set(process, &credentials, is_gone) { Ok(()) } else { Err(Errno::EAGAIN) }
+}
+
+/// How many threads this process has.
+fn count_threads() -> usize {
+    let mut buffer = [0; 512];
+    stat_of(b"self", &mut buffer).ok().and_then(|text| field(text, 17)).map_or(1, |count| count as usize)
 }
 
 /// Whether the process of a row has ended.

@@ -1,9 +1,13 @@
-//! The kernel's rules for credentials, on plain values: who may become whom,
-//! and what becomes of capabilities then (credentials(7), capabilities(7)).
+//! The kernel's rules for credentials, on plain values (credentials(7), capabilities(7)): here is what they are; [`become_other`]
+//! says who may become whom, [`start`] what execve(2) makes of them, [`judge`] what may be done with them.
 
 #![forbid(unsafe_code)]
 
-use crate::Errno;
+mod become_other;
+mod judge;
+mod start;
+
+pub use start::{OfFile, RunsAs};
 
 /// As many supplementary groups as a process can have here. The kernel takes more.
 pub const MOST_GROUPS: usize = 64;
@@ -31,12 +35,14 @@ pub mod capability {
     pub const SETUID: u32 = 7;
     /// Change what capabilities can be had.
     pub const SETPCAP: u32 = 8;
-    /// Administer the system.
+    /// Administer the system: among much else, set attributes that are called `trusted.`.
     pub const SYS_ADMIN: u32 = 21;
     /// Set the clock.
     pub const SYS_TIME: u32 = 25;
     /// Make devices.
     pub const MKNOD: u32 = 27;
+    /// Give files capabilities.
+    pub const SETFCAP: u32 = 31;
     /// The last one (Linux 5.9).
     pub const LAST: u32 = 40;
 }
@@ -68,6 +74,8 @@ pub mod secure {
     pub const NO_AMBIENT_RAISE: u32 = 1 << 6;
     /// All that there are.
     pub const ALL: u32 = 0xff;
+    /// What no program sees: it was started with more than its caller's rights.
+    pub(super) const STARTED_SECURE: u32 = 1 << 31;
     /// Those that lock others.
     pub const LOCKS: u32 = 0xaa;
 }
@@ -215,289 +223,6 @@ impl Credentials {
     pub fn can(&self, capability: u32) -> bool {
         self.effective & 1 << capability != 0
     }
-
-    /// Whether files are opened as a member of a group.
-    pub fn is_in(&self, gid: u32) -> bool {
-        self.group.files == gid || self.groups().contains(&gid)
-    }
-
-    /// setuid(2)
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` for no id, `EPERM`.
-    pub fn set_user(&self, uid: u32) -> Result<Credentials, Errno> {
-        let mut new = *self;
-        if uid == UNCHANGED {
-            return Err(Errno::EINVAL);
-        }
-        if self.can(capability::SETUID) {
-            (new.user.real, new.user.saved) = (uid, uid);
-        } else if uid != self.user.real && uid != self.user.saved {
-            return Err(Errno::EPERM);
-        }
-        (new.user.effective, new.user.files) = (uid, uid);
-        Ok(new.after_change_of(self))
-    }
-
-    /// setgid(2)
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` for no id, `EPERM`.
-    pub fn set_group(&self, gid: u32) -> Result<Credentials, Errno> {
-        let mut new = *self;
-        if gid == UNCHANGED {
-            return Err(Errno::EINVAL);
-        }
-        if self.can(capability::SETGID) {
-            (new.group.real, new.group.saved) = (gid, gid);
-        } else if gid != self.group.real && gid != self.group.saved {
-            return Err(Errno::EPERM);
-        }
-        (new.group.effective, new.group.files) = (gid, gid);
-        Ok(new)
-    }
-
-    /// setreuid(2)
-    ///
-    /// # Errors
-    ///
-    /// `EPERM`
-    pub fn set_two_users(&self, real: u32, effective: u32) -> Result<Credentials, Errno> {
-        let mut new = *self;
-        new.user = two(&self.user, real, effective, self.can(capability::SETUID))?;
-        Ok(new.after_change_of(self))
-    }
-
-    /// setregid(2)
-    ///
-    /// # Errors
-    ///
-    /// `EPERM`
-    pub fn set_two_groups(&self, real: u32, effective: u32) -> Result<Credentials, Errno> {
-        let mut new = *self;
-        new.group = two(&self.group, real, effective, self.can(capability::SETGID))?;
-        Ok(new)
-    }
-
-    /// setresuid(2)
-    ///
-    /// # Errors
-    ///
-    /// `EPERM`
-    pub fn set_three_users(&self, ids: [u32; 3]) -> Result<Credentials, Errno> {
-        let mut new = *self;
-        new.user = three(&self.user, ids, self.can(capability::SETUID))?;
-        Ok(new.after_change_of(self))
-    }
-
-    /// setresgid(2)
-    ///
-    /// # Errors
-    ///
-    /// `EPERM`
-    pub fn set_three_groups(&self, ids: [u32; 3]) -> Result<Credentials, Errno> {
-        let mut new = *self;
-        new.group = three(&self.group, ids, self.can(capability::SETGID))?;
-        Ok(new)
-    }
-
-    /// setfsuid(2), which fails without a word.
-    pub fn set_files_user(&self, uid: u32) -> Credentials {
-        let mut new = *self;
-        let Ids { real, effective, saved, files } = self.user;
-        let may = [real, effective, saved, files].contains(&uid) || self.can(capability::SETUID);
-        if uid == UNCHANGED || uid == files || !may {
-            return new;
-        }
-        new.user.files = uid;
-        if self.secure_bits & secure::NO_SETUID_FIXUP == 0 {
-            if files == 0 {
-                new.effective &= !OF_FILES;
-            } else if uid == 0 {
-                new.effective |= new.permitted & OF_FILES;
-            }
-        }
-        new
-    }
-
-    /// setfsgid(2), which fails without a word.
-    pub fn set_files_group(&self, gid: u32) -> Credentials {
-        let mut new = *self;
-        let Ids { real, effective, saved, files } = self.group;
-        let may = [real, effective, saved, files].contains(&gid) || self.can(capability::SETGID);
-        if gid != UNCHANGED && may {
-            new.group.files = gid;
-        }
-        new
-    }
-
-    /// setgroups(2)
-    ///
-    /// # Errors
-    ///
-    /// `EPERM`, `EINVAL` for more than [`MOST_GROUPS`].
-    pub fn set_groups(&self, groups: &[u32]) -> Result<Credentials, Errno> {
-        let mut new = *self;
-        if !self.can(capability::SETGID) {
-            return Err(Errno::EPERM);
-        }
-        if groups.len() > MOST_GROUPS || groups.contains(&UNCHANGED) {
-            return Err(Errno::EINVAL);
-        }
-        new.put_groups(groups);
-        Ok(new)
-    }
-
-    /// What becomes of capabilities when ids of the user have changed.
-    fn after_change_of(mut self, old: &Credentials) -> Credentials {
-        if self.secure_bits & secure::NO_SETUID_FIXUP != 0 {
-            return self;
-        }
-        if old.user.has_root() && !self.user.has_root() {
-            if self.secure_bits & secure::KEEP_CAPS == 0 {
-                (self.permitted, self.effective) = (0, 0);
-            }
-            self.ambient = 0;
-        }
-        match (old.user.effective, self.user.effective) {
-            (0, 0) => {}
-            (0, _) => self.effective = 0,
-            (_, 0) => self.effective = self.permitted,
-            _ => {}
-        }
-        self
-    }
-
-    /// What execve(2) makes of them. `file` is the owner and the group that a program is to
-    /// run as, where it has such bits.
-    pub fn started(&self, file: (Option<u32>, Option<u32>)) -> Credentials {
-        let mut new = *self;
-        if let Some(uid) = file.0 {
-            new.user.effective = uid;
-        }
-        if let Some(gid) = file.1 {
-            new.group.effective = gid;
-        }
-        (new.user.saved, new.user.files) = (new.user.effective, new.user.effective);
-        (new.group.saved, new.group.files) = (new.group.effective, new.group.effective);
-        new.secure_bits &= !secure::KEEP_CAPS;
-        if new.user.effective != self.user.effective || new.group.effective != self.group.effective {
-            new.ambient = 0;
-        }
-        let by_root = self.secure_bits & secure::NO_ROOT == 0;
-        if by_root && (new.user.effective == 0 || new.user.real == 0) {
-            new.permitted = new.bounding | new.inheritable;
-            new.effective = if new.user.effective == 0 { new.permitted } else { new.ambient };
-        } else {
-            (new.permitted, new.effective) = (new.ambient, new.ambient);
-        }
-        new
-    }
-
-    /// Whether a program that has just been started runs with more than its caller's rights
-    /// (`AT_SECURE`).
-    pub fn is_secure(&self) -> bool {
-        self.user.real != self.user.effective || self.group.real != self.group.effective
-    }
-
-    /// capset(2)
-    ///
-    /// # Errors
-    ///
-    /// `EPERM`
-    pub fn set_capabilities(
-        &self,
-        effective: u64,
-        permitted: u64,
-        inheritable: u64,
-    ) -> Result<Credentials, Errno> {
-        let mut new = *self;
-        let (effective, permitted, inheritable) = (effective & ALL, permitted & ALL, inheritable & ALL);
-        let within = |some: u64, of: u64| some & !of == 0;
-        let may_inherit =
-            self.can(capability::SETPCAP) || within(inheritable, self.inheritable | self.permitted);
-        if !may_inherit
-            || !within(inheritable, self.inheritable | self.bounding)
-            || !within(permitted, self.permitted)
-            || !within(effective, permitted)
-        {
-            return Err(Errno::EPERM);
-        }
-        (new.effective, new.permitted, new.inheritable) = (effective, permitted, inheritable);
-        new.ambient &= permitted & inheritable;
-        Ok(new)
-    }
-
-    /// Whether a signal may be sent to a process with these.
-    pub fn may_signal(&self, other: &Credentials) -> bool {
-        let Ids { real, effective, .. } = self.user;
-        let targets = [other.user.real, other.user.saved];
-        self.can(capability::KILL) || targets.contains(&real) || targets.contains(&effective)
-    }
-
-    /// Whether a file of this owner, group and mode may be used so: bits of `R_OK`, `W_OK`
-    /// and `X_OK`.
-    pub fn may_use(&self, (uid, gid, mode): (u32, u32, u32), wanted: u32) -> bool {
-        let is_dir = mode & libc::S_IFMT == libc::S_IFDIR;
-        let granted = if self.user.files == uid {
-            mode >> 6
-        } else if self.is_in(gid) {
-            mode >> 3
-        } else {
-            mode
-        } & 7;
-        let missing = wanted & 7 & !granted;
-        if missing == 0 {
-            return true;
-        }
-        if self.can(capability::DAC_OVERRIDE) && (is_dir || missing & 1 == 0 || mode & 0o111 != 0) {
-            return true;
-        }
-        let reads = if is_dir { 5 } else { 4 };
-        self.can(capability::DAC_READ_SEARCH) && missing & !reads == 0
-    }
-}
-
-fn two(old: &Ids, real: u32, effective: u32, may: bool) -> Result<Ids, Errno> {
-    let mut new = *old;
-    if real != UNCHANGED {
-        new.real = real;
-        if !may && real != old.real && real != old.effective {
-            return Err(Errno::EPERM);
-        }
-    }
-    if effective != UNCHANGED {
-        new.effective = effective;
-        if !may && ![old.real, old.effective, old.saved].contains(&effective) {
-            return Err(Errno::EPERM);
-        }
-    }
-    if real != UNCHANGED || (effective != UNCHANGED && effective != old.real) {
-        new.saved = new.effective;
-    }
-    new.files = new.effective;
-    Ok(new)
-}
-
-/// Of a call that changes nothing the kernel makes nothing, not even of the id for files.
-fn three(old: &Ids, ids: [u32; 3], may: bool) -> Result<Ids, Errno> {
-    let known = [old.real, old.effective, old.saved];
-    if !may && ids.iter().any(|id| *id != UNCHANGED && !known.contains(id)) {
-        return Err(Errno::EPERM);
-    }
-    let [real, effective, saved] = ids;
-    let is_same = |id: u32, old: u32| id == UNCHANGED || id == old;
-    if is_same(real, old.real)
-        && is_same(saved, old.saved)
-        && (effective == UNCHANGED || effective == old.effective && effective == old.files)
-    {
-        return Ok(*old);
-    }
-    let or = |id: u32, old: u32| if id == UNCHANGED { old } else { id };
-    let effective = or(effective, old.effective);
-    Ok(Ids { real: or(real, old.real), effective, saved: or(saved, old.saved), files: effective })
 }
 
 #[cfg(test)]
@@ -505,69 +230,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_dropped_all_ids_of_root_stays_dropped() {
-        let root = Credentials::of(0, 0, &[0, 5]);
-        let dropped = root.set_groups(&[9, 7]).and_then(|new| new.set_group(33)).expect("root may");
-        assert_eq!(dropped.groups(), [7, 9]);
-        let dropped = dropped.set_user(33).expect("root may");
-        assert_eq!((dropped.user, dropped.group), (Ids::all(33), Ids::all(33)));
-        assert_eq!((dropped.permitted, dropped.effective), (0, 0));
-        assert_eq!(dropped.set_user(0), Err(Errno::EPERM));
-        assert_eq!(dropped.set_three_users([UNCHANGED, 0, UNCHANGED]), Err(Errno::EPERM));
-        assert_eq!(dropped.set_two_groups(0, 0), Err(Errno::EPERM));
-        assert_eq!(dropped.set_groups(&[]), Err(Errno::EPERM));
-        assert_eq!(dropped.started((None, None)).effective, 0);
-    }
-
-    #[test]
-    fn a_saved_id_leads_back() {
-        let root = Credentials::of(0, 0, &[]);
-        let aside = root.set_three_users([UNCHANGED, 33, UNCHANGED]).expect("root may");
-        assert_eq!((aside.effective, aside.permitted), (0, ALL));
-        assert!(!aside.can(capability::SETUID));
-        let back = aside.set_user(0).expect("it is saved");
-        assert_eq!(back.effective, ALL);
-        assert_eq!(back.user, root.user);
-    }
-
-    #[test]
-    fn capabilities_are_kept_where_that_was_asked_for() {
-        let mut root = Credentials::of(0, 0, &[]);
-        root.secure_bits |= secure::KEEP_CAPS;
-        let dropped = root.set_three_users([33; 3]).expect("root may");
-        assert_eq!((dropped.effective, dropped.permitted), (0, ALL));
-        let one = 1 << capability::CHOWN;
-        let raised = dropped.set_capabilities(one, one, 0).expect("it is permitted");
-        assert!(raised.can(capability::CHOWN));
-        assert_eq!(raised.set_capabilities(ALL, ALL, 0), Err(Errno::EPERM));
-    }
-
-    #[test]
-    fn a_program_with_the_bit_runs_as_its_owner() {
-        let user = Credentials::of(1000, 1000, &[]);
-        let started = user.started((Some(0), None));
-        assert_eq!((started.user.real, started.user.effective, started.user.saved), (1000, 0, 0));
-        assert_eq!(started.effective, ALL);
-        assert!(started.is_secure());
-        assert!(!user.started((None, None)).is_secure());
-    }
-
-    #[test]
     fn words_give_back_what_was_made_of_them() {
         let mut some = Credentials::of(7, 8, &[3, 2, 1]);
         some.ambient = 1 << 40 | 1;
         some.user.saved = 9;
         assert_eq!(Credentials::from_words(&some.words()), some);
-    }
-
-    #[test]
-    fn the_owners_bits_count_for_the_owner_alone() {
-        let file = |mode: u32| (33, 40, libc::S_IFREG | mode);
-        let owner = Credentials::of(33, 33, &[40]);
-        assert!(!owner.may_use(file(0o077), 4) && owner.may_use(file(0o400), 4));
-        let member = Credentials::of(34, 34, &[40]);
-        assert!(member.may_use(file(0o040), 4) && !member.may_use(file(0o004), 4));
-        let root = Credentials::of(0, 0, &[]);
-        assert!(root.may_use(file(0), 6) && !root.may_use(file(0o644), 1) && root.may_use(file(0o100), 1));
     }
 }

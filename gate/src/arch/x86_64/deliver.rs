@@ -2,7 +2,7 @@
 //! has been interrupted.
 
 use super::context::IP;
-use crate::deliver::{HANDLERS, default, inside};
+use crate::deliver::{HANDLERS, SHOWS_SENDER, default, inside, show_sender};
 use crate::place::{BASE, SIZE};
 use crate::sigsys;
 
@@ -15,6 +15,10 @@ core::arch::global_asm!(
     "cmp rax, {size}",
     "jb 2f",
     "3:",
+    "lea rax, [rip + {shows_sender}]",
+    "cmp byte ptr [rax], 0",
+    "jne 6f",
+    "7:",
     "mov eax, edi",
     "cmp eax, {stands_in}",
     "je 5f",
@@ -40,12 +44,24 @@ core::arch::global_asm!(
     // It may be a SIGSYS that was kept.
     "5:",
     "jmp {stood_in}",
+    // Who has sent it is not who the kernel says.
+    "6:",
+    "push rdi",
+    "push rsi",
+    "push rdx",
+    "call {show_sender}",
+    "pop rdx",
+    "pop rsi",
+    "pop rdi",
+    "jmp 7b",
     ip = const IP,
     base = const BASE,
     size = const SIZE,
     handlers = sym HANDLERS,
     inside = sym inside,
     default = sym default,
+    shows_sender = sym SHOWS_SENDER,
+    show_sender = sym show_sender,
     stands_in = const sigsys::STANDS_IN,
     stood_in = sym sigsys::stood_in,
 );

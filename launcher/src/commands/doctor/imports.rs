@@ -16,7 +16,7 @@ use object::elf;
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSymbol as _};
 
-use super::{Findings, Sight, Verdict};
+use super::{Findings, Sight, Verdict, told};
 
 /// The parts of libc: of glibc before 2.34 there are several.
 const LIBC: &[&str] = &[
@@ -41,8 +41,8 @@ const DIRECTORIES: &[&str] =
 /// One finding for each reason why imports pass the shim by. A reason that
 /// has to do with paths which the view leaves alone is no cause to worry.
 pub fn imports(path: &Path, bytes: &[u8], sight: &Sight<'_>, findings: &mut Findings) {
-    let mut missed = BTreeMap::new();
-    for (library, in_view) in with_libraries(path, bytes, sight, &mut missed) {
+    let mut imported = Imported::default();
+    for (library, in_view) in with_libraries(path, bytes, sight, &mut imported) {
         let (verdict, text) = match in_view {
             Some(host) => (
                 Verdict::Blocked,
@@ -59,7 +59,8 @@ pub fn imports(path: &Path, bytes: &[u8], sight: &Sight<'_>, findings: &mut Find
         };
         findings.add(verdict, "library", text);
     }
-    for (group, names) in &missed {
+    let Imported { missed, told } = &imported;
+    for (group, names) in missed {
         let Some(group) = hooks::NEEDS_GATE.get(*group) else { continue };
         let names = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let (verdict, where_it_is) = if sight.view.is_some_and(|view| leaves_alone(view, group.paths)) {
@@ -73,11 +74,41 @@ pub fn imports(path: &Path, bytes: &[u8], sight: &Sight<'_>, findings: &mut Find
         let text = "every path-taking function that is imported is served by the shim";
         findings.add(Verdict::Pass, "imports", text);
     }
+    let told_by = |place: usize| told.get(&place).into_iter().flatten().cloned().collect();
+    told::covered(sight.shown(), sight.door, told_by, findings);
 }
 
-/// By the index of the group: the names, with the library that imports one
-/// where the program does not.
-type Missed = BTreeMap<usize, BTreeSet<String>>;
+/// Names by the place of a group in its table, with the library that imports one where the program does not.
+type Names = BTreeMap<usize, BTreeSet<String>>;
+
+/// What a program and its libraries import.
+#[derive(Default)]
+struct Imported {
+    /// Of [`hooks::NEEDS_GATE`].
+    missed: Names,
+    /// Of [`told::HOLES`].
+    told: Names,
+}
+
+impl Imported {
+    fn note(&mut self, name: &str, library: Option<&str>) {
+        let missed = hooks::NEEDS_GATE.iter().map(|group| group.names().any(|listed| listed == name));
+        let told = told::HOLES.iter().map(|hole| hole.names.contains(&name));
+        insert(&mut self.missed, missed, name, library);
+        insert(&mut self.told, told, name, library);
+    }
+}
+
+fn insert(to: &mut Names, has: impl Iterator<Item = bool>, name: &str, library: Option<&str>) {
+    for (place, _) in has.enumerate().filter(|(_, has)| *has) {
+        let names = to.entry(place).or_default();
+        match library {
+            None => names.insert(name.to_owned()),
+            Some(_) if names.contains(name) => false,
+            Some(library) => names.insert(format!("{name} ({library})")),
+        };
+    }
+}
 
 /// Looks at a program and all its libraries, and gives the libraries that
 /// ld.so will not find, each with its host path if the view has it.
@@ -85,12 +116,12 @@ fn with_libraries(
     path: &Path,
     bytes: &[u8],
     sight: &Sight<'_>,
-    missed: &mut Missed,
+    imported: &mut Imported,
 ) -> BTreeMap<String, Option<PathBuf>> {
     let mut missing = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let mut search: Vec<PathBuf> = sight.libraries.iter().flat_map(std::env::split_paths).collect();
-    let mut to_do = note(path, bytes, None, missed, &mut search);
+    let mut to_do = note(path, bytes, None, imported, &mut search);
     while let Some(name) = to_do.pop() {
         if !seen.insert(name.clone()) || LIBC.iter().any(|part| name.starts_with(part)) {
             continue;
@@ -107,7 +138,7 @@ fn with_libraries(
             missing.insert(name.clone(), file.clone());
         }
         if let Some((file, bytes)) = file.and_then(|file| fs::read(&file).ok().map(|bytes| (file, bytes))) {
-            to_do.extend(note(&file, &bytes, Some(&name), missed, &mut search));
+            to_do.extend(note(&file, &bytes, Some(&name), imported, &mut search));
         }
     }
     missing
@@ -119,23 +150,13 @@ fn note(
     path: &Path,
     bytes: &[u8],
     library: Option<&str>,
-    missed: &mut Missed,
+    imported: &mut Imported,
     search: &mut Vec<PathBuf>,
 ) -> Vec<String> {
     let Ok(file) = ElfFile64::<Endianness>::parse(bytes) else { return Vec::new() };
     for symbol in file.dynamic_symbols().filter(|symbol| symbol.is_undefined()) {
         let Ok(name) = symbol.name() else { continue };
-        let Some(group) =
-            hooks::NEEDS_GATE.iter().position(|group| group.names().any(|listed| listed == name))
-        else {
-            continue;
-        };
-        let names = missed.entry(group).or_default();
-        match library {
-            None => names.insert(name.to_owned()),
-            Some(_) if names.contains(name) => false,
-            Some(library) => names.insert(format!("{name} ({library})")),
-        };
+        imported.note(name, library);
     }
     let Ok(dynamic) = file.elf_dynamic_table() else { return Vec::new() };
     let mut needed = Vec::new();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use view::{Access, Kind};
 
 use super::{PlannedRow, Planner, Source};
-use crate::checked::Policy;
+use crate::checked::{Policy, What};
 use crate::host::Found;
 use crate::identity::GeneratedFile;
 use crate::links::Behind;
@@ -18,6 +18,10 @@ impl Planner<'_> {
         self.roomy.clear();
         for (number, file) in policy.generated.iter().enumerate() {
             self.place_file(policy, number, file);
+            if matches!(file.mount.what, What::Host { .. }) {
+                // Others may lie in it.
+                self.settle();
+            }
         }
         self.settle();
     }
@@ -25,10 +29,15 @@ impl Planner<'_> {
     /// Puts the instance's own directory of shared memory in its place, unless the policy has something there, or below, itself.
     pub(super) fn place_shared_memory(&mut self, policy: &Policy) {
         let at = Path::new(SHARED_MEMORY);
-        if policy.ipc.is_none() || self.tree.host.look(at) != Found::Directory {
+        // A start makes the directory that this row leads to, and finds out by that whether the host still has
+        // one: it need not be asked besides.
+        let is_there = std::fs::canonicalize(at).is_ok_and(|found| found == at) && at.is_dir();
+        if policy.ipc.is_none() || !is_there {
             return;
         }
-        let is_hosts = self.tree.resolve(at) == Some((at.to_owned(), Behind::Host(at.to_owned())));
+        let is_behind_mount = self.points.keys().any(|point| at.starts_with(point));
+        let is_hosts =
+            !is_behind_mount || self.tree.resolve(at) == Some((at.to_owned(), Behind::Host(at.to_owned())));
         if !is_hosts || self.points.keys().any(|point| point.starts_with(at)) {
             return;
         }
