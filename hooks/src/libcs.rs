@@ -40,7 +40,7 @@ const ONLY_GLIBC: &str = "\
     authdes_pk_create backtrace backtrace_symbols backtrace_symbols_fd callrpc \
     canonicalize_file_name chflags clnt_create clntunix_create dladdr1 dlmopen endsgent execveat fattach \
     fcntl64 fdetach fsconfig fsopen fspick fts64_children fts64_close fts64_open fts64_read \
-    fts64_set getaddrinfo_a getaliasbyname getaliasbyname_r getaliasent getaliasent_r getdate_r \
+    fts64_set gai_cancel gai_suspend getaddrinfo_a getaliasbyname getaliasbyname_r getaliasent getaliasent_r getdate_r \
     getdirentries getdirentries64 getfsent getfsfile getfsspec getgrent_r gethostent_r \
     getnetbyaddr_r getnetbyname_r getnetent_r getnetgrent getnetgrent_r getprotobyname_r \
     getprotobynumber_r getprotoent_r getpt getpublickey getpw getpwent_r getrpcbyname getrpcbyname_r \

@@ -194,6 +194,9 @@ macro_rules! for_each_hook {
             host "gethostid(3)" fn sethostid [] (id: c_long) -> c_int;
 
             names "getaddrinfo(3)" fn getaddrinfo [] (node: *const c_char, service: *const c_char, hints: *const addrinfo, result: *mut *mut addrinfo) -> c_int;
+            names "getaddrinfo_a(3)" fn getaddrinfo_a [] (mode: c_int, list: *const *mut Request, count: c_int, event: *const Event) -> c_int;
+            names "getaddrinfo_a(3)" fn gai_suspend [] (list: *const *const Request, count: c_int, timeout: *const timespec) -> c_int;
+            names "getaddrinfo_a(3)" fn gai_cancel [] (request: *mut Request) -> c_int;
             names "getnameinfo(3)" fn getnameinfo [] (address: *const c_void, len: socklen_t, host: *mut c_char, host_len: socklen_t, service: *mut c_char, service_len: socklen_t, flags: c_int) -> c_int;
             names "gethostbyname(3)" fn gethostbyname [] (name: *const c_char) -> *mut hostent;
             names "gethostbyname(3)" fn gethostbyname2 [] (name: *const c_char, family: c_int) -> *mut hostent;
@@ -205,12 +208,37 @@ macro_rules! for_each_hook {
             names "getservent(3)" fn getservbyport [] (port: c_int, protocol: *const c_char) -> *mut servent;
             names "getservent_r(3)" fn getservbyname_r [] (name: *const c_char, protocol: *const c_char, to: *mut servent, buf: *mut c_char, size: size_t, result: *mut *mut servent) -> c_int;
             names "getservent_r(3)" fn getservbyport_r [] (port: c_int, protocol: *const c_char, to: *mut servent, buf: *mut c_char, size: size_t, result: *mut *mut servent) -> c_int;
+            names "getservent(3)" fn getservent [] () -> *mut servent;
+            names "getservent(3)" fn setservent [] (stays: c_int);
+            names "getservent(3)" fn endservent [] ();
+            names "getservent_r(3)" fn getservent_r [] (to: *mut servent, buf: *mut c_char, size: size_t, result: *mut *mut servent) -> c_int;
+            names "getprotoent(3)" fn getprotobyname [] (name: *const c_char) -> *mut protoent;
+            names "getprotoent(3)" fn getprotobynumber [] (number: c_int) -> *mut protoent;
+            names "getprotoent(3)" fn getprotoent [] () -> *mut protoent;
+            names "getprotoent(3)" fn setprotoent [] (stays: c_int);
+            names "getprotoent(3)" fn endprotoent [] ();
+            names "getprotoent_r(3)" fn getprotobyname_r [] (name: *const c_char, to: *mut protoent, buf: *mut c_char, size: size_t, result: *mut *mut protoent) -> c_int;
+            names "getprotoent_r(3)" fn getprotobynumber_r [] (number: c_int, to: *mut protoent, buf: *mut c_char, size: size_t, result: *mut *mut protoent) -> c_int;
+            names "getprotoent_r(3)" fn getprotoent_r [] (to: *mut protoent, buf: *mut c_char, size: size_t, result: *mut *mut protoent) -> c_int;
+            names "getnetent(3)" fn getnetbyname [] (name: *const c_char) -> *mut Netent;
+            names "getnetent(3)" fn getnetbyaddr [] (address: u32, family: c_int) -> *mut Netent;
+            names "getnetent(3)" fn getnetent [] () -> *mut Netent;
+            names "getnetent(3)" fn setnetent [] (stays: c_int);
+            names "getnetent(3)" fn endnetent [] ();
+            names "getnetent_r(3)" fn getnetbyname_r [] (name: *const c_char, to: *mut Netent, buf: *mut c_char, size: size_t, result: *mut *mut Netent, error: *mut c_int) -> c_int;
+            names "getnetent_r(3)" fn getnetbyaddr_r [] (address: u32, family: c_int, to: *mut Netent, buf: *mut c_char, size: size_t, result: *mut *mut Netent, error: *mut c_int) -> c_int;
+            names "getnetent_r(3)" fn getnetent_r [] (to: *mut Netent, buf: *mut c_char, size: size_t, result: *mut *mut Netent, error: *mut c_int) -> c_int;
+            names "gethostbyname(3)" fn gethostent [] () -> *mut hostent;
+            names "gethostbyname(3)" fn sethostent [] (stays: c_int);
+            names "gethostbyname(3)" fn endhostent [] ();
+            names "gethostbyname(3)" fn gethostent_r [] (to: *mut hostent, buf: *mut c_char, size: size_t, result: *mut *mut hostent, error: *mut c_int) -> c_int;
             names "resolver(3)" fn __res_init [] () -> c_int;
             names "resolver(3)" fn __res_ninit [] (state: *mut c_void) -> c_int;
             names "resolver(3)" fn res_query [__res_query] (name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int) -> c_int;
             names "resolver(3)" fn res_search [__res_search] (name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int) -> c_int;
             names "resolver(3)" fn res_querydomain [__res_querydomain] (name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int) -> c_int;
             names "resolver(3)" fn res_send [__res_send] (message: *const u8, len: c_int, answer: *mut u8, size: c_int) -> c_int;
+            names "resolver(3)" fn res_mkquery [__res_mkquery] (operation: c_int, name: *const c_char, class: c_int, kind: c_int, data: *const u8, len: c_int, record: *const u8, to: *mut u8, size: c_int) -> c_int;
 
             users "getpwnam(3)" fn getpwnam [] (name: *const c_char) -> *mut passwd;
             users "getpwnam(3)" fn getpwnam_r [] (name: *const c_char, to: *mut passwd, buf: *mut c_char, size: size_t, result: *mut *mut passwd) -> c_int;

@@ -44,32 +44,9 @@ pub const NEEDS_GATE: &[Group] = &[
     ),
     group(
         "names",
-        "host names and the resolver's settings are read inside libc",
-        &["/etc/hosts", "/etc/resolv.conf", "/etc/host.conf", "/etc/gai.conf", "/etc/nsswitch.conf"],
+        "programs of Sun RPC, and addresses of Ethernet, are read inside libc",
+        &["/etc/rpc", "/etc/ethers", "/etc/nsswitch.conf"],
         &[
-            row("getaddrinfo_a(3)", &["getaddrinfo_a"]),
-            row("gethostbyname(3)", &["gethostent", "gethostent_r", "sethostent"]),
-            RESOLVER,
-        ],
-    ),
-    group(
-        "names",
-        "services, protocols and networks are read inside libc",
-        &[
-            "/etc/services",
-            "/etc/protocols",
-            "/etc/networks",
-            "/etc/rpc",
-            "/etc/ethers",
-            "/etc/nsswitch.conf",
-        ],
-        &[
-            row("getservent(3)", &["getservent", "setservent"]),
-            row("getservent_r(3)", &["getservent_r"]),
-            row("getprotoent(3)", &["getprotobyname", "getprotobynumber", "getprotoent", "setprotoent"]),
-            row("getprotoent_r(3)", &["getprotobyname_r", "getprotobynumber_r", "getprotoent_r"]),
-            row("getnetent(3)", &["getnetbyname", "getnetbyaddr", "getnetent", "setnetent"]),
-            row("getnetent_r(3)", &["getnetbyname_r", "getnetbyaddr_r", "getnetent_r"]),
             row("getrpcent(3)", &["getrpcbyname", "getrpcbynumber", "getrpcent", "setrpcent"]),
             row("getrpcent_r(3)", &["getrpcbyname_r", "getrpcbynumber_r", "getrpcent_r"]),
             row("ether_aton(3)", &["ether_hostton", "ether_ntohost"]),
@@ -243,25 +220,5 @@ const NSS: Row = row(
         "__nss_hosts_lookup",
         "__nss_next",
         "__nss_passwd_lookup",
-    ],
-);
-
-const RESOLVER: Row = row(
-    "resolver(3)",
-    &[
-        "res_init",
-        "res_nquery",
-        "__res_nquery",
-        "res_nsearch",
-        "__res_nsearch",
-        "res_nquerydomain",
-        "__res_nquerydomain",
-        "res_nsend",
-        "__res_nsend",
-        "res_mkquery",
-        "__res_mkquery",
-        "res_nmkquery",
-        "__res_nmkquery",
-        "__res_state",
     ],
 );

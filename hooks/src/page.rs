@@ -37,6 +37,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("link", "the addresses of interfaces that the policy names are put in"),
     ("load", "the path is resolved, and libc goes on with the host's"),
     ("machine", "the figures of the policy's machine are put in"),
+    ("names", "answered from the files of the view, where it has such; libc asks the policy's name servers"),
     ("open", "the path is resolved"),
     ("protect", "a descriptor of a read-only mount is refused"),
     ("shell", "the shell is started covered, by its app path"),

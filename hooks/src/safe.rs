@@ -45,6 +45,22 @@ pub const SAFE: &[Group] = &[
         ],
     ),
     group(
+        "names",
+        "the thread's own state, which is filled when something is asked; musl's has none to fill",
+        &[],
+        &[row("resolver(3)", &["__res_state", "res_init"])],
+    ),
+    group(
+        "names",
+        "asks by a state of the program's own, which res_ninit(3) has filled",
+        &[],
+        &[
+            row("resolver(3)", &["res_nquery", "__res_nquery", "res_nsearch", "__res_nsearch"]),
+            row("resolver(3)", &["res_nquerydomain", "__res_nquerydomain", "res_nsend", "__res_nsend"]),
+            row("resolver(3)", &["res_nmkquery", "__res_nmkquery"]),
+        ],
+    ),
+    group(
         "machine",
         "the process's own figures, from /proc/self",
         &[],

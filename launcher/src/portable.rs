@@ -98,6 +98,16 @@ pub fn portable(policy: &Policy, places: &[Place]) -> Result<Portable> {
             places[left].at.display()
         )
     }
+    for (name, file) in &policy.network.names.peers {
+        let said = text.get_mut("names").and_then(|names| names.get_mut(name));
+        if let (Some(said), Some(last)) = (said, file.file_name())
+            && said.as_str().is_some_and(is_beside)
+        {
+            let path = format!("{}/{}", path_of(trees.len()), last.to_string_lossy());
+            *said = value(path.replace('$', "$$"));
+            trees.push((Tree::Source, Source::Path(file.clone())));
+        }
+    }
     Ok(Portable { text: text.to_string(), trees })
 }
 

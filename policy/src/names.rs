@@ -1,5 +1,5 @@
-//! Names of hosts and of ports, as the files that say them: hosts(5),
-//! resolv.conf(5), nsswitch.conf(5), host.conf(5) and services(5).
+//! Names of hosts, ports, protocols and networks, as the files that say them: hosts(5),
+//! resolv.conf(5), nsswitch.conf(5), host.conf(5), services(5), protocols(5) and networks(5).
 //!
 //! resolv.conf knows no ports. A name server that has another than 53 is
 //! written by its address, and a rule leads port 53 of it to the right one. Of
@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use view::build::{NamesFacts, RuleFacts};
 use view::{Action, Direction, Families, Protocol};
@@ -42,8 +42,39 @@ pub struct Resolver {
 /// A name and its addresses.
 pub type Host = (String, Vec<IpAddr>);
 
-/// A name of a port, and the port with its protocol.
-pub type Service = (String, String);
+/// Names of numbers, as a file has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// services(5): a port with its protocol.
+    Services,
+    /// protocols(5): the number of a protocol of IP.
+    Protocols,
+    /// networks(5): the address of a network.
+    Networks,
+}
+
+impl Kind {
+    /// The key of the policy, which is what nsswitch.conf(5) calls it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Kind::Services => "services",
+            Kind::Protocols => "protocols",
+            Kind::Networks => "networks",
+        }
+    }
+
+    /// The file.
+    pub fn path(self) -> &'static str {
+        match self {
+            Kind::Services => "/etc/services",
+            Kind::Protocols => "/etc/protocols",
+            Kind::Networks => "/etc/networks",
+        }
+    }
+}
+
+/// Names, and the text after each.
+pub type Numbers = Said<Vec<(String, String)>>;
 
 /// Names, as the policy says them.
 #[derive(Clone, Debug, Default)]
@@ -52,22 +83,24 @@ pub struct Names {
     pub hosts: Option<Said<Vec<Host>>>,
     /// resolv.conf(5)
     pub resolver: Option<Said<Resolver>>,
-    /// Names of ports, and the port with its protocol.
-    pub services: Option<Said<Vec<Service>>>,
+    /// Names of numbers.
+    pub numbers: Vec<(Kind, Numbers)>,
     /// Where names are looked up.
     pub order: Option<Said<Vec<Source>>>,
-    /// Whether the application's own hosts and services follow.
+    /// Whether the application's own lines follow.
     pub merges: bool,
     /// Rules that lead to name servers.
     pub rules: Vec<RuleFacts>,
+    /// The policy files of other instances, by the names that `[names]` gives them.
+    pub peers: Vec<(String, PathBuf)>,
 }
 
 /// The files that were there before, for what the policy does not say.
 pub struct Before {
     /// hosts(5)
     pub hosts: Option<String>,
-    /// services(5)
-    pub services: Option<String>,
+    /// The files of [`Names::numbers`].
+    pub numbers: Vec<Option<String>>,
     /// nsswitch.conf(5)
     pub switch: Option<String>,
 }
@@ -107,20 +140,20 @@ impl Names {
     /// own. None where the policy leaves it alone.
     pub fn switch(&self, before: &str) -> Option<String> {
         let says_hosts = self.first().is_some();
-        if !says_hosts && self.services.is_none() {
+        if !says_hosts && self.numbers.is_empty() {
             return None;
         }
         let is_ours = |line: &str| {
             let database = line.split(':').next().unwrap_or("").trim();
-            says_hosts && database == "hosts" || self.services.is_some() && database == "services"
+            says_hosts && database == "hosts" || self.numbers.iter().any(|(kind, _)| kind.key() == database)
         };
         let mut text: String =
             before.lines().filter(|line| !is_ours(line)).map(|line| format!("{line}\n")).collect();
         if says_hosts {
             text += &self.hosts_line();
         }
-        if self.services.is_some() {
-            text += "services:   files\n";
+        for (kind, _) in &self.numbers {
+            text += &format!("{:<12}files\n", format!("{}:", kind.key()));
         }
         Some(text)
     }
@@ -150,9 +183,9 @@ impl Names {
         if let Some(said) = &self.resolver {
             to.file(said, "resolver", "/etc/resolv.conf", 0o644, self.resolv_conf(&said.value));
         }
-        if let Some(services) = &self.services {
-            let lines = services.value.iter().map(|(name, port)| format!("{name} {port}\n"));
-            to.file(services, "services", "/etc/services", 0o644, after(lines.collect(), &before.services));
+        for ((kind, said), before) in self.numbers.iter().zip(&before.numbers) {
+            let lines = said.value.iter().map(|(name, number)| format!("{name} {number}\n"));
+            to.file(said, kind.key(), kind.path(), 0o644, after(lines.collect(), before));
         }
         if let Some(said) = self.first() {
             // The host's cache of names, which libc would ask before all else.

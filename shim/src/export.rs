@@ -9,13 +9,14 @@ use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use crate::hooks::clock::Timeb;
 use crate::hooks::fts::{Fts, Ftsent};
 use crate::hooks::glob::Glob;
+use crate::hooks::names::{Event, Netent, Request};
 use crate::hooks::set_clock::{Ntp, Ntpx};
 use crate::hooks::users::Sgrp;
 use crate::hooks::walk::Ftw;
 use libc::{
     addrinfo, clockid_t, dev_t, dirent64, gid_t, group, hostent, itimerspec, key_t, mmsghdr, mode_t, msghdr,
-    off_t, passwd, pid_t, servent, sigval, size_t, socklen_t, spwd, ssize_t, stat, statfs, statvfs, statx,
-    sysinfo, timespec, timeval, timex, uid_t, utimbuf, utsname,
+    off_t, passwd, pid_t, protoent, servent, sigval, size_t, socklen_t, spwd, ssize_t, stat, statfs, statvfs,
+    statx, sysinfo, timespec, timeval, timex, uid_t, utimbuf, utsname,
 };
 
 macro_rules! export {

@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod cwd;
 pub mod descriptor;
 pub mod dir;
+pub mod entries;
 pub mod exec;
 pub mod fts;
 pub mod glob;

@@ -4,5 +4,5 @@
 #include <netdb.h>
 
 int main(int argc, char **argv) {
-	return open(argv[0], O_RDONLY) < 0 || catopen(argv[0], 0) == (nl_catd)-1 || !getprotobyname(argv[0]);
+	return open(argv[0], O_RDONLY) < 0 || catopen(argv[0], 0) == (nl_catd)-1 || !getrpcbyname(argv[0]);
 }

@@ -21,7 +21,7 @@ typedef union {
 	struct sockaddr_storage all;
 } address;
 
-static const int ports[] = {80, 81, 82, 53, 8081, 5000, 5005, 5009, 9000};
+static const int ports[] = {80, 81, 82, 83, 53, 8081, 5000, 5005, 5009, 9000};
 
 static const char *shown(const address *a, socklen_t len) {
 	static char text[4][128];
@@ -229,6 +229,62 @@ static void informed(const char *host, int port) {
 	close(client);
 }
 
+/* Sockets of one device, of one family of two, and a connection with its first bytes. */
+static void particular(void) {
+	address a;
+	char data[8] = "";
+	int one = 1, server = fresh("10.1.2.9", SOCK_STREAM);
+	socklen_t len = make(&a, "10.1.2.9", 8081);
+	said("SO_BINDTODEVICE", setsockopt(server, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
+	said("  bind", bind(server, &a.any, len));
+	said("  listen", listen(server, 5));
+	int client = fresh("10.1.2.9", SOCK_STREAM);
+	said("  of the client", setsockopt(client, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
+	said("  connect", connect(client, &a.any, len));
+	name("  the peer", client, getpeername);
+	close(client);
+	close(accept(server, NULL, NULL));
+	client = fresh("10.1.2.9", SOCK_STREAM);
+	said("MSG_FASTOPEN", sendto(client, "first", 5, MSG_FASTOPEN, &a.any, len));
+	name("  the peer", client, getpeername);
+	int other = accept(server, NULL, NULL);
+	read(other, data, 5);
+	printf("  it says %s\n", data);
+	name("  the name of the other end", other, getsockname);
+	close(other);
+	close(client);
+	close(server);
+
+	int v4 = bound("0.0.0.0", 83, SOCK_STREAM), v6 = fresh("::", SOCK_STREAM);
+	said("IPV6_V6ONLY", setsockopt(v6, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one));
+	said("  bind", bind(v6, &a.any, make(&a, "::", 83)));
+	name("  its name", v6, getsockname);
+	said("  listen", listen(v6, 5));
+	said("  listen in four", listen(v4, 5));
+	meet(v4, "127.0.0.1", 83, 0);
+	meet(v6, "::1", 83, 0);
+	close(v4);
+	close(v6);
+}
+
+/* What comes back where nobody is. */
+static void returned(const char *host, int port) {
+	int v6 = strchr(host, ':') != NULL, one = 1;
+	address to, from;
+	char data[8], room[512];
+	int client = fresh(host, SOCK_DGRAM);
+	setsockopt(client, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &one, sizeof one);
+	socklen_t len = make(&to, host, port);
+	sendto(client, "1", 1, 0, &to.any, len);
+	struct pollfd wait = {client, 0, 0};
+	poll(&wait, 1, 2000);
+	struct iovec part = {data, sizeof data};
+	struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &part, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
+	ssize_t size = recvmsg(client, &message, MSG_ERRQUEUE);
+	printf("returned by nobody: %zd, sent to %s\n", size, size < 0 ? strerror(errno) : shown(&from, message.msg_namelen));
+	close(client);
+}
+
 /* Has another process print the name of a socket, which it gets by a message. */
 static void pass(int fd) {
 	int pair[2];
@@ -334,6 +390,10 @@ int main(int count, char **words) {
 	datagrams("10.1.2.9", 53);
 	datagrams("fd00::1", 53);
 	datagrams("127.0.0.1", 9000);
+	returned("10.1.2.9", 53);
+	returned("fd00::1", 53);
+	returned("127.0.0.1", 9000);
+	particular();
 	informed("10.1.2.9", 53);
 	informed("fd00::1", 53);
 	informed("127.0.0.1", 9000);

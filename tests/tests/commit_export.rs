@@ -35,6 +35,8 @@ source = "./conf/app.conf"
 [[mount]]
 at = "/opt/data"
 source = "conf"
+[names]
+web = "peers/web.toml"
 [[volume]]
 at = "/var/own"
 [[volume]]
@@ -49,18 +51,20 @@ const CHANGES: &str = r#"
     echo own > /var/own/own; echo shared > /var/shared/shared; chmod 640 one; touch -d @1000000000 one
 "#;
 
-/// What it tells of itself.
+/// What it tells of itself; but for the files of names, which are made at each start.
 const TOLD: &str = "pwd; env | grep GREETING; cd /; find srv etc opt/conf opt/data var | sort | while read name; do stat -c '%n %F %s %Y' $name; done | \
-    grep -v directory; find srv etc var -type d | sort; cat srv/*e srv/*/* etc/shop/* opt/conf opt/data/* var/*/* 2>&1; stat -c '%n %h' srv/hard; test srv/one -ef srv/hard && echo same";
+    grep -v -e directory -e '^etc/hosts ' -e '^etc/host.conf ' -e '^etc/nsswitch.conf '; find srv etc var -type d | sort; cat srv/*e srv/*/* etc/shop/* opt/conf opt/data/* var/*/* 2>&1; stat -c '%n %h' srv/hard; test srv/one -ef srv/hard && echo same";
 
 fn site(name: &str) -> Site {
     assert!(is_root(), "users are changed: run the tests as root");
     let site = Site::new(name);
     let script = "mkdir -p root/srv/data/in root/srv/gone root/var root/opt; echo a > root/srv/data/a; echo b > root/srv/data/in/b; echo c > root/srv/gone/c; \
                   chmod 4755 root/srv/data/a; mkdir -p layers/low/dir layers/high conf; echo low > layers/low/low; echo x > layers/low/dir/x; echo both > layers/low/both; \
-                  echo high > layers/high/both; echo conf > conf/app.conf; chown -R 7:8 layers";
+                  echo high > layers/high/both; echo conf > conf/app.conf; mkdir peers; chown -R 7:8 layers";
     must("sh", &["-ec", script], &site.dir);
     site.good(&["image", "import", "root", "--name", "base"]);
+    let web = "[[network.bind]]\nfrom = \"0.0.0.0:80\"\nto = \"127.0.0.1:45080\"\n";
+    fs::write(site.dir.join("peers/web.toml"), web).expect("the site is writable");
     site.policy("shop", POLICY);
     site.sh("shop.toml", CHANGES);
     site
@@ -118,7 +122,11 @@ fn an_instance_runs_the_same_as_another_user_under_another_prefix() {
     let diff = site.good(&["diff", "shop"]);
     let file = exported(&site, &["export", "shop", "--volumes"]);
     // Nothing of this host is needed any more.
-    must("sh", &["-ec", "mkdir old; mv state layers conf shop.toml root old; chmod 700 old"], &site.dir);
+    must(
+        "sh",
+        &["-ec", "mkdir old; mv state layers conf peers shop.toml root old; chmod 700 old"],
+        &site.dir,
+    );
     let file = file.to_string_lossy().into_owned();
     let said = good(elsewhere(&site, &["import", &file]));
     let policy = said.trim().split('\t').nth(1).expect("the policy's path").to_owned();
@@ -131,6 +139,9 @@ fn an_instance_runs_the_same_as_another_user_under_another_prefix() {
     let again = within(&site, "shop", &["/bin/sh", "-c", TOLD]);
     tests::assert_same("there", &told, "here", &again);
     assert_eq!(good(elsewhere(&site, &["diff", "shop"])), diff);
+    // The policy of another instance goes along.
+    let hosts = within(&site, "shop", &["/bin/cat", "/etc/hosts"]);
+    assert!(hosts.contains("127.53.1.1 web.instance"), "{hosts}");
     // Two unions of the same layers have each its own changes.
     let both = ["/bin/cat", "/opt/again/shop/again", "/opt/again/shop/low", "/etc/shop/five"];
     assert_eq!(within(&site, "shop", &both), "again\nlow\nfive\n");

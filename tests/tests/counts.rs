@@ -35,6 +35,7 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("getuid", "file"),
     ("uname", "file"),
     ("connect", "file"),
+    ("send", "file"),
     ("sendto", "file"),
 ];
 
@@ -49,7 +50,10 @@ const SLACK: i64 = 25;
 fn ground(door: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("counts");
     let _ = fs::remove_dir_all(&dir);
-    let mut policy = format!("coverage.door = \"{door}\"\n");
+    // The port that `connect` and `send` ask for is led elsewhere.
+    let mut policy = format!(
+        "coverage.door = \"{door}\"\n[[network.bind]]\nfrom = \"127.0.0.1:45999\"\nto = \"127.0.0.1:45998\"\n"
+    );
     for tree in 0..10 {
         for side in ["host", "free"] {
             let tree = dir.join(side).join(format!("m{tree}"));

@@ -22,7 +22,7 @@ fn says(arguments: &[&Path]) -> (String, String) {
 fn each_import_past_the_shim_is_named_once_with_the_reason() {
     let (imports, said) = says(&[&program("imports")]);
     assert_eq!(imports.lines().count(), 2, "{said}");
-    for (name, reason) in [("getprotobyname", "services"), ("catopen", "catalogues")] {
+    for (name, reason) in [("getrpcbyname", "Sun RPC"), ("catopen", "catalogues")] {
         let line = imports.lines().find(|line| line.ends_with(&format!(": {name}"))).unwrap_or_default();
         assert!(line.starts_with("warn") && line.contains(reason), "{said}");
     }
@@ -35,11 +35,11 @@ fn a_policy_that_leaves_their_files_alone_is_no_cause_to_worry() {
     let policy = world.policy_file();
     let (imports, said) = says(&[Path::new("--policy"), &policy, &program("imports")]);
     assert!(imports.lines().all(|line| line.starts_with("pass")), "{said}");
-    let text = world.policy() + "[[mount]]\nat = \"/etc/protocols\"\nsource = \"host/fixed/file\"\n";
+    let text = world.policy() + "[[mount]]\nat = \"/etc/rpc\"\nsource = \"host/fixed/file\"\n";
     std::fs::write(&policy, text).expect("the world is writable");
     let (imports, said) = says(&[Path::new("--policy"), &policy, &program("imports")]);
     let warned: Vec<_> = imports.lines().filter(|line| line.starts_with("warn")).collect();
-    assert!(warned.len() == 1 && warned[0].contains("getprotobyname"), "{said}");
+    assert!(warned.len() == 1 && warned[0].contains("getrpcbyname"), "{said}");
 }
 
 #[test]
@@ -105,6 +105,56 @@ fn a_library_that_the_view_alone_has_is_told_with_the_remedy() {
     let status = command.arg("--policy").arg(&policy).arg(app.join("bin/fixed")).status();
     // What the program says of the missing arguments: it has started.
     assert_eq!(status.expect("the launcher runs").code(), Some(64));
+}
+
+#[test]
+fn which_door_serves_names_and_addresses_is_told() {
+    let network = "\n[network]\nhosts = { db = [\"10.1.2.3\"] }\n[[network.bind]]\nfrom = \"0.0.0.0:80\"\nto = \"127.0.0.1:8080\"\n";
+    let world = World::new("doctor-network", &[], fill);
+    let policy = world.policy_file();
+    let says = |door: &str, program: &Path| {
+        let output = Command::new(launcher())
+            .args(["doctor", "--door", door, "--policy"])
+            .args([&policy, program])
+            .output()
+            .expect("the launcher runs");
+        transcript(&output)
+    };
+    let dynamic = program("resolve");
+    assert!(!says("gate", &dynamic).contains(" network "), "a policy that says nothing of it");
+    std::fs::write(&policy, world.policy() + network).expect("the world is writable");
+    let fixed = tests::compiled("resolve", &["-static"], "resolve-static");
+    let go = Path::new("/usr/bin/gron");
+    for (door, program, words) in [
+        ("shim", &*dynamic, "names: the shim answers by the policy's files"),
+        ("gate", &dynamic, "names: libc, as any other resolver"),
+        ("gate", &fixed, "names: the resolver in the program"),
+        ("gate", go, "names: Go's own resolver, or libc's, reads"),
+    ] {
+        let said = says(door, program);
+        let addresses = format!("addresses: the {door} leads");
+        assert!(said.contains(words) && said.contains(&addresses), "{said}");
+        assert!(said.ends_with("exit status: 0\n"), "{said}");
+    }
+    // What the shim cannot serve is refused, not served otherwise.
+    for program in [&*fixed, go] {
+        let said = says("shim", program);
+        assert!(said.contains("blocked  coverage") && !said.contains(" network "), "{said}");
+    }
+    if Path::new(tests::symbols::MUSL).exists() {
+        let musl = tests::compiled_by("musl-gcc", "resolve", &[], "resolve-musl-dynamic");
+        let said = says("shim", &musl);
+        assert!(
+            said.contains("warn     network        names: the shim answers by the policy's /etc/hosts"),
+            "{said}"
+        );
+    }
+    tests::compiled("deepbind", &["-shared", "-fPIC", "-Wl,-soname,liburing.so.2"], "libring.so");
+    let place = dynamic.parent().expect("a directory").display().to_string();
+    let flags = [&format!("-L{place}"), "-Wl,--no-as-needed", "-lring", &format!("-Wl,-rpath,{place}")];
+    let ring = tests::compiled("resolve", &flags, "resolve-ring");
+    let said = says("gate", &ring);
+    assert!(said.contains("warn     network        it links liburing"), "{said}");
 }
 
 #[test]

@@ -45,6 +45,12 @@ to = "[::1]:{}"
 from = "127.0.0.1:9000"
 to = "127.0.0.1:{}"
 protocol = "udp"
+[[network.bind]]
+from = "0.0.0.0:83"
+to = "127.0.0.1:{}"
+[[network.bind]]
+from = "[::]:83"
+to = "[::1]:{}"
 "#,
         port(0),
         port(1),
@@ -56,17 +62,19 @@ protocol = "udp"
         port(15),
         port(16),
         port(17),
+        port(18),
+        port(18),
     )
 }
 
-/// Eighteen ports in a row that are free.
+/// Nineteen ports in a row that are free.
 fn ports() -> Vec<u16> {
     // Tests run side by side.
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (21_000 + std::process::id() % 5000 * 2) as u16;
-    std::iter::repeat_with(|| start + NEXT.fetch_add(18, Ordering::Relaxed))
+    std::iter::repeat_with(|| start + NEXT.fetch_add(19, Ordering::Relaxed))
         .take(100)
-        .map(|first| (first..first + 18).collect::<Vec<u16>>())
+        .map(|first| (first..first + 19).collect::<Vec<u16>>())
         .find(|all| all.iter().all(|port| TcpListener::bind(("::", *port)).is_ok()))
         .expect("ports are free")
 }

@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 
 use tests::symbols::MUSL;
 use tests::{
-    World, assert_same, compiled, compiled_by, feed, free_port, is_root, program, transcript, write,
+    World, assert_same, compiled, compiled_by, feed, free_port, is_root, launcher, program, transcript, write,
 };
 
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/nameserver.py");
 
-const FILES: &str = "hosts resolv.conf nsswitch.conf services host.conf";
+const FILES: &str = "hosts resolv.conf nsswitch.conf services host.conf protocols networks";
+
+/// Asks by Python, and by what it does not have.
+const BOTH: &str = "/usr/bin/python3 -c \"$1\" && exec \"$2\"";
 
 /// Asks in every way that Python has. The order of several addresses is another matter.
 const ASKING: &str = r#"
@@ -93,9 +96,11 @@ fn world(name: &str, door: &str, port: u16, more: &str) -> World {
     World::new(&format!("names-{name}-{door}"), &[], fill).saying(&format!(
         r#"coverage.door = "{door}"
 [network]
-hosts = {{ "db.old.corp" = ["10.1.2.3"], "erp01" = ["10.1.2.9", "fd00::9"] }}
+hosts = {{ "db.old.corp" = ["10.1.2.3"], "erp01" = ["10.1.2.9", "fd00::9"], "xn--bcher-kva.old.corp" = ["10.1.2.33"] }}
+protocols = {{ tunnel = 253 }}
+networks = {{ oldnet = "10.0.0.0" }}
 services = {{ shop = "9001/tcp", till = "9002/udp", oneway = "9003/udp" }}
-resolver = {{ nameservers = ["127.0.0.1:{port}"], search = ["old.corp"], options = ["timeout:1", "attempts:2"] }}
+resolver = {{ nameservers = ["127.0.0.1:{port}"], search = ["old.corp"], options = ["timeout:1", "attempts:2", "ndots:2", "edns0"] }}
 {more}
 "#
     ))
@@ -110,11 +115,13 @@ fn natively(world: &World) -> String {
     assert_eq!(said, "--- standard error\n--- exit status: 0\n");
     let script = format!(
         "set -e; mount --make-rprivate /; ip link set lo up; cd {}; for f in {FILES}; do mount --bind $f /etc/$f; done
-        cd /; exec 3< <(exec python3 {SERVER} 53); trap \"kill $!\" EXIT; read -r ready <&3; /usr/bin/python3 -c \"$1\"",
-        files.display()
+        cd /; exec 3< <(exec python3 {SERVER} 53); trap \"kill $!\" EXIT; read -r ready <&3; {}",
+        files.display(),
+        BOTH.replace("exec ", "")
     );
     let mut command = Command::new("unshare");
-    command.args(["--net", "--mount", "--", "bash", "-c", &script, "bash", ASKING]).current_dir("/");
+    command.args(["--net", "--mount", "--", "bash", "-c", &script, "bash", ASKING]).arg(program("databases"));
+    command.current_dir("/");
     transcript(&feed(&mut command, b""))
 }
 
@@ -140,8 +147,9 @@ fn in_view(door: &str) -> String {
     let port = free_port();
     let _server = server(port);
     let world = world("glibc", door, port, "");
-    let mut command = world.in_view(Path::new("/usr/bin/python3"));
-    transcript(&feed(command.args(["-c", ASKING]).current_dir("/"), b""))
+    let mut command = world.in_view(Path::new("/bin/sh"));
+    command.args(["-c", BOTH, "sh", ASKING]).arg(program("databases"));
+    transcript(&feed(command.current_dir("/"), b""))
 }
 
 const RESOLVED: &str = "\
@@ -193,6 +201,14 @@ fn resolvers_of_other_makes_have_the_same_answers_through_the_gate() {
         let said = transcript(&feed(command.args(ASKED).current_dir("/"), b""));
         assert_same("the policy", RESOLVED, &probe.display().to_string(), &said);
     }
+    // One that has no other resolver is told apart.
+    let mut doctor = Command::new(launcher());
+    doctor.args(["doctor", "--policy"]).arg(world.policy_file()).arg(world.dir.join("app/resolve"));
+    let said = transcript(&feed(&mut doctor, b""));
+    assert!(
+        said.contains("names: Go's own resolver, which is in the program, reads the policy's files"),
+        "{said}"
+    );
     // c-ares reads resolv.conf itself, and asks from sockets that are not connected.
     let script = "require('dns').resolve4('app.old.corp', (e, a) => { console.log(e, a); require('dns').reverse('10.7.7.9', (e, n) => console.log(e, n)); })";
     let said = world.view_says("/usr/bin/node", &["-e", script]);
@@ -222,5 +238,73 @@ fn ten_thousand_hosts_and_a_name_server_that_is_down_are_no_trouble() {
             "h0: 10.0.0.1\nh9999: 10.39.249.1\nh10000: nobody\n--- standard error\n--- exit status: 0\n";
         assert_eq!(said, expected, "{door}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{door} takes {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn names_are_looked_up_in_the_order_of_the_policy() {
+    let port = free_port();
+    let _server = server(port);
+    let asked = ["app.old.corp", "own.corp", "both.old.corp"];
+    for door in ["shim", "gate"] {
+        for (order, expected, back) in [
+            ("", ["10.1.2.99", "10.1.2.98", "10.7.7.7 fd00::7"], "own.nine.corp"),
+            ("order = [\"dns\", \"hosts\"]", ["10.7.7.7", "10.1.2.98", "10.7.7.7 fd00::7"], "nine.old.corp"),
+            ("order = [\"hosts\"]", ["10.1.2.99", "10.1.2.98", "nobody"], "own.nine.corp"),
+            ("order = [\"dns\"]", ["10.7.7.7", "nobody", "10.7.7.7 fd00::7"], "nine.old.corp"),
+        ] {
+            let world = World::new(&format!("names-order-{door}"), &[], fill).saying(&format!(
+                "coverage.door = \"{door}\"\n[network]\n{order}\n\
+                 hosts = {{ \"app.old.corp\" = [\"10.1.2.99\"], \"own.corp\" = [\"10.1.2.98\"], \"own.nine.corp\" = [\"10.7.7.9\"] }}\n\
+                 resolver = {{ nameservers = [\"127.0.0.1:{port}\"] }}\n"
+            ));
+            let mut command = world.in_view(&program("resolve"));
+            let said = transcript(&feed(command.args(asked).current_dir("/"), b""));
+            let lines: String =
+                asked.iter().zip(expected).map(|(name, all)| format!("{name}: {all}\n")).collect();
+            assert_eq!(said, lines + "--- standard error\n--- exit status: 0\n", "{door} {order}");
+            // perl has gethostbyname(3) and gethostbyaddr(3), which go the same way.
+            let script = "use Socket; while ($_ = shift) { my $a = gethostbyname($_); print \"$_: \", $a ? inet_ntoa($a) : 'nobody', \"\\n\" }
+                print scalar gethostbyaddr(inet_aton('10.7.7.9'), AF_INET), \"\\n\"";
+            let said = world.view_says("/usr/bin/perl", &[&["-e", script][..], &asked].concat());
+            let first = |all: &str| all.split(' ').next().unwrap_or_default().to_owned();
+            let lines = asked.iter().zip(expected).map(|(name, all)| format!("{name}: {}\n", first(all)));
+            let lines: String = lines.collect();
+            assert_eq!(
+                said,
+                format!("{lines}{back}\n--- standard error\n--- exit status: 0\n"),
+                "{door} {order}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_the_policy_says_comes_before_what_was_there_or_instead_of_it() {
+    let keys = "hosts = { db = [\"10.1.2.3\"] }\nservices = { shop = \"9001/tcp\" }\nprotocols = { tunnel = 253 }\n\
+                networks = { oldnet = \"10.0.0.0\" }\n";
+    let own = [
+        ("hosts", "10.1.2.3 db\n", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"),
+        ("services", "shop 9001/tcp\n", ""),
+        ("protocols", "tunnel 253\n", ""),
+        ("networks", "oldnet 10.0.0.0\n", ""),
+    ];
+    for merge in [true, false] {
+        let world =
+            World::new("names-merged", &[], fill).saying(&format!("[network]\nmerge = {merge}\n{keys}"));
+        for (file, first, least) in own {
+            let said = world.view_says("/bin/cat", &[&format!("/etc/{file}")]);
+            let before = std::fs::read_to_string(format!("/etc/{file}")).unwrap_or_else(|_| least.into());
+            let after = if merge { before.as_str() } else { least };
+            assert_eq!(
+                said,
+                format!("{first}{after}--- standard error\n--- exit status: 0\n"),
+                "{file} {merge}"
+            );
+        }
+        assert_eq!(
+            world.view_says("/bin/cat", &["/etc/host.conf"]),
+            "multi on\n--- standard error\n--- exit status: 0\n"
+        );
     }
 }

@@ -19,7 +19,7 @@ fn python(world: &World, program: &str) -> String {
 }
 
 const REFUSED: &str = r#"
-import errno, socket, sys
+import ctypes, errno, socket, sys
 def tried(what, call):
     try:
         call()
@@ -41,6 +41,9 @@ tried("allowed", lambda: fresh(("127.0.0.1", 1)).connect(("127.0.0.1", 1)))
 tried("bind allowed", lambda: fresh(("127.0.0.1", 0)).bind(("127.0.0.1", 0)))
 tried("udp alone", lambda: fresh(("10.4.0.1", 9), datagram).sendto(b"x", ("10.4.0.1", 9)))
 tried("not tcp", lambda: fresh(("10.4.0.1", 9)).connect(("10.4.0.1", 9)))
+# A ring would connect past every rule.
+libc = ctypes.CDLL(None, use_errno=True)
+print("io_uring_setup", libc.syscall(425, 4, ctypes.create_string_buffer(120)), errno.errorcode[ctypes.get_errno()])
 "#;
 
 const EXPECTED: &str = "\
@@ -69,6 +72,7 @@ allowed ECONNREFUSED
 bind allowed ok
 udp alone ok
 not tcp EACCES
+io_uring_setup -1 ENOSYS
 --- standard error
 --- exit status: 0
 ";
@@ -98,7 +102,22 @@ fn what_is_refused_is_refused_as_the_policy_says() {
 }
 
 const BY_UNIX: &str = r#"
-import array, os, socket
+import array, os, select, socket, struct
+def watched(address):
+    """As nginx connects: a set watches the socket before."""
+    one = socket.socket()
+    one.setblocking(False)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 7, 0))
+    sets = [select.epoll(), select.epoll()]
+    for watching in sets:
+        watching.register(one.fileno(), select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
+    one.connect_ex(address)
+    print([watching.poll(5)[0][1] == select.EPOLLOUT for watching in sets], struct.unpack("ll", one.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)))
+    one.send(b"asked")
+    for watching in sets:
+        while not any(event & select.EPOLLIN for _, event in watching.poll(5)):
+            pass
+    print(one.recv(100))
 def meet(address, blocking=True):
     one = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
     os.set_inheritable(one.fileno(), True)
@@ -117,6 +136,7 @@ meet(("10.1.2.3", 5432))
 meet(("10.1.2.3", 5432), False)
 meet(("10.9.8.7", 5433))
 meet(("fd00::1", 5434))
+watched(("10.1.2.3", 5432))
 try:
     socket.create_connection(("10.1.2.4", 5432))
 except OSError as error:
@@ -138,6 +158,8 @@ b'answered'
 ('fd00::1', 5434, 0, 0) ::1 True 0
 0 True ('fd00::1', 5434)
 b'answered'
+[True, True] (7, 0)
+b'answered'
 [Errno 111] Connection refused
 --- standard error
 --- exit status: 0
@@ -155,7 +177,7 @@ b'answered'
         ));
         let listener = UnixListener::bind(&path).expect("the world is writable");
         let server = std::thread::spawn(move || {
-            for _ in 0..4 {
+            for _ in 0..5 {
                 let (mut client, _) = listener.accept().expect("a client comes");
                 let mut asked = [0; 5];
                 client.read_exact(&mut asked).expect("it asks");

@@ -9,6 +9,8 @@ use crate::{Result, must};
 pub const TESTS: &[&str] = &[
     "apache2-bin",
     "attr",
+    "bind9-dnsutils",
+    "bind9-host",
     "binutils",
     "bsdutils",
     "btrfs-progs",
@@ -19,6 +21,7 @@ pub const TESTS: &[&str] = &[
     "chromium-headless-shell",
     "curl",
     "dash",
+    "dnsmasq-base",
     "esbuild",
     "etcd-client",
     "etcd-server",
@@ -59,6 +62,7 @@ pub const TESTS: &[&str] = &[
     "procps",
     "proxychains4",
     "python3-pip",
+    "python3-requests",
     "python3.11",
     "python3.11-venv",
     "rclone",
@@ -75,6 +79,7 @@ pub const TESTS: &[&str] = &[
     "valgrind",
     "vsftpd",
     "wget",
+    "wrk",
     "xfsprogs",
     "zstd",
 ];

@@ -48,7 +48,7 @@ pub use opened::is_worth_knowing;
 pub use place::{Change, Place, Scratch, Want};
 pub use plain::PlainScratch;
 pub use present::About;
-pub use socket::{SUN_PATH_LEN, UnixAddress};
+pub use socket::{SUN_PATH_LEN, UnixName, is_unix};
 pub use text::Text;
 pub use union::COPIES;
 

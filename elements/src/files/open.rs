@@ -153,7 +153,7 @@ impl Instance<'_> {
             if (ends_as_told(scratch.bytes())
                 || self.has_machine()
                 || self.plays()
-                || self.view.has_network())
+                || self.view.has_network() && ends_as_table(scratch.bytes()))
                 && self.may_tell_otherwise(path, flags)
             {
                 self.show_mappings(fd, flags);
@@ -407,6 +407,12 @@ fn open_read_only(place: &Place, flags: i32, mode: u32) -> Result<i32, Errno> {
             _ => kernel::openat(place.dirfd, place.path, flags, mode),
         },
     }
+}
+
+/// Whether a path may be that of a table of sockets: `tcp`, `udp6`.
+#[inline(always)]
+fn ends_as_table(path: &[u8]) -> bool {
+    matches!(path.last(), Some(b'p' | b'6'))
 }
 
 /// Whether a path ends as that of a file of /proc does that may tell otherwise, whatever the machine is.

@@ -22,14 +22,40 @@ const FAMILY: usize = 2;
 
 /// A Unix address with a host path in it.
 pub struct UnixAddress {
-    bytes: Text<{ FAMILY + SUN_PATH_LEN + 1 }>,
+    name: UnixName,
     /// The host path that a socket is renamed to once it is bound.
     made_as: Option<Scratch>,
+}
+
+/// The address itself.
+pub struct UnixName {
+    bytes: Text<{ FAMILY + SUN_PATH_LEN + 1 }>,
     /// How many bytes follow the name: a NUL after a path.
     after: usize,
 }
 
 impl UnixAddress {
+    fn new(after: usize) -> UnixAddress {
+        UnixAddress { name: UnixName { bytes: Text::new(), after }, made_as: None }
+    }
+
+    /// What is sent to is not renamed.
+    pub fn into_name(self) -> UnixName {
+        self.name
+    }
+}
+
+/// Whether an address is one of a Unix socket, by its family.
+///
+/// # Safety
+///
+/// Two bytes of it can be read.
+pub unsafe fn is_unix(address: *const u8) -> bool {
+    // SAFETY: the caller's promise.
+    i32::from(unsafe { address.cast::<libc::sa_family_t>().read_unaligned() }) == libc::AF_UNIX
+}
+
+impl UnixName {
     /// The struct's bytes, with the NUL after a path.
     pub fn as_parts(&mut self) -> (*const u8, usize) {
         let len = (self.bytes.len() + self.after).min(FAMILY + SUN_PATH_LEN);
@@ -100,7 +126,7 @@ impl Instance<'_> {
             Err(Errno::EEXIST) => Answer::Done(Err(Errno(libc::EADDRINUSE))),
             Err(errno) => Answer::fail(errno),
             Ok(Some(mut host)) => {
-                let (address, len) = host.as_parts();
+                let (address, len) = host.name.as_parts();
                 // SAFETY: the kernel only reads the address.
                 let done = unsafe { waiting_syscall(nr, [socket as usize, address as usize, len, 0, 0, 0]) };
                 Answer::Done(match (done, host.made_as.as_mut()) {
@@ -149,18 +175,18 @@ impl Instance<'_> {
         // SAFETY: a place's path is a string that ends in NUL.
         let host = unsafe { core::slice::from_raw_parts(place.path, scan::length(place.path)) };
         let creates = want.change == Change::Create;
-        let mut address = UnixAddress { bytes: Text::new(), made_as: None, after: 1 };
-        address.bytes.push(family)?;
+        let mut address = UnixAddress::new(1);
+        address.name.bytes.push(family)?;
         let fits = host.len() < SUN_PATH_LEN;
         // The kernel keeps what a socket was bound to, and hands it out.
         if fits && (!creates || self.is_app_path_of(app.bytes(), host)) {
-            address.bytes.push(host)?;
+            address.name.bytes.push(host)?;
         } else if let Err(errno) = self.name_by_link(app.bytes(), host, creates, &mut address) {
             if !fits {
                 return Err(errno);
             }
-            address.bytes.truncate(FAMILY);
-            address.bytes.push(host)?;
+            address.name.bytes.truncate(FAMILY);
+            address.name.bytes.push(host)?;
         }
         Ok(Some(address))
     }
@@ -169,9 +195,9 @@ impl Instance<'_> {
     fn abstract_address(&self, name: &[u8]) -> Result<Option<UnixAddress>, Errno> {
         let Some(ipc) = self.own_names() else { return Ok(None) };
         let Some(host) = sockets::host_name(&ipc, name)? else { return Ok(None) };
-        let mut address = UnixAddress { bytes: Text::new(), made_as: None, after: 0 };
+        let mut address = UnixAddress::new(0);
         for part in [&(libc::AF_UNIX as u16).to_ne_bytes()[..], b"\0", host.bytes()] {
-            address.bytes.push(part)?;
+            address.name.bytes.push(part)?;
         }
         Ok(Some(address))
     }
@@ -196,7 +222,7 @@ impl Instance<'_> {
         if !creates {
             let mut link = self.link_name(b"/c-", path_hash(host))?;
             make_link(host, &mut link)?;
-            return address.bytes.push(link.bytes());
+            return address.name.bytes.push(link.bytes());
         }
         let slash = host.iter().rposition(|byte| *byte == b'/').ok_or(Errno::ENAMETOOLONG)?;
         if self.dir().is_empty() {
@@ -215,13 +241,13 @@ impl Instance<'_> {
         make_link(text.bytes(), &mut self.link_name(b"/n-", hash)?)?;
         let mut link = self.link_name(b"/s-", hash)?;
         make_link(directory, &mut link)?;
-        address.bytes.push(link.bytes())?;
-        if address.bytes.len() + name.len() < FAMILY + SUN_PATH_LEN {
-            return address.bytes.push(name);
+        address.name.bytes.push(link.bytes())?;
+        if address.name.bytes.len() + name.len() < FAMILY + SUN_PATH_LEN {
+            return address.name.bytes.push(name);
         }
         // Bound under a short name, it is renamed to its own.
-        address.bytes.push(b"/.s-")?;
-        push_hash(&mut address.bytes, hash, 8)?;
+        address.name.bytes.push(b"/.s-")?;
+        push_hash(&mut address.name.bytes, hash, 8)?;
         let mut made_as = Scratch::new();
         made_as.push(host)?;
         address.made_as = Some(made_as);

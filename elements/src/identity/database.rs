@@ -23,6 +23,10 @@ pub enum Database {
     Hosts,
     /// services(5)
     Services,
+    /// protocols(5)
+    Protocols,
+    /// networks(5)
+    Networks,
     /// resolv.conf(5)
     Resolver,
     /// nsswitch.conf(5)
@@ -38,6 +42,8 @@ impl Database {
             Database::GroupShadow => c"/etc/gshadow",
             Database::Hosts => c"/etc/hosts",
             Database::Services => c"/etc/services",
+            Database::Protocols => c"/etc/protocols",
+            Database::Networks => c"/etc/networks",
             Database::Resolver => c"/etc/resolv.conf",
             Database::Switch => c"/etc/nsswitch.conf",
         }
@@ -73,8 +79,8 @@ impl<'v> Instance<'v> {
             Database::Services => names.services,
             Database::Resolver => names.resolver,
             Database::Switch => names.switch,
-            // Not everyone may read the shadows: the file knows who.
-            Database::UserShadow | Database::GroupShadow => &[],
+            // Not everyone may read the shadows: the file knows who. The others are asked for rarely.
+            Database::UserShadow | Database::GroupShadow | Database::Protocols | Database::Networks => &[],
         };
         if !text.is_empty() {
             return Some(Ok(Lines { text: Text::OfView(text), next: from }));

@@ -190,7 +190,7 @@ impl<'l> Entry<'l> for GroupShadow<'l> {
 }
 
 /// The names in a list.
-pub fn list(names: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn list(names: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     names.split(|byte| *byte == b',').map(<[u8]>::trim_ascii_start).filter(|name| !name.is_empty())
 }
 

@@ -3,7 +3,7 @@
 use view::{Action, Direction, Endpoint, Protocol, Rule};
 
 use super::address::{self, LONGEST};
-use crate::files::{UnixAddress, Want};
+use crate::files::{UnixName, Want, is_unix};
 use crate::kernel;
 use crate::shared::asked::key;
 use crate::trace::Event;
@@ -22,10 +22,9 @@ pub struct Led {
 }
 
 /// An address that the kernel is to be given instead of the program's.
-#[expect(clippy::large_enum_variant, reason = "it lies on the stack for one call, and nothing may allocate")]
 pub enum Outgoing {
     /// A Unix socket's path.
-    Unix(UnixAddress),
+    Unix(UnixName),
     /// An address of the network.
     Network(Led),
 }
@@ -111,8 +110,7 @@ impl<'v> Instance<'v> {
             return false;
         }
         // SAFETY: found readable.
-        let family = unsafe { address.cast::<libc::sa_family_t>().read_unaligned() };
-        i32::from(family) == libc::AF_UNIX || self.view.has_network()
+        self.view.has_network() || unsafe { is_unix(address) }
     }
 
     /// The address to send to in the place of a program's, if there is another.
@@ -128,7 +126,7 @@ impl<'v> Instance<'v> {
         len: usize,
     ) -> Result<Option<Outgoing>, Errno> {
         match self.way(Direction::Connect, number, socket, address, len)? {
-            Way::Own => Ok(self.unix_address(address, len, Want::LOOK)?.map(Outgoing::Unix)),
+            Way::Own => self.outgoing_unix(address, len),
             Way::Led(led) => {
                 // What is sent may be answered before the call returns.
                 self.remember(Direction::Connect, socket, &led);
@@ -140,10 +138,21 @@ impl<'v> Instance<'v> {
         }
     }
 
+    /// The same of a Unix socket. Apart, since it needs kilobytes.
+    #[inline(never)]
+    fn outgoing_unix(&self, address: *const u8, len: usize) -> Result<Option<Outgoing>, Errno> {
+        // SAFETY: found readable.
+        if len < 2 || !user::is_readable(address, 2) || !unsafe { is_unix(address) } {
+            return Ok(None);
+        }
+        let found = self.unix_address(address, len, Want::LOOK)?;
+        Ok(found.map(|address| Outgoing::Unix(address.into_name())))
+    }
+
     /// Whether [`Instance::outgoing`] has another address; nothing is kept.
     pub(crate) fn goes_elsewhere(&self, socket: i32, address: *const u8, len: usize) -> bool {
         !matches!(self.way(Direction::Connect, 0, socket, address, len), Ok(Way::Own))
-            || !matches!(self.unix_address(address, len, Want::LOOK), Ok(None))
+            || !matches!(self.outgoing_unix(address, len), Ok(None))
     }
 
     fn way(

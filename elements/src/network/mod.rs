@@ -18,8 +18,10 @@ mod back;
 mod control;
 mod lead;
 pub mod names;
+pub mod numbers;
 pub mod rows;
 mod unix;
+mod watched;
 
 pub use back::Name;
 pub use lead::Outgoing;

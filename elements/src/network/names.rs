@@ -1,9 +1,12 @@
-//! The files of names, line by line: hosts(5), services(5), resolv.conf(5) and
+//! The files of the names of hosts, line by line: hosts(5), resolv.conf(5) and
 //! the line `hosts` of nsswitch.conf(5), read as libc reads them.
 
 #![forbid(unsafe_code)]
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::numbers::parts;
+use crate::identity::entries::Entry;
 
 /// The words of a line, up to a comment.
 pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -26,45 +29,30 @@ pub fn host(line: &[u8]) -> Option<(IpAddr, &[u8], impl Iterator<Item = &[u8]> +
     Some((address(text)?, text, names))
 }
 
-/// A line of services(5).
+/// A line of hosts(5) as gethostent(3) goes through them: with an address of IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Service<'l> {
-    /// The name.
+pub struct HostLine<'l> {
+    /// The first name.
     pub name: &'l [u8],
-    /// The port.
-    pub port: u16,
-    /// The protocol.
-    pub protocol: &'l [u8],
+    /// The address: for `::1` and addresses that are mapped, that of IPv4.
+    pub address: Ipv4Addr,
     /// Other names, with spaces between them.
     pub aliases: &'l [u8],
 }
 
-impl<'l> Service<'l> {
-    /// What a line says; none where it is a comment, or none of such lines.
-    pub fn of(line: &'l [u8]) -> Option<Service<'l>> {
-        let line = line.split(|byte| *byte == b'#').next()?.trim_ascii();
-        let mut rest = line;
-        let mut word = || {
-            let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
-            let (word, after) = rest.split_at(end);
-            rest = after.trim_ascii_start();
-            (!word.is_empty()).then_some(word)
+impl<'l> Entry<'l> for HostLine<'l> {
+    fn of(line: &'l [u8]) -> Option<HostLine<'l>> {
+        let (text, name, aliases) = parts(line)?;
+        let address = match address(text)? {
+            IpAddr::V4(v4) => v4,
+            IpAddr::V6(Ipv6Addr::LOCALHOST) => Ipv4Addr::LOCALHOST,
+            IpAddr::V6(v6) => v6.to_ipv4_mapped()?,
         };
-        let (name, end) = (word()?, word()?);
-        let mut parts = end.splitn(2, |byte| *byte == b'/');
-        let port = core::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
-        Some(Service { name, port, protocol: parts.next()?, aliases: rest })
+        Some(HostLine { name, address, aliases })
     }
 
-    /// Its other names.
-    pub fn other_names(&self) -> impl Iterator<Item = &'l [u8]> + use<'l> {
-        self.aliases.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
-    }
-
-    /// Whether it is called so, and speaks the protocol, if that is asked for.
-    pub fn is(&self, name: &[u8], protocol: Option<&[u8]>) -> bool {
-        protocol.is_none_or(|protocol| protocol == self.protocol)
-            && (self.name == name || self.other_names().any(|other| other == name))
+    fn name(&self) -> &'l [u8] {
+        self.name
     }
 }
 
@@ -131,14 +119,10 @@ mod tests {
         for none in [&b"# 10.1.2.3 db"[..], b"10.1.2.3", b"", b"10.1.2.300 db", b"\xff\xff x"] {
             assert!(host(none).is_none(), "{none:?}");
         }
-        let service = Service::of(b"http\t80/tcp www # WWW").expect("a service");
-        assert_eq!((service.name, service.port, service.protocol), (&b"http"[..], 80, &b"tcp"[..]));
-        assert!(
-            service.is(b"www", Some(b"tcp")) && !service.is(b"www", Some(b"udp")) && !service.is(b"w", None)
-        );
-        for none in [&b"http"[..], b"http 80", b"http x/tcp", b"http 80000/tcp", b"#http 80/tcp", b""] {
-            assert_eq!(Service::of(none), None, "{none:?}");
-        }
+        let of = |line| HostLine::of(line).map(|host| (host.name, host.address.octets()));
+        assert_eq!(of(b"::1 localhost ip6-localhost"), Some((&b"localhost"[..], [127, 0, 0, 1])));
+        assert_eq!(of(b"::ffff:10.1.2.3 db"), Some((&b"db"[..], [10, 1, 2, 3])));
+        assert_eq!(of(b"fd00::1 db"), None);
         assert_eq!(
             Order::of(b"hosts: dns [!UNAVAIL=return] files"),
             Some(Order { dns_first: true, ..Order::USUAL })

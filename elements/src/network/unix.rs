@@ -7,6 +7,7 @@
 use view::Endpoint;
 
 use super::lead::protocol_of;
+use super::watched::{Watched, carry_timeouts};
 use crate::files::SUN_PATH_LEN;
 use crate::shared::asked::key;
 use crate::{Answer, Errno, Instance, kernel, user};
@@ -45,7 +46,11 @@ impl Instance<'_> {
             if let (Some(shared), Ok(cookie)) = (self.shared, kernel::socket_cookie(new)) {
                 shared.asked.keep(key(cookie, [0; 16], 0, LED), asked.address, asked.port);
             }
-            kernel::dup3(new, socket, if stays { 0 } else { libc::O_CLOEXEC })
+            carry_timeouts(socket, new);
+            let watched = Watched::of(socket);
+            kernel::dup3(new, socket, if stays { 0 } else { libc::O_CLOEXEC })?;
+            watched.watch(socket);
+            Ok(())
         });
         kernel::close(new);
         match done {

@@ -30,8 +30,9 @@ pub fn target(data: &[u8]) {
     let len = address.len() - usize::from(how >> 4).min(address.len());
     if how & 1 == 0 {
         let want = if how & 2 == 0 { Want::LOOK } else { Want::CREATE };
-        if let Ok(Some(mut host)) = instance.unix_address(buffer.as_mut_ptr(), len, want) {
-            let (bytes, len) = host.as_parts();
+        if let Ok(Some(host)) = instance.unix_address(buffer.as_mut_ptr(), len, want) {
+            let mut name = host.into_name();
+            let (bytes, len) = name.as_parts();
             assert!((3..=110).contains(&len));
             // SAFETY: what `as_parts` gives is readable.
             let bytes = unsafe { std::slice::from_raw_parts(bytes, len) };

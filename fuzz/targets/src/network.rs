@@ -3,7 +3,9 @@
 //!
 //! The first byte says which.
 
-use elements::network::names::{self, Order, Service, Setting};
+use elements::identity::entries::Entry as _;
+use elements::network::names::{self, HostLine, Order, Setting};
+use elements::network::numbers::{Network, Protocol, Service, others};
 use elements::network::rows::{Table, rewrite, rewrite_messages};
 use view::Endpoint;
 
@@ -34,9 +36,12 @@ pub fn target(data: &[u8]) {
                     names.for_each(|name| assert!(!name.is_empty()));
                 }
                 if let Some(service) = Service::of(line) {
-                    assert!(service.other_names().all(|name| !name.is_empty()));
+                    assert!(others(service.aliases).all(|name| !name.is_empty()));
                     assert!(service.is(service.name, Some(service.protocol)));
                 }
+                assert!(Protocol::of(line).is_none_or(|protocol| protocol.is(protocol.name)));
+                assert!(Network::of(line).is_none_or(|network| network.is(network.name)));
+                assert!(HostLine::of(line).is_none_or(|host| !host.name().is_empty()));
                 let order = Order::of(line);
                 assert!(order.is_none_or(|order| order.dns || !order.dns_first));
                 let _ = Setting::of(line);
@@ -66,7 +71,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         (0, b"  sl  local\n   0: 0100007F:1F90 00000000:0000 0A 0 0\n   1: 0100007F:1F90 0200007F:0050 01\n".to_vec()),
         (1, format!("   0: {v6} {v6} 0A\n").into_bytes()),
         (2, [message, six].concat()),
-        (3, b"10.1.2.3 db.old.corp db # x\nfd00::1 a\nhttp 80/tcp www\nhosts: dns files\nnameserver ::1\noptions ndots:2\n".to_vec()),
+        (3, b"10.1.2.3 db.old.corp db # x\nfd00::1 a\nhttp 80/tcp www\nospf 89 OSPF\ncorp 10.0.0x7f old\nhosts: dns files\nnameserver ::1\noptions ndots:2\n".to_vec()),
     ]
     .into_iter()
     .map(|(how, bytes)| [&[how][..], &bytes].concat())

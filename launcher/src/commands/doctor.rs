@@ -1,6 +1,7 @@
 //! `launcher doctor`: what this host and a program allow.
 
 mod imports;
+mod network;
 mod told;
 
 use std::ffi::{CString, OsStr, OsString};
@@ -19,6 +20,7 @@ use policy::Door;
 use serde_json::json;
 
 use self::imports::imports;
+use self::network::{Resolver, network};
 use super::{counted, load, print, refuse, run::words};
 use crate::cli::Doctor;
 use crate::environment::variables;
@@ -286,6 +288,7 @@ fn examine(app: &Path, sight: &Sight<'_>, depth: u32, findings: &mut Findings) {
         Program::Uncovered(why) if why.is_for_gate() && sight.door == Door::Gate => {
             let kind = if why == Why::Go { "Go" } else { "static" };
             findings.add(Verdict::Pass, "program", format!("{shown}: 64-bit, {kind}: the gate covers it"));
+            network(Resolver::within(&bytes), &bytes, sight, findings);
             told::covered(sight.shown(), sight.door, |_| Vec::new(), findings);
         }
         Program::Uncovered(why) => {
@@ -325,14 +328,12 @@ fn dynamic(app: &Path, host: &Path, bytes: &[u8], sight: &Sight<'_>, findings: &
         findings.add(Verdict::Blocked, "program", format!("{shown} is a damaged ELF file"));
         return;
     };
-    let endian = elf.endian();
-    let loader = elf.elf_program_headers().iter().find_map(|header| {
-        use object::read::elf::ProgramHeader as _;
-        header.interpreter(endian, bytes).ok().flatten()
-    });
-    let loader = loader.map(|name| PathBuf::from(OsStr::from_bytes(name))).unwrap_or_default();
-    let libc = if loader.to_string_lossy().contains("musl") { "musl" } else { "glibc" };
-    let kind = elf.elf_header().e_type(endian);
+    let loader = interpreter_of(bytes).unwrap_or_default();
+    let (libc, resolver) = match loader.to_string_lossy().contains("musl") {
+        true => ("musl", Resolver::Musl),
+        false => ("glibc", Resolver::Glibc),
+    };
+    let kind = elf.elf_header().e_type(elf.endian());
     let pie = if kind == object::elf::ET_DYN { "position-independent" } else { "fixed address" };
     findings.add(Verdict::Pass, "program", format!("{shown}: 64-bit, dynamic, {libc}, {pie}"));
     if sight.door == Door::Gate {
@@ -344,6 +345,7 @@ fn dynamic(app: &Path, host: &Path, bytes: &[u8], sight: &Sight<'_>, findings: &
             }
         }
         findings.add(Verdict::Pass, "coverage", "the gate covers it, and all that its libraries call");
+        network(resolver, bytes, sight, findings);
         told::covered(sight.shown(), sight.door, |_| Vec::new(), findings);
         return;
     }
@@ -363,4 +365,15 @@ fn dynamic(app: &Path, host: &Path, bytes: &[u8], sight: &Sight<'_>, findings: &
         findings.add(Verdict::Blocked, "loader", text);
     }
     imports(host, bytes, sight, findings);
+    network(resolver, bytes, sight, findings);
+}
+
+/// The loader that a program names.
+fn interpreter_of(bytes: &[u8]) -> Option<PathBuf> {
+    let elf = ElfFile64::<object::Endianness>::parse(bytes).ok()?;
+    let name = elf.elf_program_headers().iter().find_map(|header| {
+        use object::read::elf::ProgramHeader as _;
+        header.interpreter(elf.endian(), bytes).ok().flatten()
+    })?;
+    Some(PathBuf::from(OsStr::from_bytes(name)))
 }

@@ -1,6 +1,6 @@
 //! The names of `[network]`: whether files can say them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -9,7 +9,7 @@ use super::endpoint::{self, Host, is_host_name};
 use super::{Checker, shorten};
 use crate::host::Found;
 use crate::identity::{Said, Writer};
-use crate::names::{self, Before, Names, Resolver, Source};
+use crate::names::{self, Before, Kind, Names, Resolver, Source};
 use crate::raw::{RawNetwork, RawResolver, RawSource};
 
 /// As many name servers as resolv.conf(5) takes.
@@ -37,11 +37,23 @@ impl Checker<'_> {
             let resolver = self.resolver(said.get_ref());
             self.said(said.span(), resolver)
         });
-        let first = raw.services.keys().next().map(Spanned::span);
-        let services = first.map(|span| {
+        let mut numbers = Vec::new();
+        if let Some(span) = raw.services.keys().next().map(Spanned::span) {
             let all = raw.services.iter().filter_map(|(name, port)| self.service(name, port)).collect();
-            self.said(span, all)
-        });
+            numbers.push((Kind::Services, self.said(span, all)));
+        }
+        if let Some(span) = raw.protocols.keys().next().map(Spanned::span) {
+            let all = raw.protocols.iter().filter_map(|(name, number)| {
+                Some((self.word("protocol", name)?, number.get_ref().to_string()))
+            });
+            let all = all.collect();
+            numbers.push((Kind::Protocols, self.said(span, all)));
+        }
+        if let Some(span) = raw.networks.keys().next().map(Spanned::span) {
+            let all =
+                raw.networks.iter().filter_map(|(name, address)| self.network_name(name, address)).collect();
+            numbers.push((Kind::Networks, self.said(span, all)));
+        }
         let order = raw.order.as_ref().map(|said| {
             let mut all = Vec::new();
             for word in said.get_ref() {
@@ -61,7 +73,7 @@ impl Checker<'_> {
         let rules = resolver
             .as_ref()
             .map_or(Vec::new(), |said: &Said<Resolver>| names::rules(&said.value.nameservers, said.line));
-        Names { hosts, resolver, services, order, merges: raw.merge.unwrap_or(true), rules }
+        Names { hosts, resolver, numbers, order, merges: raw.merge.unwrap_or(true), rules, peers: Vec::new() }
     }
 
     fn host(&mut self, said: &Spanned<String>) -> Option<String> {
@@ -131,12 +143,7 @@ impl Checker<'_> {
     }
 
     fn service(&mut self, name: &Spanned<String>, said: &Spanned<String>) -> Option<(String, String)> {
-        let letters = |c: char| c.is_ascii_graphic() && c != '#' && c != '/';
-        if name.get_ref().is_empty() || !name.get_ref().chars().all(letters) {
-            let message = format!("a service cannot be called {:?}", shorten(name.get_ref()));
-            self.report.add(name.span(), message, "a word without `#` and `/`", None);
-            return None;
-        }
+        let known = self.word("service", name)?;
         let text = self.expanded(said)?;
         let port = text.split_once('/').filter(|(port, protocol)| {
             let letters = protocol.bytes().all(|byte| byte.is_ascii_lowercase());
@@ -147,7 +154,29 @@ impl Checker<'_> {
             self.report.add(said.span(), message, "a port and a protocol, such as \"9001/tcp\"", None);
             return None;
         }
-        Some((name.get_ref().clone(), text))
+        Some((known, text))
+    }
+
+    fn network_name(&mut self, name: &Spanned<String>, said: &Spanned<String>) -> Option<(String, String)> {
+        let known = self.word("network", name)?;
+        let text = self.expanded(said)?;
+        if text.parse::<Ipv4Addr>().is_err() {
+            let message = format!("`{}` cannot be {:?}", name.get_ref(), shorten(&text));
+            self.report.add(said.span(), message, "an address of IPv4, such as \"10.0.0.0\"", None);
+            return None;
+        }
+        Some((known, text))
+    }
+
+    /// A name that is the first word of a line.
+    fn word(&mut self, what: &str, name: &Spanned<String>) -> Option<String> {
+        let letters = |c: char| c.is_ascii_graphic() && c != '#' && c != '/';
+        if !name.get_ref().is_empty() && name.get_ref().chars().all(letters) {
+            return Some(name.get_ref().clone());
+        }
+        let message = format!("a {what} cannot be called {:?}", shorten(name.get_ref()));
+        self.report.add(name.span(), message, "a word without `#` and `/`", None);
+        None
     }
 
     /// Adds the files that say the names. `layers` are those of a root, lowest first.
@@ -161,16 +190,16 @@ impl Checker<'_> {
         let mut read = |wanted: bool, at: &str| wanted.then(|| self.text_at(at, layers)).flatten();
         let before = Before {
             hosts: read(names.hosts.is_some() && names.merges, "/etc/hosts"),
-            services: read(names.services.is_some() && names.merges, "/etc/services"),
+            numbers: names.numbers.iter().map(|(kind, _)| read(names.merges, kind.path())).collect(),
             switch: match switch {
                 Some(switch) => Some(switch.to_owned()),
-                None => read(names.first().is_some() || names.services.is_some(), "/etc/nsswitch.conf"),
+                None => read(names.first().is_some() || !names.numbers.is_empty(), "/etc/nsswitch.conf"),
             },
         };
         names.write(to, &before);
-        let services =
-            names.services.as_ref().map(|said| Said { line: said.line, span: said.span.clone(), value: () });
-        if let Some(said) = names.first().or(services)
+        let numbers = names.numbers.first();
+        let numbers = numbers.map(|(_, said)| Said { line: said.line, span: said.span.clone(), value: () });
+        if let Some(said) = names.first().or(numbers)
             && let Some(text) = names.switch(before.switch.as_deref().unwrap_or(SWITCH))
         {
             let what = crate::checked::What::Content { bytes: text.into(), mode: 0o644 };

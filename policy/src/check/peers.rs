@@ -4,6 +4,7 @@
 //! bind(2) elsewhere there is one that leads the same port of that address there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 
 use toml::Spanned;
 use view::build::RuleFacts;
@@ -30,7 +31,8 @@ impl Checker<'_> {
             } else if number >= MOST {
                 self.report.add(name.span(), "too many instances", format!("{MOST} at the most"), None);
                 break;
-            } else if let Some(binds) = self.binds_of(name.get_ref(), file) {
+            } else if let Some((file, binds)) = self.binds_of(name.get_ref(), file) {
+                names.peers.push((name.get_ref().clone(), file));
                 hosts.push(reached(name.get_ref(), number as u8 + 1, &binds, &mut rules));
             }
         }
@@ -45,8 +47,8 @@ impl Checker<'_> {
         rules
     }
 
-    /// The rules by which another policy leads what is bound.
-    fn binds_of(&mut self, name: &str, said: &Spanned<String>) -> Option<Vec<RuleFacts>> {
+    /// The file of another policy, and the rules by which it leads what is bound.
+    fn binds_of(&mut self, name: &str, said: &Spanned<String>) -> Option<(PathBuf, Vec<RuleFacts>)> {
         let path = self.expanded(said)?;
         let file = self.base.join(&path);
         let Some(text) = self.host.text(&file) else {
@@ -84,7 +86,7 @@ impl Checker<'_> {
             self.report.add(said.span(), format!("the policy of `{name}` {wrong}"), expected, Some(help));
             return None;
         }
-        Some(binds)
+        Some((file, binds))
     }
 }
 

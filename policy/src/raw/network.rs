@@ -15,8 +15,8 @@ pub struct RawNetwork {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Vec<String>>")]
     pub hosts: BTreeMap<Spanned<String>, Spanned<Vec<Spanned<String>>>>,
-    /// Whether the application's own /etc/hosts and /etc/services are what
-    /// follows the policy's lines (default: true).
+    /// Whether the application's own /etc/hosts, /etc/services, /etc/protocols and /etc/networks
+    /// are what follows the policy's lines (default: true).
     pub merge: Option<bool>,
     /// What /etc/resolv.conf says.
     #[schemars(with = "Option<RawResolver>")]
@@ -25,6 +25,14 @@ pub struct RawNetwork {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub services: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// Numbers of protocols of IP: lines of /etc/protocols.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, u8>")]
+    pub protocols: BTreeMap<Spanned<String>, Spanned<u8>>,
+    /// Addresses of networks, such as "10.0.0.0": lines of /etc/networks.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub networks: BTreeMap<Spanned<String>, Spanned<String>>,
     /// Where names are looked up, in this order (default: hosts, then dns).
     #[schemars(with = "Option<Vec<RawSource>>")]
     pub order: Option<Spanned<Vec<RawSource>>>,

@@ -8,6 +8,9 @@
 
 mod gethostby;
 mod hosts;
+mod idn;
+mod later;
+mod numbers;
 mod plain;
 mod resolver;
 mod services;
@@ -21,6 +24,7 @@ use elements::network::address::SHOWN;
 use libc::{addrinfo, size_t, socklen_t};
 
 use crate::allocate::{free, malloc};
+use crate::hooks::entries::bytes;
 use crate::hooks::is_glibc;
 use crate::real;
 use crate::start::instance;
@@ -28,24 +32,23 @@ use crate::start::instance;
 pub use gethostby::{
     gethostbyaddr, gethostbyaddr_r, gethostbyname, gethostbyname_r, gethostbyname2, gethostbyname2_r,
 };
-pub use resolver::{__res_init, __res_ninit, res_query, res_querydomain, res_search, res_send};
-pub use services::{getservbyname, getservbyname_r, getservbyport, getservbyport_r};
+pub use later::{Event, Request, gai_cancel, gai_suspend, getaddrinfo_a};
+pub use numbers::{
+    Netent, endhostent, endnetent, endprotoent, gethostent, gethostent_r, getnetbyaddr, getnetbyaddr_r,
+    getnetbyname, getnetbyname_r, getnetent, getnetent_r, getprotobyname, getprotobyname_r, getprotobynumber,
+    getprotobynumber_r, getprotoent, getprotoent_r, sethostent, setnetent, setprotoent,
+};
+pub use resolver::{__res_init, __res_ninit, res_mkquery, res_query, res_querydomain, res_search, res_send};
+pub use services::{
+    endservent, getservbyname, getservbyname_r, getservbyport, getservbyport_r, getservent, getservent_r,
+    setservent,
+};
 
-use hosts::{Found, Plan};
+use hosts::Plan;
 use plain::Plain;
 
 type GetAddrInfo =
     unsafe extern "C" fn(*const c_char, *const c_char, *const addrinfo, *mut *mut addrinfo) -> c_int;
-
-/// The bytes of a string of the program's; none of a null pointer.
-///
-/// # Safety
-///
-/// It is a string, or null.
-unsafe fn bytes<'s>(string: *const c_char) -> Option<&'s [u8]> {
-    // SAFETY: the caller's promise.
-    (!string.is_null()).then(|| unsafe { core::ffi::CStr::from_ptr(string) }.to_bytes())
-}
 
 /// A number in decimal digits, which end in NUL.
 fn digits(mut number: u16, room: &mut [u8; 8]) -> *const c_char {
@@ -86,13 +89,23 @@ pub unsafe fn getaddrinfo(
     else {
         return libc::EAI_SYSTEM;
     };
-    // SAFETY: the program's own arguments: strings, and hints, or null.
-    let (name, wanted) = unsafe { (bytes(node), bytes(service)) };
     let mut room = [0; 8];
     let mut service = service;
-    // SAFETY: as above.
+    // SAFETY: the program's own arguments: strings, and hints, or null.
     let mut hinted = if hints.is_null() { usual_hints() } else { unsafe { hints.read() } };
     let mut hints = hints;
+    let encoded = match hinted.ai_flags & idn::AI_IDN {
+        0 => Ok(None),
+        // SAFETY: as above.
+        _ => unsafe { idn::encoded(node) },
+    };
+    let encoded = match encoded {
+        Ok(encoded) => encoded,
+        Err(error) => return error,
+    };
+    let node = encoded.as_ref().map_or(node, idn::Name::pointer);
+    // SAFETY: as above.
+    let (name, wanted) = unsafe { (bytes(node), bytes(service)) };
     match services::port_of(wanted, &hinted) {
         services::Port::Elsewhere => {}
         services::Port::Unknown => return libc::EAI_SERVICE,
@@ -109,7 +122,7 @@ pub unsafe fn getaddrinfo(
     let Some(name) = name.filter(|_| hinted.ai_flags & libc::AI_NUMERICHOST == 0) else { return ask() };
     let Some(plan) = Plan::of_view() else { return ask() };
     // SAFETY: where the caller wants the result.
-    let by_files = || unsafe { from_hosts(name, service, &hinted, next, result) };
+    let by_files = || unsafe { from_hosts(&plan, name, service, &hinted, next, result) };
     let said = instance().view.names();
     if plan.order.dns_first {
         let done = resolver::ask(&plan, ask);
@@ -121,7 +134,7 @@ pub unsafe fn getaddrinfo(
     match by_files() {
         Some(done) => tell(name, done, result, said.hosts_line),
         None if plan.asks(name) => tell(name, resolver::ask(&plan, ask), result, said.resolver_line),
-        None if Found::by_name(name).is_some() => tell(name, EAI_ADDRFAMILY, result, said.hosts_line),
+        None if plan.by_name(name).is_some() => tell(name, EAI_ADDRFAMILY, result, said.hosts_line),
         None => tell(name, libc::EAI_NONAME, result, said.hosts_line),
     }
 }
@@ -164,13 +177,14 @@ fn tell(name: &[u8], done: c_int, result: *mut *mut addrinfo, line: u32) -> c_in
 ///
 /// As for getaddrinfo(3).
 unsafe fn from_hosts(
+    plan: &Plan,
     name: &[u8],
     service: *const c_char,
     hints: &addrinfo,
     next: GetAddrInfo,
     result: *mut *mut addrinfo,
 ) -> Option<c_int> {
-    let found = Found::by_name(name)?;
+    let found = plan.by_name(name)?;
     let has_v6 = found.addresses().any(|address| address.is_ipv6());
     let maps = hints.ai_family == libc::AF_INET6 && hints.ai_flags & libc::AI_V4MAPPED != 0;
     let takes = |address: &IpAddr| match hints.ai_family {
@@ -220,8 +234,19 @@ unsafe fn from_hosts(
         return None;
     }
     if hints.ai_flags & libc::AI_CANONNAME != 0 && is_glibc() {
+        let name = copy_of(found.canonical());
         // SAFETY: freeaddrinfo(3) frees the name apart.
-        unsafe { (*first).ai_canonname = copy_of(found.canonical()) };
+        unsafe { (*first).ai_canonname = name };
+        if hints.ai_flags & idn::AI_CANONIDN != 0
+            // SAFETY: a string of ours.
+            && let Ok(Some(decoded)) = unsafe { idn::decoded(name) }
+        {
+            // SAFETY: as above.
+            unsafe {
+                (*first).ai_canonname = copy_of(decoded.bytes());
+                free(name.cast());
+            }
+        }
     }
     // SAFETY: the caller's promise.
     unsafe { result.write(first) };
@@ -279,17 +304,22 @@ pub unsafe fn getnameinfo(
     let wants_host = !host.is_null() && host_len > 0 && flags & libc::NI_NUMERICHOST == 0;
     let wants_service = !service.is_null() && service_len > 0 && flags & libc::NI_NUMERICSERV == 0;
     let plan = if wants_host { Plan::of_view() } else { None };
-    let found = plan.as_ref().and_then(|_| Found::by_address(&hosts::ip_of(&endpoint)));
     let named =
         if wants_service { services::name_of(endpoint.port, flags & libc::NI_DGRAM != 0) } else { None };
     let mut with = flags;
-    if found.is_some() {
-        with |= libc::NI_NUMERICHOST;
-    }
     if named.is_some() {
         with |= libc::NI_NUMERICSERV;
     }
+    let is_known = plan.as_ref().is_some_and(|plan| {
+        plan.order.dns_first && resolver::ask(plan, || ask(with | libc::NI_NAMEREQD)) == 0
+    });
+    let by_files = plan.as_ref().filter(|_| !is_known);
+    let found = by_files.and_then(|plan| plan.by_address(&hosts::ip_of(&endpoint)));
+    if found.is_some() {
+        with |= libc::NI_NUMERICHOST;
+    }
     let done = match &plan {
+        _ if is_known => 0,
         Some(plan) if found.is_none() && plan.order.dns => resolver::ask(plan, || ask(with)),
         Some(_) if found.is_none() && flags & libc::NI_NAMEREQD != 0 => return libc::EAI_NONAME,
         Some(_) if found.is_none() => ask(with | libc::NI_NUMERICHOST),
@@ -300,10 +330,18 @@ pub unsafe fn getnameinfo(
     }
     // SAFETY: buffers as long as said.
     unsafe {
-        if let Some(found) = found
-            && !put(found.canonical(), host, host_len as size_t)
-        {
-            return libc::EAI_OVERFLOW;
+        if let Some(found) = found {
+            let decoded = match flags & idn::NI_IDN {
+                0 => Ok(None),
+                _ => idn::decoded(found.canonical_string()),
+            };
+            let name = match &decoded {
+                Ok(decoded) => decoded.as_ref().map_or(found.canonical(), idn::Name::bytes),
+                Err(error) => return *error,
+            };
+            if !put(name, host, host_len as size_t) {
+                return libc::EAI_OVERFLOW;
+            }
         }
         if let Some(services::Named { name, len }) = named
             && len > 0
@@ -333,11 +371,11 @@ unsafe fn put(text: &[u8], to: *mut c_char, room: size_t) -> bool {
 }
 
 /// Memory of a function that keeps its result, as libc's does: made once, and the process's own.
-struct Kept(core::sync::atomic::AtomicPtr<c_void>);
+struct Room(core::sync::atomic::AtomicPtr<c_void>);
 
-impl Kept {
-    const fn new() -> Kept {
-        Kept(core::sync::atomic::AtomicPtr::new(core::ptr::null_mut()))
+impl Room {
+    const fn new() -> Room {
+        Room(core::sync::atomic::AtomicPtr::new(core::ptr::null_mut()))
     }
 
     /// As many bytes as this function always asks for; null where there are none.

@@ -8,14 +8,11 @@ use libc::{hostent, size_t, socklen_t};
 use view::MAPPED;
 
 use super::hosts::{Found, Plan};
-use super::{Kept, bytes, resolver};
+use super::{Room, resolver};
 use crate::answer::set_errno;
-use crate::hooks::users::Buffer;
-use crate::real;
+use crate::hooks::entries::{Buffer, HOST_NOT_FOUND, NETDB_INTERNAL, bytes, libcs, set_host_error};
 
-const HOST_NOT_FOUND: c_int = 1;
 const NO_DATA: c_int = 4;
-const NETDB_INTERNAL: c_int = -1;
 
 /// What a look gives that libc has no part in.
 enum Look {
@@ -27,16 +24,23 @@ enum Look {
     Ask(Option<Plan>),
 }
 
-fn look(family: c_int, buffer: &mut Buffer, name: Option<&[u8]>, find: impl Fn() -> Option<Found>) -> Look {
+fn look(
+    family: c_int,
+    buffer: &mut Buffer,
+    name: Option<&[u8]>,
+    find: impl Fn(&Plan) -> Option<Found>,
+) -> Look {
     let Some(plan) = Plan::of_view() else { return Look::Ask(None) };
     if ![libc::AF_INET, libc::AF_INET6].contains(&family) {
         return Look::Ask(None);
     }
-    match find() {
+    match find(&plan) {
         Some(found) if found.addresses().any(|one| one.is_ipv4() == (family == libc::AF_INET)) => {
             Look::Here(found.put(family, buffer))
         }
         Some(_) if !plan.order.dns => Look::Nobody(NO_DATA),
+        // libc has been asked before.
+        _ if plan.order.dns_first => Look::Nobody(HOST_NOT_FOUND),
         None if !name.map_or(plan.order.dns || !plan.has_hosts, |name| plan.asks(name)) => {
             Look::Nobody(HOST_NOT_FOUND)
         }
@@ -44,11 +48,10 @@ fn look(family: c_int, buffer: &mut Buffer, name: Option<&[u8]>, find: impl Fn()
     }
 }
 
-fn set_host_error(error: c_int) {
-    if let Some(place) = real!(__h_errno_location as fn() -> *mut c_int) {
-        // SAFETY: the calling thread's own.
-        unsafe { *place() = error };
-    }
+/// The plan, where name servers are to be asked before the files.
+fn asks_first(family: c_int) -> Option<Plan> {
+    let is_known = [libc::AF_INET, libc::AF_INET6].contains(&family);
+    Plan::of_view().filter(|plan| is_known && plan.order.dns_first)
 }
 
 /// How much the functions without a buffer keep.
@@ -56,15 +59,21 @@ const ROOM: usize = 8192;
 
 /// A function that keeps its result.
 fn kept(
-    kept: &Kept,
     family: c_int,
     name: Option<&[u8]>,
-    find: impl Fn() -> Option<Found>,
-    ask: impl FnOnce() -> *mut hostent,
+    find: impl Fn(&Plan) -> Option<Found>,
+    ask: impl Fn() -> *mut hostent,
 ) -> *mut hostent {
-    let memory = kept.memory(size_of::<hostent>() + ROOM).cast::<hostent>();
+    static KEPT: Room = Room::new();
+    let memory = KEPT.memory(size_of::<hostent>() + ROOM).cast::<hostent>();
     if memory.is_null() {
         return ask();
+    }
+    if let Some(plan) = asks_first(family) {
+        let found = resolver::ask(&plan, &ask);
+        if !found.is_null() {
+            return found;
+        }
     }
     let mut buffer = Buffer::new(memory.wrapping_add(1).cast(), ROOM);
     match look(family, &mut buffer, name, find) {
@@ -104,9 +113,16 @@ unsafe fn reentrant(
     to: &To,
     family: c_int,
     name: Option<&[u8]>,
-    find: impl Fn() -> Option<Found>,
-    ask: impl FnOnce() -> c_int,
+    find: impl Fn(&Plan) -> Option<Found>,
+    ask: impl Fn() -> c_int,
 ) -> c_int {
+    if let Some(plan) = asks_first(family) {
+        let done = resolver::ask(&plan, &ask);
+        // SAFETY: libc has written it, by the function's contract.
+        if done == Errno::ERANGE.0 || done == 0 && unsafe { !to.result.read().is_null() } {
+            return done;
+        }
+    }
     let mut buffer = Buffer::new(to.buffer.0.cast(), to.buffer.1);
     // SAFETY: the caller's promise.
     let finish = |made: Option<hostent>, error: c_int, done: c_int| unsafe {
@@ -133,111 +149,6 @@ unsafe fn reentrant(
     }
 }
 
-static KEPT: Kept = Kept::new();
-
-pub unsafe fn gethostbyname(name: *const c_char) -> *mut hostent {
-    // SAFETY: a string, by the function's contract.
-    let wanted = unsafe { bytes(name) }.unwrap_or(&[]);
-    kept(
-        &KEPT,
-        libc::AF_INET,
-        Some(wanted),
-        || Found::by_name(wanted),
-        || {
-            match real!(gethostbyname as fn(*const c_char) -> *mut hostent) {
-                // SAFETY: the program's own arguments.
-                Some(next) => unsafe { next(name) },
-                None => core::ptr::null_mut(),
-            }
-        },
-    )
-}
-
-pub unsafe fn gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent {
-    // SAFETY: a string, by the function's contract.
-    let wanted = unsafe { bytes(name) }.unwrap_or(&[]);
-    kept(
-        &KEPT,
-        family,
-        Some(wanted),
-        || Found::by_name(wanted),
-        || {
-            match real!(gethostbyname2 as fn(*const c_char, c_int) -> *mut hostent) {
-                // SAFETY: the program's own arguments.
-                Some(next) => unsafe { next(name, family) },
-                None => core::ptr::null_mut(),
-            }
-        },
-    )
-}
-
-pub unsafe fn gethostbyname_r(
-    name: *const c_char,
-    to: *mut hostent,
-    buf: *mut c_char,
-    size: size_t,
-    result: *mut *mut hostent,
-    error: *mut c_int,
-) -> c_int {
-    let next = real!(
-        gethostbyname_r
-            as fn(*const c_char, *mut hostent, *mut c_char, size_t, *mut *mut hostent, *mut c_int) -> c_int
-    );
-    // SAFETY: the caller's pointers.
-    unsafe {
-        let wanted = bytes(name).unwrap_or(&[]);
-        let place = To { to, buffer: (buf, size), result, error };
-        reentrant(
-            &place,
-            libc::AF_INET,
-            Some(wanted),
-            || Found::by_name(wanted),
-            || match next {
-                Some(next) => next(name, to, buf, size, result, error),
-                None => Errno::ENOSYS.0,
-            },
-        )
-    }
-}
-
-pub unsafe fn gethostbyname2_r(
-    name: *const c_char,
-    family: c_int,
-    to: *mut hostent,
-    buf: *mut c_char,
-    size: size_t,
-    result: *mut *mut hostent,
-    error: *mut c_int,
-) -> c_int {
-    let next = real!(
-        gethostbyname2_r
-            as fn(
-                *const c_char,
-                c_int,
-                *mut hostent,
-                *mut c_char,
-                size_t,
-                *mut *mut hostent,
-                *mut c_int,
-            ) -> c_int
-    );
-    // SAFETY: the caller's pointers.
-    unsafe {
-        let wanted = bytes(name).unwrap_or(&[]);
-        let place = To { to, buffer: (buf, size), result, error };
-        reentrant(
-            &place,
-            family,
-            Some(wanted),
-            || Found::by_name(wanted),
-            || match next {
-                Some(next) => next(name, family, to, buf, size, result, error),
-                None => Errno::ENOSYS.0,
-            },
-        )
-    }
-}
-
 /// The address that gethostbyaddr(3) is given.
 ///
 /// # Safety
@@ -259,61 +170,55 @@ unsafe fn given(address: *const c_void, len: socklen_t, family: c_int) -> Option
     }
 }
 
-pub unsafe fn gethostbyaddr(address: *const c_void, len: socklen_t, family: c_int) -> *mut hostent {
-    // SAFETY: the program's own arguments.
-    let wanted = unsafe { given(address, len, family) };
-    kept(
-        &KEPT,
-        family,
-        None,
-        || Found::by_address(&wanted?),
-        || {
-            match real!(gethostbyaddr as fn(*const c_void, socklen_t, c_int) -> *mut hostent) {
-                // SAFETY: as above.
-                Some(next) => unsafe { next(address, len, family) },
-                None => core::ptr::null_mut(),
-            }
-        },
-    )
+/// The functions of a key: one that keeps its result, and one with a buffer.
+macro_rules! gethostby {
+    ($plain:ident, $reentrant:ident: ($($arg:ident: $ty:ty),*), $family:expr, $name:expr, $find:expr) => {
+        pub unsafe fn $plain($($arg: $ty),*) -> *mut hostent {
+            // SAFETY: the program's own arguments: a string, or so many bytes.
+            let (name, find) = unsafe { ($name, $find) };
+            kept($family, name, find, || libcs!($plain($($arg: $ty),*) -> *mut hostent, core::ptr::null_mut()))
+        }
+
+        #[allow(clippy::too_many_arguments, reason = "as libc declares it")]
+        pub unsafe fn $reentrant(
+            $($arg: $ty,)*
+            to: *mut hostent,
+            buf: *mut c_char,
+            size: size_t,
+            result: *mut *mut hostent,
+            error: *mut c_int,
+        ) -> c_int {
+            let place = To { to, buffer: (buf, size), result, error };
+            // SAFETY: as above.
+            let (name, find) = unsafe { ($name, $find) };
+            let ask = || libcs!(
+                $reentrant(
+                    $($arg: $ty,)*
+                    to: *mut hostent,
+                    buf: *mut c_char,
+                    size: size_t,
+                    result: *mut *mut hostent,
+                    error: *mut c_int,
+                ) -> c_int,
+                Errno::ENOSYS.0
+            );
+            // SAFETY: the caller's pointers.
+            unsafe { reentrant(&place, $family, name, find, ask) }
+        }
+    };
 }
 
-#[expect(clippy::too_many_arguments, reason = "as libc declares it")]
-pub unsafe fn gethostbyaddr_r(
-    address: *const c_void,
-    len: socklen_t,
-    family: c_int,
-    to: *mut hostent,
-    buf: *mut c_char,
-    size: size_t,
-    result: *mut *mut hostent,
-    error: *mut c_int,
-) -> c_int {
-    let next = real!(
-        gethostbyaddr_r
-            as fn(
-                *const c_void,
-                socklen_t,
-                c_int,
-                *mut hostent,
-                *mut c_char,
-                size_t,
-                *mut *mut hostent,
-                *mut c_int,
-            ) -> c_int
-    );
-    // SAFETY: the caller's pointers.
-    unsafe {
-        let wanted = given(address, len, family);
-        let place = To { to, buffer: (buf, size), result, error };
-        reentrant(
-            &place,
-            family,
-            None,
-            || Found::by_address(&wanted?),
-            || match next {
-                Some(next) => next(address, len, family, to, buf, size, result, error),
-                None => Errno::ENOSYS.0,
-            },
-        )
-    }
+gethostby!(gethostbyname, gethostbyname_r: (name: *const c_char),
+    libc::AF_INET, bytes(name), by_name(bytes(name)));
+gethostby!(gethostbyname2, gethostbyname2_r: (name: *const c_char, family: c_int),
+    family, bytes(name), by_name(bytes(name)));
+gethostby!(gethostbyaddr, gethostbyaddr_r: (address: *const c_void, len: socklen_t, family: c_int),
+    family, None, by_address(given(address, len, family)));
+
+fn by_name(name: Option<&[u8]>) -> impl Fn(&Plan) -> Option<Found> {
+    move |plan| plan.by_name(name?)
+}
+
+fn by_address(address: Option<IpAddr>) -> impl Fn(&Plan) -> Option<Found> {
+    move |plan| plan.by_address(&address?)
 }

@@ -10,7 +10,7 @@ use elements::{Errno, Instance};
 use libc::hostent;
 use view::Endpoint;
 
-use crate::hooks::users::Buffer;
+use crate::hooks::entries::Buffer;
 use crate::start::instance;
 
 /// As many addresses of a name as libc keeps (`MAX_NR_ADDRS`).
@@ -47,6 +47,16 @@ impl Plan {
             }
         }
         Some(Plan { order, has_hosts })
+    }
+
+    /// What hosts(5) says of a name, if that is looked at.
+    pub fn by_name(&self, wanted: &[u8]) -> Option<Found> {
+        if self.order.files { Found::look(|_, name| name.eq_ignore_ascii_case(wanted)) } else { None }
+    }
+
+    /// The same of an address.
+    pub fn by_address(&self, wanted: &IpAddr) -> Option<Found> {
+        if self.order.files { Found::look(|address, _| address == wanted) } else { None }
     }
 
     /// Whether libc is asked for a name that the view's hosts(5) does not have.
@@ -109,16 +119,6 @@ impl Found {
         (found.count > 0).then_some(found)
     }
 
-    /// By a name.
-    pub fn by_name(wanted: &[u8]) -> Option<Found> {
-        Found::look(|_, name| name.eq_ignore_ascii_case(wanted))
-    }
-
-    /// By an address.
-    pub fn by_address(wanted: &IpAddr) -> Option<Found> {
-        Found::look(|address, _| address == wanted)
-    }
-
     /// Its addresses, in the order of the file.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.addresses.iter().take(self.count).flatten().copied()
@@ -127,6 +127,11 @@ impl Found {
     /// The first name.
     pub fn canonical(&self) -> &[u8] {
         self.name.get(..self.name_len).unwrap_or(&[])
+    }
+
+    /// The same, with a NUL after it.
+    pub fn canonical_string(&self) -> *const c_char {
+        self.name.as_ptr().cast()
     }
 
     fn aliases(&self) -> impl Iterator<Item = &[u8]> + Clone {
@@ -152,18 +157,9 @@ impl Found {
                 list.add(index).write(to.cast());
             }
         }
-        let names = self.aliases().count();
-        let aliases = buffer.take((names + 1) * pointer, pointer)?.cast::<*mut c_char>();
-        for (index, name) in self.aliases().enumerate() {
-            let string = buffer.string(name)?;
-            // SAFETY: as above.
-            unsafe { aliases.add(index).write(string) };
-        }
+        let aliases = buffer.strings(self.aliases())?;
         // SAFETY: as above.
-        unsafe {
-            list.add(count).write(core::ptr::null_mut());
-            aliases.add(names).write(core::ptr::null_mut());
-        }
+        unsafe { list.add(count).write(core::ptr::null_mut()) };
         Ok(hostent {
             h_name: buffer.string(self.canonical())?,
             h_aliases: aliases,

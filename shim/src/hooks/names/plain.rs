@@ -5,8 +5,9 @@ use core::net::IpAddr;
 
 use libc::{addrinfo, socklen_t};
 
-use super::{bytes, hosts};
+use super::hosts;
 use crate::allocate::malloc;
+use crate::hooks::entries::bytes;
 use crate::hooks::is_glibc;
 
 /// What is asked for so plainly that libc need not be asked what it means: entries of glibc's own kind,

@@ -237,6 +237,7 @@ pub unsafe fn __res_ninit(state: *mut c_void) -> c_int {
 /// Functions that ask by the calling thread's state.
 macro_rules! asking {
     ($($name:ident, $other:ident($($arg:ident: $ty:ty),*);)*) => {$(
+        #[allow(clippy::too_many_arguments, reason = "as libc declares it")]
         pub unsafe fn $name($($arg: $ty),*) -> c_int {
             let next = real!($name as fn($($ty),*) -> c_int).or_else(|| real!($other as fn($($ty),*) -> c_int));
             let Some(next) = next else { return -1 };
@@ -252,4 +253,5 @@ asking! {
     res_search, __res_search(name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int);
     res_querydomain, __res_querydomain(name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int);
     res_send, __res_send(message: *const u8, len: c_int, answer: *mut u8, size: c_int);
+    res_mkquery, __res_mkquery(operation: c_int, name: *const c_char, class: c_int, kind: c_int, data: *const u8, len: c_int, record: *const u8, to: *mut u8, size: c_int);
 }

@@ -1,16 +1,15 @@
-//! services(5), and the functions of getservbyname(3).
+//! services(5), and the functions of getservent(3).
 
 use core::ffi::{c_char, c_int};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use elements::Errno;
 use elements::identity::Database;
-use elements::network::names::Service;
+use elements::identity::entries::Entry as _;
+use elements::network::numbers::{Service, others};
 use libc::{addrinfo, servent, size_t};
 
-use super::{Kept, bytes};
-use crate::answer::set_errno;
-use crate::hooks::users::Buffer;
-use crate::real;
+use crate::hooks::entries::{Buffer, Elsewhere, Kept, Shown, bytes, finds, libcs, look, reentrant, walks};
 use crate::start::instance;
 
 /// The longest name that is told of.
@@ -88,168 +87,26 @@ pub fn name_of(port: u16, is_udp: bool) -> Option<Named> {
     Some(found.unwrap_or(Named { name: [0; LONGEST], len: 0 }))
 }
 
-fn put(service: &Service<'_>, buffer: &mut Buffer) -> Result<servent, Errno> {
-    let pointer = size_of::<*mut c_char>();
-    let count = service.other_names().count();
-    let aliases = buffer.take((count + 1) * pointer, pointer)?.cast::<*mut c_char>();
-    for (index, name) in service.other_names().enumerate() {
-        let string = buffer.string(name)?;
-        // SAFETY: the room was just taken.
-        unsafe { aliases.add(index).write(string) };
+impl Shown for servent {
+    type Entry<'l> = Service<'l>;
+    const DATABASE: Database = Database::Services;
+    fn of(service: &Service<'_>, buffer: &mut Buffer) -> Result<servent, Errno> {
+        Ok(servent {
+            s_name: buffer.string(service.name)?,
+            s_aliases: buffer.strings(others(service.aliases))?,
+            s_port: c_int::from(service.port.to_be()),
+            s_proto: buffer.string(service.protocol)?,
+        })
     }
-    // SAFETY: as above.
-    unsafe { aliases.add(count).write(core::ptr::null_mut()) };
-    Ok(servent {
-        s_name: buffer.string(service.name)?,
-        s_aliases: aliases,
-        s_port: c_int::from(service.port.to_be()),
-        s_proto: buffer.string(service.protocol)?,
-    })
-}
-
-const ROOM: usize = 2048;
-
-fn kept(fits: impl Fn(&Service<'_>) -> bool, ask: impl FnOnce() -> *mut servent) -> *mut servent {
-    static KEPT: Kept = Kept::new();
-    let memory = KEPT.memory(size_of::<servent>() + ROOM).cast::<servent>();
-    if memory.is_null() {
-        return ask();
-    }
-    let found = find(|service| {
-        fits(service).then(|| put(service, &mut Buffer::new(memory.wrapping_add(1).cast(), ROOM)))
-    });
-    match found {
-        None => ask(),
-        Some(Some(Ok(made))) => {
-            // SAFETY: our own memory.
-            unsafe { memory.write(made) };
-            memory
-        }
-        Some(Some(Err(errno))) => {
-            set_errno(errno);
-            core::ptr::null_mut()
-        }
-        Some(None) => core::ptr::null_mut(),
-    }
-}
-
-/// # Safety
-///
-/// The caller's pointers are what the function wants.
-unsafe fn reentrant(
-    fits: impl Fn(&Service<'_>) -> bool,
-    to: *mut servent,
-    buffer: (*mut c_char, size_t),
-    result: *mut *mut servent,
-    ask: impl FnOnce() -> c_int,
-) -> c_int {
-    let found =
-        find(|service| fits(service).then(|| put(service, &mut Buffer::new(buffer.0.cast(), buffer.1))));
-    // SAFETY: the caller's promise.
-    unsafe {
-        let (made, done) = match found {
-            None => return ask(),
-            Some(Some(Ok(made))) => {
-                to.write(made);
-                (to, 0)
-            }
-            Some(Some(Err(errno))) => (core::ptr::null_mut(), errno.0),
-            Some(None) => (core::ptr::null_mut(), 0),
-        };
-        result.write(made);
-        done
-    }
-}
-
-pub unsafe fn getservbyname(name: *const c_char, protocol: *const c_char) -> *mut servent {
-    // SAFETY: strings, or null, by the function's contract.
-    let (wanted, speaks) = unsafe { (bytes(name).unwrap_or(&[]), bytes(protocol)) };
-    kept(
-        |service| service.is(wanted, speaks),
-        || match real!(getservbyname as fn(*const c_char, *const c_char) -> *mut servent) {
-            // SAFETY: the program's own arguments.
-            Some(next) => unsafe { next(name, protocol) },
-            None => core::ptr::null_mut(),
-        },
-    )
 }
 
 fn has_port(service: &Service<'_>, port: c_int, protocol: Option<&[u8]>) -> bool {
     c_int::from(service.port.to_be()) == port && protocol.is_none_or(|protocol| protocol == service.protocol)
 }
 
-pub unsafe fn getservbyport(port: c_int, protocol: *const c_char) -> *mut servent {
-    // SAFETY: a string, or null.
-    let speaks = unsafe { bytes(protocol) };
-    kept(
-        |service| has_port(service, port, speaks),
-        || match real!(getservbyport as fn(c_int, *const c_char) -> *mut servent) {
-            // SAFETY: the program's own arguments.
-            Some(next) => unsafe { next(port, protocol) },
-            None => core::ptr::null_mut(),
-        },
-    )
-}
-
-pub unsafe fn getservbyname_r(
-    name: *const c_char,
-    protocol: *const c_char,
-    to: *mut servent,
-    buf: *mut c_char,
-    size: size_t,
-    result: *mut *mut servent,
-) -> c_int {
-    let next = real!(
-        getservbyname_r
-            as fn(
-                *const c_char,
-                *const c_char,
-                *mut servent,
-                *mut c_char,
-                size_t,
-                *mut *mut servent,
-            ) -> c_int
-    );
-    // SAFETY: the caller's pointers.
-    unsafe {
-        let (wanted, speaks) = (bytes(name).unwrap_or(&[]), bytes(protocol));
-        reentrant(
-            |service| service.is(wanted, speaks),
-            to,
-            (buf, size),
-            result,
-            || match next {
-                Some(next) => next(name, protocol, to, buf, size, result),
-                None => Errno::ENOSYS.0,
-            },
-        )
-    }
-}
-
-pub unsafe fn getservbyport_r(
-    port: c_int,
-    protocol: *const c_char,
-    to: *mut servent,
-    buf: *mut c_char,
-    size: size_t,
-    result: *mut *mut servent,
-) -> c_int {
-    let next = real!(
-        getservbyport_r
-            as fn(c_int, *const c_char, *mut servent, *mut c_char, size_t, *mut *mut servent) -> c_int
-    );
-    // SAFETY: the caller's pointers.
-    unsafe {
-        let speaks = bytes(protocol);
-        reentrant(
-            |service| has_port(service, port, speaks),
-            to,
-            (buf, size),
-            result,
-            || match next {
-                Some(next) => next(port, protocol, to, buf, size, result),
-                None => Errno::ENOSYS.0,
-            },
-        )
-    }
-}
+finds!(getservbyname, getservbyname_r: servent, (name: *const c_char, protocol: *const c_char)
+    let wanted = bytes(name); let speaks = bytes(protocol);
+    |service| wanted.is_some_and(|wanted| service.is(wanted, speaks)));
+finds!(getservbyport, getservbyport_r: servent, (port: c_int, protocol: *const c_char)
+    let speaks = bytes(protocol); |service| has_port(service, port, speaks));
+walks!(setservent(stays), getservent, getservent_r, endservent, SERVICES_AT: servent);
