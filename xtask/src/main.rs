@@ -122,6 +122,7 @@ fn build() -> Result<PathBuf> {
 const THROUGH_THE_GATE: &[&str] = &[
     "calls",
     "children",
+    "counts",
     "families",
     "faults",
     "fts",
