@@ -56,16 +56,26 @@ pub fn consider(slot: &Slot, back: u64) {
         return;
     }
     if LOCK.swap(true, Ordering::Acquire) {
-        return;
+        return ask_again(site);
     }
     // What cannot be done stays undone.
     let _ = rewrite(back, slot.number as u32);
     let_go();
 }
 
+/// One, in what [`COUNTS`] has.
+const COUNT: u64 = 1 << 48;
+
+/// Another site is being rewritten: this one's next trap is often enough again.
+#[cold]
+fn ask_again(site: u64) {
+    if let Some(entry) = COUNTS.get((site >> 1) as usize % SITES) {
+        entry.store(u64::from(OFTEN - 1) * COUNT | site, Ordering::Relaxed);
+    }
+}
+
 /// Counts a trap at a site; says so the one time that it is often enough.
 fn is_frequent(site: u64) -> bool {
-    const COUNT: u64 = 1 << 48;
     let Some(entry) = COUNTS.get((site >> 1) as usize % SITES) else { return false };
     let before = entry.load(Ordering::Relaxed);
     if before % COUNT != site {

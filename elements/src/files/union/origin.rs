@@ -106,7 +106,7 @@ impl Union<'_> {
 impl Instance<'_> {
     /// Whether there may be any copies.
     #[inline]
-    pub(in crate::files) fn has_copies(&self) -> bool {
+    pub(crate) fn has_copies(&self) -> bool {
         self.told.is_some_and(|told| told.copies.any())
     }
 
