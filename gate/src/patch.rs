@@ -70,7 +70,7 @@ const COUNT: u64 = 1 << 48;
 #[cold]
 fn ask_again(site: u64) {
     if let Some(entry) = COUNTS.get((site >> 1) as usize % SITES) {
-        entry.store(u64::from(OFTEN - 1) * COUNT | site, Ordering::Relaxed);
+        entry.store((u64::from(OFTEN - 1) * COUNT) | site, Ordering::Relaxed);
     }
 }
 
