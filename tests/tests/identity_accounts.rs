@@ -39,7 +39,9 @@ su -s /bin/sh oracle -c id; runuser -u oracle -- id -un; runuser -u oracle -- su
 usermod -aG daemon oracle; echo id | su -s /bin/sh oracle -c "newgrp daemon"; setpriv --reuid oracle --regid dba --clear-groups id -G
 cp /bin/cat able; setcap cap_chown,cap_net_bind_service=ep able; getcap able; su -s /bin/sh oracle -c "./able /proc/self/status" | grep '^Cap[PE]'
 su -s /bin/sh oracle -c "setcap cap_chown=ep able" > /dev/null 2>&1; echo $?; chown root able; getcap able; setcap -r able 2>&1 | wc -l
-passwd -l daemon > /dev/null; echo $?; userdel oracle; echo $?; getent passwd oracle; echo $?; sudo -l 2> /dev/null < /dev/null; su oracle -c id 2>&1 | grep -c exist
+echo 'root ALL=(ALL) ALL' > /etc/sudoers; echo 'oracle ALL=(root) NOPASSWD: /usr/bin/id' >> /etc/sudoers; chmod 440 /etc/sudoers
+sudo -l 2> /dev/null | tail -n 1; su -s /bin/sh oracle -c "sudo -n id -u; sudo -n ls" 2> /dev/null; echo $?
+passwd -l daemon > /dev/null; echo $?; userdel oracle; echo $?; getent passwd oracle; echo $?; su oracle -c id 2>&1 | grep -c exist
 "#;
 
 #[test]
@@ -48,7 +50,7 @@ fn accounts_are_made_changed_and_taken_on_as_by_root() {
         uid=4322(oracle) gid=4321(dba) groups=4321(dba)\noracle\n1\n\
         uid=4322(oracle) gid=1(daemon) groups=1(daemon),4321(dba)\n4321\n\
         able cap_chown,cap_net_bind_service=ep\nCapPrm:\t0000000000000401\nCapEff:\t0000000000000401\n1\n1\n\
-        0\n0\n2\n1\n--- standard error\n--- exit status: 0\n";
+        \x20   (ALL) ALL\n0\n1\n0\n0\n2\n1\n--- standard error\n--- exit status: 0\n";
     for door in ["shim", "gate"] {
         let world = World::new(&format!("accounts-{door}"), &[], fill).as_user(USER).saying(&format!(
             "coverage.door = \"{door}\"\n[identity]\nrun_as = \"root\"\n\

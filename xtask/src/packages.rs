@@ -72,6 +72,7 @@ pub const TESTS: &[&str] = &[
     "sqlite3",
     "strace",
     "stress-ng",
+    "sudo",
     "systemd",
     "tmux",
     "umoci",
