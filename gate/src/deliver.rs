@@ -32,6 +32,7 @@ pub static SHOWS_SENDER: AtomicBool = AtomicBool::new(false);
 
 /// `siginfo_t`: si_signo, si_errno, si_code, and what else there is.
 pub use elements::identity::credentials::Info;
+use elements::identity::credentials::SENDER_ROOM;
 /// The kernel's number for a call that is to be made again.
 pub const ERESTARTSYS: i32 = 512;
 
@@ -207,12 +208,13 @@ pub extern "C" fn leave(slot: *mut Slot) {
     send(kept.signal as i32, kept.info.as_ptr() as usize);
 }
 
-/// A signal is about to be handed to the program: puts into what is told of it who has sent it.
-pub extern "C" fn show_sender(signal: i32, info: *mut Info) {
+/// A signal is about to be handed to the program: puts into what is told of it who has sent it. This runs on the
+/// program's stack, which may be an alternate one that is small.
+pub extern "C" fn show_sender(signal: i32, info: *mut Info, context: *const Context) {
     let asks = ACTIONS.get(signal as usize).is_some_and(crate::signals::Kept::asks_for_info);
     if let (true, Some(instance)) = (asks, attached()) {
         // SAFETY: the kernel's own, for a handler that is told of it.
-        instance.show_sender(unsafe { &mut *info });
+        unsafe { instance.show_sender(&mut *info, (*context).has_below(SENDER_ROOM)) };
     }
 }
 

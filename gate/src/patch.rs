@@ -13,7 +13,7 @@ use elements::{Errno, kernel};
 
 use crate::arch::site::{self, Site};
 use crate::loader::own_path;
-use crate::place::Slot;
+use crate::place::{Slot, is_inside};
 
 /// A site is rewritten when it has trapped as often.
 const OFTEN: u32 = 16;
@@ -90,9 +90,28 @@ fn is_frequent(site: u64) -> bool {
     count + 1 == u64::from(OFTEN)
 }
 
-#[inline(never)]
+/// Looks at what handlers return to, before any has. A trap there would need a second frame on a handler's stack, and
+/// an alternate one may have room for one.
+pub fn consider_return(restorer: u64) {
+    // What is the gate's own leads nowhere else.
+    if is_inside(restorer) || FORBIDDEN.load(Ordering::Relaxed) {
+        return;
+    }
+    let Some(back) = site::returns(restorer) else { return };
+    if LOCK.swap(true, Ordering::Acquire) {
+        return;
+    }
+    // What cannot be done stays undone.
+    let _ = rewrite_site(Site::Return, back);
+    let_go();
+}
+
 fn rewrite(back: u64, number: u32) -> Result<(), Errno> {
-    let site = site::known(back, number).ok_or(Errno::EINVAL)?;
+    rewrite_site(site::known(back, number).ok_or(Errno::EINVAL)?, back)
+}
+
+#[inline(never)]
+fn rewrite_site(site: Site, back: u64) -> Result<(), Errno> {
     let (first, last) = site.range(back);
     if first / PAGE != last / PAGE || !site.is_whole(back) || is_traced() {
         return Err(Errno::EINVAL);

@@ -13,6 +13,7 @@ use elements::{Errno, kernel, user};
 use crate::arch::entry::{address, gate_restorer};
 use crate::arch::{Context, gate_deliver};
 use crate::deliver::{HANDLERS, SHOWS_SENDER};
+use crate::patch;
 use crate::sigsys;
 use crate::trap::{Action, SA_RESTORER, rt_sigaction};
 
@@ -168,6 +169,12 @@ fn listen() {
     }
 }
 
+/// Whether a program's handler may run on an alternate stack, and names what it returns to.
+fn is_on_own_stack(action: &Action) -> bool {
+    const BOTH: u64 = libc::SA_ONSTACK as u64 | SA_RESTORER;
+    action.handler > libc::SIG_IGN && action.flags & BOTH == BOTH
+}
+
 /// rt_sigaction(2)
 pub fn sigaction(args: [usize; 6]) -> Result<usize, Errno> {
     let [signal, new, old, size, ..] = args;
@@ -211,6 +218,11 @@ pub fn sigaction(args: [usize; 6]) -> Result<usize, Errno> {
         entry.store(handler, Ordering::Release);
     }
     done?;
+    if let Some(action) = asked.filter(is_on_own_stack)
+        && !elements::process::is_borrower()
+    {
+        patch::consider_return(action.restorer as u64);
+    }
     if old != 0 {
         if before.handler == address(gate_deliver) as usize {
             before.handler = handler;

@@ -146,7 +146,7 @@ pub fn rt_sigtimedwait(slot: &Slot, [set, info, timeout, size, ..]: [usize; 6]) 
         signal = SIGSYS;
     }
     if shows_sender && let Some(instance) = elements::instance::attached() {
-        instance.show_sender(&mut about);
+        instance.show_sender(&mut about, true);
     }
     if info != 0 {
         write(info, about);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/fsuid.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -473,6 +474,17 @@ static void signals(void)
     printf("sender: waited for %d %d %d\n", info.si_code, info.si_status, info.si_uid);
     sigaction(SIGCHLD, &before, NULL);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
+    /* On the least stack that there may be, with nothing below it. */
+    size_t half = 1 << 16, least = getauxval(AT_MINSIGSTKSZ) + 512;
+    char *room = mmap(NULL, 2 * half, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mprotect(room, half, PROT_NONE);
+    sigaltstack(&(stack_t){.ss_sp = room + half, .ss_size = least < MINSIGSTKSZ ? MINSIGSTKSZ : least}, NULL);
+    sigaction(SIGUSR1, &(struct sigaction){.sa_sigaction = child_has_ended, .sa_flags = SA_SIGINFO | SA_ONSTACK}, NULL);
+    code_of_child = user_of_child = -1;
+    if ((first = fork()) == 0) _exit(kill(getppid(), SIGUSR1));
+    waitpid(first, NULL, 0);
+    printf("sender: on a small stack %d %d\n", code_of_child, user_of_child);
+    sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
 }
 
 static void sockets(void)

@@ -47,11 +47,22 @@ static void on(int signal, void (*handler)(int), int flags) {
     sigaction(signal, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL);
 }
 
+static void adds(int signal) { count++; }
+
 static void least_alternate_stack(void) {
     stack_t stack = {.ss_sp = malloc(sysconf(_SC_MINSIGSTKSZ)), .ss_size = sysconf(_SC_MINSIGSTKSZ)};
     printf("sigaltstack %d\n", sigaltstack(&stack, NULL));
     on(SIGUSR1, SIG_IGN, SA_ONSTACK);
     for (int i = 0; i < 100; i++) raise(SIGUSR1), count += look();
+    printf("%d\n", count);
+    // With room for one frame and a little more, and nothing below it.
+    size_t half = 1 << 16;
+    char *room = mmap(NULL, 2 * half, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mprotect(room, half, PROT_NONE);
+    sigaltstack(&(stack_t){.ss_sp = room + half, .ss_size = sysconf(_SC_MINSIGSTKSZ) + 512}, NULL);
+    on(SIGUSR1, adds, SA_ONSTACK);
+    on(SIGSEGV, SIG_DFL, SA_ONSTACK);
+    for (int i = 0; i < 100; i++) raise(SIGUSR1);
     printf("%d\n", count);
 }
 

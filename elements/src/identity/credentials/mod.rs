@@ -21,5 +21,5 @@ pub use capabilities::OPTIONS;
 pub use other::Shown;
 pub use own::{Scope, begin_as};
 pub use rules::{ALL, Credentials, Ids, MOST_GROUPS, OfFile, RunsAs, UNCHANGED, WORDS, capability, secure};
-pub use signals::Info;
+pub use signals::{Info, SENDER_ROOM};
 pub use sockets::Control;

@@ -25,6 +25,9 @@ const CODE: usize = 2;
 const PROCESS: usize = 4;
 const USER: usize = 5;
 
+/// How much of a stack it takes to find out who has sent a signal, in bytes, at the most.
+pub const SENDER_ROOM: usize = 4096;
+
 /// `siginfo_t`
 pub type Info = [i32; 32];
 
@@ -107,23 +110,34 @@ impl Instance<'_> {
         }
     }
 
-    /// Puts into what is told of a signal who has sent it.
-    pub fn show_sender(&self, info: &mut Info) {
+    /// Puts into what is told of a signal who has sent it. Without [`SENDER_ROOM`] on the stack, that is told
+    /// as it is of a process which has become nobody else.
+    pub fn show_sender(&self, info: &mut Info, has_room: bool) {
         let (signal, code) = (info[0], info[CODE]);
         let says_user = matches!(code, libc::SI_USER | libc::SI_TKILL | libc::SI_MESGQ)
             || signal == libc::SIGCHLD && code > 0;
         let (process, uid) = (info[PROCESS], info[USER] as u32);
         if self.plays() && says_user && process > 0 {
-            let user = match self.credentials_of(process as u32) {
-                Ok(sender) => sender.user.real,
-                // It is gone by now.
-                Err(_) => self.last_user_of(process as u32).unwrap_or_else(|| match signal {
-                    libc::SIGCHLD => self.id(0),
-                    _ => self.shown(Shown { uid, gid: 0 }).uid,
-                }),
-            };
+            let user = if has_room { self.sender(signal, process as u32, uid) } else { self.user_shown(uid) };
             info[USER] = user as i32;
         }
+    }
+
+    /// Apart, since it takes the room.
+    #[inline(never)]
+    fn sender(&self, signal: i32, process: u32, uid: u32) -> u32 {
+        match self.credentials_of(process) {
+            Ok(sender) => sender.user.real,
+            // It is gone by now.
+            Err(_) => self.last_user_of(process).unwrap_or_else(|| match signal {
+                libc::SIGCHLD => self.id(0),
+                _ => self.user_shown(uid),
+            }),
+        }
+    }
+
+    fn user_shown(&self, uid: u32) -> u32 {
+        self.shown(Shown { uid, gid: 0 }).uid
     }
 
     /// Who a process was that may be gone by now, if it has said so.

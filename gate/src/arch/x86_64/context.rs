@@ -32,9 +32,19 @@ pub struct Context {
 /// Where `ip` is, for assembly.
 pub(super) const IP: usize = core::mem::offset_of!(Context, ip);
 
-const _: () = assert!(IP == 168 && core::mem::offset_of!(Context, mask) == 296);
+/// Where `mask` is, for code that is written.
+pub(super) const MASK: usize = core::mem::offset_of!(Context, mask);
+
+const _: () = assert!(IP == 168 && MASK == 296);
 
 impl Context {
+    /// Whether the stack that this lies on has as much room below: only an alternate one may not, see sigaltstack(2).
+    pub fn has_below(&self, room: usize) -> bool {
+        let [start, _, size] = self.stack;
+        let below = (core::ptr::from_ref(self) as u64).wrapping_sub(start);
+        below >= size || below >= room as u64
+    }
+
     /// The number of the call that has been stopped.
     pub fn number(&self) -> u64 {
         self.rax

@@ -5,9 +5,13 @@
 //! does what it did. The `syscall` stays. Where one function makes all calls, as in programs
 //! of Go, there is no such `mov`: a short jump takes the place of the `syscall` itself, and leads to a
 //! long one in the padding behind the function. Such a function is known by all its bytes.
+//!
+//! What a handler returns to is a site of its own: it is known before it has trapped, by what rt_sigaction(2) is given.
 
-use super::entry::{address, gate_entry};
+use super::context::MASK;
+use super::entry::{address, gate_entry, gate_restorer};
 use crate::calls::{ALWAYS, ALWAYS_BITS};
+use crate::signals::{SIGSYS_BIT, STAND_IN};
 use elements::user;
 
 /// The bytes from the instruction that is replaced to the end of the call's.
@@ -31,6 +35,22 @@ pub enum Site {
     Instruction(Replaced),
     /// By a short jump in the place of its call.
     Function,
+    /// By a jump in the place of the instruction before rt_sigreturn(2).
+    Return,
+}
+
+/// `mov rax, 15` and `syscall`, which debuggers know a signal's frame by.
+const RETURN: [u8; 9] = *b"\x48\xc7\xc0\x0f\0\0\0\x0f\x05";
+const RETURN_LEN: u64 = RETURN.len() as u64;
+
+/// Where the call of a handler's return ends, if it is one that can be rewritten.
+pub fn returns(restorer: u64) -> Option<u64> {
+    if !user::is_readable(restorer as *const u8, RETURN.len()) {
+        return None;
+    }
+    // SAFETY: found readable.
+    let code: [u8; RETURN.len()] = unsafe { (restorer as *const [u8; RETURN.len()]).read_unaligned() };
+    (code == RETURN).then_some(restorer + RETURN_LEN)
 }
 
 /// What kind of site a call has come from. `back` is where the program goes on.
@@ -45,6 +65,7 @@ impl Site {
         match self {
             Site::Instruction(_) => (back - LEN, back - 3),
             Site::Function => (back - 2, back + PADDING + 4),
+            Site::Return => (back - RETURN_LEN, back - RETURN_LEN + 4),
         }
     }
 
@@ -58,6 +79,7 @@ impl Site {
         match self {
             Site::Instruction(replaced) => after_instruction(back, replaced),
             Site::Function => for_function(back, stub),
+            Site::Return => for_return(),
         }
     }
 
@@ -65,6 +87,7 @@ impl Site {
     pub fn rewrite(self, back: u64, stub: u64) {
         match self {
             Site::Instruction(_) => write_jump(back - LEN, stub),
+            Site::Return => write_jump(back - RETURN_LEN, stub),
             Site::Function => {
                 let padding = back + PADDING;
                 let [a, b, c, d] = (stub.wrapping_sub(padding + 5) as u32).to_le_bytes();
@@ -232,5 +255,24 @@ fn for_function(back: u64, stub: u64) -> Stub {
     code.put(&[0xe9]);
     let end = stub + code.len as u64 + 4;
     code.put(&(back.wrapping_sub(end) as u32).to_le_bytes());
+    code.code
+}
+
+/// What [`crate::signals::sanitize_frame`] does to the frame at the stack pointer, and back to what was interrupted. All
+/// registers are free: they come from the frame.
+fn for_return() -> Stub {
+    let mut code = Writer::new();
+    let mask = (MASK as u32).to_le_bytes();
+    // mov rax, [rsp + MASK]; btr rax, SIGSYS; jnc; bts rax, STAND_IN; mov [rsp + MASK], rax
+    code.put(&[0x48, 0x8b, 0x84, 0x24]);
+    code.put(&mask);
+    code.put(&[0x48, 0x0f, 0xba, 0xf0, SIGSYS_BIT.trailing_zeros() as u8]);
+    code.put(&[0x73, 13]);
+    code.put(&[0x48, 0x0f, 0xba, 0xe8, STAND_IN.trailing_zeros() as u8]);
+    code.put(&[0x48, 0x89, 0x84, 0x24]);
+    code.put(&mask);
+    // jmp [rip]
+    code.put(&[0xff, 0x25, 0, 0, 0, 0]);
+    code.put(&address(gate_restorer).to_le_bytes());
     code.code
 }
