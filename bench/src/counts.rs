@@ -7,8 +7,8 @@ use crate::ground::Ground;
 use crate::operations::Operation;
 use crate::peers::Peer;
 
-/// What twenty calls take: so many, that the gate has rewritten every call site before.
-const TIMES: u32 = 20;
+/// So many calls, that the gate has rewritten every call site before.
+const WARM: u32 = 20;
 
 /// Of one call.
 #[derive(Clone, Copy)]
@@ -25,10 +25,12 @@ pub type Row = (&'static Operation, Vec<Option<Counts>>);
 
 /// Counts an operation; none if it is a program, or so long that stepping through it takes minutes.
 pub fn count(operation: &'static Operation, ground: &Ground, measured: &[bool]) -> Option<Row> {
+    // Of each of the ten paths twice; what takes long by itself is the same each time.
+    let times = if operation.is_heavy() { 4 } else { 20 };
     let counted = |peer: &Peer| {
         let each = |what: Count| {
-            let count = tests::counted(&mut operation.counted(peer, ground, TIMES)?, what).ok()?;
-            Some(count as f64 / f64::from(TIMES))
+            let count = tests::counted(&mut operation.counted(peer, ground, (WARM, times))?, what).ok()?;
+            Some(count as f64 / f64::from(times))
         };
         Some(Counts { instructions: each(Count::Instructions)?, calls: each(Count::SystemCalls)? })
     };

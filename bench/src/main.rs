@@ -96,9 +96,10 @@ fn tell(bar: &ProgressBar, what: &'static str) {
 
 fn speed(arguments: &Arguments, bar: &ProgressBar) -> anyhow::Result<Measured> {
     let (rounds, effort) = if arguments.quick {
-        (1, Effort { times: 500, batches: 2, budget: Duration::ZERO })
+        (1, Effort { times: 500, batches: 2, budget: Duration::ZERO, patience: Duration::from_secs(10) })
     } else {
-        (15, Effort { times: 5000, batches: 5, budget: Duration::from_secs(5) })
+        let (budget, patience) = (Duration::from_secs(5), Duration::from_secs(45));
+        (15, Effort { times: 5000, batches: 5, budget, patience })
     };
     tell(bar, "making the ground");
     let is_wanted = |operation: &&Operation| {

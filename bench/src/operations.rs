@@ -231,9 +231,6 @@ const fn whole(name: &'static str, script: &'static str, bar: f64) -> Operation 
 /// A file in the twelfth directory.
 const DEEP: &str = "1/2/3/4/5/6/7/8/9/10/11/file";
 
-/// How many seconds a sample may take.
-const PATIENCE: &str = "45";
-
 const LOOP: &str = "i=0; while [ $i -lt 200 ]; do /bin/true; i=$((i+1)); done";
 
 /// How much one sample does.
@@ -245,6 +242,8 @@ pub struct Effort {
     pub batches: u32,
     /// How long one operation may take with all its peers, where it need not be longer.
     pub budget: Duration,
+    /// How long a sample may take: a peer that takes longer is one that failed.
+    pub patience: Duration,
 }
 
 impl Operation {
@@ -269,6 +268,16 @@ impl Operation {
         matches!(self.what, What::Script(_) | What::Scripts(..))
     }
 
+    /// Whether stepping through it takes minutes.
+    fn is_long(&self) -> bool {
+        self.weight >= 50
+    }
+
+    /// Whether it is more than a few system calls.
+    pub fn is_heavy(&self) -> bool {
+        self.weight > 1
+    }
+
     /// Nanoseconds of one operation.
     pub fn sample(&self, peer: &Peer, ground: &Ground, effort: Effort) -> Result<f64> {
         match &self.what {
@@ -278,17 +287,17 @@ impl Operation {
                     vec!["time".into(), (*call).into(), "heap".into(), times.to_string()];
                 arguments.push(effort.batches.to_string());
                 arguments.extend(on.paths(ground).iter().map(|path| path.to_string_lossy().into_owned()));
-                said(&mut peer.command(ground, self.rules, &ground.probe, &arguments))
+                said(&mut peer.command(ground, self.rules, &ground.probe, &arguments), effort)
             }
             What::Start => {
                 let mut command = peer.command(ground, self.rules, Path::new("/bin/true"), &[]);
                 let starts = (0..effort.batches).map(|_| ran(&mut command));
                 starts.reduce(|best, next| Ok(best?.min(next?))).context("no start at all")?
             }
-            What::Script(text) => self.script(peer, ground, text),
+            What::Script(text) => self.script(peer, ground, text, effort),
             What::Scripts(natively, others) => {
                 let is_native = peer.name == self.among.peers()[0].name;
-                self.script(peer, ground, if is_native { natively } else { others })
+                self.script(peer, ground, if is_native { natively } else { others }, effort)
             }
             What::Loop => {
                 let words = ["-c".to_owned(), LOOP.to_owned()];
@@ -297,23 +306,23 @@ impl Operation {
         }
     }
 
-    /// The command that is stepped through to count what so many calls take, if it is a call
-    /// that is short, and that one process makes.
-    pub fn counted(&self, peer: &Peer, ground: &Ground, times: u32) -> Option<Command> {
-        const LONG: u32 = 50;
+    /// The command that is stepped through to count what so many calls take after as many as `warm`, if it is
+    /// a call that is short, and that one process makes.
+    pub fn counted(&self, peer: &Peer, ground: &Ground, (warm, times): (u32, u32)) -> Option<Command> {
         let What::Call(call, on) = &self.what else { return None };
-        if self.weight >= LONG || ["thread", "trap"].contains(call) {
+        if self.is_long() || ["thread", "trap"].contains(call) {
             return None;
         }
+        let batches = 1 + warm.div_ceil(times);
         let mut words: Vec<String> =
-            vec!["steps".into(), (*call).into(), "heap".into(), times.to_string(), "2".into()];
+            vec!["steps".into(), (*call).into(), "heap".into(), times.to_string(), batches.to_string()];
         words.extend(on.paths(ground).iter().map(|path| path.to_string_lossy().into_owned()));
         Some(peer.command(ground, self.rules, &ground.probe, &words))
     }
 
-    fn script(&self, peer: &Peer, ground: &Ground, text: &str) -> Result<f64> {
+    fn script(&self, peer: &Peer, ground: &Ground, text: &str, effort: Effort) -> Result<f64> {
         let words = ["-c".to_owned(), programs::script(text, ground)];
-        said(&mut peer.command(ground, self.rules, Path::new("/bin/dash"), &words))
+        said(&mut peer.command(ground, self.rules, Path::new("/bin/dash"), &words), effort)
     }
 }
 
@@ -333,10 +342,12 @@ impl On {
 }
 
 /// The number that a command prints.
-fn said(command: &mut Command) -> Result<f64> {
-    // A peer that takes for ever is one that failed.
+fn said(command: &mut Command, effort: Effort) -> Result<f64> {
     let mut patient = Command::new("timeout");
-    patient.args(["--kill-after=1", PATIENCE]).arg(command.get_program()).args(command.get_args());
+    patient
+        .args(["--kill-after=1", &effort.patience.as_secs().to_string()])
+        .arg(command.get_program())
+        .args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => patient.env(name, value),

@@ -22,8 +22,8 @@ pub use verdict::{Answer, Verdict};
 use rows::How;
 use world::World;
 
-/// How long a start may take, in seconds.
-const PATIENCE: &str = "10";
+/// How long a start may take, in seconds: in all, and in a quick run.
+const PATIENCE: (&str, &str) = ("10", "3");
 
 /// What became of a row under each peer, in the order of the peers.
 pub type Cells = Vec<Cell>;
@@ -44,7 +44,8 @@ pub struct Cell {
 ///
 /// A quick run asks a peer only what it is made for.
 pub fn run(only: &str, quick: bool, bar: &ProgressBar) -> Result<Vec<(&'static Row, Cells)>> {
-    let world = World::new().context("cannot make the world of the probes")?;
+    let world = World::new(if quick { PATIENCE.1 } else { PATIENCE.0 })
+        .context("cannot make the world of the probes")?;
     let rows: Vec<&'static Row> = ROWS.iter().filter(|row| row.name.contains(only)).collect();
     bar.set_length((rows.len() * PEERS.len()) as u64);
     let mut table = Vec::new();
@@ -75,7 +76,7 @@ fn ask(world: &World, row: &'static Row, peer: &Peer, native: Option<&Answer>) -
     world.renew().context("cannot renew the world of the probes")?;
     let answers: Result<Vec<Answer>> = match row.how {
         How::InTurn => {
-            row.steps.iter().map(|step| answered(&mut step_of(world, row.group, peer, "a", step))).collect()
+            row.steps.iter().map(|step| answered(&mut step_of(world, row, peer, "a", step))).collect()
         }
         How::TwoAtOnce => at_once(world, row, peer),
     };
@@ -94,7 +95,7 @@ fn ask(world: &World, row: &'static Row, peer: &Peer, native: Option<&Answer>) -
 fn at_once(world: &World, row: &Row, peer: &Peer) -> Result<Vec<Answer>> {
     let mut running = Vec::new();
     for instance in ["a", "b"] {
-        let mut command = step_of(world, row.group, peer, instance, row.steps[0]);
+        let mut command = step_of(world, row, peer, instance, row.steps[0]);
         running.push(command.spawn().with_context(|| format!("{command:?}"))?);
     }
     running.into_iter().map(|child| Ok(verdict::answer(&child.wait_with_output()?))).collect()
@@ -104,7 +105,7 @@ fn at_once(world: &World, row: &Row, peer: &Peer) -> Result<Vec<Answer>> {
 fn reach(world: &World, row: &Row, peer: &Peer, answer: &Answer, promise: &str) -> Result<Verdict> {
     let host = peer.on_the_host();
     let natively: Result<Vec<Answer>> =
-        row.steps.iter().map(|step| answered(&mut step_of(world, row.group, &host, "a", step))).collect();
+        row.steps.iter().map(|step| answered(&mut step_of(world, row, &host, "a", step))).collect();
     Ok(verdict::verdict(answer, promise, Some(&verdict::joined(natively?))))
 }
 
@@ -117,14 +118,14 @@ fn answered(command: &mut Command) -> Result<Answer> {
 }
 
 /// The command of a step.
-fn step_of(world: &World, group: Group, peer: &Peer, instance: &str, step: &str) -> Command {
+fn step_of(world: &World, row: &Row, peer: &Peer, instance: &str, step: &str) -> Command {
     let outside = step.strip_prefix("outside ");
     let words = match outside {
-        Some(step) => Peer::native().words(world, group, instance, step),
-        None => peer.words(world, group, instance, step),
+        Some(step) => Peer::native().words(world, row, instance, step),
+        None => peer.words(world, row, instance, step),
     };
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=1", PATIENCE]);
+    command.args(["--kill-after=1", world.patience]);
     if let (Some(user), false) = (world.user, peer.by_root && outside.is_none()) {
         let user = user.to_string();
         command.args(["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "--"]);

@@ -4,11 +4,12 @@
 //! the policy says. Leading words of the form `NAME=value` go into the environment.
 //! `{binds}` stands for `bind`, or `read_only` where that is said, once for each thing that stands at another
 //! path, with its `{source}` and `{at}`; `{who}` for the words that make it an ordinary
-//! user or root; the other names in braces are those of `world.rs`.
+//! user or root; `{keep}` for those that have owners kept from one start to the next; the other names in braces are those of `world.rs`.
 
 use std::path::{Path, PathBuf};
 
 use super::rows::Group::{self, Addresses, Credentials, Host, Names, Paths, Starts, Time, Union, Users};
+use super::rows::Row;
 use super::world::{Bind, World};
 
 /// A way to run a program.
@@ -70,10 +71,7 @@ pub static PEERS: &[Peer] = &[
     peer("shim", "{launcher} --door shim --policy {policy}", &Group::ALL),
     peer("gate", "{launcher} --door gate --policy {policy}", &Group::ALL),
     peer("fakechroot", "FAKECHROOT_EXCLUDE_PATH={exclude} fakechroot chroot {root}", &[Paths, Starts, Users]),
-    Peer {
-        ask: IDS,
-        ..peer("fakeroot", "fakeroot -i {scratch}/owners -s {scratch}/owners", &[Starts, Credentials])
-    },
+    Peer { ask: IDS, ..peer("fakeroot", "fakeroot {keep}", &[Starts, Credentials]) },
     Peer {
         bind: "-b {source}:{at}",
         read_only: "-b {source}:{at}",
@@ -158,8 +156,8 @@ impl Peer {
     }
 
     /// A command line that runs the words of a step: variables for env(1), then words.
-    pub fn words(&self, world: &World, group: Group, instance: &str, step: &str) -> Vec<String> {
-        let kind = if group == Starts { self.starts_under() } else { group.policy() };
+    pub fn words(&self, world: &World, row: &Row, instance: &str, step: &str) -> Vec<String> {
+        let kind = if row.group == Starts { self.starts_under() } else { row.group.policy() };
         let fill = |text: &str| world.fill(text, kind, instance);
         let mut words = Vec::new();
         for word in self.prefix.split_whitespace() {
@@ -177,6 +175,9 @@ impl Peer {
                         words.extend(who.split_whitespace().map(str::to_owned))
                     }
                 }
+                // It waits for seconds at its end until that is written.
+                "{keep}" if row.steps.len() < 2 => {}
+                "{keep}" => words.extend(["-i", "{scratch}/owners", "-s", "{scratch}/owners"].map(fill)),
                 word => words.push(fill(word)),
             }
         }

@@ -38,14 +38,17 @@ pub struct World {
     pub dir: PathBuf,
     /// Who the programs run as, where it is not who runs the bench.
     pub user: Option<u32>,
+    /// How long a start may take, in seconds.
+    pub patience: &'static str,
     servers: Servers,
 }
 
 impl World {
     /// Makes it.
-    pub fn new() -> Result<World> {
+    pub fn new(patience: &'static str) -> Result<World> {
         let dir = std::env::temp_dir().join(format!("launcher-proof-{}", std::process::id()));
-        let world = World { dir, user: tests::is_root().then_some(USER), servers: Servers::start()? };
+        let user = tests::is_root().then_some(USER);
+        let world = World { dir, user, patience, servers: Servers::start()? };
         fs::create_dir_all(world.dir.join("bin"))?;
         world.place_programs()?;
         world.make_etc()?;
