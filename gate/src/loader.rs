@@ -194,15 +194,13 @@ fn name_by_file(file: i32) -> Result<(), Errno> {
     let mut link = Text::<32>::new();
     link.push(b"/proc/self/fd/")?;
     link.push_decimal(file.unsigned_abs())?;
-    let mut path = [0; MAX_PATH + 1];
-    let room = path.get_mut(..MAX_PATH).unwrap_or(&mut []);
-    let len = kernel::readlinkat(AT_FDCWD, link.as_ptr(), room)?;
-    let whole = path.get(..len).unwrap_or(&[]);
-    let end = whole.strip_suffix(b" (deleted)").map_or(len, <[u8]>::len);
-    if let Some(end) = path.get_mut(end) {
-        *end = 0;
+    let mut path = Text::<MAX_PATH>::new();
+    path.read(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room))?;
+    if let Some(name) = path.bytes().strip_suffix(b" (deleted)") {
+        path.truncate(name.len());
     }
-    set_name(path.get(..=end).unwrap_or(b"\0"));
+    path.push(b"\0")?;
+    set_name(path.bytes());
     Ok(())
 }
 

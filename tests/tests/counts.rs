@@ -21,6 +21,7 @@ const APP: &str = "/opt/launcher-test-counts";
 const OPERATIONS: &[(&str, &str)] = &[
     ("open", "file"),
     ("open", "a/b/c/d/e/file"),
+    ("open", "way/d/e/file"),
     ("stat", "file"),
     ("statx", "file"),
     ("lstat", "link"),
@@ -61,7 +62,9 @@ fn ground(door: &str) -> PathBuf {
             for file in ["file", "a/b/one", "a/b/c/d/e/file"] {
                 fs::write(tree.join(file), "x\n").expect("a fresh tree");
             }
-            std::os::unix::fs::symlink("file", tree.join("link")).expect("a fresh tree");
+            for (link, target) in [("link", "file"), ("way", "a/b/c")] {
+                std::os::unix::fs::symlink(target, tree.join(link)).expect("a fresh tree");
+            }
         }
         // Writing to a string does not fail.
         let _ = writeln!(

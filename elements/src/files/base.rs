@@ -304,12 +304,12 @@ impl Instance<'_> {
     ) -> Result<(), crate::Errno> {
         host.truncate(0);
         if dirfd == AT_FDCWD {
-            host.fill(kernel::getcwd)?;
+            host.read(kernel::getcwd)?;
         } else {
             let mut link = Text::<32>::new();
             link.push(b"/proc/self/fd/")?;
             link.push_decimal(dirfd.unsigned_abs())?;
-            host.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room))?;
+            host.read(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room))?;
         }
         if host.bytes().first() != Some(&b'/') {
             return Err(crate::Errno::ENOENT);

@@ -44,7 +44,7 @@ impl Instance<'_> {
     /// getcwd(2): the length, with the NUL.
     pub fn getcwd(&self, buf: *mut u8, size: usize) -> Answer {
         let mut host = Text::<MAX_PATH>::new();
-        if let Err(errno) = host.fill(kernel::getcwd) {
+        if let Err(errno) = host.read(kernel::getcwd) {
             return Answer::fail(errno);
         }
         let unreachable = self.is_unreachable(host.bytes());

@@ -268,7 +268,7 @@ impl Instance<'_> {
 
     fn read_magic(&self, dirfd: i32, path: *const u8, buf: *mut u8, size: usize) -> Answer {
         let mut host = Text::<MAX_PATH>::new();
-        if let Err(errno) = host.fill(|room| kernel::readlinkat(dirfd, path, room)) {
+        if let Err(errno) = host.read(|room| kernel::readlinkat(dirfd, path, room)) {
             return Answer::fail(errno);
         }
         // SAFETY: the kernel has just read the string.

@@ -7,10 +7,11 @@
 
 use super::base::Cursor;
 use super::lexical::Look;
+use super::namei::Walk;
 use super::text::Text;
 use super::{MAX_PATH, Want, scan};
-use crate::Instance;
 use crate::kernel::{self, AT_FDCWD};
+use crate::{Errno, Instance};
 
 /// Whether a host path is one of the links, or lies where only they do:
 /// /proc/PID/{fd/*,exe,cwd,root,ns/*,map_files/*}.
@@ -98,9 +99,9 @@ impl Instance<'_> {
         let mut host = Text::<MAX_PATH>::new();
         // Of /dev/stdin the text is /proc/self/fd/0, which is no answer yet.
         let mut step = Text::<MAX_PATH>::new();
-        step.fill(|room| kernel::readlinkat(AT_FDCWD, link, room)).ok()?;
+        step.read(|room| kernel::readlinkat(AT_FDCWD, link, room)).ok()?;
         if split(step.bytes()).is_some_and(|(_, rest)| rest.is_empty()) {
-            host.fill(|room| kernel::readlinkat(AT_FDCWD, step.as_ptr(), room)).ok()?;
+            host.read(|room| kernel::readlinkat(AT_FDCWD, step.as_ptr(), room)).ok()?;
         } else {
             host.push(step.bytes()).ok()?;
         }
@@ -114,5 +115,37 @@ impl Instance<'_> {
             return Some(());
         }
         self.reverse(host.bytes(), app).ok()
+    }
+}
+
+impl Walk {
+    /// Follows a link of /proc, whose text is not to be read as a path. In the
+    /// last place the link itself is what the kernel gets: the file that it
+    /// stands for may have no name any more.
+    pub(super) fn pass_through(&mut self, instance: &Instance<'_>, last: bool) -> Result<(), Errno> {
+        let mut app = Text::<MAX_PATH>::new();
+        if instance.behind_magic(self.host.as_ptr(), &mut app).is_none() {
+            return Ok(());
+        }
+        // The root that the kernel knows is the host's.
+        let is_root = instance.view.has_root() && self.host.bytes().ends_with(b"/root");
+        if !last || is_root {
+            return self.start(instance, app.bytes());
+        }
+        self.cursor = instance.locate(app.bytes());
+        if instance.view.node(self.cursor.node).is_some_and(view::Node::is_layered) {
+            // What is to be changed is not what the descriptor is of.
+            return self.start(instance, app.bytes());
+        }
+        self.app = app;
+        if instance.names_program(self.host.bytes()) {
+            let mut link = Text::<MAX_PATH>::new();
+            link.push(self.host.bytes())?;
+            let mut host = Text::<MAX_PATH>::new();
+            host.read(|room| kernel::readlinkat(AT_FDCWD, self.host.as_ptr(), room))?;
+            instance.correct_program(link.bytes(), &mut host);
+            self.host = host;
+        }
+        Ok(())
     }
 }

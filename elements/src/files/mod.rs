@@ -36,6 +36,7 @@ mod reverse;
 pub(crate) mod scan;
 mod socket;
 mod stat;
+mod stride;
 mod text;
 mod union;
 mod way;

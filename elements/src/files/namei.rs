@@ -29,9 +29,9 @@ pub(super) struct Walk {
     pub cursor: Cursor,
     /// Where it stands in a union of layers, if it is in one.
     pub position: Position,
-    in_union: bool,
+    pub(super) in_union: bool,
     /// What is still to be walked, back to front: the next component is last.
-    pending: Text<{ 2 * MAX_PATH }>,
+    pub(super) pending: Text<{ 2 * MAX_PATH }>,
     links: u32,
     /// Whether a link before a slash at the end is followed.
     slash_follows: bool,
@@ -50,7 +50,7 @@ impl Instance<'_> {
         follow: bool,
         scratch: &mut Scratch,
     ) -> Result<Place, Errno> {
-        self.walk_from(Walk::new(), dirfd, path, follow, scratch)
+        self.walk_from(&mut Walk::new(), dirfd, path, follow, scratch)
     }
 
     /// The same for a call that makes a name or takes it away: a slash after
@@ -62,33 +62,35 @@ impl Instance<'_> {
         path: *const u8,
         scratch: &mut Scratch,
     ) -> Result<Place, Errno> {
-        self.walk_from(Walk { slash_follows: false, ..Walk::new() }, dirfd, path, false, scratch)
+        let mut walk = Walk::new();
+        walk.slash_follows = false;
+        self.walk_from(&mut walk, dirfd, path, false, scratch)
     }
 
     #[inline(never)]
     fn walk_from(
         &self,
-        mut walk: Walk,
+        walk: &mut Walk,
         dirfd: i32,
         path: *const u8,
         follow: bool,
         scratch: &mut Scratch,
     ) -> Result<Place, Errno> {
-        let slash = self.walk_path(&mut walk, dirfd, path, follow);
+        let slash = self.walk_path(walk, dirfd, path, follow);
         self.finish_walk(walk, slash, (dirfd, path), follow, scratch)
     }
 
     /// The place that a walk has come to, or what it could not pass.
     pub(super) fn finish_walk(
         &self,
-        mut walk: Walk,
+        walk: &mut Walk,
         slash: Result<bool, Errno>,
         (dirfd, path): (i32, *const u8),
         follow: bool,
         scratch: &mut Scratch,
     ) -> Result<Place, Errno> {
         let slash = match slash {
-            Err(Errno::ENOENT) if dirfd == AT_FDCWD => self.walk_out(&mut walk, path, follow)?,
+            Err(Errno::ENOENT) if dirfd == AT_FDCWD => self.walk_out(walk, path, follow)?,
             done => done?,
         };
         if walk.in_union && walk.position.sides.is_empty() && walk.slash_follows {
@@ -122,7 +124,7 @@ impl Instance<'_> {
         let found = self.base_path(above, &mut base);
         kernel::close(above);
         found?;
-        *walk = Walk { slash_follows: walk.slash_follows, ..Walk::new() };
+        walk.forget();
         walk.start(self, base.bytes())?;
         self.walk_on(walk, rest, follow)
     }
@@ -145,8 +147,8 @@ impl Instance<'_> {
             // The letters lead to a mount point, whatever lies on the way to it on the host.
             let reach = self.view.reach(self.view.app_root(), path);
             let mount = self.view.mount(self.view.region(reach.node));
-            if let (Some(left), Kind::Layers) = (reach.point, mount.kind) {
-                walk.start(self, mount.at)?;
+            if let (Some(left), true) = (reach.point, mount.kind.has_source()) {
+                walk.start_at_point(self, &mount)?;
                 return self.walk_on(walk, path.get(path.len() - left..).unwrap_or(&[]), follow);
             }
             walk.start(self, &[])?;
@@ -190,8 +192,13 @@ impl Instance<'_> {
     fn walk_on(&self, walk: &mut Walk, path: &[u8], follow: bool) -> Result<bool, Errno> {
         let slash = path.last() == Some(&b'/');
         walk.queue(path)?;
+        walk.stride(self)?;
         while let Some(last) = walk.step(self)? {
+            let links = walk.links;
             self.meet(walk, last, follow || walk.link_slash || slash && walk.slash_follows)?;
+            if walk.links != links {
+                walk.stride(self)?;
+            }
         }
         Ok(slash || walk.link_slash)
     }
@@ -220,7 +227,7 @@ impl Instance<'_> {
         } else if is_magic(walk.host.bytes()) {
             return walk.pass_through(self, last);
         } else {
-            match target.fill(|room| kernel::readlinkat(AT_FDCWD, walk.host.as_ptr(), room)) {
+            match target.read(|room| kernel::readlinkat(AT_FDCWD, walk.host.as_ptr(), room)) {
                 Ok(_) => {}
                 // Not a link. A directory's last moments are for the call to meet.
                 Err(Errno::EINVAL) => return Ok(()),
@@ -238,13 +245,15 @@ impl Instance<'_> {
         walk.link_slash |= last && target.bytes().last() == Some(&b'/');
         walk.leave(self)?;
         if target.bytes().first() == Some(&b'/') {
-            walk.start_again(self)?;
+            walk.start(self, &[])?;
         }
         walk.queue(target.bytes())
     }
 }
 
 impl Walk {
+    /// In place: what has not been written to is not to be copied either.
+    #[inline(always)]
     pub(super) fn new() -> Walk {
         let cursor = Cursor { node: view::NodeId(0), below: 0 };
         Walk {
@@ -263,7 +272,21 @@ impl Walk {
     /// A walk for a call that changes something.
     pub(super) fn for_change(want: Want) -> Walk {
         let names = matches!(want.change, Change::Create | Change::Remove(_));
-        Walk { slash_follows: !names, ..Walk::new() }
+        let mut walk = Walk::new();
+        walk.slash_follows = !names;
+        walk
+    }
+
+    /// Stands nowhere again, with nothing to be walked.
+    fn forget(&mut self) {
+        self.pending.truncate(0);
+        self.links = 0;
+        self.link_slash = false;
+    }
+
+    /// Whether it has followed a link.
+    pub(super) fn has_followed(&self) -> bool {
+        self.links > 0
     }
 
     /// Whether it stands in a union of layers.
@@ -272,7 +295,7 @@ impl Walk {
     }
 
     /// Stands at a canonical app path.
-    fn start(&mut self, instance: &Instance<'_>, app: &[u8]) -> Result<(), Errno> {
+    pub(super) fn start(&mut self, instance: &Instance<'_>, app: &[u8]) -> Result<(), Errno> {
         self.app.truncate(0);
         self.host.truncate(0);
         self.cursor = Cursor::at(instance.view.app_root());
@@ -291,10 +314,6 @@ impl Walk {
             self.enter(instance, name)?;
         }
         Ok(())
-    }
-
-    fn start_again(&mut self, instance: &Instance<'_>) -> Result<(), Errno> {
-        self.start(instance, &[])
     }
 
     pub(super) fn enter(&mut self, instance: &Instance<'_>, name: &[u8]) -> Result<(), Errno> {
@@ -338,39 +357,16 @@ impl Walk {
     /// Goes up one component; `/` is above itself.
     fn leave(&mut self, instance: &Instance<'_>) -> Result<(), Errno> {
         let end = self.app.bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        if !self.in_union && (1..Cursor::DEEP).contains(&self.cursor.below) {
+            // The name above is of the same mount, and the host path ends in the same names.
+            self.host.truncate(self.host.len() - (self.app.len() - end));
+            self.app.truncate(end);
+            self.cursor.below -= 1;
+            return Ok(());
+        }
         let mut above = Text::<MAX_PATH>::new();
         above.push(self.app.bytes().get(..end).unwrap_or(&[]))?;
         self.start(instance, above.bytes())
-    }
-
-    /// Follows a link of /proc, whose text is not to be read as a path. In the
-    /// last place the link itself is what the kernel gets: the file that it
-    /// stands for may have no name any more.
-    fn pass_through(&mut self, instance: &Instance<'_>, last: bool) -> Result<(), Errno> {
-        let mut app = Text::<MAX_PATH>::new();
-        if instance.behind_magic(self.host.as_ptr(), &mut app).is_none() {
-            return Ok(());
-        }
-        // The root that the kernel knows is the host's.
-        let is_root = instance.view.has_root() && self.host.bytes().ends_with(b"/root");
-        if !last || is_root {
-            return self.start(instance, app.bytes());
-        }
-        self.cursor = instance.locate(app.bytes());
-        if instance.view.node(self.cursor.node).is_some_and(view::Node::is_layered) {
-            // What is to be changed is not what the descriptor is of.
-            return self.start(instance, app.bytes());
-        }
-        self.app = app;
-        if instance.names_program(self.host.bytes()) {
-            let mut link = Text::<MAX_PATH>::new();
-            link.push(self.host.bytes())?;
-            let mut host = Text::<MAX_PATH>::new();
-            host.fill(|room| kernel::readlinkat(AT_FDCWD, self.host.as_ptr(), room))?;
-            instance.correct_program(link.bytes(), &mut host);
-            self.host = host;
-        }
-        Ok(())
     }
 
     /// Puts a path before what is still to be walked.

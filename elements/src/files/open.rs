@@ -269,7 +269,7 @@ impl Instance<'_> {
             let slash = self.walk_path(&mut walk, dirfd, path, follow);
             if !walk.in_union() {
                 return self
-                    .finish_walk(walk, slash, (dirfd, path), follow, scratch)
+                    .finish_walk(&mut walk, slash, (dirfd, path), follow, scratch)
                     .map(|place| Some(ToOpen::At(place)));
             }
             let opened = self.open_in_union(&walk, slash?, how, scratch)?;

@@ -6,6 +6,8 @@
 //! (openat2 with `RESOLVE_NO_SYMLINKS`) and remembered in the instance's
 //! table of directories; where a link lies on the way, [`super::namei`] walks.
 
+use core::mem::MaybeUninit;
+
 use view::{Access, Kind, NodeId};
 
 use super::lexical::{Look, Rest};
@@ -270,12 +272,18 @@ impl Instance<'_> {
         if below.is_empty() || self.is_known_plain(mount, below) {
             return true;
         }
+        is_no_link(self.learn_plain(parent, mount))
+    }
+
+    /// Has the kernel look for links on the way to a directory of a mount, and remembers that there are none.
+    pub(super) fn learn_plain(&self, directory: &[u8], mount: u32) -> Result<(), Errno> {
+        let below = directory.get(self.view.mount(mount).source.len()..).unwrap_or(&[]);
         let epoch = self.shared.map(|shared| shared.epoch());
-        let confirmed = confirm(AT_FDCWD, parent);
+        let confirmed = confirm(AT_FDCWD, directory);
         if let (Some(shared), Some(epoch), Ok(())) = (self.shared, epoch, confirmed) {
             shared.set_plain(directory_hash(mount, below), epoch);
         }
-        is_no_link(confirmed)
+        confirmed
     }
 
     /// Whether the table of directories knows the one that this path leads to
@@ -415,7 +423,7 @@ pub(super) fn is_link_of(place: &Place, ends_in_slash: bool) -> bool {
     if ends_in_slash {
         return is_link_before_slash(place);
     }
-    kernel::readlinkat(place.dirfd, place.path, &mut [0]).is_ok()
+    kernel::readlinkat(place.dirfd, place.path, &mut [MaybeUninit::uninit()]).is_ok()
 }
 
 /// Before a slash the kernel would follow the link itself.
@@ -427,5 +435,5 @@ fn is_link_before_slash(place: &Place) -> bool {
     let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
     let mut link = Scratch::new();
     link.push(path.get(..end).unwrap_or(&[])).is_ok()
-        && kernel::readlinkat(place.dirfd, link.as_ptr(), &mut [0]).is_ok()
+        && kernel::readlinkat(place.dirfd, link.as_ptr(), &mut [MaybeUninit::uninit()]).is_ok()
 }

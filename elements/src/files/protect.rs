@@ -186,6 +186,6 @@ fn read_descriptor(fd: i32, host: &mut Text<MAX_PATH>) -> bool {
     let named = link.push(b"/proc/self/fd/").and_then(|()| link.push_decimal(fd.unsigned_abs()));
     fd >= 0
         && named.is_ok()
-        && host.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room)).is_ok()
+        && host.read(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room)).is_ok()
         && host.bytes().first() == Some(&b'/')
 }

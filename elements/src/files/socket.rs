@@ -336,7 +336,7 @@ impl Instance<'_> {
         let mut text = Scratch::new();
         let found =
             [self.dir(), b"/n-", hash].into_iter().try_for_each(|part| link.push(part)).and_then(|()| {
-                text.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room))?;
+                text.read(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room))?;
                 app.push(text.bytes().get(1..).unwrap_or(&[]))
             });
         Some(found.is_ok())

@@ -158,6 +158,26 @@ impl<const N: usize> Text<N> {
         self.bytes.as_ptr().cast()
     }
 
+    /// Lets `read` write into the room that is left, which nobody has cleared, and keeps what it has written.
+    ///
+    /// # Errors
+    ///
+    /// What `read` answers; nothing is added then. `EFAULT` where what it gives is not there.
+    pub fn read<R>(&mut self, read: R) -> Result<usize, Errno>
+    where
+        R: for<'r> FnOnce(&'r mut [MaybeUninit<u8>]) -> Result<&'r [u8], Errno>,
+    {
+        let room = self.bytes.get_mut(self.len..N - 1).unwrap_or(&mut []);
+        let (start, limit) = (room.as_ptr().cast::<u8>(), room.len());
+        let written = read(room)?;
+        if written.as_ptr() != start || written.len() > limit {
+            return Err(Errno::EFAULT);
+        }
+        let added = written.len();
+        self.len += added;
+        Ok(added)
+    }
+
     /// Lets `fill` write into the room that is left, and keeps as many bytes as it says.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 //! that ends in NUL; the kernel checks it and answers `EFAULT` where it does
 //! not, so these functions are safe to call with any pointer to read from.
 
+use core::mem::MaybeUninit;
+
 use super::{syscall, syscall4, waiting_syscall};
 use crate::errno::Errno;
 
@@ -154,7 +156,7 @@ pub fn write(file: i32, buf: &[u8]) -> Result<usize, Errno> {
 
 /// newfstatat(2)
 pub fn fstatat(dirfd: i32, path: *const u8, flags: i32) -> Result<libc::stat, Errno> {
-    let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
     let args = [fd(dirfd), path as usize, stat.as_mut_ptr() as usize, flags as usize, 0, 0];
     // SAFETY: the kernel writes one struct stat.
     unsafe { syscall(libc::SYS_newfstatat, args) }?;
@@ -164,7 +166,7 @@ pub fn fstatat(dirfd: i32, path: *const u8, flags: i32) -> Result<libc::stat, Er
 
 /// statx(2) of a descriptor: which inode it is, and when that was made.
 pub fn birth(file: i32) -> Result<libc::statx, Errno> {
-    let mut about = core::mem::MaybeUninit::<libc::statx>::zeroed();
+    let mut about = MaybeUninit::<libc::statx>::zeroed();
     let (flags, mask) = (libc::AT_EMPTY_PATH as usize, (libc::STATX_BTIME | libc::STATX_INO) as usize);
     let args = [fd(file), c"".as_ptr() as usize, flags, mask, about.as_mut_ptr() as usize, 0];
     // SAFETY: the kernel writes one struct.
@@ -173,11 +175,12 @@ pub fn birth(file: i32) -> Result<libc::statx, Errno> {
     Ok(unsafe { about.assume_init() })
 }
 
-/// readlinkat(2): how many bytes of `buf` the target took.
-pub fn readlinkat(dirfd: i32, path: *const u8, buf: &mut [u8]) -> Result<usize, Errno> {
+/// readlinkat(2): as much of the target as `buf` has room for. `buf` need not have been written to.
+pub fn readlinkat(dirfd: i32, path: *const u8, buf: &mut [MaybeUninit<u8>]) -> Result<&[u8], Errno> {
     let args = [fd(dirfd), path as usize, buf.as_mut_ptr() as usize, buf.len()];
     // SAFETY: the kernel writes no more than the slice's length.
-    unsafe { syscall4(libc::SYS_readlinkat, args) }
+    let len = unsafe { syscall4(libc::SYS_readlinkat, args) }?;
+    Ok(written(buf, len))
 }
 
 /// faccessat2(2) with no flags: by the effective rights would need `AT_EACCESS`.
@@ -194,11 +197,18 @@ pub fn faccessat2(dirfd: i32, path: *const u8, mode: i32, flags: i32) -> Result<
     unsafe { syscall(libc::SYS_faccessat2, args) }.map(|_| ())
 }
 
-/// getcwd(2): the length of the path in `buf`, without its NUL.
-pub fn getcwd(buf: &mut [u8]) -> Result<usize, Errno> {
+/// getcwd(2): the path without its NUL. `buf` need not have been written to.
+pub fn getcwd(buf: &mut [MaybeUninit<u8>]) -> Result<&[u8], Errno> {
     // SAFETY: the kernel writes no more than the slice's length.
     let len = unsafe { syscall(libc::SYS_getcwd, [buf.as_mut_ptr() as usize, buf.len(), 0, 0, 0, 0]) }?;
-    Ok(len.saturating_sub(1))
+    Ok(written(buf, len.saturating_sub(1)))
+}
+
+/// What the kernel says that it has written.
+fn written(buf: &[MaybeUninit<u8>], len: usize) -> &[u8] {
+    let len = len.min(buf.len());
+    // SAFETY: the kernel has written as many.
+    unsafe { core::slice::from_raw_parts(buf.as_ptr().cast(), len) }
 }
 
 /// getdents64(2): how many bytes of `buf` the entries took.

@@ -4,6 +4,8 @@
 //! process watch of the old socket is read from proc(5) before, and they are told of the new one after. Such
 //! a change is made once for a connection, by rules that lead to a Unix socket.
 
+use core::mem::MaybeUninit;
+
 use crate::files::Text;
 use crate::kernel::{self, AT_FDCWD};
 use crate::proc::Snapshot;
@@ -44,9 +46,8 @@ impl Watched {
                 let len = usize::from(u16::from_ne_bytes([*low, *high]));
                 let name = rest.get(NAME..len).unwrap_or(&[]);
                 rest = rest.get(len..).unwrap_or(&[]);
-                let mut link = [0; 32];
-                let read = kernel::readlinkat(list, name.as_ptr(), &mut link).unwrap_or(0);
-                if link.get(..read) == Some(SET) {
+                let mut link = [MaybeUninit::uninit(); 32];
+                if kernel::readlinkat(list, name.as_ptr(), &mut link) == Ok(SET) {
                     found.look(name, socket);
                 }
             }

@@ -243,7 +243,7 @@ fn descriptor(fd: i32) -> Result<Text<64>, Errno> {
 fn path_of(fd: i32) -> Result<Text<64>, Errno> {
     let mut link = descriptor(fd)?;
     let mut path = Text::<64>::new();
-    path.fill(|room| kernel::readlinkat(kernel::AT_FDCWD, link.as_ptr(), room))?;
+    path.read(|room| kernel::readlinkat(kernel::AT_FDCWD, link.as_ptr(), room))?;
     Ok(path)
 }
 

@@ -49,7 +49,7 @@ fn own_program(found: &mut Text<MAX_PATH>) -> Result<(), Errno> {
     let done = link.push(b"/proc/self/fd/").and_then(|()| {
         link.push_decimal(file.unsigned_abs())?;
         found.truncate(0);
-        found.fill(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room))
+        found.read(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room))
     });
     kernel::close(file);
     done.map(|_| ())

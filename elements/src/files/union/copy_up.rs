@@ -146,7 +146,7 @@ impl Union<'_> {
             libc::S_IFDIR => kernel::mkdirat(AT_FDCWD, draft.as_ptr(), 0o700)?,
             libc::S_IFLNK => {
                 let mut target = Text::<MAX_PATH>::new();
-                target.fill(|room| kernel::readlinkat(AT_FDCWD, source.as_ptr(), room))?;
+                target.read(|room| kernel::readlinkat(AT_FDCWD, source.as_ptr(), room))?;
                 kernel::symlinkat(target.as_ptr(), AT_FDCWD, draft.as_ptr())?;
             }
             kind => kernel::mknodat(AT_FDCWD, draft.as_ptr(), kind | 0o600, stat.st_rdev)?,

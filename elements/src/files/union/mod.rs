@@ -113,7 +113,7 @@ impl Instance<'_> {
         if self.is_noted_base_directory(dirfd) {
             return None;
         }
-        self.finish_walk(walk, Ok(false), (dirfd, path), false, scratch).ok()
+        self.finish_walk(&mut walk, Ok(false), (dirfd, path), false, scratch).ok()
     }
 
     /// The two sides of a directory, if it is known to have one in the write layer and
