@@ -35,9 +35,11 @@ pub enum When {
     Is(u32, &'static [u32]),
     /// Where the argument with this number has none of these bits.
     Without(u32, u32),
+    /// Always, where a trace tells what name servers are asked.
+    Traced,
 }
 
-use When::{Always, Is, NotNull};
+use When::{Always, Is, NotNull, Traced};
 
 impl When {
     /// Whether the elements have a say in a call with these arguments.
@@ -45,7 +47,7 @@ impl When {
     pub fn holds(self, args: &Args) -> bool {
         let word = |index: u32| args.get(index as usize).copied().unwrap_or(0);
         match self {
-            Always => true,
+            Always | Traced => true,
             NotNull(index) => word(index) != 0,
             Is(index, values) => values.contains(&(word(index) as u32)),
             When::Without(index, bits) => word(index) as u32 & bits == 0,
@@ -163,6 +165,10 @@ calls! {
     SYS_accept4 Always => |i, _, args| sockets::accept(i, libc::SYS_accept4, args);
     SYS_recvmsg Always => |i, _, args| sockets::recvmsg(i, args);
     SYS_recvmmsg Always => |i, _, args| sockets::recvmmsg(i, args);
+    SYS_read Traced => |i, _, args| sockets::read(i, libc::SYS_read, args);
+    SYS_readv Traced => |i, _, args| sockets::read(i, libc::SYS_readv, args);
+    SYS_write Traced => |i, _, args| sockets::write(i, libc::SYS_write, args);
+    SYS_writev Traced => |i, _, args| sockets::write(i, libc::SYS_writev, args);
 
     SYS_setsockopt Is(1, LEVELS) => |i, _, args| i.setsockopt(args);
     SYS_shmget Always => |i, _, args| i.get_by_key(Kind::Memory, libc::SYS_shmget, args, args[2]);
@@ -249,14 +255,15 @@ impl Instance<'_> {
             _ if of_credentials(i64::from(number)) && !self.plays() => None,
             libc::SYS_ioctl if self.view.has_link_names() => Some(when),
             libc::SYS_ioctl => self.view.has_links().then_some(Is(1, links::REQUESTS)),
+            libc::SYS_sendto | libc::SYS_recvfrom if self.tells_of_queries() => Some(Always),
+            _ if when == Traced => self.tells_of_queries().then_some(Always),
             // Without other names, there is nothing to change but an address.
             libc::SYS_sendto if !self.view.has_link_names() => Some(NotNull(4)),
             libc::SYS_setsockopt => self.view.leads_to_unix().then_some(when),
             libc::SYS_getsockopt => match (self.view.leads_to_unix(), self.plays()) {
-                (true, true) => Some(when),
-                (true, false) => Some(Is(1, LEVELS)),
-                (false, true) => Some(Is(2, &[libc::SO_PEERCRED as u32])),
-                (false, false) => None,
+                (true, _) => Some(when),
+                (false, true) => Some(Is(2, &[libc::SO_PEERCRED as u32, libc::SO_PEERNAME as u32])),
+                (false, false) => Some(Is(2, &[libc::SO_PEERNAME as u32])),
             },
             number if ipc::CALLS.contains(&number) => self.own_names().map(|_| when),
             number if time::CALLS.contains(&number) => self.view.has_time().then_some(when),

@@ -33,8 +33,24 @@ pub struct Ring {
 
 const _: () = assert!(size_of::<Ring>() == HEADER && CAPACITY.is_multiple_of(ALIGN));
 
-/// What stands for a system call's number where a name has been looked up.
+/// What stands for a system call's number where a name has been looked up by getaddrinfo(3).
 pub const NAME: i64 = 0x1_0000;
+/// The same of gethostbyname(3) and its kin.
+pub const BY_NAME: i64 = 0x1_0003;
+/// The same of gethostbyaddr(3): the name of an address.
+pub const BY_ADDRESS: i64 = 0x1_0004;
+/// The same of getnameinfo(3).
+pub const FROM_ADDRESS: i64 = 0x1_0005;
+/// The same of res_query(3) and its kin: `app` is a name and a type, where there was an answer.
+pub const RESOLVED: i64 = 0x1_0006;
+/// The same of what a name server has been asked: `app` is a name and a type, with a space between them, `host` the name server.
+pub const QUERY: i64 = 0x1_0001;
+/// The same of what it has answered, which follows in `host`, each after a space. The result is
+/// its code (`RCODE` of RFC 1035), and [`TRUNCATED`] where not all of it has come.
+pub const REPLY: i64 = 0x1_0002;
+
+/// A bit of a [`REPLY`]'s result.
+pub const TRUNCATED: usize = 0x100;
 
 /// What every record has.
 #[derive(Clone, Copy, Default)]
@@ -204,10 +220,17 @@ fn cut(path: &[u8]) -> &[u8] {
 impl Instance<'_> {
     /// Tells of a name that was looked up, and of what was found.
     #[cold]
-    pub fn tell_of_name(&self, name: &[u8], found: &[u8], line: u32, result: Result<usize, Errno>) {
+    pub fn tell_of_name(
+        &self,
+        number: i64,
+        name: &[u8],
+        found: &[u8],
+        line: u32,
+        result: Result<usize, Errno>,
+    ) {
         let Some(ring) = self.ring else { return };
         let (pid, touched) = (kernel::getpid(), line != 0);
-        ring.write(&Event { pid, number: NAME, line, result, touched, app: name, host: found });
+        ring.write(&Event { pid, number, line, result, touched, app: name, host: found });
     }
 
     /// Tells of a call on a path. `host` is what the kernel was given, where

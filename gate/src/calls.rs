@@ -44,6 +44,17 @@ const OWN: &[(u32, When)] = &[
     (libc::SYS_seccomp as u32, When::Always),
 ];
 
+/// Calls that any thread may wait in for long, and that the elements have no say in but for a trace: they are not to
+/// wait on a slot.
+const IN_PASSING: &[i64] = &[
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_recvfrom,
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_sendto,
+];
+
 /// The calls that trap, if the view has to do with them.
 pub const TRAPPED: [(u32, When); CALLS.len() + OWN.len()] = {
     let mut all = [(0, When::Always); CALLS.len() + OWN.len()];
@@ -183,6 +194,10 @@ fn answer_with_care(slot: &mut Slot) -> End {
         libc::SYS_prctl if SECCOMP.contains(&(slot.args[0] as u32)) => seccomp::prctl(slot.args),
         // The kernel's vDSO is called by ours, which has asked for the host's clock.
         libc::SYS_clock_gettime | libc::SYS_gettimeofday if vdso::contains(back as usize) => Answer::Pass,
+        _ if IN_PASSING.contains(&number) => match element(&PLAIN, number, &slot.args) {
+            Answer::Pass => native::prepare(slot, None),
+            done => done,
+        },
         _ => element(&PLAIN, number, &slot.args),
     };
     patch::consider(slot, back);

@@ -132,7 +132,7 @@ impl Writer {
 
     fn condition(&mut self, when: When) {
         match when {
-            When::Always => {}
+            When::Always | When::Traced => {}
             When::NotNull(argument) => {
                 self.push(LOAD, 0, 0, ARGS + 8 * argument);
                 self.push(EQUAL, 0, 3, 0);

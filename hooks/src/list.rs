@@ -232,6 +232,14 @@ macro_rules! for_each_hook {
             names "gethostbyname(3)" fn sethostent [] (stays: c_int);
             names "gethostbyname(3)" fn endhostent [] ();
             names "gethostbyname(3)" fn gethostent_r [] (to: *mut hostent, buf: *mut c_char, size: size_t, result: *mut *mut hostent, error: *mut c_int) -> c_int;
+            names "getrpcent(3)" fn getrpcbyname [] (name: *const c_char) -> *mut Rpcent;
+            names "getrpcent(3)" fn getrpcbynumber [] (number: c_int) -> *mut Rpcent;
+            names "getrpcent(3)" fn getrpcent [] () -> *mut Rpcent;
+            names "getrpcent(3)" fn setrpcent [] (stays: c_int);
+            names "getrpcent(3)" fn endrpcent [] ();
+            names "getrpcent_r(3)" fn getrpcbyname_r [] (name: *const c_char, to: *mut Rpcent, buf: *mut c_char, size: size_t, result: *mut *mut Rpcent) -> c_int;
+            names "getrpcent_r(3)" fn getrpcbynumber_r [] (number: c_int, to: *mut Rpcent, buf: *mut c_char, size: size_t, result: *mut *mut Rpcent) -> c_int;
+            names "getrpcent_r(3)" fn getrpcent_r [] (to: *mut Rpcent, buf: *mut c_char, size: size_t, result: *mut *mut Rpcent) -> c_int;
             names "resolver(3)" fn __res_init [] () -> c_int;
             names "resolver(3)" fn __res_ninit [] (state: *mut c_void) -> c_int;
             names "resolver(3)" fn res_query [__res_query] (name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int) -> c_int;

@@ -44,13 +44,9 @@ pub const NEEDS_GATE: &[Group] = &[
     ),
     group(
         "names",
-        "programs of Sun RPC, and addresses of Ethernet, are read inside libc",
-        &["/etc/rpc", "/etc/ethers", "/etc/nsswitch.conf"],
-        &[
-            row("getrpcent(3)", &["getrpcbyname", "getrpcbynumber", "getrpcent", "setrpcent"]),
-            row("getrpcent_r(3)", &["getrpcbyname_r", "getrpcbynumber_r", "getrpcent_r"]),
-            row("ether_aton(3)", &["ether_hostton", "ether_ntohost"]),
-        ],
+        "addresses of Ethernet are read inside libc",
+        &["/etc/ethers", "/etc/nsswitch.conf"],
+        &[row("ether_aton(3)", &["ether_hostton", "ether_ntohost"])],
     ),
     group(
         "remote",

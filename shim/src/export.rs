@@ -9,7 +9,7 @@ use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use crate::hooks::clock::Timeb;
 use crate::hooks::fts::{Fts, Ftsent};
 use crate::hooks::glob::Glob;
-use crate::hooks::names::{Event, Netent, Request};
+use crate::hooks::names::{Event, Netent, Request, Rpcent};
 use crate::hooks::set_clock::{Ntp, Ntpx};
 use crate::hooks::users::Sgrp;
 use crate::hooks::walk::Ftw;

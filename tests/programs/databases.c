@@ -7,6 +7,7 @@
 #include <locale.h>
 #include <netdb.h>
 #include <resolv.h>
+#include <rpc/netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,12 @@ static void protocol(const char *what, struct protoent *p) {
 	if (!p) { printf("%s: none\n", what); return; }
 	printf("%s: %s %d", what, p->p_name, p->p_proto);
 	list(p->p_aliases);
+}
+
+static void program(const char *what, struct rpcent *r) {
+	if (!r) { printf("%s: none\n", what); return; }
+	printf("%s: %s %d", what, r->r_name, r->r_number);
+	list(r->r_aliases);
 }
 
 static void network(const char *what, struct netent *n) {
@@ -80,6 +87,24 @@ static void walks(void) {
 	printf("getprotobyname_r of none: %d %d\n", done, p == NULL);
 	done = getprotobynumber_r(253, &room_p, buffer, 4, &p);
 	printf("getprotobynumber_r without room: %s %d\n", strerrorname_np(done), p == NULL);
+	struct rpcent *r, room_r;
+	setrpcent(1);
+	for (count = 0; (r = getrpcent()); count++) program("program", r);
+	endrpcent();
+	program("till", getrpcbyname("till"));
+	program("cash", getrpcbyname("cash"));
+	program("CASH", getrpcbyname("CASH"));
+	program("300019", getrpcbynumber(300019));
+	program("300020", getrpcbynumber(300020));
+	done = getrpcbyname_r("till", &room_r, buffer, sizeof buffer, &r);
+	printf("getrpcbyname_r: %d\n", done);
+	program("  till", r);
+	done = getrpcbynumber_r(300019, &room_r, buffer, 4, &r);
+	printf("getrpcbynumber_r without room: %s %d\n", strerrorname_np(done), r == NULL);
+	done = getrpcent_r(&room_r, buffer, sizeof buffer, &r);
+	printf("getrpcent_r: %d\n", done);
+	program("  first", r);
+	endrpcent();
 	for (count = 0; (n = getnetent()); count++) network("network", n);
 	endnetent();
 	network("oldnet", getnetbyname("oldnet"));

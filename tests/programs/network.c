@@ -93,6 +93,16 @@ static int listening(const char *host, int port) {
 	return fd;
 }
 
+/* What getsockopt says of the peer, which gives no more of it than there is. */
+static int by_option(int fd, struct sockaddr *to, socklen_t *len) {
+	address a;
+	socklen_t whole = sizeof a, more = sizeof a;
+	if (getpeername(fd, &a.any, &whole) < 0) return -1;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERNAME, &a, &more) == 0) return errno = 0, -1;
+	*len = whole;
+	return getsockopt(fd, SOL_SOCKET, SO_PEERNAME, to, len);
+}
+
 /* Connects, and shows both ends. */
 static void meet(int server, const char *host, int port, int flags) {
 	address a;
@@ -111,6 +121,7 @@ static void meet(int server, const char *host, int port, int flags) {
 		return;
 	}
 	name("  the peer", fd, getpeername);
+	name("  the peer by option", fd, by_option);
 	int twin = dup(fd);
 	name("  the peer of a duplicate", twin, getpeername);
 	close(twin);

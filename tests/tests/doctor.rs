@@ -22,7 +22,7 @@ fn says(arguments: &[&Path]) -> (String, String) {
 fn each_import_past_the_shim_is_named_once_with_the_reason() {
     let (imports, said) = says(&[&program("imports")]);
     assert_eq!(imports.lines().count(), 2, "{said}");
-    for (name, reason) in [("getrpcbyname", "Sun RPC"), ("catopen", "catalogues")] {
+    for (name, reason) in [("ether_hostton", "Ethernet"), ("catopen", "catalogues")] {
         let line = imports.lines().find(|line| line.ends_with(&format!(": {name}"))).unwrap_or_default();
         assert!(line.starts_with("warn") && line.contains(reason), "{said}");
     }
@@ -35,11 +35,11 @@ fn a_policy_that_leaves_their_files_alone_is_no_cause_to_worry() {
     let policy = world.policy_file();
     let (imports, said) = says(&[Path::new("--policy"), &policy, &program("imports")]);
     assert!(imports.lines().all(|line| line.starts_with("pass")), "{said}");
-    let text = world.policy() + "[[mount]]\nat = \"/etc/rpc\"\nsource = \"host/fixed/file\"\n";
+    let text = world.policy() + "[[mount]]\nat = \"/etc/ethers\"\nsource = \"host/fixed/file\"\n";
     std::fs::write(&policy, text).expect("the world is writable");
     let (imports, said) = says(&[Path::new("--policy"), &policy, &program("imports")]);
     let warned: Vec<_> = imports.lines().filter(|line| line.starts_with("warn")).collect();
-    assert!(warned.len() == 1 && warned[0].contains("getrpcbyname"), "{said}");
+    assert!(warned.len() == 1 && warned[0].contains("ether_hostton"), "{said}");
 }
 
 #[test]

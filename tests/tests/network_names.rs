@@ -13,7 +13,7 @@ use tests::{
 
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/nameserver.py");
 
-const FILES: &str = "hosts resolv.conf nsswitch.conf services host.conf protocols networks";
+const FILES: &str = "hosts resolv.conf nsswitch.conf services host.conf protocols networks rpc";
 
 /// Asks by Python, and by what it does not have.
 const BOTH: &str = "/usr/bin/python3 -c \"$1\" && exec \"$2\"";
@@ -101,6 +101,14 @@ protocols = {{ tunnel = 253 }}
 networks = {{ oldnet = "10.0.0.0" }}
 services = {{ shop = "9001/tcp", till = "9002/udp", oneway = "9003/udp" }}
 resolver = {{ nameservers = ["127.0.0.1:{port}"], search = ["old.corp"], options = ["timeout:1", "attempts:2", "ndots:2", "edns0"] }}
+[[mount]]
+at = "/etc/rpc"
+content = """
+# Sun RPC
+portmapper 100000 portmap sunrpc
+till 300019 cash # the old one
+broken x
+"""
 {more}
 "#
     ))
@@ -201,6 +209,7 @@ fn resolvers_of_other_makes_have_the_same_answers_through_the_gate() {
         let said = transcript(&feed(command.args(ASKED).current_dir("/"), b""));
         assert_same("the policy", RESOLVED, &probe.display().to_string(), &said);
     }
+    what_they_ask_is_told(&world, &world.dir.join("app/resolve"));
     // One that has no other resolver is told apart.
     let mut doctor = Command::new(launcher());
     doctor.args(["doctor", "--policy"]).arg(world.policy_file()).arg(world.dir.join("app/resolve"));
@@ -216,6 +225,114 @@ fn resolvers_of_other_makes_have_the_same_answers_through_the_gate() {
         said,
         "null [ '10.7.7.7' ]\nnull [ 'nine.old.corp' ]\n--- standard error\n--- exit status: 0\n"
     );
+}
+
+/// Whatever the resolver, a trace through the gate shows what was asked for, whom, and what came back.
+fn what_they_ask_is_told(world: &World, of_go: &Path) {
+    let script = "getent ahosts app.old.corp; getent ahosts db.old.corp; dig +tcp +short both.old.corp AAAA; \
+                  dig +short nobody.old.corp; dig +short -x 10.7.7.9; curl -s -m 2 http://alias.old.corp:1/; \
+                  dig +ignore +short large.old.corp; $1 app.old.corp";
+    let traced = |options: &[&str]| {
+        let mut command = Command::new(launcher());
+        command.arg("trace").args(options).arg("--policy").arg(world.policy_file());
+        command.args(["--", "sh", "-c", script, "sh"]).arg(of_go).current_dir("/");
+        transcript(&feed(&mut command, b""))
+    };
+    let said = traced(&[]);
+    let line = |end: &str| format!("[{}:7]{end}\n", world.policy_file().display());
+    let server = "127.0.0.1:53";
+    for (count, wanted) in [
+        (2, format!(" query app.old.corp A to {server} {}", line(""))),
+        (2, format!(" reply app.old.corp A from {server} -> 10.7.7.7 {}", line(" = NOERROR"))),
+        (1, format!(" reply both.old.corp AAAA from {server} -> fd00::7 {}", line(" = NOERROR"))),
+        (1, format!(" reply nobody.old.corp A from {server} {}", line(" = NXDOMAIN"))),
+        (
+            1,
+            format!(" reply 9.7.7.10.in-addr.arpa PTR from {server} -> nine.old.corp {}", line(" = NOERROR")),
+        ),
+        (1, format!(" reply alias.old.corp A from {server} -> app.old.corp 10.7.7.7 {}", line(" = NOERROR"))),
+        (1, format!(" reply large.old.corp A from {server} {}", line(" = NOERROR, truncated"))),
+    ] {
+        assert_eq!(said.matches(&wanted).count(), count, "{wanted}{said}");
+    }
+    assert!(said.contains(" openat /etc/hosts -> "), "{said}");
+    // What is on no name server's socket is not looked at: the words that go through the pipes here.
+    assert!(!said.contains(" query db.old.corp"), "{said}");
+    let said = traced(&["--json"]);
+    let json = "\"answers\":[\"app.old.corp\",\"10.7.7.7\"],\"app\":\"alias.old.corp\",\"call\":\"reply\"";
+    let (_, rest) = said.split_once(json).unwrap_or_else(|| panic!("{said}"));
+    let rest = rest.split('\n').next().unwrap_or_default();
+    for part in [
+        "\"line\":7,",
+        "\"nameserver\":\"127.0.0.1:53\"",
+        "\"status\":\"NOERROR\"",
+        "\"truncated\":false",
+        "\"type\":\"A\"",
+    ] {
+        assert!(rest.contains(part), "{part} {rest}");
+    }
+}
+
+/// Addresses that are reached by the loopback interface, by another, or not at all.
+const SEVERAL: [(&str, &str); 6] = [
+    ("far", "\"10.1.2.9\", \"fd00::9\", \"127.0.0.1\", \"::1\", \"169.254.1.1\""),
+    ("near", "\"127.0.0.1\", \"::1\", \"127.9.9.9\", \"127.0.0.2\""),
+    ("others", "\"192.0.2.1\", \"198.51.100.1\", \"127.255.0.1\", \"203.0.113.1\""),
+    (
+        "six",
+        "\"fe80::1\", \"2002:c000:201::1\", \"2001:db8::1\", \"fc00::1\", \"::1\", \"2001::1\", \"::ffff:192.0.2.7\"",
+    ),
+    ("twice", "\"10.1.2.9\", \"127.0.0.1\", \"10.1.2.9\""),
+    ("one", "\"10.1.2.9\""),
+];
+
+#[test]
+fn several_addresses_of_a_name_come_in_libcs_order() {
+    if !is_root() {
+        eprintln!("not root, so libc cannot be given the files");
+        return;
+    }
+    let script = "import socket
+for name in 'far near others six twice one'.split():
+    for kind in [0, socket.SOCK_STREAM]:
+        for family in [0, socket.AF_INET, socket.AF_INET6]:
+            try:
+                found = socket.getaddrinfo(name, 80, family, kind, flags=socket.AI_CANONNAME)
+                print(name, kind, family, found[0][3], [(end[0], kind) for _, kind, _, _, end in found])
+            except OSError as error:
+                print(name, kind, family, error)";
+    let hosts: Vec<String> = SEVERAL.iter().map(|(name, all)| format!("{name} = [{all}]")).collect();
+    let gai = "scopev4 ::ffff:127.0.0.0/104 14\nprecedence ::1/128 50\nprecedence ::/0 40\nprecedence ::ffff:0:0/96 100\n";
+    for (kind, preferences) in [("usual", None), ("own", Some(gai))] {
+        let world = |door: &str| {
+            let mount = preferences.map_or(String::new(), |text| {
+                format!("[[mount]]\nat = \"/etc/gai.conf\"\ncontent = \"\"\"{text}\"\"\"\n")
+            });
+            World::new(&format!("names-several-{kind}-{door}"), &[], fill).saying(&format!(
+                "coverage.door = \"{door}\"\n[network]\nhosts = {{ {} }}\nmerge = false\norder = [\"hosts\"]\n{mount}",
+                hosts.join(", ")
+            ))
+        };
+        let said = |door: &str| world(door).view_says("/usr/bin/python3", &["-c", script]);
+        let own = world("gate");
+        let files = own.dir.join("files");
+        std::fs::create_dir_all(&files).expect("the world is writable");
+        for file in ["hosts", "gai.conf", "host.conf", "nsswitch.conf"] {
+            let text = own.view_says("/bin/cat", &[&format!("/etc/{file}")]);
+            write(files.join(file), text.split("--- standard error").next().unwrap_or_default());
+        }
+        let mounts = "set -e; mount --make-rprivate /; for f in hosts gai.conf host.conf nsswitch.conf; do mount --bind $1/$f /etc/$f; done; exec python3 -c \"$2\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--", "sh", "-c", mounts, "sh"]).arg(&files).arg(script);
+        let expected = transcript(&feed(command.current_dir("/"), b""));
+        assert!(
+            expected.contains("far 0 0 far [('::1', ") || expected.contains("far 0 0 far [('127.0.0.1', "),
+            "{expected}"
+        );
+        for door in ["shim", "gate"] {
+            assert_same("libc", &expected, door, &said(door));
+        }
+    }
 }
 
 #[test]

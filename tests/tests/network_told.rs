@@ -98,6 +98,9 @@ tried(lambda: socket.create_connection(("10.9.9.9", 80)))
 tried(lambda: socket.socket().bind(("0.0.0.0", 80)))
 tried(lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("10.1.2.3", 53)))
 tried(lambda: socket.getaddrinfo("erp01", 80))
+tried(lambda: socket.gethostbyname_ex("erp01"))
+tried(lambda: socket.gethostbyaddr("10.1.2.3"))
+tried(lambda: socket.getnameinfo(("fd00::9", 80), 0))
 "#;
 
 #[test]
@@ -124,7 +127,10 @@ fn a_trace_shows_what_was_asked_for_what_was_used_and_the_rule() {
             " connect 10.9.9.9:80 [app.toml:16] = EHOSTUNREACH\n",
             " bind 0.0.0.0:80 -> 127.0.0.1:45080 [app.toml:6] = 0\n",
             " sendto 10.1.2.3:53 -> 127.0.0.1:45053 [app.toml:12] = 0\n",
-            " getaddrinfo erp01 -> 10.1.2.9 fd00::9 [app.toml:2] = 0\n",
+            " getaddrinfo erp01 -> fd00::9 10.1.2.9 [app.toml:2] = 0\n",
+            " gethostbyname erp01 -> 10.1.2.9 [app.toml:2] = 0\n",
+            " gethostbyaddr 10.1.2.3 -> db.old.corp [app.toml:2] = 0\n",
+            " getnameinfo fd00::9 -> erp01 [app.toml:2] = 0\n",
         ];
         // Through the gate a name is what libc reads of the file.
         let shown = if door == "shim" { &lines[..] } else { &lines[..4] };

@@ -27,8 +27,12 @@ pub enum Database {
     Protocols,
     /// networks(5)
     Networks,
+    /// rpc(5)
+    Programs,
     /// resolv.conf(5)
     Resolver,
+    /// gai.conf(5)
+    Preferences,
     /// nsswitch.conf(5)
     Switch,
 }
@@ -44,7 +48,9 @@ impl Database {
             Database::Services => c"/etc/services",
             Database::Protocols => c"/etc/protocols",
             Database::Networks => c"/etc/networks",
+            Database::Programs => c"/etc/rpc",
             Database::Resolver => c"/etc/resolv.conf",
+            Database::Preferences => c"/etc/gai.conf",
             Database::Switch => c"/etc/nsswitch.conf",
         }
     }
@@ -80,12 +86,30 @@ impl<'v> Instance<'v> {
             Database::Resolver => names.resolver,
             Database::Switch => names.switch,
             // Not everyone may read the shadows: the file knows who. The others are asked for rarely.
-            Database::UserShadow | Database::GroupShadow | Database::Protocols | Database::Networks => &[],
+            Database::UserShadow
+            | Database::GroupShadow
+            | Database::Protocols
+            | Database::Networks
+            | Database::Programs
+            | Database::Preferences => &[],
         };
         if !text.is_empty() {
             return Some(Ok(Lines { text: Text::OfView(text), next: from }));
         }
         self.database_file(which, from)
+    }
+
+    /// The same, with the host's lines where the view leaves it to the host. None where there is no such file.
+    pub fn lines_of(&self, which: Database) -> Option<Lines<'v>> {
+        if let Some(lines) = self.database(which, 0) {
+            return lines.ok();
+        }
+        let file =
+            kernel::openat(AT_FDCWD, which.path().as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC, 0)
+                .ok()?;
+        let text = Snapshot::of(file);
+        kernel::close(file);
+        Some(Lines { text: Text::OfFile(text.ok()?), next: 0 })
     }
 
     #[inline(never)]

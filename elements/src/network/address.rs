@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use core::net::IpAddr;
+
 use view::{Endpoint, MAPPED};
 
 /// The longest address of the two.
@@ -55,6 +57,14 @@ pub fn fresh(endpoint: &Endpoint) -> ([u8; LONGEST], usize) {
     (bytes, len)
 }
 
+/// An endpoint of an address.
+pub fn of(address: IpAddr, port: u16) -> Endpoint {
+    match address {
+        IpAddr::V4(v4) => Endpoint { address: v4.to_ipv6_mapped().octets(), port, is_v6: false },
+        IpAddr::V6(v6) => Endpoint { address: v6.octets(), port, is_v6: true },
+    }
+}
+
 /// Room for an endpoint as people write it.
 pub const SHOWN: usize = 64;
 
@@ -74,6 +84,14 @@ pub fn show(endpoint: &Endpoint, out: &mut [u8; SHOWN]) -> usize {
     to.put(b':');
     to.number(u32::from(endpoint.port), 10);
     to.len
+}
+
+/// An address alone, without brackets: `10.1.2.3`, `fd00::1`.
+pub fn show_alone(address: IpAddr, out: &mut [u8; SHOWN]) -> &[u8] {
+    let shown = show(&of(address, 0), out);
+    // Without the port.
+    let alone = out.get(..shown.saturating_sub(2)).unwrap_or(&[]);
+    alone.strip_prefix(b"[").and_then(|inner| inner.strip_suffix(b"]")).unwrap_or(alone)
 }
 
 struct Shown<'a> {

@@ -6,7 +6,7 @@ use super::address;
 use super::lead::{BOUND, bound_key, connected_key};
 use super::rows::{DIAGNOSIS, Told, rewrite_messages};
 use crate::shared::asked::key;
-use crate::{Instance, kernel};
+use crate::{Answer, Errno, Instance, kernel};
 
 /// Whose address a call gives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +49,27 @@ impl Instance<'_> {
             }
             Name::Accepted => self.peer_as(socket, kernel),
         }
+    }
+
+    /// getsockopt(2) with `SO_PEERNAME`: what getpeername(2) gives, or as much of it as is asked for.
+    pub(crate) fn peer_name(&self, args: [usize; 6]) -> Answer {
+        // SAFETY: the program's own arguments, for the kernel to judge.
+        let done = unsafe { kernel::syscall(libc::SYS_getsockopt, args) };
+        let [socket, _, _, value, len, _] = args;
+        let mut name = [0; 128];
+        let found = kernel::name_of_socket(libc::SYS_getpeername, socket as i32, &mut name);
+        let (Ok(_), Ok(kernel)) = (done, found) else { return Answer::Done(done) };
+        // SAFETY: our own room, which the kernel has filled so far; the call has succeeded, so it has written both.
+        let (told, given) = unsafe {
+            let told = self.address_back((Name::Peer, socket as i32), name.as_mut_ptr(), name.len(), kernel);
+            let given = (len as *const u32).read_unaligned() as usize;
+            (told, core::slice::from_raw_parts_mut(value as *mut u8, given))
+        };
+        if told < given.len() {
+            return Answer::fail(Errno::EINVAL);
+        }
+        given.iter_mut().zip(name).for_each(|(to, from)| *to = from);
+        Answer::Done(done)
     }
 
     /// What a socket asked to be bound to that is bound there.

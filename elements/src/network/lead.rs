@@ -3,6 +3,7 @@
 use view::{Action, Direction, Endpoint, Protocol, Rule};
 
 use super::address::{self, LONGEST};
+use super::back::Name;
 use crate::files::{UnixName, Want, is_unix};
 use crate::kernel;
 use crate::shared::asked::key;
@@ -226,6 +227,23 @@ impl<'v> Instance<'v> {
         self.view
             .rules_for(direction, *asked, protocol)
             .find(|rule| !rule.is_local || *known.get_or_insert_with(|| is_of_this_host(asked)))
+    }
+
+    /// From where the program reaches an address: a socket of datagrams is connected to it, which sends nothing.
+    pub fn source_to(&self, family: i32, address: *const u8, len: usize) -> Option<Endpoint> {
+        let socket = kernel::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC).ok()?;
+        let done = match self.connect(socket, address, len) {
+            Answer::Done(done) => done,
+            Answer::Pass => {
+                let args = [socket as usize, address as usize, len, 0, 0, 0];
+                // SAFETY: the kernel only reads the address.
+                unsafe { kernel::syscall(libc::SYS_connect, args) }
+            }
+        };
+        let own = done.ok().and_then(|_| local_endpoint(socket));
+        let told = own.map(|own| self.told_of(Name::Own, socket, &own).unwrap_or(own));
+        kernel::close(socket);
+        told
     }
 
     /// Keeps what was asked, where the rules do not tell.

@@ -16,13 +16,17 @@
 pub mod address;
 mod back;
 mod control;
+pub mod dns;
 mod lead;
 pub mod names;
 pub mod numbers;
+mod queries;
 pub mod rows;
+pub mod selection;
 mod unix;
 mod watched;
 
 pub use back::Name;
 pub use lead::Outgoing;
+pub use queries::Way;
 pub(crate) use unix::LEVELS;

@@ -8,6 +8,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::numbers::parts;
 use crate::identity::entries::Entry;
 
+/// The port of name servers.
+pub const DNS: u16 = 53;
+
 /// The words of a line, up to a comment.
 pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let line = line.split(|byte| *byte == b'#').next().unwrap_or(&[]);

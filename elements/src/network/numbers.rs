@@ -1,4 +1,4 @@
-//! Names of numbers, line by line: services(5), protocols(5) and networks(5), read as libc reads them.
+//! Names of numbers, line by line: services(5), protocols(5), rpc(5) and networks(5), read as libc reads them.
 //!
 //! A line is a name, the number, other names, and a comment after `#`.
 
@@ -19,12 +19,12 @@ pub struct Service<'l> {
     pub aliases: &'l [u8],
 }
 
-/// A line of protocols(5).
+/// A line of protocols(5), or of rpc(5), which is written likewise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protocol<'l> {
     /// The name.
     pub name: &'l [u8],
-    /// The number, as packets of IP have it.
+    /// The number: as packets of IP have it, or calls of Sun RPC.
     pub number: i32,
     /// Other names, with spaces between them.
     pub aliases: &'l [u8],

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use elements::Errno;
-use elements::trace::{Event, LEN, Ring};
+use elements::trace::{Event, LEN, QUERY, REPLY, Ring, TRUNCATED};
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use serde_json::json;
@@ -151,6 +151,9 @@ impl Printer {
             String::from_utf8_lossy(std::ffi::OsStr::from_bytes(bytes).as_bytes()).into_owned()
         };
         let (app, host) = (text(event.app), text(event.host));
+        if matches!(event.number, QUERY | REPLY) {
+            return self.print_asked(event, &app, &host);
+        }
         let errno = event.result.err();
         if self.json {
             let line = json!({
@@ -159,10 +162,7 @@ impl Printer {
             });
             return writeln!(self.out, "{line}");
         }
-        let rule = match event.line {
-            0 => "host".to_owned(),
-            line => format!("{}:{line}", self.file),
-        };
+        let rule = self.rule(event.line);
         let result = match (event.result, errno) {
             (Ok(value), _) => value.to_string(),
             (Err(_), Some(errno)) => symbol(errno),
@@ -180,6 +180,43 @@ impl Printer {
             .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
             .collect();
         writeln!(self.out, "{line}")
+    }
+
+    fn rule(&self, line: u32) -> String {
+        if line == 0 { "host".to_owned() } else { format!("{}:{line}", self.file) }
+    }
+
+    /// What a name server has been asked, or has answered: all of it is text that can be shown.
+    fn print_asked(&mut self, event: &Event<'_>, asked: &str, host: &str) -> std::io::Result<()> {
+        let (name, kind) = asked.split_once(' ').unwrap_or((asked, ""));
+        let mut words = host.split(' ');
+        let server = words.next().unwrap_or_default();
+        let answers: Vec<_> = words.collect();
+        let (call, pid, value) = (self::name(event.number), event.pid, event.result.unwrap_or_default());
+        let is_reply = event.number == REPLY;
+        if self.json {
+            let mut line = json!({
+                "pid": pid, "call": call, "app": name, "type": kind, "nameserver": server,
+                "file": self.file, "line": event.line,
+            });
+            if is_reply {
+                line["answers"] = json!(answers);
+                line["status"] = json!(status(value));
+                line["truncated"] = json!(value & TRUNCATED != 0);
+            }
+            return writeln!(self.out, "{line}");
+        }
+        let rule = self.rule(event.line);
+        if !is_reply {
+            return writeln!(self.out, "{pid} {call} {name} {kind} to {server} [{rule}]");
+        }
+        let becomes = if answers.is_empty() { String::new() } else { format!(" -> {}", answers.join(" ")) };
+        let rest = if value & TRUNCATED == 0 { "" } else { ", truncated" };
+        writeln!(
+            self.out,
+            "{pid} {call} {name} {kind} from {server}{becomes} [{rule}] = {}{rest}",
+            status(value)
+        )
     }
 
     /// Ends with the summary. `covered` is how many programs have come under the view.
@@ -208,6 +245,16 @@ impl Printer {
     }
 }
 
+/// The code of an answer of DNS (RFC 1035, RFC 2136).
+fn status(result: usize) -> String {
+    let code = result & !TRUNCATED;
+    const CODES: [&str; 11] = [
+        "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET",
+        "NOTAUTH", "NOTZONE",
+    ];
+    CODES.get(code).map_or_else(|| code.to_string(), |known| (*known).to_owned())
+}
+
 /// The name of a system call that the elements tell of.
 fn name(number: i64) -> &'static str {
     macro_rules! names {
@@ -216,6 +263,12 @@ fn name(number: i64) -> &'static str {
                 $(libc::$number => stringify!($name),)*
                 452 => "fchmodat2",
                 elements::trace::NAME => "getaddrinfo",
+                elements::trace::BY_NAME => "gethostbyname",
+                elements::trace::BY_ADDRESS => "gethostbyaddr",
+                elements::trace::FROM_ADDRESS => "getnameinfo",
+                elements::trace::RESOLVED => "res_query",
+                QUERY => "query",
+                REPLY => "reply",
                 _ => "call",
             }
         };

@@ -14,13 +14,13 @@ mod numbers;
 mod plain;
 mod resolver;
 mod services;
+mod sorted;
+mod told;
 
 use core::ffi::{c_char, c_int, c_void};
 use core::net::IpAddr;
 
-use elements::Errno;
-use elements::files::Text;
-use elements::network::address::SHOWN;
+use elements::network::names::address;
 use libc::{addrinfo, size_t, socklen_t};
 
 use crate::allocate::{free, malloc};
@@ -34,9 +34,10 @@ pub use gethostby::{
 };
 pub use later::{Event, Request, gai_cancel, gai_suspend, getaddrinfo_a};
 pub use numbers::{
-    Netent, endhostent, endnetent, endprotoent, gethostent, gethostent_r, getnetbyaddr, getnetbyaddr_r,
-    getnetbyname, getnetbyname_r, getnetent, getnetent_r, getprotobyname, getprotobyname_r, getprotobynumber,
-    getprotobynumber_r, getprotoent, getprotoent_r, sethostent, setnetent, setprotoent,
+    Netent, Rpcent, endhostent, endnetent, endprotoent, endrpcent, gethostent, gethostent_r, getnetbyaddr,
+    getnetbyaddr_r, getnetbyname, getnetbyname_r, getnetent, getnetent_r, getprotobyname, getprotobyname_r,
+    getprotobynumber, getprotobynumber_r, getprotoent, getprotoent_r, getrpcbyname, getrpcbyname_r,
+    getrpcbynumber, getrpcbynumber_r, getrpcent, getrpcent_r, sethostent, setnetent, setprotoent, setrpcent,
 };
 pub use resolver::{__res_init, __res_ninit, res_mkquery, res_query, res_querydomain, res_search, res_send};
 pub use services::{
@@ -119,7 +120,9 @@ pub unsafe fn getaddrinfo(
     }
     // SAFETY: the program's own arguments, but for what has been looked up.
     let ask = || unsafe { next(node, service, hints, result) };
-    let Some(name) = name.filter(|_| hinted.ai_flags & libc::AI_NUMERICHOST == 0) else { return ask() };
+    // An address is not looked up.
+    let is_name = |name: &&[u8]| hinted.ai_flags & libc::AI_NUMERICHOST == 0 && address(name).is_none();
+    let Some(name) = name.filter(is_name) else { return ask() };
     let Some(plan) = Plan::of_view() else { return ask() };
     // SAFETY: where the caller wants the result.
     let by_files = || unsafe { from_hosts(&plan, name, service, &hinted, next, result) };
@@ -127,47 +130,17 @@ pub unsafe fn getaddrinfo(
     if plan.order.dns_first {
         let done = resolver::ask(&plan, ask);
         if done == 0 {
-            return tell(name, done, result, said.resolver_line);
+            return told::addresses(name, done, result, said.resolver_line);
         }
-        return tell(name, by_files().unwrap_or(done), result, said.hosts_line);
+        return told::addresses(name, by_files().unwrap_or(done), result, said.hosts_line);
     }
     match by_files() {
-        Some(done) => tell(name, done, result, said.hosts_line),
-        None if plan.asks(name) => tell(name, resolver::ask(&plan, ask), result, said.resolver_line),
-        None if plan.by_name(name).is_some() => tell(name, EAI_ADDRFAMILY, result, said.hosts_line),
-        None => tell(name, libc::EAI_NONAME, result, said.hosts_line),
-    }
-}
-
-/// Tells a tracer of a name and what has been found; gives what getaddrinfo(3) returns.
-fn tell(name: &[u8], done: c_int, result: *mut *mut addrinfo, line: u32) -> c_int {
-    if !instance().traces() {
-        return done;
-    }
-    let mut shown = Text::<1024>::new();
-    // SAFETY: libc's list, where the call has succeeded.
-    let mut next = if done == 0 { unsafe { *result } } else { core::ptr::null_mut() };
-    let mut last = [0; SHOWN];
-    // SAFETY: a list that ends in null.
-    while let Some(entry) = unsafe { next.as_ref() } {
-        next = entry.ai_next;
-        // SAFETY: as long as the entry says.
-        let bytes =
-            unsafe { core::slice::from_raw_parts(entry.ai_addr.cast::<u8>(), entry.ai_addrlen as usize) };
-        let Some(endpoint) = elements::network::address::read(bytes) else { continue };
-        let mut text = [0; SHOWN];
-        hosts::text_of(hosts::ip_of(&endpoint), &mut text);
-        if text == last {
-            continue;
+        Some(done) => told::addresses(name, done, result, said.hosts_line),
+        None if plan.asks(name) => {
+            told::addresses(name, resolver::ask(&plan, ask), result, said.resolver_line)
         }
-        last = text;
-        let text = text.split(|byte| *byte == 0).next().unwrap_or(&[]);
-        // What does not fit is left out.
-        let _ = shown.push(if shown.is_empty() { b"" } else { b" " }).and_then(|()| shown.push(text));
+        None => told::addresses(name, libc::EAI_NONAME, result, said.hosts_line),
     }
-    let outcome = if done == 0 { Ok(0) } else { Err(Errno::ENOENT) };
-    instance().tell_of_name(name, shown.bytes(), line, outcome);
-    done
 }
 
 /// Makes a result of the addresses that hosts(5) has for a name. None where it has none of the
@@ -187,8 +160,8 @@ unsafe fn from_hosts(
     let found = plan.by_name(name)?;
     let has_v6 = found.addresses().any(|address| address.is_ipv6());
     let maps = hints.ai_family == libc::AF_INET6 && hints.ai_flags & libc::AI_V4MAPPED != 0;
+    let all = if hints.ai_family == libc::AF_INET { libc::AF_INET } else { libc::AF_UNSPEC };
     let takes = |address: &IpAddr| match hints.ai_family {
-        libc::AF_INET => address.is_ipv4(),
         libc::AF_INET6 => address.is_ipv6() || maps && (!has_v6 || hints.ai_flags & libc::AI_ALL != 0),
         _ => true,
     };
@@ -197,7 +170,7 @@ unsafe fn from_hosts(
     let one = addrinfo { ai_flags: hints.ai_flags & !libc::AI_CANONNAME | libc::AI_NUMERICHOST, ..*hints };
     let mut first: *mut addrinfo = core::ptr::null_mut();
     let mut last: *mut addrinfo = core::ptr::null_mut();
-    for address in found.addresses().filter(takes) {
+    for address in found.of_family(all).filter(takes) {
         let mut part = core::ptr::null_mut();
         let done = match &plain {
             Some(plain) => plain.make(address, hints, &mut part),
@@ -233,6 +206,10 @@ unsafe fn from_hosts(
     if first.is_null() {
         return None;
     }
+    if is_glibc() {
+        // SAFETY: a list that ends in null.
+        first = unsafe { sorted::sort(first) };
+    }
     if hints.ai_flags & libc::AI_CANONNAME != 0 && is_glibc() {
         let name = copy_of(found.canonical());
         // SAFETY: freeaddrinfo(3) frees the name apart.
@@ -252,9 +229,6 @@ unsafe fn from_hosts(
     unsafe { result.write(first) };
     Some(0)
 }
-
-/// The name has no address of the family that is asked for.
-const EAI_ADDRFAMILY: c_int = -9;
 
 /// # Safety
 ///
@@ -315,13 +289,20 @@ pub unsafe fn getnameinfo(
     });
     let by_files = plan.as_ref().filter(|_| !is_known);
     let found = by_files.and_then(|plan| plan.by_address(&hosts::ip_of(&endpoint)));
-    if found.is_some() {
+    let by_hosts = found.is_some();
+    if by_hosts {
         with |= libc::NI_NUMERICHOST;
     }
     let done = match &plan {
         _ if is_known => 0,
         Some(plan) if found.is_none() && plan.order.dns => resolver::ask(plan, || ask(with)),
-        Some(_) if found.is_none() && flags & libc::NI_NAMEREQD != 0 => return libc::EAI_NONAME,
+        Some(_) if found.is_none() && flags & libc::NI_NAMEREQD != 0 => {
+            // SAFETY: null.
+            unsafe {
+                told::name(hosts::ip_of(&endpoint), core::ptr::null(), instance().view.names().hosts_line)
+            };
+            return libc::EAI_NONAME;
+        }
         Some(_) if found.is_none() => ask(with | libc::NI_NUMERICHOST),
         _ => ask(with & !libc::NI_NAMEREQD),
     };
@@ -348,6 +329,11 @@ pub unsafe fn getnameinfo(
             && !put(name.get(..len).unwrap_or(&[]), service, service_len as size_t)
         {
             return libc::EAI_OVERFLOW;
+        }
+        if plan.is_some() {
+            let said = instance().view.names();
+            let line = if by_hosts { said.hosts_line } else { said.resolver_line };
+            told::name(hosts::ip_of(&endpoint), host, line);
         }
     }
     0

@@ -5,7 +5,7 @@
 
 use core::ffi::{c_int, c_uint, c_void};
 
-use elements::network::Name;
+use elements::network::{Name, Way};
 use elements::{Answer, Errno};
 use libc::{mmsghdr, msghdr, size_t, socklen_t, ssize_t, timespec};
 
@@ -44,10 +44,14 @@ pub unsafe fn sendto(
         return missing() as ssize_t;
     };
     let given = ((data.cast(), size), (address, len as usize));
-    sent(instance().send_to(socket, given, |(data, size), (address, len)| {
+    let done = sent(instance().send_to(socket, given, |(data, size), (address, len)| {
         // SAFETY: the program's own arguments, but for names in them.
         unsafe { next(socket, data.cast(), size, flags, address, len as socklen_t) }
-    }))
+    }));
+    if instance().tells_of_queries() {
+        instance().tell_of_message(Way::Out, socket, data.cast(), done, given.1);
+    }
+    done
 }
 
 pub unsafe fn sendmsg(socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
@@ -55,7 +59,12 @@ pub unsafe fn sendmsg(socket: c_int, message: *const msghdr, flags: c_int) -> ss
         return missing() as ssize_t;
     };
     // SAFETY: the program's own message, but for the address.
-    sent(instance().send_message(socket, message, |message| unsafe { next(socket, message, flags) }))
+    let done =
+        sent(instance().send_message(socket, message, |message| unsafe { next(socket, message, flags) }));
+    if instance().tells_of_queries() {
+        instance().tell_of_header(Way::Out, socket, message, done);
+    }
+    done
 }
 
 pub unsafe fn sendmmsg(socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
@@ -69,7 +78,11 @@ pub unsafe fn sendmmsg(socket: c_int, messages: *mut mmsghdr, count: c_uint, fla
     let all = || unsafe { all(socket, messages, count, flags) } as isize;
     // SAFETY: as above.
     let one = |message| unsafe { one(socket, message, flags) };
-    sent(instance().send_messages(socket, (messages, count as usize), all, one)) as c_int
+    let done = sent(instance().send_messages(socket, (messages, count as usize), all, one));
+    if instance().tells_of_queries() {
+        instance().tell_of_headers(Way::Out, socket, messages, done);
+    }
+    done as c_int
 }
 
 /// What a call has returned; an error that came before it is put into errno.
@@ -126,6 +139,11 @@ pub unsafe fn recvfrom(
     let done = instance().gives_address((Name::Source, socket), (address, len), || unsafe {
         next(socket, data, size, flags, address, len)
     });
+    if instance().tells_of_queries() && !len.is_null() {
+        // SAFETY: the program's own, which the call has filled.
+        let from = (address.cast_const(), unsafe { len.read_unaligned() } as usize);
+        instance().tell_of_message(Way::In, socket, data.cast(), done, from);
+    }
     let given = usize::try_from(done).unwrap_or(0).min(size);
     // SAFETY: the call says that it has written so much.
     unsafe {
@@ -140,7 +158,11 @@ pub unsafe fn recvmsg(socket: c_int, message: *mut msghdr, flags: c_int) -> ssiz
         return missing() as ssize_t;
     };
     // SAFETY: the program's own arguments.
-    instance().receive_message(socket, message, || unsafe { next(socket, message, flags) })
+    let done = instance().receive_message(socket, message, || unsafe { next(socket, message, flags) });
+    if instance().tells_of_queries() {
+        instance().tell_of_header(Way::In, socket, message, done);
+    }
+    done
 }
 
 pub unsafe fn recvmmsg(
@@ -155,7 +177,11 @@ pub unsafe fn recvmmsg(
     };
     // SAFETY: the program's own arguments.
     let call = || unsafe { next(socket, messages, count, flags, timeout) } as isize;
-    instance().receive_messages(socket, (messages, count as usize), call) as c_int
+    let done = instance().receive_messages(socket, (messages, count as usize), call);
+    if instance().tells_of_queries() {
+        instance().tell_of_headers(Way::In, socket, messages, done);
+    }
+    done as c_int
 }
 
 pub unsafe fn setsockopt(

@@ -63,9 +63,12 @@ impl Instance<'_> {
         shown
     }
 
-    /// getsockopt(2): `SO_PEERCRED`, and what a stream is asked that has been led to a Unix socket.
+    /// getsockopt(2): `SO_PEERCRED`, `SO_PEERNAME`, and what a stream is asked that has been led to a Unix socket.
     pub fn getsockopt(&self, args: [usize; 6]) -> Answer {
         let [_, level, option, value, len, _] = args;
+        if level as c_int == libc::SOL_SOCKET && option as c_int == libc::SO_PEERNAME {
+            return self.peer_name(args);
+        }
         if !self.plays() || level as c_int != libc::SOL_SOCKET || option as c_int != libc::SO_PEERCRED {
             return self.option_of_led(args);
         }

@@ -5,12 +5,13 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use elements::Errno;
 use libc::{hostent, size_t, socklen_t};
-use view::MAPPED;
+use view::{MAPPED, Names};
 
 use super::hosts::{Found, Plan};
-use super::{Room, resolver};
+use super::{Room, resolver, told};
 use crate::answer::set_errno;
 use crate::hooks::entries::{Buffer, HOST_NOT_FOUND, NETDB_INTERNAL, bytes, libcs, set_host_error};
+use crate::start::instance;
 
 const NO_DATA: c_int = 4;
 
@@ -35,9 +36,7 @@ fn look(
         return Look::Ask(None);
     }
     match find(&plan) {
-        Some(found) if found.addresses().any(|one| one.is_ipv4() == (family == libc::AF_INET)) => {
-            Look::Here(found.put(family, buffer))
-        }
+        Some(found) if found.of_family(family).next().is_some() => Look::Here(found.put(family, buffer)),
         Some(_) if !plan.order.dns => Look::Nobody(NO_DATA),
         // libc has been asked before.
         _ if plan.order.dns_first => Look::Nobody(HOST_NOT_FOUND),
@@ -57,13 +56,26 @@ fn asks_first(family: c_int) -> Option<Plan> {
 /// How much the functions without a buffer keep.
 const ROOM: usize = 8192;
 
+fn by_hosts(said: &Names<'_>) -> u32 {
+    said.hosts_line
+}
+
+fn by_server(said: &Names<'_>) -> u32 {
+    said.resolver_line
+}
+
 /// A function that keeps its result.
 fn kept(
     family: c_int,
-    name: Option<&[u8]>,
+    (name, address): (Option<&[u8]>, Option<IpAddr>),
     find: impl Fn(&Plan) -> Option<Found>,
     ask: impl Fn() -> *mut hostent,
 ) -> *mut hostent {
+    // SAFETY: what libc's functions give, or null.
+    let told = |found: *mut hostent, line: fn(&Names<'_>) -> u32| unsafe {
+        told::host(name, address, found, line(&instance().view.names()));
+        found
+    };
     static KEPT: Room = Room::new();
     let memory = KEPT.memory(size_of::<hostent>() + ROOM).cast::<hostent>();
     if memory.is_null() {
@@ -72,7 +84,7 @@ fn kept(
     if let Some(plan) = asks_first(family) {
         let found = resolver::ask(&plan, &ask);
         if !found.is_null() {
-            return found;
+            return told(found, by_server);
         }
     }
     let mut buffer = Buffer::new(memory.wrapping_add(1).cast(), ROOM);
@@ -80,7 +92,7 @@ fn kept(
         Look::Here(Ok(made)) => {
             // SAFETY: our own memory.
             unsafe { memory.write(made) };
-            memory
+            told(memory, by_hosts)
         }
         Look::Here(Err(errno)) => {
             set_errno(errno);
@@ -89,9 +101,9 @@ fn kept(
         }
         Look::Nobody(error) => {
             set_host_error(error);
-            core::ptr::null_mut()
+            told(core::ptr::null_mut(), by_hosts)
         }
-        Look::Ask(Some(plan)) => resolver::ask(&plan, ask),
+        Look::Ask(Some(plan)) => told(resolver::ask(&plan, ask), by_server),
         Look::Ask(None) => ask(),
     }
 }
@@ -112,15 +124,21 @@ struct To {
 unsafe fn reentrant(
     to: &To,
     family: c_int,
-    name: Option<&[u8]>,
+    (name, address): (Option<&[u8]>, Option<IpAddr>),
     find: impl Fn(&Plan) -> Option<Found>,
     ask: impl Fn() -> c_int,
 ) -> c_int {
+    // SAFETY: the caller's promise: the function has written where its result is.
+    let told = |done: c_int, line: fn(&Names<'_>) -> u32| unsafe {
+        let found = if done == 0 { to.result.read() } else { core::ptr::null_mut() };
+        told::host(name, address, found, line(&instance().view.names()));
+        done
+    };
     if let Some(plan) = asks_first(family) {
         let done = resolver::ask(&plan, &ask);
         // SAFETY: libc has written it, by the function's contract.
         if done == Errno::ERANGE.0 || done == 0 && unsafe { !to.result.read().is_null() } {
-            return done;
+            return told(done, by_server);
         }
     }
     let mut buffer = Buffer::new(to.buffer.0.cast(), to.buffer.1);
@@ -138,13 +156,13 @@ unsafe fn reentrant(
         done
     };
     match look(family, &mut buffer, name, find) {
-        Look::Here(Ok(made)) => finish(Some(made), 0, 0),
+        Look::Here(Ok(made)) => told(finish(Some(made), 0, 0), by_hosts),
         Look::Here(Err(errno)) => {
             set_errno(errno);
             finish(None, NETDB_INTERNAL, errno.0)
         }
-        Look::Nobody(error) => finish(None, error, 0),
-        Look::Ask(Some(plan)) => resolver::ask(&plan, ask),
+        Look::Nobody(error) => told(finish(None, error, 0), by_hosts),
+        Look::Ask(Some(plan)) => told(resolver::ask(&plan, ask), by_server),
         Look::Ask(None) => ask(),
     }
 }
@@ -172,11 +190,11 @@ unsafe fn given(address: *const c_void, len: socklen_t, family: c_int) -> Option
 
 /// The functions of a key: one that keeps its result, and one with a buffer.
 macro_rules! gethostby {
-    ($plain:ident, $reentrant:ident: ($($arg:ident: $ty:ty),*), $family:expr, $name:expr, $find:expr) => {
+    ($plain:ident, $reentrant:ident: ($($arg:ident: $ty:ty),*), $family:expr, $key:expr, $find:expr) => {
         pub unsafe fn $plain($($arg: $ty),*) -> *mut hostent {
             // SAFETY: the program's own arguments: a string, or so many bytes.
-            let (name, find) = unsafe { ($name, $find) };
-            kept($family, name, find, || libcs!($plain($($arg: $ty),*) -> *mut hostent, core::ptr::null_mut()))
+            let (key, find) = unsafe { ($key, $find) };
+            kept($family, key, find, || libcs!($plain($($arg: $ty),*) -> *mut hostent, core::ptr::null_mut()))
         }
 
         #[allow(clippy::too_many_arguments, reason = "as libc declares it")]
@@ -190,7 +208,7 @@ macro_rules! gethostby {
         ) -> c_int {
             let place = To { to, buffer: (buf, size), result, error };
             // SAFETY: as above.
-            let (name, find) = unsafe { ($name, $find) };
+            let (key, find) = unsafe { ($key, $find) };
             let ask = || libcs!(
                 $reentrant(
                     $($arg: $ty,)*
@@ -203,17 +221,17 @@ macro_rules! gethostby {
                 Errno::ENOSYS.0
             );
             // SAFETY: the caller's pointers.
-            unsafe { reentrant(&place, $family, name, find, ask) }
+            unsafe { reentrant(&place, $family, key, find, ask) }
         }
     };
 }
 
 gethostby!(gethostbyname, gethostbyname_r: (name: *const c_char),
-    libc::AF_INET, bytes(name), by_name(bytes(name)));
+    libc::AF_INET, (bytes(name), None), by_name(bytes(name)));
 gethostby!(gethostbyname2, gethostbyname2_r: (name: *const c_char, family: c_int),
-    family, bytes(name), by_name(bytes(name)));
+    family, (bytes(name), None), by_name(bytes(name)));
 gethostby!(gethostbyaddr, gethostbyaddr_r: (address: *const c_void, len: socklen_t, family: c_int),
-    family, None, by_address(given(address, len, family)));
+    family, (None, given(address, len, family)), by_address(given(address, len, family)));
 
 fn by_name(name: Option<&[u8]>) -> impl Fn(&Plan) -> Option<Found> {
     move |plan| plan.by_name(name?)

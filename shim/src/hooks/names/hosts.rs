@@ -1,7 +1,7 @@
 //! hosts(5), by name and by address, and where names are looked up.
 
 use core::ffi::{c_char, c_int};
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use elements::identity::{Database, Lines};
 use elements::network::address::{self, SHOWN};
@@ -124,6 +124,16 @@ impl Found {
         self.addresses.iter().take(self.count).flatten().copied()
     }
 
+    /// Those of a family, or all of any. As one of IPv4, libc takes an address that is mapped, and `::1` for 127.0.0.1.
+    pub fn of_family(&self, family: c_int) -> impl Iterator<Item = IpAddr> {
+        self.addresses().filter_map(move |address| match (family, address) {
+            (libc::AF_INET, IpAddr::V6(Ipv6Addr::LOCALHOST)) => Some(Ipv4Addr::LOCALHOST.into()),
+            (libc::AF_INET, IpAddr::V6(v6)) => v6.to_ipv4_mapped().map(IpAddr::V4),
+            (libc::AF_INET6, IpAddr::V4(_)) => None,
+            _ => Some(address),
+        })
+    }
+
     /// The first name.
     pub fn canonical(&self) -> &[u8] {
         self.name.get(..self.name_len).unwrap_or(&[])
@@ -141,12 +151,11 @@ impl Found {
 
     /// The struct, with all that it points to in the buffer.
     pub fn put(&self, family: c_int, buffer: &mut Buffer) -> Result<hostent, Errno> {
-        let fits = |address: &IpAddr| address.is_ipv4() == (family == libc::AF_INET);
-        let count = self.addresses().filter(fits).count();
+        let count = self.of_family(family).count();
         let pointer = size_of::<*mut c_char>();
         let list = buffer.take((count + 1) * pointer, pointer)?.cast::<*mut c_char>();
         let length = if family == libc::AF_INET { 4 } else { 16 };
-        for (index, address) in self.addresses().filter(fits).enumerate() {
+        for (index, address) in self.of_family(family).enumerate() {
             let to = buffer.take(length, 4)?;
             // SAFETY: the room was just taken.
             unsafe {
@@ -175,23 +184,11 @@ fn copy(from: &[u8], to: &mut [u8]) -> usize {
     from.len().min(to.len().saturating_sub(1))
 }
 
-/// An endpoint of an address.
-pub fn endpoint_of(address: IpAddr, port: u16) -> Endpoint {
-    match address {
-        IpAddr::V4(v4) => Endpoint { address: v4.to_ipv6_mapped().octets(), port, is_v6: false },
-        IpAddr::V6(v6) => Endpoint { address: v6.octets(), port, is_v6: true },
-    }
-}
-
 /// An address as libc reads it, with a NUL after it.
 pub fn text_of(address: IpAddr, text: &mut [u8; SHOWN]) {
-    let endpoint = endpoint_of(address, 0);
     let mut shown = [0; SHOWN];
-    // Without the port, and without the brackets.
-    let len = address::show(&endpoint, &mut shown).saturating_sub(2);
-    let inner = shown.get(..len).unwrap_or(&[]);
-    let inner = inner.strip_prefix(b"[").and_then(|inner| inner.strip_suffix(b"]")).unwrap_or(inner);
-    text.iter_mut().zip(inner).for_each(|(to, from)| *to = *from);
+    let alone = address::show_alone(address, &mut shown);
+    text.iter_mut().zip(alone).for_each(|(to, from)| *to = *from);
 }
 
 /// The address of an endpoint.

@@ -1,4 +1,4 @@
-//! The functions of getprotoent(3) and of getnetent(3), and those of gethostent(3).
+//! The functions of getprotoent(3), getrpcent(3) and getnetent(3), and those of gethostent(3).
 
 use core::ffi::{c_char, c_int};
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -31,6 +31,26 @@ impl Shown for protoent {
             p_name: buffer.string(entry.name)?,
             p_aliases: buffer.strings(others(entry.aliases))?,
             p_proto: entry.number,
+        })
+    }
+}
+
+/// `struct rpcent` of rpc/netdb.h
+#[repr(C)]
+pub struct Rpcent {
+    name: *mut c_char,
+    aliases: *mut *mut c_char,
+    number: c_int,
+}
+
+impl Shown for Rpcent {
+    type Entry<'l> = Protocol<'l>;
+    const DATABASE: Database = Database::Programs;
+    fn of(entry: &Protocol<'_>, buffer: &mut Buffer) -> Result<Rpcent, Errno> {
+        Ok(Rpcent {
+            name: buffer.string(entry.name)?,
+            aliases: buffer.strings(others(entry.aliases))?,
+            number: entry.number,
         })
     }
 }
@@ -77,6 +97,11 @@ finds!(getprotobyname, getprotobyname_r: protoent, (name: *const c_char)
     let wanted = bytes(name); |entry| wanted.is_some_and(|wanted| entry.is(wanted)));
 finds!(getprotobynumber, getprotobynumber_r: protoent, (number: c_int) |entry| entry.number == number);
 walks!(setprotoent(stays), getprotoent, getprotoent_r, endprotoent, PROTOCOLS_AT: protoent);
+
+finds!(getrpcbyname, getrpcbyname_r: Rpcent, (name: *const c_char)
+    let wanted = bytes(name); |entry| wanted.is_some_and(|wanted| entry.is(wanted)));
+finds!(getrpcbynumber, getrpcbynumber_r: Rpcent, (number: c_int) |entry| entry.number == number);
+walks!(setrpcent(stays), getrpcent, getrpcent_r, endrpcent, PROGRAMS_AT: Rpcent);
 
 finds!(getnetbyname, getnetbyname_r(error): Netent, (name: *const c_char)
     let wanted = bytes(name); |entry| wanted.is_some_and(|wanted| entry.is(wanted)));

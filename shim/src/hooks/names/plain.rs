@@ -3,9 +3,9 @@
 use core::ffi::{c_char, c_int};
 use core::net::IpAddr;
 
+use elements::network::address::{fresh, of};
 use libc::{addrinfo, socklen_t};
 
-use super::hosts;
 use crate::allocate::malloc;
 use crate::hooks::entries::bytes;
 use crate::hooks::is_glibc;
@@ -55,8 +55,8 @@ impl Plain {
             (hints.ai_socktype == 0 || hints.ai_socktype == kind.0)
                 && (hints.ai_protocol == 0 || hints.ai_protocol == kind.1)
         };
-        let endpoint = hosts::endpoint_of(address, self.port);
-        let (bytes, len) = elements::network::address::fresh(&endpoint);
+        let endpoint = of(address, self.port);
+        let (bytes, len) = fresh(&endpoint);
         let mut to = first;
         for (kind, protocol) in KINDS.iter().filter(wants) {
             // SAFETY: libc's own function allocates as well.

@@ -10,12 +10,13 @@ use core::ffi::{c_char, c_int, c_ulong, c_void};
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use elements::network::address::fresh;
-use elements::network::names::{Setting, words};
+use elements::network::address::{fresh, of};
+use elements::network::names::{DNS, Setting, words};
 use libc::{sockaddr_in, sockaddr_in6};
 use view::{Direction, Protocol};
 
-use super::hosts::{Plan, endpoint_of, settings};
+use super::hosts::{Plan, settings};
+use super::told;
 use crate::allocate::malloc;
 use crate::real;
 use crate::start::instance;
@@ -23,7 +24,6 @@ use crate::start::instance;
 const SERVERS: usize = 3;
 const SEARCHES: usize = 6;
 const NAMES: usize = 256;
-const DNS: u16 = 53;
 
 /// `struct __res_state` of resolv.h, as glibc has had it since 2.1.
 #[repr(C)]
@@ -186,7 +186,7 @@ fn fill(state: &mut State) {
 
 /// Adds a name server, where the rules of the network lead to it. False where there is no room.
 fn add_server(state: &mut State, number: usize, address: IpAddr) -> bool {
-    let asked = endpoint_of(address, DNS);
+    let asked = of(address, DNS);
     let rule = instance().first_rule(Direction::Connect, &asked, Protocol::Udp);
     let led = rule.map_or(asked, |rule| rule.target(&asked));
     let (bytes, _) = fresh(&led);
@@ -236,22 +236,27 @@ pub unsafe fn __res_ninit(state: *mut c_void) -> c_int {
 
 /// Functions that ask by the calling thread's state.
 macro_rules! asking {
-    ($($name:ident, $other:ident($($arg:ident: $ty:ty),*);)*) => {$(
+    ($($name:ident, $other:ident($($arg:ident: $ty:ty),*) $(tells $key:ident, $found:ident, $room:ident)?;)*) => {$(
         #[allow(clippy::too_many_arguments, reason = "as libc declares it")]
         pub unsafe fn $name($($arg: $ty),*) -> c_int {
             let next = real!($name as fn($($ty),*) -> c_int).or_else(|| real!($other as fn($($ty),*) -> c_int));
             let Some(next) = next else { return -1 };
             prepare();
             // SAFETY: the program's own arguments.
-            unsafe { next($($arg),*) }
+            let done = unsafe { next($($arg),*) };
+            $(
+                // SAFETY: as above; the answer is there, as much of it as has room.
+                unsafe { told::answer($key, $found, done.min($room)) };
+            )?
+            done
         }
     )*};
 }
 
 asking! {
-    res_query, __res_query(name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int);
-    res_search, __res_search(name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int);
-    res_querydomain, __res_querydomain(name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int);
+    res_query, __res_query(name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int) tells name, answer, size;
+    res_search, __res_search(name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int) tells name, answer, size;
+    res_querydomain, __res_querydomain(name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut u8, size: c_int) tells name, answer, size;
     res_send, __res_send(message: *const u8, len: c_int, answer: *mut u8, size: c_int);
     res_mkquery, __res_mkquery(operation: c_int, name: *const c_char, class: c_int, kind: c_int, data: *const u8, len: c_int, record: *const u8, to: *mut u8, size: c_int);
 }
