@@ -204,7 +204,9 @@ impl Ground {
             let _ = writeln!(script, "over 'lowerdir={at},upperdir={upper},workdir={work}' '{at}'");
         }
         fs::write(self.layers(), policy)?;
-        fs::write(self.overlays(), script + "exec \"$@\"\n")?;
+        // The shell stays: what waits for an answer of a program cannot be killed, and as the first process would
+        // keep that program alive as well.
+        fs::write(self.overlays(), script + "\"$@\"\n")?;
         // The same files in the launcher's own write layer.
         let mut write = Command::new(tests::launcher());
         write.arg("--policy").arg(self.layers()).args([
