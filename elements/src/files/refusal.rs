@@ -198,7 +198,7 @@ mod tests {
         for (first, second) in [(0, 999_999_999), (libc::UTIME_NOW, libc::UTIME_OMIT), (7, libc::UTIME_NOW)] {
             assert_eq!(read(first, second), Times::Set);
         }
-        for (first, second) in [(-1, 0), (0, SECOND), (libc::UTIME_OMIT + 1, libc::UTIME_NOW)] {
+        for (first, second) in [(-1, 0), (0, SECOND), (libc::UTIME_OMIT - 1, libc::UTIME_NOW)] {
             assert_eq!(read(first, second), Times::Wrong);
         }
     }
