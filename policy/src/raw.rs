@@ -162,7 +162,7 @@ pub struct RawRoot {
     #[schemars(with = "Option<String>")]
     pub image: Option<Spanned<String>>,
     /// Directories of the host that stand there as one, the lowest first.
-    #[schemars(with = "Vec<String>")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub layers: Option<Spanned<Vec<Spanned<String>>>>,
     /// Where changes go (default: "private").
     #[schemars(with = "Option<RawWrite>")]

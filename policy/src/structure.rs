@@ -80,6 +80,16 @@ pub fn read(file: &Path, text: &str) -> Result<(Raw, Report), Report> {
         let start = mount.span().start;
         mount.get_mut().damaged = damaged.contains(&start);
     }
+    if let Some(root) = &raw.root
+        && root.get_ref().image.is_none()
+        && root.get_ref().layers.is_none()
+    {
+        if !damaged.contains(&root.span().start) {
+            let message = "`root` has neither `image` nor `layers`";
+            report.add(root.span(), message, "`image` or `layers` is needed here", None);
+        }
+        raw.root = None;
+    }
     Ok((raw, report))
 }
 

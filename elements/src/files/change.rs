@@ -1,7 +1,8 @@
 //! Calls that change a file or a name: mkdir, unlink, chmod, truncate and the like.
 
 use super::owners::{Own, is_access_list, is_override};
-use super::place::{Change, Place, Want};
+use super::place::{Change, Need, Place, Want};
+use super::refusal::{Times, flags_are_known, may_alter, may_link_to, may_make};
 use super::union::is_private_attribute;
 use crate::kernel::{AT_FDCWD, syscall};
 use crate::shared::owners::Book;
@@ -16,6 +17,9 @@ impl Instance<'_> {
 
     /// mknodat(2)
     pub fn mknodat(&self, dirfd: i32, path: *const u8, mode: u32, device: u64) -> Answer {
+        if let Err(errno) = may_make(mode) {
+            return Answer::fail(errno);
+        }
         if self.plays() && matches!(mode & libc::S_IFMT, libc::S_IFCHR | libc::S_IFBLK) {
             return self.make_device(dirfd, path, mode, device);
         }
@@ -40,7 +44,8 @@ impl Instance<'_> {
         if let Err(errno) = self.may_change_name((dirfd, path), false) {
             return Answer::fail(errno);
         }
-        match self.at(nr, dirfd, path, Want::CREATE, |place| self.made(place, call(place))) {
+        let want = if nr == libc::SYS_mkdirat { Want::CREATE_DIRECTORY } else { Want::CREATE };
+        match self.at(nr, dirfd, path, want, |place| self.made(place, call(place))) {
             Answer::Pass if self.plays() => {
                 let given = Place::new(dirfd, path, 0, None);
                 Answer::Done(self.made(&given, call(&given)))
@@ -51,6 +56,9 @@ impl Instance<'_> {
 
     /// symlinkat(2). The link's text is the program's own: an app path, or relative.
     pub fn symlinkat(&self, target: *const u8, dirfd: i32, path: *const u8) -> Answer {
+        if let Err(errno) = may_link_to(target) {
+            return Answer::fail(errno);
+        }
         self.forget_rights();
         self.made_by(libc::SYS_symlinkat, (dirfd, path), |place| {
             let args = [target as usize, place.dirfd as usize, place.path as usize, 0, 0, 0];
@@ -104,30 +112,32 @@ impl Instance<'_> {
     /// fchmodat(2), and fchmodat2(2) where there are flags.
     pub fn fchmodat(&self, dirfd: i32, path: *const u8, mode: u32, flags: i32) -> Answer {
         const SYS_FCHMODAT2: i64 = 452;
+        if let Err(errno) = flags_are_known(flags, MODIFY_FLAGS) {
+            return Answer::fail(errno);
+        }
         if self.plays() {
             return self.own(SYS_FCHMODAT2, (dirfd, path), flags, Own::Mode(mode));
         }
         let nr = if flags == 0 { libc::SYS_fchmodat } else { SYS_FCHMODAT2 };
-        self.modify(nr, dirfd, path, flags, [mode as usize, flags as usize, 0])
+        self.modify(nr, (dirfd, path), flags, Want::MODE, [mode as usize, flags as usize, 0])
     }
 
     /// fchownat(2)
     pub fn fchownat(&self, dirfd: i32, path: *const u8, uid: u32, gid: u32, flags: i32) -> Answer {
+        if let Err(errno) = flags_are_known(flags, MODIFY_FLAGS) {
+            return Answer::fail(errno);
+        }
         if self.plays() {
             return self.own(libc::SYS_fchownat, (dirfd, path), flags, Own::Owner(uid, gid));
         }
-        if names_descriptor(path, flags) && self.is_protected_descriptor(dirfd) {
-            return Answer::fail(Errno::EROFS);
-        }
         let words = [uid as usize, gid as usize, flags as usize];
-        self.modify(libc::SYS_fchownat, dirfd, path, flags, words)
+        let need = if (uid, gid) == (u32::MAX, u32::MAX) { Need::Nothing } else { Need::Owner };
+        let want = Want { follow: true, change: Change::Modify(need) };
+        self.modify(libc::SYS_fchownat, (dirfd, path), flags, want, words)
     }
 
     /// chown(2) and chmod(2), where owners are played.
     fn own(&self, nr: i64, (dirfd, path): (i32, *const u8), flags: i32, what: Own) -> Answer {
-        if flags & !(libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH) != 0 {
-            return Answer::fail(Errno::EINVAL);
-        }
         if names_descriptor(path, flags) {
             return self.own_descriptor(dirfd, what, true);
         }
@@ -136,14 +146,29 @@ impl Instance<'_> {
 
     /// utimensat(2). `times` is the program's.
     pub fn utimensat(&self, dirfd: i32, path: *const u8, times: *const libc::timespec, flags: i32) -> Answer {
+        let read = Times::read(times);
+        match read {
+            Err(errno) => return Answer::fail(errno),
+            Ok(Times::Nothing) => return Answer::Done(Ok(0)),
+            Ok(_) => {}
+        }
+        if let Err(errno) = flags_are_known(flags, MODIFY_FLAGS) {
+            return Answer::fail(errno);
+        }
+        if read == Ok(Times::Wrong) && !names_descriptor(path, flags) {
+            let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+            return self.refused(libc::SYS_utimensat, (dirfd, path), follow, Errno::EINVAL);
+        }
+        let want = if read == Ok(Times::Now) { TIMES_OF_NOW } else { Want::MODIFY };
         let Some(host) = self.host_times(times) else {
-            return self.modify(libc::SYS_utimensat, dirfd, path, flags, [times as usize, flags as usize, 0]);
+            let words = [times as usize, flags as usize, 0];
+            return self.modify(libc::SYS_utimensat, (dirfd, path), flags, want, words);
         };
         let words = [host.as_ptr() as usize, flags as usize, 0];
         self.with_own_words(
             libc::SYS_utimensat,
             (dirfd, path),
-            self.modify(libc::SYS_utimensat, dirfd, path, flags, words),
+            self.modify(libc::SYS_utimensat, (dirfd, path), flags, want, words),
             words,
         )
     }
@@ -151,10 +176,13 @@ impl Instance<'_> {
     /// futimesat(2). `times` is the program's.
     pub fn futimesat(&self, dirfd: i32, path: *const u8, times: *const libc::timeval) -> Answer {
         let Some(host) = self.host_timevals(times) else {
-            return self.modify(libc::SYS_futimesat, dirfd, path, 0, [times as usize, 0, 0]);
+            let words = [times as usize, 0, 0];
+            let want = if times.is_null() { TIMES_OF_NOW } else { Want::MODIFY };
+            return self.modify(libc::SYS_futimesat, (dirfd, path), 0, want, words);
         };
         let (nr, words) = (libc::SYS_utimensat, [host.as_ptr() as usize, 0, 0]);
-        self.with_own_words(nr, (dirfd, path), self.modify(nr, dirfd, path, 0, words), words)
+        let answer = self.modify(nr, (dirfd, path), 0, Want::MODIFY, words);
+        self.with_own_words(nr, (dirfd, path), answer, words)
     }
 
     /// A call whose words are not the program's own, so that no door can make it.
@@ -175,25 +203,28 @@ impl Instance<'_> {
         }
     }
 
-    fn modify(&self, nr: i64, dirfd: i32, path: *const u8, flags: i32, words: [usize; 3]) -> Answer {
-        if let Err(errno) = self.must_own((dirfd, path), flags & libc::AT_SYMLINK_NOFOLLOW == 0) {
-            // To set the time of now it is enough to be allowed to write.
-            let may = if words[0] == 0 {
-                self.may_use_path((dirfd, path), true, libc::W_OK as u32, false)
-            } else {
-                Err(errno)
-            };
-            if let Err(errno) = may {
-                return Answer::fail(errno);
-            }
+    fn modify(
+        &self,
+        nr: i64,
+        (dirfd, path): (i32, *const u8),
+        flags: i32,
+        want: Want,
+        words: [usize; 3],
+    ) -> Answer {
+        let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+        if let Err(errno) = self.may_modify_path((dirfd, path), follow, want.change) {
+            return Answer::fail(errno);
+        }
+        if names_descriptor(path, flags) && self.is_protected_descriptor(dirfd) {
+            return Answer::fail(Errno::EROFS);
         }
         if names_descriptor(path, flags)
-            && let Some(done) = self.modify_in_union(nr, [dirfd as usize, words[0], words[1], words[2], 0, 0])
+            && let Some(done) =
+                self.modify_in_union(nr, [dirfd as usize, words[0], words[1], words[2], 0, 0], true)
         {
             return done;
         }
-        let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
-        self.at(nr, dirfd, path, Want::MODIFY.following(follow), |place| {
+        self.at(nr, dirfd, path, want.following(follow), |place| {
             let [a, b, c] = words;
             // SAFETY: the program's pointers, for the kernel to judge.
             unsafe { syscall(nr, [place.dirfd as usize, place.path as usize, a, b, c, 0]) }
@@ -203,19 +234,21 @@ impl Instance<'_> {
     /// A call that changes what a path leads to and takes up to four more
     /// words after it: truncate(2), setxattr(2), removexattr(2).
     pub fn alter(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 4]) -> Answer {
-        let change = if nr == libc::SYS_truncate { Change::Truncate } else { Change::Modify };
+        if let Err(errno) = may_alter(nr, words) {
+            return Answer::fail(errno);
+        }
         if nr != libc::SYS_truncate
             && let Some(kept) = self.kept_name(words[0] as *const u8)
         {
             return self.alter_kept(nr, (path, follow), kept, words);
         }
         let is_list = nr != libc::SYS_truncate && self.plays() && is_access_list(words[0] as *const u8);
-        let wanted = if is_list {
-            self.must_own((AT_FDCWD, path), follow)
-        } else {
-            self.may_use_path((AT_FDCWD, path), follow, libc::W_OK as u32, false)
+        let change = match nr {
+            libc::SYS_truncate => Change::Truncate,
+            _ if is_access_list(words[0] as *const u8) => Change::Modify(Need::Owner),
+            _ => Change::Modify(Need::Write),
         };
-        if let Err(errno) = wanted {
+        if let Err(errno) = self.may_modify_path((AT_FDCWD, path), follow, change) {
             return Answer::fail(errno);
         }
         if nr != libc::SYS_truncate
@@ -245,6 +278,12 @@ impl Instance<'_> {
         }
     }
 }
+
+/// To set the time of now it is enough to be allowed to write.
+const TIMES_OF_NOW: Want = Want { follow: true, change: Change::Modify(Need::OwnerOrWrite) };
+
+/// The flags of fchmodat2(2), fchownat(2) and utimensat(2).
+const MODIFY_FLAGS: i32 = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;
 
 /// Whether a call means the file of its descriptor.
 fn names_descriptor(path: *const u8, flags: i32) -> bool {

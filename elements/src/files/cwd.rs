@@ -3,6 +3,7 @@
 //! The kernel's working directory is the host's directory behind the app's.
 
 use super::lexical::Look;
+use super::namei::Walk;
 use super::place::Want;
 use super::text::Text;
 use super::{MAX_PATH, note_duplicate};
@@ -12,7 +13,7 @@ use crate::{Answer, Errno, Instance};
 impl Instance<'_> {
     /// chdir(2). Never passes, since what it changes must be noted.
     pub fn chdir(&self, path: *const u8) -> Answer {
-        if let Err(errno) = self.may_use_path((AT_FDCWD, path), true, libc::X_OK as u32, false) {
+        if let Err(errno) = self.may_enter((AT_FDCWD, path)) {
             return Answer::fail(errno);
         }
         let answer = match self.look_up(AT_FDCWD, path, Want::LOOK) {
@@ -41,6 +42,16 @@ impl Instance<'_> {
         Answer::Done(done)
     }
 
+    /// Whether a directory of a union's layer is in the union no longer, or not under this name: a layer keeps what the
+    /// program has taken away.
+    fn is_gone_from_union(&self, host: &[u8], app: &[u8]) -> bool {
+        let Some(mount) = self.has_unions().then(|| self.layers_own(host)).flatten() else { return false };
+        let mut walk = Walk::new();
+        let at = mount.at.strip_suffix(b"/").unwrap_or(mount.at);
+        let walked = self.walk_union(&mut walk, mount.id, app.get(at.len()..).unwrap_or(&[]));
+        walked.is_err() || !self.is_side_of(&walk, host)
+    }
+
     /// getcwd(2): the length, with the NUL.
     pub fn getcwd(&self, buf: *mut u8, size: usize) -> Answer {
         let mut host = Text::<MAX_PATH>::new();
@@ -60,6 +71,9 @@ impl Instance<'_> {
         };
         if let Err(errno) = told {
             return Answer::fail(errno);
+        }
+        if !unreachable && self.is_gone_from_union(host.bytes(), app.bytes()) {
+            return Answer::fail(Errno::ENOENT);
         }
         let len = app.len() + 1;
         if len > size {

@@ -7,15 +7,13 @@ use super::lexical::Look;
 use super::magic::is_magic;
 use super::place::{Place, Scratch, Want, is_link_of};
 use super::plain::PlainScratch;
+use super::refusal::{attribute_has_name, may_access};
 use super::stat::is_whole;
 use super::text::Text;
 use super::union::{WholePath, is_whiteout, look_at_attributes};
 use super::{MAX_PATH, scan};
 use crate::kernel::{self, AT_FDCWD, syscall, syscall4};
 use crate::{Answer, Errno, Instance};
-
-/// The flags of faccessat2(2) that do not matter to whether a file is there.
-const LOOKS: i32 = libc::AT_EACCESS | libc::AT_SYMLINK_NOFOLLOW;
 
 /// Whether the flags of a call let it follow a link in the last place.
 pub(super) fn follows(flags: i32) -> bool {
@@ -56,6 +54,9 @@ impl Instance<'_> {
         flags: i32,
         start: Start,
     ) -> Answer {
+        if let Err(errno) = may_access(mode, flags) {
+            return Answer::fail(errno);
+        }
         let given = Place::new(dirfd, path, 0, None);
         if mode & libc::W_OK == 0
             && self.in_base(dirfd, path).is_some()
@@ -71,7 +72,9 @@ impl Instance<'_> {
             let mut scratch = [PlainScratch::new(), PlainScratch::new()];
             match self.one_of_two(path, start, follows(flags), &mut scratch) {
                 // Whether it is there is known.
-                Some(Ok(_)) if mode == libc::F_OK && flags & !LOOKS == 0 => return Answer::Done(Ok(0)),
+                Some(Ok(_)) if mode == libc::F_OK && flags & libc::AT_EMPTY_PATH == 0 => {
+                    return Answer::Done(Ok(0));
+                }
                 Some(Ok(place)) => return Answer::Done(self.access(&place, mode, flags)),
                 Some(Err(errno)) => return Answer::fail(errno),
                 None => {}
@@ -87,6 +90,9 @@ impl Instance<'_> {
     /// The same, of a path that has been read.
     #[inline(never)]
     fn faccessat_by(&self, look: Look, dirfd: i32, path: *const u8, mode: i32, flags: i32) -> Answer {
+        if let Err(errno) = may_access(mode, flags) {
+            return Answer::fail(errno);
+        }
         let want = Want::LOOK.following(follows(flags));
         self.at_place(libc::SYS_faccessat2, (dirfd, path), look, want, |place| {
             self.access(place, mode, flags)
@@ -140,6 +146,9 @@ impl Instance<'_> {
     /// readlink(2), readlinkat(2). The links of /proc that name the program's
     /// own files give app paths.
     pub fn readlinkat(&self, dirfd: i32, path: *const u8, buf: *mut u8, size: usize) -> Answer {
+        if let Err(errno) = self.may_reach((dirfd, path)) {
+            return Answer::fail(errno);
+        }
         match self.glance(dirfd, path) {
             Glance::Elsewhere => Answer::Pass,
             Glance::Closer(start) => self.readlinkat_from(dirfd, path, buf, size, start),
@@ -176,6 +185,9 @@ impl Instance<'_> {
         size: usize,
         start: Start,
     ) -> Answer {
+        if size == 0 {
+            return Answer::fail(Errno::EINVAL);
+        }
         if self.in_base(dirfd, path).is_some() {
             return Answer::Done(read_link(&Place::new(dirfd, path, 0, None), buf, size));
         }
@@ -307,6 +319,14 @@ impl Instance<'_> {
     /// A call that looks at a path and takes up to three more words after it:
     /// statfs(2), getxattr(2), listxattr(2), inotify's and others'.
     pub fn look(&self, nr: i64, path: *const u8, follow: bool, words: [usize; 3]) -> Answer {
+        let may = match nr {
+            libc::SYS_getxattr | libc::SYS_lgetxattr => attribute_has_name(words[0] as *const u8)
+                .and_then(|()| self.may_read_attribute(path, follow, words[0] as *const u8)),
+            _ => self.may_reach((AT_FDCWD, path)),
+        };
+        if let Err(errno) = may {
+            return Answer::fail(errno);
+        }
         let look = |place: &Place| {
             let (in_union, plays) = (self.is_layered(place), self.plays());
             if matches!(nr, libc::SYS_getxattr | libc::SYS_lgetxattr)

@@ -31,6 +31,7 @@ mod plain;
 mod present;
 mod protect;
 mod rare;
+mod refusal;
 mod rename;
 mod reverse;
 pub(crate) mod scan;

@@ -10,7 +10,7 @@ use view::Kind;
 use super::MAX_PATH;
 use super::base::Cursor;
 use super::magic::is_magic;
-use super::place::{Change, Place, Scratch, Want};
+use super::place::{Place, Scratch, Want};
 use super::text::Text;
 use super::union::{Position, WholePath};
 use crate::kernel::{self, AT_FDCWD};
@@ -271,9 +271,8 @@ impl Walk {
 
     /// A walk for a call that changes something.
     pub(super) fn for_change(want: Want) -> Walk {
-        let names = matches!(want.change, Change::Create | Change::Remove(_));
         let mut walk = Walk::new();
-        walk.slash_follows = !names;
+        walk.slash_follows = !want.names();
         walk
     }
 

@@ -182,6 +182,14 @@ impl Instance<'_> {
             }
             Look::Walk => self.open_walked(dirfd, path, flags, mode, &mut scratch),
         };
+        const NEW: i32 = libc::O_CREAT | libc::O_EXCL;
+        let opened = match opened {
+            // What `.` and `..` name is there already.
+            Err(Errno::EISDIR) if flags & (NEW | libc::O_PATH) == NEW && ends_in_dots(path) => {
+                Err(Errno::EEXIST)
+            }
+            opened => opened,
+        };
         let done = opened.map(|fd| fd as usize);
         if self.traces() {
             let host = (!scratch.is_empty()).then(|| scratch.as_ptr());
@@ -255,11 +263,10 @@ impl Instance<'_> {
         if with_directory && kernel::openat(AT_FDCWD, c"".as_ptr().cast(), flags, 0) == Err(Errno::EINVAL) {
             return Err(Errno::EINVAL);
         }
-        if self.has_unions()
-            && flags & (libc::O_CREAT | libc::O_PATH) == libc::O_CREAT
+        if flags & (libc::O_CREAT | libc::O_PATH) == libc::O_CREAT
             && Place::new(dirfd, path, 0, None).ends_in_slash()
             && !ends_in_dots(path)
-            && self.directory_of((dirfd, path))?.is_some_and(|mount| self.union(mount).is_some())
+            && self.directory_of((dirfd, path))?.is_some()
         {
             return Err(Errno::EISDIR);
         }
@@ -366,7 +373,8 @@ fn may_be_link(errno: Errno) -> bool {
 /// Whether the flags ask for more than reading.
 fn writes(flags: i32) -> bool {
     flags & libc::O_PATH == 0
-        && (flags & libc::O_ACCMODE != libc::O_RDONLY || flags & (libc::O_CREAT | libc::O_TRUNC) != 0)
+        && (matches!(flags & libc::O_ACCMODE, libc::O_WRONLY | libc::O_RDWR)
+            || flags & (libc::O_CREAT | libc::O_TRUNC) != 0)
 }
 
 /// What openat(2) makes of its flags and mode, in openat2's words.
@@ -396,7 +404,9 @@ fn open_read_only(place: &Place, flags: i32, mode: u32) -> Result<i32, Errno> {
         Ok(_) if makes && flags & libc::O_EXCL != 0 => Err(Errno::EEXIST),
         Ok(stat) => match stat.st_mode & libc::S_IFMT {
             libc::S_IFDIR if !tmpfile => Err(Errno::EISDIR),
-            kind if tmpfile && kind != libc::S_IFDIR => Err(Errno::ENOTDIR),
+            kind if (tmpfile || flags & libc::O_DIRECTORY != 0) && kind != libc::S_IFDIR => {
+                Err(Errno::ENOTDIR)
+            }
             libc::S_IFREG | libc::S_IFDIR => {
                 if flags & libc::O_ACCMODE == libc::O_RDONLY && flags & libc::O_TRUNC == 0 {
                     return kernel::openat(place.dirfd, place.path, flags & !libc::O_CREAT, mode);

@@ -25,14 +25,33 @@ pub type Scratch = Text<MAX_PATH>;
 pub enum Change {
     /// Only looks.
     None,
-    /// Changes what is there: mode, owner, times, attributes.
-    Modify,
+    /// Means a name, of a link and a slash that of the link. What is allowed is the caller's to say.
+    Name,
+    /// Changes what is there: owner, times, attributes.
+    Modify(Need),
+    /// Changes its mode, which a link has not.
+    Mode,
     /// Changes the size of what is there: a file only.
     Truncate,
     /// Makes a new name.
     Create,
+    /// Makes a directory, whose name may end in a slash.
+    CreateDirectory,
     /// Takes a name away. The errno is for a directory that mounts lie below.
     Remove(Errno),
+}
+
+/// What a process needs for a change, but for root's rights.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Need {
+    /// To be the owner: else `EPERM`.
+    Owner,
+    /// To be the owner, or allowed to write: else `EACCES`.
+    OwnerOrWrite,
+    /// To be allowed to write: else `EACCES`. In a directory with the sticky bit, to be its owner: else `EPERM`.
+    Write,
+    /// Nothing, but for a file that runs as its owner, which is to do so no longer: then to be that.
+    Nothing,
 }
 
 /// How a path is to be resolved, and what for.
@@ -50,17 +69,27 @@ impl Want {
     /// Looks at the last component itself.
     pub const LOOK_AT_LINK: Want = Want { follow: false, change: Change::None };
     /// Changes what the path leads to.
-    pub const MODIFY: Want = Want { follow: true, change: Change::Modify };
+    pub const MODIFY: Want = Want { follow: true, change: Change::Modify(Need::Owner) };
     /// Changes the last component itself.
-    pub const MODIFY_LINK: Want = Want { follow: false, change: Change::Modify };
+    pub const MODIFY_LINK: Want = Want { follow: false, change: Change::Modify(Need::Owner) };
+    /// Changes the mode of what the path leads to.
+    pub const MODE: Want = Want { follow: true, change: Change::Mode };
+    /// Means the last component, which may be new.
+    pub const NAME: Want = Want { follow: false, change: Change::Name };
     /// Makes the last component.
     pub const CREATE: Want = Want { follow: false, change: Change::Create };
+    /// Makes the last component, a directory.
+    pub const CREATE_DIRECTORY: Want = Want { follow: false, change: Change::CreateDirectory };
 
     /// Whether a link in the last place is followed, as one before a slash is
     /// by calls that neither make nor take away a name.
     fn follows(self, place: &Place) -> bool {
-        let names = matches!(self.change, Change::Create | Change::Remove(_));
-        self.follow || !names && place.ends_in_slash()
+        self.follow || !self.names() && place.ends_in_slash()
+    }
+
+    /// Whether a name is made or taken away.
+    pub(super) fn names(self) -> bool {
+        matches!(self.change, Change::Name | Change::Create | Change::CreateDirectory | Change::Remove(_))
     }
 
     /// The same, following the last component or not.
@@ -176,9 +205,10 @@ impl Instance<'_> {
         want: Want,
         scratch: &mut Scratch,
     ) -> Result<Place, Errno> {
-        match want.change {
-            Change::Create | Change::Remove(_) => self.walk_to_name(dirfd, path, scratch),
-            _ => self.walk(dirfd, path, want.follow, scratch),
+        if want.names() {
+            self.walk_to_name(dirfd, path, scratch)
+        } else {
+            self.walk(dirfd, path, want.follow, scratch)
         }
     }
 
@@ -308,7 +338,7 @@ impl Instance<'_> {
         let point = place.node.is_some_and(|node| self.view.is_mount_point(node));
         let mount = self.view.mount(place.mount);
         match want.change {
-            Change::Create if place.node.is_some() => Err(Errno::EEXIST),
+            Change::Create | Change::CreateDirectory if place.node.is_some() => Err(Errno::EEXIST),
             // Only rmdir(2) asks for a directory without a slash.
             Change::Remove(errno)
                 if place.node.is_some()
@@ -331,19 +361,24 @@ impl Instance<'_> {
         self.refuse_point(place, want)?;
         let mount = self.view.mount(place.mount);
         match want.change {
-            Change::None => Ok(()),
+            Change::None | Change::Name => Ok(()),
             _ if mount.access == Access::ReadWrite => Ok(()),
-            Change::Modify => {
+            Change::Modify(_) | Change::Mode => {
                 let flags = if want.follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
                 kernel::fstatat(place.dirfd, place.path, flags)?;
                 Err(Errno::EROFS)
             }
             Change::Truncate => {
                 let stat = kernel::fstatat(place.dirfd, place.path, 0)?;
-                Err(if stat.st_mode & libc::S_IFMT == libc::S_IFDIR { Errno::EISDIR } else { Errno::EROFS })
+                truncates(stat.st_mode)?;
+                Err(Errno::EROFS)
             }
-            Change::Create if exists(place) => Err(Errno::EEXIST),
-            Change::Create | Change::Remove(_) => {
+            Change::Create | Change::CreateDirectory if exists(place) => Err(Errno::EEXIST),
+            Change::Create if place.ends_in_slash() => {
+                parent_exists(place)?;
+                Err(Errno::ENOENT)
+            }
+            Change::Create | Change::CreateDirectory | Change::Remove(_) => {
                 parent_exists(place)?;
                 Err(Errno::EROFS)
             }
@@ -359,13 +394,33 @@ fn refuse_dots(path: *const u8, below: Errno) -> Result<(), Errno> {
     let last = path.split(|byte| *byte == b'/').rfind(|name| !name.is_empty());
     match (last, below) {
         (Some(b"."), Errno::ENOTEMPTY) => Err(Errno::EINVAL),
+        (None, Errno::ENOTEMPTY) if !path.is_empty() => Err(Errno::EBUSY),
+        (None, _) if !path.is_empty() => Err(below),
         (Some(b"." | b".."), _) => Err(below),
         _ => Ok(()),
     }
 }
 
+/// truncate(2) is for regular files.
+pub(super) fn truncates(mode: u32) -> Result<(), Errno> {
+    match mode & libc::S_IFMT {
+        libc::S_IFREG => Ok(()),
+        libc::S_IFDIR => Err(Errno::EISDIR),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Whether something has a place's name, whatever slashes follow it.
 pub(super) fn exists(place: &Place) -> bool {
-    kernel::fstatat(place.dirfd, place.path, libc::AT_SYMLINK_NOFOLLOW).is_ok()
+    let look = |path| kernel::fstatat(place.dirfd, path, libc::AT_SYMLINK_NOFOLLOW).is_ok();
+    if !place.ends_in_slash() {
+        return look(place.path);
+    }
+    // SAFETY: a place's path is a string that ends in NUL.
+    let bytes = unsafe { core::slice::from_raw_parts(place.path, scan::length(place.path)) };
+    let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(1, |last| last + 1);
+    let mut name = Scratch::new();
+    name.push(bytes.get(..end).unwrap_or(bytes)).is_ok() && look(name.as_ptr())
 }
 
 /// Whether the directory that the last component is in can be entered.

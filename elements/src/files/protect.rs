@@ -1,11 +1,14 @@
 //! What a descriptor of a read-only mount does not let a program change: mode,
 //! owner, times, attributes. Its bytes are safe, since it was not opened to write.
 
+use core::ffi::CStr;
+
 use view::{Access, Kind};
 
 use super::namei::Walk;
 use super::owners::{Own, is_access_list, is_override};
-use super::place::Place;
+use super::place::{Change, Need, Place};
+use super::refusal::{Times, attribute_has_name};
 use super::text::Text;
 use super::union::is_private_attribute;
 use super::{MAX_PATH, Want, scan};
@@ -57,13 +60,18 @@ impl Instance<'_> {
             }
         }
         let mut kept = if is_attribute { self.kept_name(args[1] as *const u8) } else { None };
+        if kept.is_none()
+            && let Err(errno) = self.may_modify_file(fd, changed_by(number, [args[1], args[2]]))
+        {
+            return Answer::fail(errno);
+        }
         if let Some(kept) = &mut kept {
             args = match self.kept_by_descriptor(number, kept, args) {
                 Ok(args) => args,
                 Err(errno) => return Answer::fail(errno),
             };
         }
-        match self.modify_in_union(number, args).unwrap_or_else(|| self.change_by_descriptor(fd)) {
+        match self.modify_in_union(number, args, false).unwrap_or_else(|| self.change_by_descriptor(fd)) {
             // SAFETY: the program's own arguments, for the kernel to judge, and a name of ours.
             Answer::Pass if kept.is_some() => Answer::Done(unsafe { kernel::syscall(number, args) }),
             answer => answer,
@@ -72,14 +80,24 @@ impl Instance<'_> {
 
     /// Makes a call that changes what a descriptor stands for, if that lies in a layer
     /// of a union that never changes. The descriptor is the first of `args`;
-    /// where the call takes a path too, that is left out.
+    /// where the call takes a path too, that is left out. `may_be_path` where the call takes a descriptor that
+    /// was opened with `O_PATH`.
     #[inline(never)]
-    pub(super) fn modify_in_union(&self, number: i64, args: [usize; 6]) -> Option<Answer> {
-        let [_, a, b, c, d, _] = args;
-        let done = self.on_copy(args[0] as i32, &mut |place| {
+    pub(super) fn modify_in_union(&self, number: i64, args: [usize; 6], may_be_path: bool) -> Option<Answer> {
+        const SYS_FCHMODAT2: i64 = 452;
+        let [fd, a, b, c, d, _] = args;
+        let fd = fd as i32;
+        if matches!(number, libc::SYS_fsetxattr | libc::SYS_fremovexattr)
+            && self.layers_own_file(fd).is_some_and(|mount| mount.access == Access::ReadWrite)
+            && let Err(errno) = may_have_attribute(number, fd, a as *const u8)
+        {
+            // That is no reason for a copy.
+            return Some(Answer::fail(errno));
+        }
+        let want = Want { follow: false, change: changed_by(number, [a, b]) };
+        let done = self.on_copy(fd, may_be_path, want, &mut |place| {
             let (here, path) = (place.dirfd as usize, place.path as usize);
             let no_follow = libc::AT_SYMLINK_NOFOLLOW as usize;
-            const SYS_FCHMODAT2: i64 = 452;
             let (number, args) = match number {
                 libc::SYS_fchmod | SYS_FCHMODAT2 => (libc::SYS_fchmodat, [here, path, a, 0, 0, 0]),
                 libc::SYS_fchown | libc::SYS_fchownat => {
@@ -101,8 +119,22 @@ impl Instance<'_> {
     pub(super) fn on_copy(
         &self,
         fd: i32,
+        may_be_path: bool,
+        want: Want,
         change: &mut dyn FnMut(&Place) -> Result<usize, Errno>,
     ) -> Option<Result<usize, Errno>> {
+        let mut app = Text::<MAX_PATH>::new();
+        let found = self.name_in_layers(fd, &mut app)?;
+        let is_path = || kernel::status_flags(fd).is_ok_and(|flags| flags & libc::O_PATH != 0);
+        if !may_be_path && is_path() {
+            return Some(Err(Errno::EBADF));
+        }
+        Some(found.and_then(|_| self.change_union((AT_FDCWD, app.as_ptr()), want, change)))
+    }
+
+    /// The app path of what a descriptor stands for, and its mount, if that lies in a layer of a union that never
+    /// changes.
+    pub(super) fn name_in_layers(&self, fd: i32, app: &mut Text<MAX_PATH>) -> Option<Result<u32, Errno>> {
         if !self.has_unions() {
             return None;
         }
@@ -111,8 +143,7 @@ impl Instance<'_> {
             return None;
         }
         let mount = self.layers_own(host.bytes())?;
-        let mut app = Text::<MAX_PATH>::new();
-        if let Err(errno) = self.reverse(host.bytes(), &mut app) {
+        if let Err(errno) = self.reverse(host.bytes(), app) {
             return Some(Err(errno));
         }
         let mut walk = Walk::new();
@@ -123,7 +154,7 @@ impl Instance<'_> {
             // It has been taken away or renamed since, and nobody knows where it is now.
             return Some(Err(Errno::ESTALE));
         }
-        Some(self.change_union((AT_FDCWD, app.as_ptr()), Want::MODIFY_LINK, change))
+        Some(Ok(mount.id))
     }
 
     /// Whether a descriptor stands for something in a layer of a union.
@@ -133,7 +164,7 @@ impl Instance<'_> {
     }
 
     /// The union that has a host path in a layer which never changes.
-    fn layers_own(&self, host: &[u8]) -> Option<view::Mount<'_>> {
+    pub(super) fn layers_own(&self, host: &[u8]) -> Option<view::Mount<'_>> {
         let mount = self.region_of_layer(host);
         (mount.kind == Kind::Layers && !self.is_in_write_layer(mount.id, host)).then_some(mount)
     }
@@ -150,8 +181,13 @@ impl Instance<'_> {
 
     /// Whether a descriptor stands for something in such a layer.
     pub(super) fn is_layers_own(&self, fd: i32) -> bool {
+        self.layers_own_file(fd).is_some()
+    }
+
+    /// The union in which a descriptor stands for something in such a layer.
+    fn layers_own_file(&self, fd: i32) -> Option<view::Mount<'_>> {
         let mut host = Text::<MAX_PATH>::new();
-        self.has_unions() && read_descriptor(fd, &mut host) && self.layers_own(host.bytes()).is_some()
+        if self.has_unions() && read_descriptor(fd, &mut host) { self.layers_own(host.bytes()) } else { None }
     }
 
     /// Whether read-only mounts alone show what a descriptor stands for.
@@ -177,6 +213,38 @@ impl Instance<'_> {
                 && host.bytes().strip_prefix(mount.source).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
         };
         access == Some(Access::ReadOnly) && !view.mounts().any(shown_by)
+    }
+}
+
+/// Whether a file can carry an attribute, and has it where it is to be taken away.
+fn may_have_attribute(number: i64, fd: i32, name: *const u8) -> Result<(), Errno> {
+    attribute_has_name(name)?;
+    let stat = kernel::fstatat(fd, c"".as_ptr().cast(), libc::AT_EMPTY_PATH)?;
+    // SAFETY: found readable.
+    let is_users = unsafe { CStr::from_ptr(name.cast()) }.to_bytes().starts_with(b"user.");
+    if is_users && !matches!(stat.st_mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR) {
+        return Err(Errno::EPERM);
+    }
+    match kernel::fgetxattr(fd, name, &mut []) {
+        Err(errno @ Errno::ENODATA) if number == libc::SYS_fremovexattr => Err(errno),
+        _ => Ok(()),
+    }
+}
+
+/// What a call on a descriptor changes, by its first words.
+fn changed_by(number: i64, [first, second]: [usize; 2]) -> Change {
+    const SYS_FCHMODAT2: i64 = 452;
+    match number {
+        libc::SYS_fchmod | SYS_FCHMODAT2 => Change::Mode,
+        libc::SYS_fsetxattr | libc::SYS_fremovexattr => Change::Modify(Need::Write),
+        libc::SYS_utimensat if Times::read(first as *const _) == Ok(Times::Now) => {
+            Change::Modify(Need::OwnerOrWrite)
+        }
+        libc::SYS_futimesat if first == 0 => Change::Modify(Need::OwnerOrWrite),
+        libc::SYS_fchown | libc::SYS_fchownat if [first as u32, second as u32] == [u32::MAX; 2] => {
+            Change::Modify(Need::Nothing)
+        }
+        _ => Change::Modify(Need::Owner),
     }
 }
 

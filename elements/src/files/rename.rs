@@ -10,7 +10,8 @@ use view::Kind;
 use super::lexical::Look;
 use super::magic::is_magic;
 use super::place::{self, Place, Scratch, Want};
-use crate::kernel::{self, syscall};
+use super::text::Text;
+use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance};
 
 const RENAME_FLAGS: u32 = libc::RENAME_NOREPLACE | libc::RENAME_EXCHANGE | libc::RENAME_WHITEOUT;
@@ -38,6 +39,9 @@ impl Instance<'_> {
         if !crate::user::is_string(old.1) || !crate::user::is_string(new.1) {
             return Answer::fail(Errno::EFAULT);
         }
+        if is_empty(old.1) || is_empty(new.1) {
+            return Answer::fail(Errno::ENOENT);
+        }
         let may = self
             .may_change_name(old, true)
             .and_then(|()| self.may_change_name(new, true))
@@ -63,6 +67,9 @@ impl Instance<'_> {
         let dots = [ends_in_dots(old.1), ends_in_dots(new.1)];
         let mut ends = [None, None];
         let mut mounts = [0; 2];
+        if dots.contains(&true) {
+            self.directory_of(old)?;
+        }
         let looks = [(old, from, &mut scratch.0), (new, to, &mut scratch.1)];
         for (((given, look, scratch), dot), (end, mount)) in
             looks.into_iter().zip(dots).zip(ends.iter_mut().zip(&mut mounts))
@@ -102,8 +109,12 @@ impl Instance<'_> {
             return self.rename_in_union(old, new, flags);
         }
         // A directory that moves takes its name away from those below it.
-        let stat = kernel::fstatat(from.dirfd, from.path, libc::AT_SYMLINK_NOFOLLOW)?;
-        let moves_directory = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        let moves_directory = match kernel::fstatat(from.dirfd, from.path, libc::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat.st_mode & libc::S_IFMT == libc::S_IFDIR,
+            // Of a link and a slash that is said of what the link leads to.
+            Err(_) if from.ends_in_slash() => true,
+            Err(errno) => return Err(errno),
+        };
         let forget = moves_directory || flags & libc::RENAME_EXCHANGE != 0;
         let args =
             [from.dirfd as usize, from.path as usize, to.dirfd as usize, to.path as usize, flags as usize, 0];
@@ -126,10 +137,17 @@ impl Instance<'_> {
         if !crate::user::is_string(old.1) || !crate::user::is_string(new.1) {
             return Answer::fail(Errno::EFAULT);
         }
-        if let Err(errno) = self.may_change_name(new, false) {
-            return Answer::fail(errno);
+        if is_empty(old.1) && flags & libc::AT_EMPTY_PATH == 0 || is_empty(new.1) {
+            return Answer::fail(Errno::ENOENT);
         }
         let follow = flags & libc::AT_SYMLINK_FOLLOW != 0;
+        let may_link = || {
+            let may = if is_empty(old.1) { Ok(()) } else { self.may_link(old, follow) };
+            may.or_else(|errno| if self.is_there(new.0, new.1, false) { Ok(()) } else { Err(errno) })
+        };
+        if let Err(errno) = may_link().and_then(|()| self.may_change_name(new, false)) {
+            return Answer::fail(errno);
+        }
         let from = self.look_up(old.0, old.1, Want::LOOK.following(follow));
         let to = self.look_up(new.0, new.1, Want::CREATE);
         if matches!((&from, &to), (Look::Untouched | Look::Boundary(_), Look::Untouched | Look::Boundary(_)))
@@ -149,11 +167,15 @@ impl Instance<'_> {
     ) -> Result<usize, Errno> {
         let mut scratch = (Scratch::new(), Scratch::new());
         let follow = flags & libc::AT_SYMLINK_FOLLOW != 0;
-        // SAFETY: found readable.
-        let unnamed = flags & libc::AT_EMPTY_PATH != 0 && unsafe { *old.1 } == 0;
-        if unnamed && self.is_layers_own(old.0) {
-            // A second name for a layer's file would be a way to change it.
-            return Err(Errno::EXDEV);
+        let unnamed = flags & libc::AT_EMPTY_PATH != 0 && is_empty(old.1);
+        let mut app = Text::new();
+        if unnamed && let Some(found) = self.name_in_layers(old.0, &mut app) {
+            // A second name for a layer's file would be a way to change it: the copy has one.
+            found?;
+            self.may_link_descriptor(old.0)?;
+            let old = (AT_FDCWD, app.as_ptr());
+            let from = self.look_up(old.0, old.1, Want::LOOK_AT_LINK);
+            return self.link_places((old, from), (new, to), 0);
         }
         let from = self.end(old, from, (follow, false), &mut scratch.0)?;
         // A file without a name (O_TMPFILE, by descriptor or by /proc) has no
@@ -207,8 +229,9 @@ impl Instance<'_> {
             }
             _ => None,
         };
+        let want = if may_be_new { Want::NAME } else { Want::LOOK.following(follow) };
         let place = match in_union {
-            None => self.place(dirfd, path, look, Want::LOOK.following(follow), scratch)?,
+            None => self.place(dirfd, path, look, want, scratch)?,
             found => found,
         };
         let place = place.unwrap_or_else(|| Place::new(dirfd, path, 0, None));
@@ -248,6 +271,12 @@ impl Instance<'_> {
         kernel::fstatat(place.dirfd, place.path, 0)?;
         Ok(Some(place.mount))
     }
+}
+
+/// Whether a path that has been found readable is empty.
+fn is_empty(path: *const u8) -> bool {
+    // SAFETY: a string that has been read up to its NUL.
+    unsafe { *path == 0 }
 }
 
 /// Whether a path's last component is no name: `.`, `..` or the root.

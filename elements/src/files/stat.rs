@@ -9,6 +9,7 @@ use super::look::follows;
 use super::owners::Reached;
 use super::place::{Place, Scratch, Want, is_link_of};
 use super::plain::PlainScratch;
+use super::refusal::may_stat;
 use super::union::WholePath;
 use crate::kernel::{syscall, syscall4};
 use crate::{Answer, Errno, Instance};
@@ -75,6 +76,9 @@ impl Instance<'_> {
         start: Start,
     ) -> Answer {
         const NR: i64 = libc::SYS_newfstatat;
+        if let Err(errno) = may_stat(flags, 0) {
+            return Answer::fail(errno);
+        }
         if means_descriptor(path, flags) && !self.traces() {
             return Answer::Done(self.fstat(dirfd, path, stat, flags));
         }
@@ -242,6 +246,7 @@ impl Instance<'_> {
             Some(place) if !want.follow || !is_link_of(&place, scratch.ends_in_slash()) => {
                 return Answer::Done(look(&place, flags));
             }
+            _ if let Err(errno) = may_stat(flags, mask) => return Answer::fail(errno),
             Some(_) => Look::Walk,
             None => {
                 let given = Place::new(dirfd, path, 0, None);

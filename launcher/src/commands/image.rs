@@ -52,7 +52,11 @@ pub fn image(verb: &ImageVerb) -> Result<u8> {
             if *json {
                 return print(&format!("{}\n", json!({ "layers": done.layers, "drafts": done.drafts })));
             }
-            print(&format!("removed {} layers and {} drafts\n", done.layers, done.drafts))
+            print(&format!(
+                "removed {} and {}\n",
+                counted(done.layers, "layer"),
+                counted(done.drafts, "draft")
+            ))
         }
     }
 }
@@ -68,6 +72,12 @@ fn size(image: &Image) -> u64 {
 /// Text of an image's, as it can be shown on a terminal.
 fn safe(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
+/// `1 layer`, `2 layers`.
+fn counted(number: impl Into<u64>, what: &str) -> String {
+    let number = number.into();
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn list(store: &Store, json: bool) -> Result<u8> {

@@ -166,7 +166,10 @@ fn readlinkat_from(
     size: size_t,
     start: Start,
 ) -> ssize_t {
-    let answer = instance().readlinkat_from(dirfd, path.cast(), buf.cast(), size, start);
+    let answer = match plain() {
+        Some(instance) => instance.readlinkat_from(dirfd, path.cast(), buf.cast(), size, start),
+        None => instance().readlinkat(dirfd, path.cast(), buf.cast(), size),
+    };
     let args = [dirfd as usize, path as usize, buf as usize, size, 0, 0];
     // SAFETY: the program's own arguments.
     unsafe { finish(answer, libc::SYS_readlinkat, args) }

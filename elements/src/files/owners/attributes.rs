@@ -6,7 +6,7 @@
 
 use core::ffi::CStr;
 
-use super::super::place::{Change, Place, Want};
+use super::super::place::{Change, Need, Place, Want};
 use super::super::text::Text;
 use super::{EMPTY, FOREIGN, by_number};
 use crate::identity::credentials::{OfFile, capability};
@@ -89,6 +89,24 @@ impl Instance<'_> {
         if own.can(capability::SETFCAP) { Ok(()) } else { Err(Errno::EPERM) }
     }
 
+    /// Whether this process may read an attribute: those of users are for who may read the file.
+    pub(in crate::files) fn may_read_attribute(
+        &self,
+        path: *const u8,
+        follow: bool,
+        name: *const u8,
+    ) -> Result<(), Errno> {
+        if !self.plays() {
+            return Ok(());
+        }
+        // SAFETY: found readable.
+        if unsafe { CStr::from_ptr(name.cast()) }.to_bytes().starts_with(b"user.") {
+            self.may_use_path((AT_FDCWD, path), follow, libc::R_OK as u32, false)
+        } else {
+            self.may_reach((AT_FDCWD, path))
+        }
+    }
+
     /// setxattr(2), removexattr(2) and their kin on a path.
     pub(in crate::files) fn alter_kept(
         &self,
@@ -98,11 +116,13 @@ impl Instance<'_> {
         words: [usize; 4],
     ) -> Answer {
         let [_, value, size, flags] = words;
-        let may = self
-            .may_reach((AT_FDCWD, path))
-            .and_then(|()| self.may_set(number, &kept, (value, size)))
-            .and_then(|()| self.may_alter_attribute(number, path, follow, kept.name.as_ptr()));
-        if let Err(errno) = may {
+        if let Err(errno) = self.may_reach((AT_FDCWD, path)) {
+            return Answer::fail(errno);
+        }
+        if let Err(errno) = self.may_set(number, &kept, (value, size)) {
+            return self.refused(number, (AT_FDCWD, path), follow, errno);
+        }
+        if let Err(errno) = self.may_alter_attribute(number, path, follow, kept.name.as_ptr()) {
             return Answer::fail(errno);
         }
         let name = kept.name.as_ptr() as usize;
@@ -116,7 +136,7 @@ impl Instance<'_> {
                 unsafe { syscall(number, [path as usize, name, value, size, flags, 0]) }
             })
         };
-        match self.at(number, AT_FDCWD, path, Want { follow, change: Change::Modify }, alter) {
+        match self.at(number, AT_FDCWD, path, Want { follow, change: Change::Modify(Need::Write) }, alter) {
             Answer::Pass => Answer::Done(alter(&Place::new(AT_FDCWD, path, 0, None))),
             answer => answer,
         }

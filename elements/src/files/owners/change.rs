@@ -6,6 +6,7 @@
 //! user whatever its mode: root's programs may.
 
 use super::super::place::Want;
+use super::super::refusal::loses_bits;
 use super::{EMPTY, Opened, by_number, open_place};
 use crate::files::present::About;
 use crate::identity::credentials::{Credentials, UNCHANGED, capability};
@@ -35,7 +36,8 @@ impl Instance<'_> {
             return Answer::fail(errno);
         }
         let no_follow = flags & libc::AT_SYMLINK_NOFOLLOW;
-        let want = Want::MODIFY.following(no_follow == 0);
+        let want =
+            if matches!(what, Own::Mode(_)) { Want::MODE } else { Want::MODIFY }.following(no_follow == 0);
         let answer = self.at(number, dirfd, path, want, |place| {
             let file = open_place(place.dirfd, place.path, no_follow)?;
             self.own_file(file.0, what).map(|()| 0)
@@ -63,7 +65,7 @@ impl Instance<'_> {
             if self.is_protected_descriptor(fd) {
                 return Err(Errno::EROFS);
             }
-            if let Some(done) = self.on_copy(fd, &mut |place| {
+            if let Some(done) = self.on_copy(fd, true, Want::MODIFY_LINK, &mut |place| {
                 let file = open_place(place.dirfd, place.path, libc::AT_SYMLINK_NOFOLLOW)?;
                 self.own_file(file.0, what).map(|()| 0)
             }) {
@@ -171,6 +173,9 @@ pub(super) fn record_as(shown: &About) -> Record {
 fn with_owner(own: &Credentials, shown: &About, uid: u32, gid: u32) -> Result<Record, Errno> {
     let may = own.can(capability::CHOWN);
     let is_owner = own.user.files == shown.uid;
+    if loses_bits(shown.mode) && !is_owner && !own.can(capability::FOWNER) {
+        return Err(Errno::EPERM);
+    }
     if uid != UNCHANGED && !may && !(is_owner && uid == shown.uid) {
         return Err(Errno::EPERM);
     }

@@ -2,7 +2,7 @@
 
 use super::change::record_as;
 use super::{EMPTY, open_place};
-use crate::files::place::{Place, Scratch, Want};
+use crate::files::place::{Place, Scratch, Want, exists, parent_exists};
 use crate::files::present::About;
 use crate::identity::credentials::capability;
 use crate::kernel::{self, AT_FDCWD};
@@ -107,10 +107,16 @@ impl Instance<'_> {
         mode: u32,
         device: u64,
     ) -> Answer {
-        if !self.credentials().can(capability::MKNOD) {
-            return Answer::fail(Errno::EPERM);
+        if let Err(errno) = self.may_change_name((dirfd, path), false) {
+            return Answer::fail(errno);
         }
+        let may = self.credentials().can(capability::MKNOD);
         let make = |dirfd: i32, path: *const u8| {
+            if !may {
+                let there = Place::new(dirfd, path, 0, None);
+                parent_exists(&there)?;
+                return Err(if exists(&there) { Errno::EEXIST } else { Errno::EPERM });
+            }
             // What the umask leaves of the permissions is the kernel's to say.
             kernel::mknodat(dirfd, path, libc::S_IFREG | mode & 0o777, 0)?;
             let file = open_place(dirfd, path, libc::AT_SYMLINK_NOFOLLOW)?;

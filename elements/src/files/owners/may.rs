@@ -3,10 +3,11 @@
 //! The kernel asks what the host user may. Of a process that is not root in its view it is asked here
 //! besides, on the way and at its end. What both allow is allowed.
 
-use super::super::place::Scratch;
+use super::super::place::{Change, Need, Scratch};
+use super::super::refusal::{links_are_protected, loses_bits, may_be_linked};
 use super::super::text::Text;
-use super::Reached;
 use super::search::{Key, directory_of};
+use super::{EMPTY, Reached};
 use crate::files::present::About;
 use crate::files::{MAX_PATH, scan};
 use crate::identity::credentials::{Credentials, capability};
@@ -15,6 +16,7 @@ use crate::shared::owners::Book;
 use crate::{Answer, Errno, Instance};
 
 const SEARCH: u32 = libc::X_OK as u32;
+const WRITE: u32 = libc::W_OK as u32;
 
 /// The directory of a path's last name, as a path of its own. None: it does not fit.
 pub(super) fn parent_place(path: *const u8) -> Option<Scratch> {
@@ -70,16 +72,19 @@ impl Instance<'_> {
 
     /// What the program is told of what a path leads to.
     fn shown_at(&self, app: &mut Text<MAX_PATH>, follow: bool) -> Result<About, Errno> {
-        let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
-        let path = app.as_ptr();
+        self.shown_by((AT_FDCWD, app.as_ptr()), if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW })
+    }
+
+    /// What newfstatat(2) tells the program.
+    fn shown_by(&self, (dirfd, path): (i32, *const u8), flags: i32) -> Result<About, Errno> {
         let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
-        let mut about = match self.fstatat(AT_FDCWD, path, stat.as_mut_ptr(), flags) {
-            Answer::Pass => About::of(&kernel::fstatat(AT_FDCWD, path, flags)?),
+        let mut about = match self.fstatat(dirfd, path, stat.as_mut_ptr(), flags) {
+            Answer::Pass => About::of(&kernel::fstatat(dirfd, path, flags)?),
             Answer::Done(Err(errno)) => return Err(errno),
             // SAFETY: a call that succeeds has filled the struct.
             Answer::Done(Ok(_)) => About::of(unsafe { stat.assume_init_ref() }),
         };
-        self.present(&mut about, |about| self.record(about, Reached::Path(AT_FDCWD, path, flags)));
+        self.present(&mut about, |about| self.record(about, Reached::Path(dirfd, path, flags)));
         Ok(about)
     }
 
@@ -217,12 +222,88 @@ impl Instance<'_> {
         self.shown_at(&mut parent_place(app.as_ptr())?, true).ok()
     }
 
-    /// Whether this process may do what only an owner may: set times, and the like.
+    /// Whether this process may change what a path leads to.
+    ///
+    /// # Errors
+    ///
+    /// Those of what it needs.
+    pub(in crate::files) fn may_modify_path(
+        &self,
+        at: (i32, *const u8),
+        follow: bool,
+        change: Change,
+    ) -> Result<(), Errno> {
+        self.may_do_at(at, follow, |own, about| may_change(own, about, change))
+    }
+
+    /// The same of a descriptor's file.
+    pub(in crate::files) fn may_modify_file(&self, fd: i32, change: Change) -> Result<(), Errno> {
+        let Some(own) = self.judged() else { return Ok(()) };
+        match self.shown_by((fd, EMPTY), libc::AT_EMPTY_PATH) {
+            Ok(about) => may_change(&own, &about, change),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Whether this process may open what a path leads to.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES`; `EISDIR` of a directory that is to be written to, `EPERM` for `O_NOATIME`.
+    pub(super) fn may_open_path(
+        &self,
+        at: (i32, *const u8),
+        follow: bool,
+        flags: i32,
+        wanted: u32,
+    ) -> Result<(), Errno> {
+        self.may_do_at(at, follow, |own, about| match about.kind() {
+            libc::S_IFLNK => Ok(()),
+            libc::S_IFDIR if wanted & WRITE != 0 || flags & libc::O_CREAT != 0 => Err(Errno::EISDIR),
+            kind if kind != libc::S_IFDIR && flags & libc::O_DIRECTORY != 0 => Err(Errno::ENOTDIR),
+            _ if !may_use(own, about, wanted) => Err(Errno::EACCES),
+            _ if flags & libc::O_NOATIME != 0 && !owns(own, about) => Err(Errno::EPERM),
+            _ => Ok(()),
+        })
+    }
+
+    /// Whether this process may make the directory that a path leads to its own.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES`
+    pub(in crate::files) fn may_enter(&self, at: (i32, *const u8)) -> Result<(), Errno> {
+        self.may_do_at(at, true, |own, about| {
+            // Of what is no directory that is said first.
+            if about.kind() != libc::S_IFDIR || may_use(own, about, SEARCH) {
+                Ok(())
+            } else {
+                Err(Errno::EACCES)
+            }
+        })
+    }
+
+    /// Whether this process may give what a path leads to another name: see `protected_hardlinks` in
+    /// proc_sys_fs(5).
     ///
     /// # Errors
     ///
     /// `EPERM`
-    pub(in crate::files) fn must_own(&self, at: (i32, *const u8), follow: bool) -> Result<(), Errno> {
+    pub(in crate::files) fn may_link(&self, at: (i32, *const u8), follow: bool) -> Result<(), Errno> {
+        self.may_do_at(at, follow, |own, about| {
+            let both = (libc::R_OK | libc::W_OK) as u32;
+            let is_safe = owns(own, about) || may_be_linked(about.mode) && may_use(own, about, both);
+            if is_safe || !links_are_protected() { Ok(()) } else { Err(Errno::EPERM) }
+        })
+    }
+
+    /// Holds what this process is shown at a path against a rule. What is not there is the call's to say.
+    fn may_do_at(
+        &self,
+        at: (i32, *const u8),
+        follow: bool,
+        rule: impl Fn(&Credentials, &About) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
         let Some(own) = self.judged() else { return Ok(()) };
         let mut app = Text::<MAX_PATH>::new();
         if self.absolute(at, &mut app).is_err() {
@@ -230,9 +311,33 @@ impl Instance<'_> {
         }
         self.may_search_to(&own, app.bytes())?;
         match self.shown_at(&mut app, follow) {
-            Ok(about) if about.uid != own.user.files && !own.can(capability::FOWNER) => Err(Errno::EPERM),
-            _ => Ok(()),
+            Ok(about) => rule(&own, &about),
+            Err(_) => Ok(()),
         }
+    }
+}
+
+fn owns(own: &Credentials, about: &About) -> bool {
+    about.uid == own.user.files || own.can(capability::FOWNER)
+}
+
+/// What the kernel asks for before it changes a file.
+fn may_change(own: &Credentials, about: &About, change: Change) -> Result<(), Errno> {
+    let writes = || if may_use(own, about, WRITE) { Ok(()) } else { Err(Errno::EACCES) };
+    let is_dir = about.kind() == libc::S_IFDIR;
+    match change {
+        // The call says that it is none that can be cut.
+        Change::Truncate if about.kind() != libc::S_IFREG => Ok(()),
+        Change::Truncate => writes(),
+        Change::Modify(Need::Write) if is_dir && about.mode & libc::S_ISVTX != 0 && !owns(own, about) => {
+            Err(Errno::EPERM)
+        }
+        Change::Modify(Need::Write) if is_dir || about.kind() == libc::S_IFREG => writes(),
+        Change::Modify(Need::Write) => Ok(()),
+        Change::Modify(Need::Nothing) if !loses_bits(about.mode) => Ok(()),
+        _ if owns(own, about) => Ok(()),
+        Change::Modify(Need::OwnerOrWrite) => writes(),
+        _ => Err(Errno::EPERM),
     }
 }
 

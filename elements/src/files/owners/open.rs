@@ -2,11 +2,16 @@
 
 use super::change::Own;
 use crate::files::present::About;
+use crate::files::text::Text;
+use crate::files::{MAX_PATH, scan};
 use crate::identity::credentials::capability;
 use crate::kernel;
 use crate::{Answer, Errno, Instance};
 
 const SET_BITS: u32 = libc::S_ISUID | libc::S_ISGID;
+
+/// How many links the kernel follows in one path.
+const LINKS: usize = 40;
 
 /// What the flags of an open ask of a file's permissions.
 fn wanted(flags: i32) -> u32 {
@@ -37,9 +42,9 @@ impl Instance<'_> {
         if is_judged {
             match flags {
                 _ if is_temporary => self.may_use_path((dirfd, path), true, 3, false)?,
-                _ if is_new => self.may_change_name((dirfd, path), false)?,
+                _ if is_new => self.may_make_at((dirfd, path), follow)?,
                 flags if flags & libc::O_PATH != 0 => self.may_reach((dirfd, path))?,
-                _ => self.may_use_path((dirfd, path), follow, wanted(flags), false)?,
+                _ => self.may_open_path((dirfd, path), follow, flags, wanted(flags))?,
             }
         }
         let mode_on_disk = if makes { mode & !SET_BITS } else { mode };
@@ -60,6 +65,39 @@ impl Instance<'_> {
         Ok(opened)
     }
 
+    /// Whether this process may make a file at a path, which may be that of a link to nothing yet.
+    fn may_make_at(&self, at: (i32, *const u8), follow: bool) -> Result<(), Errno> {
+        self.may_change_name(at, false)?;
+        let mut path: Text<MAX_PATH>;
+        let mut at = at;
+        for _ in 0..if follow { LINKS } else { 0 } {
+            let mut target = Text::<MAX_PATH>::new();
+            let read = target.fill(|room| match self.readlinkat(at.0, at.1, room.as_mut_ptr(), room.len()) {
+                Answer::Pass => {
+                    let args = [at.0 as usize, at.1 as usize, room.as_mut_ptr() as usize, room.len(), 0, 0];
+                    // SAFETY: the kernel writes no more than the room's length.
+                    unsafe { kernel::syscall(libc::SYS_readlinkat, args) }
+                }
+                Answer::Done(done) => done,
+            });
+            if read.is_err() {
+                break;
+            }
+            let mut next = Text::<MAX_PATH>::new();
+            if target.bytes().first() != Some(&b'/') {
+                // SAFETY: a string that has been read.
+                let given = unsafe { core::slice::from_raw_parts(at.1, scan::length(at.1)) };
+                let end = given.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+                next.push(given.get(..end).unwrap_or(&[]))?;
+            }
+            next.push(target.bytes())?;
+            path = next;
+            at.1 = path.as_ptr();
+            self.may_change_name(at, false)?;
+        }
+        Ok(())
+    }
+
     /// Gives a new file the bits that the disk does not have.
     fn set_bits(&self, fd: i32, mode: u32) -> Result<(), Errno> {
         if mode & SET_BITS == 0 {
@@ -72,7 +110,7 @@ impl Instance<'_> {
         }
     }
 
-    fn is_there(&self, dirfd: i32, path: *const u8, follow: bool) -> bool {
+    pub(in crate::files) fn is_there(&self, dirfd: i32, path: *const u8, follow: bool) -> bool {
         let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
         let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
         match self.fstatat(dirfd, path, stat.as_mut_ptr(), flags) {
@@ -97,7 +135,9 @@ impl Instance<'_> {
         let done = match done {
             Err(Errno::EACCES) if mode & libc::X_OK == 0 => self.would_pass(dirfd, path, follow),
             // That it is missing is told only to who may look.
-            Err(errno) if flags & libc::AT_EMPTY_PATH == 0 => self.may_reach((dirfd, path)).and(Err(errno)),
+            Err(errno) if flags & libc::AT_EMPTY_PATH == 0 => {
+                self.may_use_path((dirfd, path), follow, 0, real).and(Err(errno))
+            }
             done => done,
         };
         let judge = |()| self.may_use_path((dirfd, path), follow, mode as u32, real);

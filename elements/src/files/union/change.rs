@@ -1,7 +1,8 @@
 //! Changes to what a union has under a name: modify, make, take away.
 
 use super::super::namei::Walk;
-use super::super::place::{Change, Place, Scratch, Want};
+use super::super::place::{Change, Need, Place, Scratch, Want, truncates};
+use super::super::refusal::{links_are_protected, loses_bits, may_be_linked};
 use super::copy_up::Data;
 use super::spot::Spot;
 use super::{LOST, Position, Union, is_whiteout, parent, xattr};
@@ -33,9 +34,10 @@ impl Instance<'_> {
             let node = (walk.cursor.below == 0).then_some(walk.cursor.node);
             let step = Step { union, walk: &walk, slash, place: Place::new(AT_FDCWD, path, mount, node) };
             match want.change {
-                Change::None => Err(Errno::EINVAL),
-                Change::Modify | Change::Truncate => step.modify(want, call),
-                Change::Create => step.make(call),
+                Change::None | Change::Name => Err(Errno::EINVAL),
+                Change::Modify(_) | Change::Mode | Change::Truncate => step.modify(want, call),
+                Change::Create => step.make(false, call),
+                Change::CreateDirectory => step.make(true, call),
                 Change::Remove(below) => step.remove(want, below == Errno::ENOTEMPTY, call),
             }
         })
@@ -51,6 +53,7 @@ impl Instance<'_> {
         new: (i32, *const u8),
         link: &mut dyn FnMut(&Place, &Place) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
+        self.may_link_in_union((old, follow), new)?;
         let mut path = Scratch::new();
         self.change_union(new, Want::CREATE, &mut |to| {
             let mut walk = Walk::new();
@@ -78,14 +81,58 @@ impl Instance<'_> {
 }
 
 impl Instance<'_> {
+    /// Refuses to link a directory, and an ordinary user to link a layer's file of somebody else's, which a copy would
+    /// make that user's own: see `protected_hardlinks` in proc_sys_fs(5).
+    fn may_link_in_union(
+        &self,
+        ((dirfd, path), follow): ((i32, *const u8), bool),
+        new: (i32, *const u8),
+    ) -> Result<(), Errno> {
+        let mut walk = Walk::new();
+        let slash = self.walk_path(&mut walk, dirfd, path, follow)?;
+        let (at, mount) = (&walk.position, self.view.region(walk.cursor.node));
+        let Some(union) = self.union(mount).filter(|_| !slash || at.is_dir()) else { return Ok(()) };
+        let user = kernel::geteuid();
+        if at.is_dir() {
+            let mut there = Walk::for_change(Want::CREATE);
+            let slash = self.walk_path(&mut there, new.0, new.1, false)?;
+            if slash || !there.position.sides.is_empty() {
+                return Ok(());
+            }
+            union.writable()?;
+            let is_others =
+                union.stat(at, union.below(walk.app.bytes())).is_ok_and(|stat| stat.st_uid != user);
+            if user == 0 || self.plays() || !is_others || !links_are_protected() {
+                union.may_write_directory(&there.position, union.below(there.app.bytes()))?;
+            }
+            return Err(Errno::EPERM);
+        }
+        if user == 0 || self.plays() || !(at.sides & union.top_bit()).is_empty() {
+            return Ok(());
+        }
+        let below = union.below(walk.app.bytes());
+        let (Ok(stat), Some(here)) = (union.stat(at, below), at.sides.highest()) else { return Ok(()) };
+        let mut host = Scratch::new();
+        let host = union.host_path(here, at.path_in(&union, here, below), &mut host)?;
+        let is_safe = stat.st_uid == user
+            || may_be_linked(stat.st_mode) && may(host, libc::R_OK | libc::W_OK).is_ok()
+            || !links_are_protected();
+        let mut there = Walk::for_change(Want::CREATE);
+        self.walk_path(&mut there, new.0, new.1, false)?;
+        if is_safe || !there.position.sides.is_empty() { Ok(()) } else { Err(Errno::EPERM) }
+    }
+
     /// Sees to it that a call which takes no place can make a name in the write layer: bind(2).
     pub(in crate::files) fn make_room_in_union(&self, (dirfd, path): (i32, *const u8)) -> Result<(), Errno> {
         let mut walk = Walk::for_change(Want::CREATE);
-        self.walk_path(&mut walk, dirfd, path, false)?;
+        let slash = self.walk_path(&mut walk, dirfd, path, false)?;
         let union = self.union(self.view.region(walk.cursor.node)).ok_or(Errno::ESTALE)?;
         let below = union.below(walk.app.bytes());
         if !walk.position.sides.is_empty() {
             return Err(Errno::EEXIST);
+        }
+        if slash {
+            return Err(Errno::ENOENT);
         }
         union.writable()?;
         union.may_change_names(&walk.position, below)?;
@@ -121,7 +168,10 @@ impl Instance<'_> {
     /// fsync(2) of a union's directory: its side in the write layer is what changes.
     pub fn fsync(&self, fd: i32) -> Answer {
         let mut scratch = Scratch::new();
-        if !self.has_unions() || self.union_place(fd, c"".as_ptr().cast(), &mut scratch).is_none() {
+        if !self.has_unions()
+            || self.union_place(fd, c"".as_ptr().cast(), &mut scratch).is_none()
+            || kernel::status_flags(fd).is_ok_and(|flags| flags & libc::O_PATH != 0)
+        {
             return Answer::Pass;
         }
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
@@ -177,12 +227,19 @@ impl Step<'_, '_> {
         if self.slash && !at.is_dir() {
             return Err(Errno::ENOTDIR);
         }
-        if want.change == Change::Truncate && at.is_dir() {
-            return Err(Errno::EISDIR);
+        if want.change == Change::Truncate {
+            truncates(at.kind)?;
         }
         self.union.writable()?;
+        if want.change == Change::Mode && at.kind == libc::S_IFLNK {
+            return Err(Errno::EOPNOTSUPP);
+        }
         self.union.may_modify(at, self.below(), want)?;
-        self.union.copy_up(at, self.below(), Data::All)?;
+        match self.union.copy_up(at, self.below(), Data::All) {
+            // Nothing is to change but a time, of a file that cannot be copied.
+            Err(Errno::EACCES) if want.change == Change::Modify(Need::Nothing) => return Ok(Some(0)),
+            done => done?,
+        }
         let mut path = Scratch::new();
         let path = self.union.upper_path(self.below(), &mut path)?;
         match self.call_at(path, call) {
@@ -192,10 +249,13 @@ impl Step<'_, '_> {
         }
     }
 
-    fn make(&self, call: Call<'_>) -> Tried {
+    fn make(&self, is_directory: bool, call: Call<'_>) -> Tried {
         let (at, union) = (self.at(), &self.union);
         if !at.sides.is_empty() || self.place.node.is_some() {
             return Err(Errno::EEXIST);
+        }
+        if self.slash && !is_directory {
+            return Err(Errno::ENOENT);
         }
         union.writable()?;
         union.may_change_names(at, self.below())?;
@@ -208,20 +268,24 @@ impl Step<'_, '_> {
                 done => done.map(Some),
             };
         }
-        let path = union.draft_path(&mut path)?;
+        let drafted = union.draft_for(&spot, &mut path)?;
         let end = path.len();
-        let done = self.call_at(path, call)?;
+        let made = self.call_at(&mut path, call);
         path.truncate(end);
-        let placed = union.as_if_made_in(path, &spot).and_then(|is_dir| {
-            if is_dir && union.is_covered(at)? {
-                xattr::set(path.as_ptr(), &xattr::OPAQUE, b"y")?;
+        let placed = made.and_then(|done| {
+            let placed = union.as_if_made_in(&mut path, &spot).and_then(|is_dir| {
+                if is_dir && union.is_covered(at)? {
+                    xattr::set(path.as_ptr(), &xattr::OPAQUE, b"y")?;
+                }
+                union.replace_whiteout(&mut path, &mut spot)
+            });
+            if placed != Ok(true) {
+                union.discard(&mut path);
             }
-            union.replace_whiteout(path, &mut spot)
+            Ok(placed?.then_some(done))
         });
-        if placed != Ok(true) {
-            union.discard(path);
-        }
-        Ok(placed?.then_some(done))
+        union.drafted(drafted, &mut path);
+        placed
     }
 
     fn remove(&self, want: Want, directory: bool, call: Call<'_>) -> Tried {
@@ -229,15 +293,23 @@ impl Step<'_, '_> {
         if self.place.node.is_some() {
             self.union.instance.refuse_point(&self.place, want)?;
         }
-        match (at.sides.is_empty(), at.is_dir()) {
-            (true, _) => return Err(Errno::ENOENT),
-            (_, true) if !directory => return Err(Errno::EISDIR),
-            (_, false) if directory || self.slash => return Err(Errno::ENOTDIR),
-            _ => {}
-        }
         union.writable()?;
+        let is_right = match (at.sides.is_empty(), at.is_dir()) {
+            (true, _) => return Err(Errno::ENOENT),
+            (_, true) if !directory => Err(Errno::EISDIR),
+            (_, false) if directory || self.slash => Err(Errno::ENOTDIR),
+            _ => Ok(()),
+        };
+        // unlink(2) of a name and a slash is refused at once, else the directory comes first.
+        if self.slash && !directory {
+            is_right?;
+        }
         union.may_change_names(at, self.below())?;
         union.may_remove(at, self.below())?;
+        if let Err(errno) = is_right {
+            union.may_write_directory(at, self.below())?;
+            return Err(errno);
+        }
         if directory {
             return union.remove_directory(at, self.below()).map(|()| Some(0));
         }
@@ -356,12 +428,18 @@ impl Union<'_> {
     /// write layer the kernel says so itself; a directory that has no side there
     /// yet is asked.
     pub(super) fn may_change_names(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
+        if at.above.highest() == self.top() { Ok(()) } else { self.may_write_directory(at, below) }
+    }
+
+    /// The same, where the kernel will not be asked.
+    pub(super) fn may_write_directory(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
         let above = at.above.highest().ok_or(Errno::ENOENT)?;
-        if Some(above) == self.top() || self.is_roots() {
+        if self.is_roots() {
             return Ok(());
         }
         let mut path = Scratch::new();
-        let lower = if at.is_moved { parent(at.lower.bytes()) } else { parent(below) };
+        let is_below = at.is_moved && Some(above) != self.top();
+        let lower = if is_below { parent(at.lower.bytes()) } else { parent(below) };
         let path = self.host_path(above, lower, &mut path)?;
         may(path, libc::W_OK | libc::X_OK)
     }
@@ -407,11 +485,15 @@ impl Union<'_> {
         }
         let user = kernel::geteuid();
         let stat = kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
-        // An owner may change all; times and attributes who may write.
-        if user == 0 || stat.st_uid == user || may(path, libc::W_OK).is_ok() {
-            Ok(())
-        } else {
-            Err(Errno::EPERM)
+        let is_sticky = stat.st_mode & (libc::S_IFMT | libc::S_ISVTX) == libc::S_IFDIR | libc::S_ISVTX;
+        match want.change {
+            _ if user == 0 => Ok(()),
+            Change::Modify(Need::Write) if is_sticky && stat.st_uid != user => Err(Errno::EPERM),
+            Change::Modify(Need::Write) => may(path, libc::W_OK),
+            _ if stat.st_uid == user => Ok(()),
+            Change::Modify(Need::Nothing) if !loses_bits(stat.st_mode) => Ok(()),
+            Change::Modify(Need::OwnerOrWrite) => may(path, libc::W_OK),
+            _ => Err(Errno::EPERM),
         }
     }
 }

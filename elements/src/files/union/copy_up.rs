@@ -92,7 +92,11 @@ impl Union<'_> {
         const READ: i32 = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let from = match data {
             Data::None => None,
-            Data::All => Some(kernel::openat(AT_FDCWD, source.as_ptr(), READ, 0)?),
+            // A layer keeps its times, if this user may leave them.
+            Data::All => Some(match kernel::openat(AT_FDCWD, source.as_ptr(), READ | libc::O_NOATIME, 0) {
+                Err(Errno::EPERM) => kernel::openat(AT_FDCWD, source.as_ptr(), READ, 0)?,
+                opened => opened?,
+            }),
         };
         let mut draft = Scratch::new();
         let opened = self.open_draft(&mut draft);
@@ -100,8 +104,11 @@ impl Union<'_> {
             opened.and_then(|(to, is_named)| {
                 let done =
                     from.map_or(Ok(()), |from| copy_data(from, to, stat.st_size as u64))
-                        .and_then(|()| Copy::File(to).take_after(source, stat))
-                        .and_then(|()| self.keep_origin(&mut Copy::File(to), stat, known_by))
+                        .and_then(|()| Copy::File(to).take_attributes(source, stat))
+                        .and_then(|mode| {
+                            self.keep_origin(&mut Copy::File(to), stat, known_by)?;
+                            Copy::File(to).take_mode(mode, stat)
+                        })
                         .and_then(|()| self.instance.carry_record(source, Target::File(to)))
                         .and_then(|()| {
                             if is_named { self.publish(&mut draft, spot) } else { publish_file(to, spot) }
@@ -151,15 +158,25 @@ impl Union<'_> {
             }
             kind => kernel::mknodat(AT_FDCWD, draft.as_ptr(), kind | 0o600, stat.st_rdev)?,
         }
+        let mut shut = None;
         let done = Copy::Path(draft)
-            .take_after(source, stat)
-            .and_then(|()| self.keep_origin(&mut Copy::Path(draft), stat, known_by))
+            .take_attributes(source, stat)
+            .and_then(|mode| {
+                self.keep_origin(&mut Copy::Path(draft), stat, known_by)?;
+                // A directory that is moved must be one that its owner may write to.
+                let keeps = stat.st_mode & libc::S_IFMT == libc::S_IFDIR && !self.instance.plays();
+                Copy::Path(draft).take_mode(if keeps { mode | 0o200 } else { mode }, stat)?;
+                shut = (keeps && mode & 0o200 == 0).then_some(mode);
+                Ok(())
+            })
             .and_then(|()| self.instance.carry_record(source, Target::Path(draft)))
             .and_then(|()| self.publish(draft, spot));
         if done.is_err() {
             self.discard(draft);
         }
-        done
+        done?;
+        let (dir, name) = spot.end();
+        shut.map_or(Ok(()), |mode| kernel::fchmodat(dir, name, mode))
     }
 }
 
@@ -191,10 +208,16 @@ pub(super) enum Copy<'a> {
 }
 
 impl Copy<'_> {
-    /// Gives it its original's owner, mode, attributes and times. An ordinary
+    /// Gives it its original's owner, attributes, mode and times.
+    pub(super) fn take_after(&mut self, source: &mut Scratch, stat: &libc::stat) -> Result<(), Errno> {
+        let mode = self.take_attributes(source, stat)?;
+        self.take_mode(mode, stat)
+    }
+
+    /// Gives it its original's owner and attributes, and says which mode it is to have. An ordinary
     /// user's copy of another's file is that user's, and loses the bits that would
     /// make a program run as its owner.
-    pub(super) fn take_after(&mut self, source: &mut Scratch, stat: &libc::stat) -> Result<(), Errno> {
+    fn take_attributes(&mut self, source: &mut Scratch, stat: &libc::stat) -> Result<u32, Errno> {
         let mut mode = stat.st_mode & 0o7777;
         match self.set_owner(stat.st_uid, stat.st_gid) {
             Ok(()) => {}
@@ -207,10 +230,17 @@ impl Copy<'_> {
             }
             Err(errno) => return Err(errno),
         }
-        let is_link = stat.st_mode & libc::S_IFMT == libc::S_IFLNK;
-        if !is_link {
-            self.set_mode(mode)?;
+        if stat.st_mode & libc::S_IFMT != libc::S_IFLNK {
             self.copy_attributes(source)?;
+        }
+        Ok(mode)
+    }
+
+    /// Gives it a mode, and its original's times. It comes after all attributes: a mode may forbid its owner to write, and
+    /// then the kernel takes none from an ordinary user.
+    fn take_mode(&mut self, mode: u32, stat: &libc::stat) -> Result<(), Errno> {
+        if stat.st_mode & libc::S_IFMT != libc::S_IFLNK {
+            self.set_mode(mode)?;
         }
         self.set_times(&Times::of(stat))
     }

@@ -98,7 +98,8 @@ impl Open<'_, '_> {
 
     fn writes(&self) -> bool {
         self.flags & libc::O_PATH == 0
-            && (self.flags & libc::O_ACCMODE != libc::O_RDONLY || self.flags & libc::O_TRUNC != 0)
+            && (matches!(self.flags & libc::O_ACCMODE, libc::O_WRONLY | libc::O_RDWR)
+                || self.flags & libc::O_TRUNC != 0)
     }
 
     fn open(&self, scratch: &mut Scratch) -> Result<Option<i32>, Errno> {
@@ -111,6 +112,7 @@ impl Open<'_, '_> {
         }
         if at.is_dir() && self.is_unnamed() {
             union.writable()?;
+            self.may_make_in()?;
             union.ensure_upper(self.below())?;
             return self.call(union.top(), scratch).map(Some);
         }
@@ -131,10 +133,10 @@ impl Open<'_, '_> {
                 done => done.map(Some),
             };
         }
-        union.writable()?;
         if self.slash || self.flags & libc::O_DIRECTORY != 0 {
             return Err(Errno::ENOTDIR);
         }
+        union.writable()?;
         if here != union.top() {
             self.may_write(here)?;
             let data = if self.flags & libc::O_TRUNC != 0 { Data::None } else { Data::All };
@@ -162,6 +164,18 @@ impl Open<'_, '_> {
         may(path, rights)
     }
 
+    /// Whether the program may make a file in a directory that has no side in the write layer yet.
+    fn may_make_in(&self) -> Result<(), Errno> {
+        let (at, union) = (&self.walk.position, &self.union);
+        let Some(here) = at.sides.highest().filter(|here| Some(*here) != union.top()) else { return Ok(()) };
+        if union.is_roots() {
+            return Ok(());
+        }
+        let mut path = Scratch::new();
+        let path = union.host_path(here, at.path_in(union, here, self.below()), &mut path)?;
+        may(path, libc::W_OK | libc::X_OK)
+    }
+
     /// The open itself, in a layer. The path has been walked, so a link in the
     /// last place is one that the program wants.
     fn call(&self, layer: Option<usize>, scratch: &mut Scratch) -> Result<i32, Errno> {
@@ -171,7 +185,19 @@ impl Open<'_, '_> {
         if self.slash {
             path.push(b"/")?;
         }
-        kernel::openat(AT_FDCWD, path.as_ptr(), self.flags | libc::O_NOFOLLOW, self.mode)
+        self.open_at(AT_FDCWD, path.as_ptr())
+    }
+
+    /// The flags that a program is told of (fcntl(2), `F_GETFL`) are its own, so it is not told the kernel by
+    /// `O_NOFOLLOW` that no link is to be followed.
+    fn open_at(&self, dir: i32, path: *const u8) -> Result<i32, Errno> {
+        match kernel::openat2(dir, path, &how(self.flags, self.mode, RESOLVE_NO_SYMLINKS)) {
+            // An old kernel, or a filter.
+            Err(Errno::ENOSYS | Errno::EPERM) => {
+                kernel::openat(dir, path, self.flags | libc::O_NOFOLLOW, self.mode)
+            }
+            opened => opened,
+        }
     }
 
     fn make(&self, scratch: &mut Scratch) -> Result<Option<i32>, Errno> {
@@ -185,7 +211,7 @@ impl Open<'_, '_> {
         union.upper_path(self.below(), scratch)?;
         if !at.is_gone {
             let (dir, name) = if self.slash { spot.end_with_slash()? } else { spot.end() };
-            return match kernel::openat(dir, name, self.flags | libc::O_NOFOLLOW, self.mode) {
+            return match self.open_at(dir, name) {
                 // A whiteout, or a link, has come meanwhile.
                 Err(Errno::ENXIO | Errno::EACCES | Errno::EEXIST | Errno::ELOOP)
                     if spot.stat()?.is_some() =>
@@ -201,14 +227,20 @@ impl Open<'_, '_> {
             };
         }
         let mut draft = Scratch::new();
-        let draft = union.draft_path(&mut draft)?;
-        let flags = self.flags | libc::O_EXCL | libc::O_NOFOLLOW;
-        let file = kernel::openat(AT_FDCWD, draft.as_ptr(), flags, self.mode)?;
-        let placed = union.as_if_made_in(draft, &spot).and_then(|_| union.replace_whiteout(draft, &mut spot));
-        if placed != Ok(true) {
-            kernel::close(file);
-            union.discard(draft);
-        }
-        Ok(placed?.then_some(file))
+        let drafted = union.draft_for(&spot, &mut draft)?;
+        // Nor does this follow a link.
+        let flags = self.flags | libc::O_EXCL;
+        let placed = kernel::openat(AT_FDCWD, draft.as_ptr(), flags, self.mode).and_then(|file| {
+            let placed = union
+                .as_if_made_in(&mut draft, &spot)
+                .and_then(|_| union.replace_whiteout(&mut draft, &mut spot));
+            if placed != Ok(true) {
+                kernel::close(file);
+                union.discard(&mut draft);
+            }
+            Ok(placed?.then_some(file))
+        });
+        union.drafted(drafted, &mut draft);
+        placed
     }
 }

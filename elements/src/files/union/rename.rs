@@ -76,14 +76,20 @@ impl Rename<'_, '_> {
         let mut _looked_into = None;
         if !to.at.sides.is_empty() && !self.exchanges() {
             let mut is_empty = true;
-            match (from.at.is_dir(), to.at.is_dir()) {
-                (true, false) => return Err(Errno::ENOTDIR),
-                (false, true) => return Err(Errno::EISDIR),
-                (true, true) => (is_empty, _looked_into) = union.is_empty(to.at, to.below)?,
-                _ => {}
+            if from.at.is_dir() && to.at.is_dir() {
+                (is_empty, _looked_into) = union.is_empty(to.at, to.below)?;
             }
-            if !is_empty {
-                return Err(Errno::ENOTEMPTY);
+            let fits = match (from.at.is_dir(), to.at.is_dir()) {
+                (true, false) => Err(Errno::ENOTDIR),
+                (false, true) => Err(Errno::EISDIR),
+                _ if !is_empty => Err(Errno::ENOTEMPTY),
+                _ => Ok(()),
+            };
+            if fits.is_err() {
+                for end in [from, to] {
+                    union.may_write_directory(end.at, end.below)?;
+                }
+                return fits;
             }
         }
         union.copy_up(from.at, from.below, Data::All)?;

@@ -1,9 +1,12 @@
 //! The write layer: making room in it, and putting things in their place.
 
+use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::super::MAX_PATH;
 use super::super::namei::Walk;
 use super::super::place::Scratch;
+use super::super::text::Text;
 use super::spot::Spot;
 use super::{LOST, Union, is_whiteout, xattr};
 use crate::Errno;
@@ -36,6 +39,36 @@ impl<'i> Union<'i> {
         // A process of another namespace may have the same number.
         scratch.push_decimal(kernel::random() as u32)?;
         Ok(scratch)
+    }
+
+    /// The same for what is to be made as in a spot's directory: where that hands on an access control list, so does the
+    /// directory in which the draft is to be made, which is made here. [`Self::drafted`] takes it away.
+    pub(super) fn draft_for(&self, spot: &Spot, scratch: &mut Scratch) -> Result<Drafted, Errno> {
+        const LIST: &CStr = c"system.posix_acl_default";
+        self.draft_path(scratch)?;
+        let mut list = Text::<MAX_PATH>::new();
+        let mut directory = spot.directory_path()?;
+        if !list.fill(|room| kernel::getxattr(directory.as_ptr(), LIST, room)).is_ok_and(|len| len > 0) {
+            return Ok(Drafted { in_work: scratch.len(), has_directory: false });
+        }
+        let drafted = Drafted { in_work: scratch.len(), has_directory: true };
+        kernel::mkdirat(AT_FDCWD, scratch.as_ptr(), 0o700)?;
+        let handed_on = kernel::lsetxattr(scratch.as_ptr(), LIST.as_ptr().cast(), list.bytes(), 0);
+        match handed_on.and_then(|()| scratch.push(b"/d")) {
+            Ok(()) => Ok(drafted),
+            Err(errno) => {
+                self.drafted(drafted, scratch);
+                Err(errno)
+            }
+        }
+    }
+
+    /// The draft is in its place, or is no more.
+    pub(super) fn drafted(&self, drafted: Drafted, scratch: &mut Scratch) {
+        if drafted.has_directory {
+            scratch.truncate(drafted.in_work);
+            let _ = kernel::unlinkat(AT_FDCWD, scratch.as_ptr(), libc::AT_REMOVEDIR);
+        }
     }
 
     /// What the write layer itself has at a path.
@@ -140,6 +173,15 @@ impl<'i> Union<'i> {
         self.clear_whiteouts(draft)?;
         remove(draft)
     }
+}
+
+/// Where a draft is made.
+#[derive(Clone, Copy)]
+pub(super) struct Drafted {
+    /// How long the path in the work directory is.
+    in_work: usize,
+    /// Whether that is of a directory of the draft's own.
+    has_directory: bool,
 }
 
 /// A file's times of access and of change.

@@ -9,7 +9,7 @@ use core::ffi::CStr;
 use super::super::MAX_PATH;
 use super::super::namei::Walk;
 use super::super::owners::{OVERRIDE, is_override, shown_name};
-use super::super::place::Place;
+use super::super::place::{Change, Need, Place, Want};
 use super::super::text::Text;
 use super::origin::ORIGIN;
 use crate::kernel::{self, AT_FDCWD, syscall};
@@ -78,10 +78,21 @@ impl Instance<'_> {
                     && (!slash || walk.position.is_dir()) => {}
             _ => return Ok(()),
         }
+        let mount = self.view.region(walk.cursor.node);
+        if let Some(union) = self.union(mount) {
+            union.writable()?;
+        }
         // SAFETY: found readable.
-        let is_users = unsafe { CStr::from_ptr(name.cast()) }.to_bytes().starts_with(b"user.");
-        if is_users && !matches!(walk.position.kind, libc::S_IFREG | libc::S_IFDIR) {
+        let name_bytes = unsafe { CStr::from_ptr(name.cast()) }.to_bytes();
+        let is_users = name_bytes.starts_with(b"user.");
+        if is_users && !matches!(walk.position.kind, libc::S_IFREG | libc::S_IFDIR)
+            || name_bytes.starts_with(b"trusted.") && kernel::geteuid() != 0
+        {
             return Err(Errno::EPERM);
+        }
+        if is_users && let Some(union) = self.union(mount) {
+            let want = Want { follow, change: Change::Modify(Need::Write) };
+            union.may_modify(&walk.position, union.below(walk.app.bytes()), want)?;
         }
         if matches!(number, libc::SYS_removexattr | libc::SYS_lremovexattr) {
             kernel::lgetxattr_by(walk.host.as_ptr(), name, &mut [])?;
