@@ -75,20 +75,20 @@ impl Instance<'_> {
         scratch: &mut Scratch,
     ) -> Result<Place, Errno> {
         let slash = self.walk_path(&mut walk, dirfd, path, follow);
-        self.finish_walk(walk, slash, (dirfd, path), follow, scratch)
+        self.finish_walk(&mut walk, slash, (dirfd, path), follow, scratch)
     }
 
     /// The place that a walk has come to, or what it could not pass.
     pub(super) fn finish_walk(
         &self,
-        mut walk: Walk,
+        walk: &mut Walk,
         slash: Result<bool, Errno>,
         (dirfd, path): (i32, *const u8),
         follow: bool,
         scratch: &mut Scratch,
     ) -> Result<Place, Errno> {
         let slash = match slash {
-            Err(Errno::ENOENT) if dirfd == AT_FDCWD => self.walk_out(&mut walk, path, follow)?,
+            Err(Errno::ENOENT) if dirfd == AT_FDCWD => self.walk_out(walk, path, follow)?,
             done => done?,
         };
         if walk.in_union && walk.position.sides.is_empty() && walk.slash_follows {

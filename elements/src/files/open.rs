@@ -16,7 +16,7 @@ use super::rename::ends_in_dots;
 use super::union::WholePath;
 use super::{is_worth_knowing, note_open};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
-use crate::{Answer, Errno, Instance};
+use crate::{Answer, Errno, Instance, process};
 
 /// The flags that openat(2) knows. It ignores others; openat2(2) refuses them.
 pub const OPEN_FLAGS: i32 = libc::O_ACCMODE
@@ -269,15 +269,16 @@ impl Instance<'_> {
             let slash = self.walk_path(&mut walk, dirfd, path, follow);
             if !walk.in_union() {
                 return self
-                    .finish_walk(walk, slash, (dirfd, path), follow, scratch)
+                    .finish_walk(&mut walk, slash, (dirfd, path), follow, scratch)
                     .map(|place| Some(ToOpen::At(place)));
             }
             let opened = self.open_in_union(&walk, slash?, how, scratch)?;
             let Some(file) = opened else { return Ok(None) };
             let is_dir = walk.position.is_dir();
             self.note_directory(file, is_dir.then_some(walk.cursor));
-            if let Some(epoch) = epoch.filter(|_| is_dir) {
+            if let Some(epoch) = epoch.filter(|_| is_dir && !process::is_borrower()) {
                 self.keep_path(file, walk.app.bytes(), epoch);
+                self.note_walked_lowest(file, &walk, epoch);
             }
             Ok(Some(ToOpen::Opened(file)))
         })

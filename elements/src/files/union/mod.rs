@@ -29,6 +29,7 @@ mod origin;
 mod position;
 mod relative;
 mod rename;
+mod settled;
 mod spot;
 mod upper;
 mod working;
@@ -37,6 +38,7 @@ mod xattr;
 pub(super) use list::{ALL_GIVEN, Listing};
 pub use origin::COPIES;
 pub(super) use position::Position;
+pub(super) use settled::Settled;
 pub(super) use working::{WholePath, forget_path};
 pub(super) use xattr::{is_private_attribute, look_at_attributes};
 
@@ -113,7 +115,7 @@ impl Instance<'_> {
         if self.is_noted_base_directory(dirfd) {
             return None;
         }
-        self.finish_walk(walk, Ok(false), (dirfd, path), false, scratch).ok()
+        self.finish_walk(&mut walk, Ok(false), (dirfd, path), false, scratch).ok()
     }
 
     /// The two sides of a directory, if it is known to have one in the write layer and
