@@ -105,6 +105,11 @@ impl Shared {
         self.epoch.load(Ordering::Acquire)
     }
 
+    /// A hash as it is kept in the present epoch; never 0.
+    pub fn in_present_epoch(&self, hash: u64) -> u64 {
+        in_epoch(hash, self.epoch())
+    }
+
     fn directory(&self, hash: u64, epoch: u32) -> (&AtomicU64, u64) {
         // The table's size is a power of two, so the index is in range.
         (&self.directories[(hash >> 20) as usize % DIRECTORIES], in_epoch(hash, epoch))
@@ -202,12 +207,34 @@ pub fn directory_hash(mount: u32, below: &[u8]) -> u64 {
 }
 
 /// The hash of a directory at a path below one with a hash; odd.
+#[inline]
 pub fn key_below(key: u64, path: &[u8]) -> u64 {
     if path.is_empty() { key } else { key.rotate_left(21) ^ path_hash(path) | 1 }
 }
 
+/// The last bytes of a path, less than a word, as a number: the first of them counts most.
+#[inline(always)]
+fn last_bytes(path: &[u8], last: &[u8]) -> u64 {
+    let count = last.len();
+    if count == 0 {
+        return 0;
+    }
+    if let Some(word) = path.last_chunk::<8>() {
+        // With what comes before them.
+        return u64::from_be_bytes(*word) & u64::MAX >> (64 - 8 * count);
+    }
+    match (last.first_chunk::<4>(), last.last_chunk::<4>()) {
+        (Some(front), Some(back)) => {
+            // What both have is the same in both.
+            u64::from(u32::from_be_bytes(*front)) << (8 * count - 32) | u64::from(u32::from_be_bytes(*back))
+        }
+        _ => last.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)),
+    }
+}
+
 /// The hash of a path: a word at a time, since it is made on every call below
 /// a mount.
+#[inline]
 pub fn path_hash(path: &[u8]) -> u64 {
     let mut hash = path.len() as u64;
     let mut words = path.chunks_exact(8);
@@ -215,7 +242,7 @@ pub fn path_hash(path: &[u8]) -> u64 {
         let word = word.try_into().map_or(0, u64::from_le_bytes);
         hash = (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
-    let tail = words.remainder().iter().fold(0, |tail, byte| tail << 8 | u64::from(*byte));
+    let tail = last_bytes(path, words.remainder());
     hash = (hash.rotate_left(5) ^ tail).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     hash ^ (hash >> 32)
 }

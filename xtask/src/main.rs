@@ -142,6 +142,7 @@ const THROUGH_THE_GATE: &[&str] = &[
     "sockets",
     "systemd",
     "union",
+    "union_counts",
 ];
 
 /// Installs and fetches what the tests run.

@@ -11,7 +11,8 @@ use crate::{Answer, Instance};
 /// What [`Instance::first_look`] at a call tells.
 #[derive(Clone, Copy)]
 pub enum FirstLook {
-    /// It looks at a file that the view has nothing to do with: it is to be made as it was asked.
+    /// It looks at a file that the view has nothing to do with, or that is as the kernel says: it is to be made
+    /// as it was asked.
     Elsewhere,
     /// openat(2) of such a file: what it has opened is to be told of ([`Instance::opened`]).
     OpensElsewhere {
@@ -44,6 +45,11 @@ impl Instance<'_> {
         }
         match self.glance(dirfd, p(path)) {
             Glance::Elsewhere => Some(elsewhere),
+            Glance::Closer(start)
+                if start.is_anew() && looks_at_link(number, args) && self.is_of_base(dirfd, p(path)) =>
+            {
+                Some(FirstLook::Elsewhere)
+            }
             Glance::Closer(start) => Some(FirstLook::Closer(start)),
         }
     }
@@ -97,4 +103,16 @@ impl Instance<'_> {
     fn adds_to_looks(&self) -> bool {
         self.view.flags() & view::flags::CREDENTIALS != 0 || self.view.has_time()
     }
+}
+
+/// Whether a call that looks at a file does not follow a link in the last place.
+#[inline(always)]
+fn looks_at_link(number: i64, &[_, _, third, fourth, ..]: &Args) -> bool {
+    let flags = match number {
+        libc::SYS_newfstatat => fourth,
+        libc::SYS_statx => third,
+        libc::SYS_lstat | libc::SYS_readlink | libc::SYS_readlinkat => return true,
+        _ => return false,
+    };
+    flags as i32 & libc::AT_SYMLINK_NOFOLLOW != 0
 }

@@ -136,6 +136,7 @@ fn origin_entry(dirfd: i32) -> Option<&'static AtomicU64> {
 }
 
 /// What has been noted of a directory, and where it is.
+#[inline]
 pub(super) fn origin(dirfd: i32) -> Option<(Cursor, u64)> {
     let quiet = VFORKS.load(Ordering::Acquire) == 0;
     let cursor = Cursor::unpack(entry(dirfd)?.load(Ordering::Relaxed)).filter(|_| quiet)?;
@@ -144,8 +145,14 @@ pub(super) fn origin(dirfd: i32) -> Option<(Cursor, u64)> {
 
 /// Notes it, if it is known where the directory is.
 pub(super) fn note_origin(dirfd: i32, word: u64) {
-    if origin(dirfd).is_some_and(|(_, noted)| noted != word)
-        && !crate::process::is_borrower()
+    if origin(dirfd).is_some_and(|(_, noted)| noted != word) && !crate::process::is_borrower() {
+        note_own_origin(dirfd, word);
+    }
+}
+
+/// The same in a process that is no borrower.
+pub(super) fn note_own_origin(dirfd: i32, word: u64) {
+    if origin(dirfd).is_some()
         && let Some(entry) = origin_entry(dirfd)
     {
         entry.store(word, Ordering::Relaxed);

@@ -46,6 +46,12 @@ pub struct Start {
 impl Start {
     /// The beginning.
     pub const ANEW: Start = Start { node: NodeId::NONE, after: 0 };
+
+    /// Whether it is that: the path may be a relative one.
+    #[inline(always)]
+    pub(crate) fn is_anew(self) -> bool {
+        self.node == NodeId::NONE
+    }
 }
 
 impl Instance<'_> {

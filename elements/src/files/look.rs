@@ -10,9 +10,10 @@ use super::plain::PlainScratch;
 use super::refusal::{attribute_has_name, may_access};
 use super::stat::is_whole;
 use super::text::Text;
-use super::union::{WholePath, is_whiteout, look_at_attributes};
+use super::union::{Settled, WholePath, is_whiteout, look_at_attributes};
 use super::{MAX_PATH, scan};
 use crate::kernel::{self, AT_FDCWD, syscall, syscall4};
+use crate::shared::path_hash;
 use crate::{Answer, Errno, Instance};
 
 /// Whether the flags of a call let it follow a link in the last place.
@@ -33,7 +34,7 @@ impl Instance<'_> {
     #[inline(always)]
     pub fn faccessat_from(&self, dirfd: i32, path: *const u8, mode: i32, flags: i32, start: Start) -> Answer {
         let mut scratch = PlainScratch::new();
-        let Some(place) = self.plain_place(path, start, true, &mut scratch) else {
+        let Some(place) = self.plain_place_of_one(path, start, &mut scratch) else {
             cold_path();
             return self.faccessat_beyond_plain(dirfd, path, mode, flags, start);
         };
@@ -57,18 +58,28 @@ impl Instance<'_> {
         if let Err(errno) = may_access(mode, flags) {
             return Answer::fail(errno);
         }
-        let given = Place::new(dirfd, path, 0, None);
-        if mode & libc::W_OK == 0
-            && self.in_base(dirfd, path).is_some()
-            && !(follows(flags) && is_link_of(&given, false))
+        let writes = mode & libc::W_OK != 0;
+        let mut scratch = PlainScratch::new();
+        if self.has_unions()
+            && !writes
+            && let Some(place) = self.plain_place(path, start, true, &mut scratch)
         {
-            return Answer::Done(self.access(&given, mode, flags));
+            if follows(flags) && self.is_link_at(&place, &scratch) {
+                return self.faccessat_by(Look::Walk, dirfd, path, mode, flags);
+            }
+            return Answer::Done(self.access(&place, mode, flags));
+        }
+        if !writes && let Some(found) = self.in_base(dirfd, path) {
+            let given = Place::new(dirfd, path, found.mount(self), None);
+            if !(follows(flags) && self.is_link_in_base(&given, found.hash(path))) {
+                return Answer::Done(self.access(&given, mode, flags));
+            }
         }
         let mut whole = WholePath::new();
         if let Some(start) = self.below_directory(dirfd, path, &mut whole) {
             return self.faccessat_from(dirfd, whole.as_ptr(), mode, flags, start);
         }
-        if mode & libc::W_OK == 0 {
+        if !writes {
             let mut scratch = [PlainScratch::new(), PlainScratch::new()];
             match self.one_of_two(path, start, follows(flags), &mut scratch) {
                 // Whether it is there is known.
@@ -127,7 +138,10 @@ impl Instance<'_> {
             return None;
         }
         let look = |place: &Place| kernel::fstatat(place.dirfd, place.path, libc::AT_SYMLINK_NOFOLLOW);
+        // Other than what is known of a directory with one side: it is no whiteout either.
+        let settled = self.settled(!path_hash(scratch[1].bytes()));
         let (found, is_higher) = match look(&higher) {
+            Err(Errno::ENOENT) if settled.is_some_and(Settled::is_known) => return Some(Ok(lower)),
             Err(Errno::ENOENT) => (look(&lower), false),
             found => (found, true),
         };
@@ -135,6 +149,12 @@ impl Instance<'_> {
             Ok(stat) => stat,
             Err(errno) => return (errno == Errno::ENOENT).then_some(Err(errno)),
         };
+        if !is_higher
+            && is_whole(stat.st_mode, stat.st_rdev, is_higher, true)
+            && let Some(settled) = settled
+        {
+            settled.note();
+        }
         let is_whole = is_whole(stat.st_mode, stat.st_rdev, is_higher, follow);
         is_whole.then_some(Ok(if is_higher { higher } else { lower }))
     }

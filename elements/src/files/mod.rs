@@ -96,17 +96,46 @@ impl Instance<'_> {
         let mut scratch = PlainScratch::new();
         let look = match self.plain_place(path, start, true, &mut scratch) {
             Some(place) if want.change == Change::None || self.takes_changes(&place, &scratch) => {
-                if !want.follow || !place::is_link_of(&place, scratch.ends_in_slash()) {
+                if !want.follow || !self.is_link_at(&place, &scratch) {
                     return Answer::Done(call(&place));
                 }
                 Look::Walk
             }
-            _ => self.look_closer(dirfd, path, start, want),
+            _ => {
+                if want.change == Change::None
+                    && self.has_unions()
+                    && let Some(done) = self.look_in_union((dirfd, path), start, want.follow, &mut call)
+                {
+                    return Answer::Done(done);
+                }
+                self.look_closer(dirfd, path, start, want)
+            }
         };
         if matches!(look, Look::Untouched) && !self.traces() {
             return Answer::Pass;
         }
         self.at_place(number, (dirfd, path), look, want, call)
+    }
+
+    /// Makes a call that looks at a file of a union, where that takes no walk.
+    #[inline(never)]
+    fn look_in_union(
+        &self,
+        (dirfd, path): (i32, *const u8),
+        start: Start,
+        follow: bool,
+        call: &mut impl FnMut(&Place) -> Result<usize, Errno>,
+    ) -> Option<Result<usize, Errno>> {
+        if let Some(found) = self.in_base(dirfd, path) {
+            let given = Place::new(dirfd, path, found.mount(self), None);
+            let is_link = follow && self.is_link_in_base(&given, found.hash(path));
+            return (!is_link).then(|| call(&given));
+        }
+        let mut scratch = [PlainScratch::new(), PlainScratch::new()];
+        match self.one_of_two(path, start, follow, &mut scratch)? {
+            Ok(place) => Some(call(&place)),
+            Err(errno) => Some(Err(errno)),
+        }
     }
 
     /// Whether changes at a plain place need no look at what is there: it is no

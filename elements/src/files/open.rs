@@ -16,7 +16,7 @@ use super::rename::ends_in_dots;
 use super::union::WholePath;
 use super::{is_worth_knowing, note_open};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
-use crate::{Answer, Errno, Instance};
+use crate::{Answer, Errno, Instance, process};
 
 /// The flags that openat(2) knows. It ignores others; openat2(2) refuses them.
 pub const OPEN_FLAGS: i32 = libc::O_ACCMODE
@@ -283,8 +283,9 @@ impl Instance<'_> {
             let Some(file) = opened else { return Ok(None) };
             let is_dir = walk.position.is_dir();
             self.note_directory(file, is_dir.then_some(walk.cursor));
-            if let Some(epoch) = epoch.filter(|_| is_dir) {
+            if let Some(epoch) = epoch.filter(|_| is_dir && !process::is_borrower()) {
                 self.keep_path(file, walk.app.bytes(), epoch);
+                self.note_walked_lowest(file, &walk, epoch);
             }
             Ok(Some(ToOpen::Opened(file)))
         })
@@ -428,5 +429,17 @@ fn ends_as_table(path: &[u8]) -> bool {
 /// Whether a path ends as that of a file of /proc does that may tell otherwise, whatever the machine is.
 #[inline(always)]
 fn ends_as_told(path: &[u8]) -> bool {
-    [b"maps", b"/shm", b"/sem", b"/msg", b"unix", b"stat"].iter().any(|end| path.ends_with(*end))
+    // As a number, which is compared at once.
+    const fn number(end: &[u8; 4]) -> u32 {
+        u32::from_ne_bytes(*end)
+    }
+    const ENDS: [u32; 6] = [
+        number(b"maps"),
+        number(b"/shm"),
+        number(b"/sem"),
+        number(b"/msg"),
+        number(b"unix"),
+        number(b"stat"),
+    ];
+    path.last_chunk().is_some_and(|end| ENDS.contains(&u32::from_ne_bytes(*end)))
 }

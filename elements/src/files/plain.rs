@@ -59,6 +59,23 @@ impl Instance<'_> {
         Some(Place::new(AT_FDCWD, host, node.region(), None))
     }
 
+    /// The same of a path that leads to no union, with no link above its last component.
+    #[inline(always)]
+    pub(super) fn plain_place_of_one(
+        &self,
+        path: *const u8,
+        start: Start,
+        scratch: &mut PlainScratch,
+    ) -> Option<Place> {
+        let PlainPath { node, above, whole } = self.plain_path(path, start)?;
+        if node.is_layered() || !above.is_empty() && !self.is_known_plain(node.region(), above) {
+            return None;
+        }
+        // SAFETY: as above.
+        let host = unsafe { scratch.set_padded(self.view.source_of(node)?, whole)? };
+        Some(Place::new(AT_FDCWD, host, node.region(), None))
+    }
+
     /// What follows the last mount point in a plain path.
     #[inline(always)]
     fn plain_path<'p>(&self, path: *const u8, start: Start) -> Option<PlainPath<'_, 'p>> {
@@ -99,6 +116,15 @@ impl Instance<'_> {
             Some(Place::new(AT_FDCWD, text.as_ptr(), mount, None))
         };
         Some([place(layers[0], higher)?, place(layers[1], lower)?])
+    }
+
+    /// The mount of a union that a plain path leads to, and what follows the mount's own path.
+    pub(super) fn plain_in_union<'p>(&self, path: *const u8, start: Start) -> Option<(u32, &'p [u8])> {
+        if !self.has_unions() || start.is_anew() {
+            return None;
+        }
+        let PlainPath { node, whole, .. } = self.plain_path(path, start)?;
+        node.is_layered().then(|| (node.region(), whole.strip_suffix(b"/").unwrap_or(whole)))
     }
 
     /// The host path of a directory with a plain path, for a function of libc

@@ -7,7 +7,7 @@ use super::glance::{Glance, Start};
 use super::lexical::Look;
 use super::look::follows;
 use super::owners::Reached;
-use super::place::{Place, Scratch, Want, is_link_of};
+use super::place::{Place, Scratch, Want};
 use super::plain::PlainScratch;
 use super::refusal::may_stat;
 use super::union::WholePath;
@@ -36,10 +36,14 @@ impl Instance<'_> {
         start: Start,
     ) -> Answer {
         let mut scratch = PlainScratch::new();
-        let Some(place) = self.plain_place(path, start, true, &mut scratch) else {
-            cold_path();
-            let answer = self.fstatat_beyond_plain(dirfd, path, stat, flags, start);
-            return self.with_origin(answer, dirfd, path, stat, flags);
+        let place = match self.plain_place(path, start, true, &mut scratch) {
+            Some(place) => place,
+            None if start.is_anew() && self.is_of_base(dirfd, path) => Place::new(dirfd, path, 0, None),
+            None => {
+                cold_path();
+                let answer = self.fstatat_beyond_plain(dirfd, path, stat, flags, start);
+                return self.with_origin(answer, dirfd, path, stat, flags);
+            }
         };
         let done = look_at(&place, stat, flags | libc::AT_SYMLINK_NOFOLLOW);
         if follows(flags) && done.is_ok() && found_link(stat) {
@@ -146,6 +150,16 @@ impl Instance<'_> {
     fn look_closer_at_directory(&self, place: &Place, stat: *mut libc::stat) -> Result<(), Errno> {
         let mut scratch = Scratch::new();
         match self.union_place(place.dirfd, place.path, &mut scratch) {
+            // The descriptor's own is what the directory is known by.
+            Some(side) if side.identity == Some(0) && self.is_lowest(place.dirfd) => {
+                // SAFETY: a call that succeeds has filled the struct.
+                let (device, inode) = unsafe { ((*stat).st_dev, (*stat).st_ino) };
+                look_at(&side, stat, libc::AT_SYMLINK_NOFOLLOW)?;
+                // SAFETY: as above.
+                let found = unsafe { &mut *stat };
+                (found.st_dev, found.st_ino, found.st_nlink) = (device, inode, 1);
+                Ok(())
+            }
             Some(place) => self.look_and_count(&place, stat, libc::AT_SYMLINK_NOFOLLOW).map(|_| ()),
             None => {
                 self.count(place, stat);
@@ -199,23 +213,8 @@ impl Instance<'_> {
     }
 
     /// The same, after the first look.
+    #[inline(always)]
     pub fn statx_closer(
-        &self,
-        dirfd: i32,
-        path: *const u8,
-        what: (i32, u32),
-        buf: *mut libc::statx,
-        start: Start,
-    ) -> Answer {
-        let mut whole = WholePath::new();
-        match self.below_directory(dirfd, path, &mut whole) {
-            Some(start) => self.statx_from(dirfd, whole.as_ptr(), what, buf, start),
-            None => self.statx_from(dirfd, path, what, buf, start),
-        }
-    }
-
-    /// The same, where the path is known to be in no directory with two sides.
-    fn statx_from(
         &self,
         dirfd: i32,
         path: *const u8,
@@ -223,50 +222,69 @@ impl Instance<'_> {
         buf: *mut libc::statx,
         start: Start,
     ) -> Answer {
-        let want = Want::LOOK.following(follows(flags));
-        let look = |place: &Place, flags: i32| {
-            let args =
-                [place.dirfd as usize, place.path as usize, flags as usize, mask as usize, buf as usize, 0];
-            // SAFETY: the program's pointer, for the kernel to judge.
-            let done = unsafe { syscall(libc::SYS_statx, args) }?;
-            // SAFETY: a call that succeeds has filled the struct.
-            let found = unsafe { &mut *buf };
-            if found.stx_mask & libc::STATX_NLINK != 0 && is_directory(found.stx_mode.into()) {
-                found.stx_nlink = self.count_links(place, found.stx_nlink.into()) as u32;
-                if let Some(known_by) = self.identity_of(place) {
-                    (found.stx_ino, found.stx_nlink) = (known_by.st_ino, 1);
-                    found.stx_dev_major = libc::major(known_by.st_dev);
-                    found.stx_dev_minor = libc::minor(known_by.st_dev);
-                }
-            }
-            Ok(done)
-        };
+        // What kind of file it is, whatever else is asked for.
+        let mask = mask | libc::STATX_TYPE;
         let mut scratch = PlainScratch::new();
-        let read = match self.plain_place(path, start, true, &mut scratch) {
-            Some(place) if !want.follow || !is_link_of(&place, scratch.ends_in_slash()) => {
-                return Answer::Done(look(&place, flags));
-            }
-            _ if let Err(errno) = may_stat(flags, mask) => return Answer::fail(errno),
-            Some(_) => Look::Walk,
-            None => {
-                let given = Place::new(dirfd, path, 0, None);
-                let is_given = self.is_path_behind(dirfd, path) || self.in_base(dirfd, path).is_some();
-                if is_given && (!want.follow || !is_link_of(&given, false)) {
-                    return Answer::Done(look(&given, flags));
-                }
-                let found = || {
-                    // SAFETY: a call that succeeds has filled the struct.
-                    let found = unsafe { &*buf };
-                    let device = libc::makedev(found.stx_rdev_major, found.stx_rdev_minor);
-                    (found.stx_mode.into(), device)
-                };
-                let look_at_link = |place: &Place| look(place, flags | libc::AT_SYMLINK_NOFOLLOW);
-                if let Some(done) = self.look_at_one_of_two(path, start, want.follow, look_at_link, found) {
-                    return Answer::Done(done);
-                }
-                self.look_closer(dirfd, path, start, want)
-            }
+        let Some(place) = self.plain_place(path, start, true, &mut scratch) else {
+            cold_path();
+            return self.statx_beyond_plain(dirfd, path, (flags, mask), buf, start);
         };
+        let done = self.look_at_extended(&place, flags | libc::AT_SYMLINK_NOFOLLOW, mask, buf);
+        if follows(flags) && done.is_ok() && found_extended_link(buf) {
+            cold_path();
+            return self.statx_by(Look::Walk, dirfd, path, (flags, mask), buf);
+        }
+        Answer::Done(done)
+    }
+
+    /// The same, where the path is not plain.
+    #[inline(never)]
+    fn statx_beyond_plain(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        (flags, mask): (i32, u32),
+        buf: *mut libc::statx,
+        start: Start,
+    ) -> Answer {
+        if let Err(errno) = may_stat(flags, mask) {
+            return Answer::fail(errno);
+        }
+        let look = |place: &Place| self.look_at_extended(place, flags | libc::AT_SYMLINK_NOFOLLOW, mask, buf);
+        if self.is_path_behind(dirfd, path) || self.in_base(dirfd, path).is_some() {
+            let done = look(&Place::new(dirfd, path, 0, None));
+            if !(follows(flags) && done.is_ok() && found_extended_link(buf)) {
+                return Answer::Done(done);
+            }
+        }
+        let mut whole = WholePath::new();
+        if let Some(start) = self.below_directory(dirfd, path, &mut whole) {
+            return self.statx_closer(dirfd, whole.as_ptr(), (flags, mask), buf, start);
+        }
+        let found = || {
+            // SAFETY: a call that succeeds has filled the struct.
+            let found = unsafe { &*buf };
+            (found.stx_mode.into(), libc::makedev(found.stx_rdev_major, found.stx_rdev_minor))
+        };
+        if let Some(done) = self.look_at_one_of_two(path, start, follows(flags), look, found) {
+            return Answer::Done(done);
+        }
+        let read = self.look_closer(dirfd, path, start, Want::LOOK.following(follows(flags)));
+        self.statx_by(read, dirfd, path, (flags, mask), buf)
+    }
+
+    /// The same, of a path that has been read.
+    #[inline(never)]
+    fn statx_by(
+        &self,
+        read: Look,
+        dirfd: i32,
+        path: *const u8,
+        (flags, mask): (i32, u32),
+        buf: *mut libc::statx,
+    ) -> Answer {
+        let want = Want::LOOK.following(follows(flags));
+        let look = |place: &Place, flags: i32| self.look_at_extended(place, flags, mask, buf);
         let given = Place::new(dirfd, path, 0, read.boundary());
         if !self.traces() && (given.node.is_some() || means_descriptor(path, flags)) {
             let done = look(&given, flags);
@@ -279,6 +297,37 @@ impl Instance<'_> {
             return Answer::Done(done);
         }
         self.at_place(libc::SYS_statx, (dirfd, path), read, want, |place| look(place, flags))
+    }
+
+    /// Looks at a place, as statx(2), and counts what is mounted in a directory.
+    #[inline(always)]
+    fn look_at_extended(
+        &self,
+        place: &Place,
+        flags: i32,
+        mask: u32,
+        buf: *mut libc::statx,
+    ) -> Result<usize, Errno> {
+        let args =
+            [place.dirfd as usize, place.path as usize, flags as usize, mask as usize, buf as usize, 0];
+        // SAFETY: the program's pointer, for the kernel to judge.
+        let done = unsafe { syscall(libc::SYS_statx, args) }?;
+        // SAFETY: a call that succeeds has filled the struct.
+        let found = unsafe { &mut *buf };
+        if found.stx_mask & libc::STATX_NLINK != 0 && is_directory(found.stx_mode.into()) {
+            self.count_extended(place, found);
+        }
+        Ok(done)
+    }
+
+    #[inline(never)]
+    fn count_extended(&self, place: &Place, found: &mut libc::statx) {
+        found.stx_nlink = self.count_links(place, found.stx_nlink.into()) as u32;
+        if let Some(known_by) = self.identity_of(place) {
+            (found.stx_ino, found.stx_nlink) = (known_by.st_ino, 1);
+            found.stx_dev_major = libc::major(known_by.st_dev);
+            found.stx_dev_minor = libc::minor(known_by.st_dev);
+        }
     }
 
     /// Looks at a place, as newfstatat(2), and counts what is mounted in a directory.
@@ -335,4 +384,11 @@ fn means_descriptor(path: *const u8, flags: i32) -> bool {
 fn found_link(stat: *const libc::stat) -> bool {
     // SAFETY: a call that succeeds has filled the struct.
     unsafe { (*stat).st_mode & libc::S_IFMT == libc::S_IFLNK }
+}
+
+/// The same of statx(2).
+#[inline(always)]
+fn found_extended_link(buf: *const libc::statx) -> bool {
+    // SAFETY: as above.
+    u32::from(unsafe { (*buf).stx_mode }) & libc::S_IFMT == libc::S_IFLNK
 }

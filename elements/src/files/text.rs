@@ -130,11 +130,14 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// Becomes empty, and all of its room zeros, so that a glance may read beyond its end.
-    pub(super) fn clear(&mut self) {
+    /// Makes zeros of the room that is left, so that a glance may read beyond the end.
+    pub(super) fn clear_rest(&mut self) {
         const { assert!(N.is_multiple_of(32)) };
-        self.len = 0;
-        for part in self.bytes.chunks_exact_mut(32) {
+        let whole = self.len.next_multiple_of(32);
+        if let Some(part) = self.bytes.get_mut(self.len..whole) {
+            part.fill(MaybeUninit::new(0));
+        }
+        for part in self.bytes.get_mut(whole..).unwrap_or(&mut []).chunks_exact_mut(32) {
             part.fill(MaybeUninit::new(0));
             // SAFETY: does nothing, but keeps the compiler from making a call of memset of
             // the loop, which for so little costs more than the loop.

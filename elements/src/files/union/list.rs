@@ -14,7 +14,7 @@ use super::super::entries::{self, Buffer, Entry, Record};
 use super::super::owners::Reached;
 use super::super::place::Scratch;
 use super::super::text::Text;
-use super::names::{Names, USUAL_ENTRY};
+use super::names::{FEW, Names, USUAL_ENTRY, WORDS};
 use super::spot::LookedInto;
 use super::{Position, Union, is_whiteout};
 use crate::Errno;
@@ -30,6 +30,10 @@ const HASH: u64 = (1 << TURN) - 1;
 
 /// How much of a side is read at once to learn its names.
 pub(super) const ROOM: usize = 4096;
+/// How many sides are read in one go.
+const MANY: usize = 16;
+/// How many bytes of entries are merged with a small filter.
+const SHORT: usize = 4096;
 /// The position at the end: no name follows, whatever the sides are by then.
 pub(in crate::files) const ALL_GIVEN: u64 = TAG | HASH;
 
@@ -132,9 +136,9 @@ impl<'l, 'i> Listing<'l, 'i> {
     }
 
     /// Reads all sides in one go, after the descriptor's first `len` bytes. None: they do
-    /// not fit in, and the first `len` bytes are as they were.
+    /// not fit in, or are too many, and the first `len` bytes are as they were.
     fn read_all(&self, dirfd: i32, buf: &mut Buffer, used: usize, len: usize) -> Option<usize> {
-        let mut ends = [0; view::MAX_LAYERS];
+        let mut ends = [0; MANY];
         let mut end = fill_up(buf, dirfd, used + len)?;
         *ends.first_mut()? = end;
         for turn in 1..self.count {
@@ -144,9 +148,24 @@ impl<'l, 'i> Listing<'l, 'i> {
             end = filled?;
             *ends.get_mut(turn)? = end;
         }
+        Some(if end - used <= SHORT {
+            self.merge_all::<FEW>(buf, (used, end), &ends)?
+        } else {
+            self.merge_all::<WORDS>(buf, (used, end), &ends)?
+        })
+    }
+
+    /// Leaves of all sides' entries, from `used` to `end`, those that are to be seen.
+    #[inline(never)]
+    fn merge_all<const SIZE: usize>(
+        &self,
+        buf: &mut Buffer,
+        (used, end): (usize, usize),
+        ends: &[usize; MANY],
+    ) -> Option<usize> {
         let (mut from, mut to) = (used, used);
-        let mut before = Names::none();
-        for (turn, side_end) in ends.into_iter().enumerate().take(self.count) {
+        let mut before = Names::<SIZE>::none();
+        for (turn, side_end) in ends.iter().copied().enumerate().take(self.count) {
             let mut names = before.clone();
             names.add_all(buf.bytes(side_end, end));
             // With the whiteouts, which are not left in it.
@@ -251,7 +270,7 @@ impl<'l, 'i> Listing<'l, 'i> {
     }
 
     /// Whether an entry of a side is to be seen in its turn; what it says is made right.
-    fn keeps(&self, turn: usize, entry: &mut Entry<'_>, names: &Names) -> bool {
+    fn keeps<const SIZE: usize>(&self, turn: usize, entry: &mut Entry<'_>, names: &Names<SIZE>) -> bool {
         if matches!(entry.name(), b"." | b"..") {
             return turn == 0;
         }

@@ -29,6 +29,7 @@ mod origin;
 mod position;
 mod relative;
 mod rename;
+mod settled;
 mod spot;
 mod upper;
 mod working;
@@ -37,6 +38,7 @@ mod xattr;
 pub(super) use list::{ALL_GIVEN, Listing};
 pub use origin::COPIES;
 pub(super) use position::Position;
+pub(super) use settled::Settled;
 pub(super) use working::{WholePath, forget_path};
 pub(super) use xattr::{is_private_attribute, look_at_attributes};
 

@@ -15,8 +15,10 @@ use super::list::{Listing, ROOM};
 use crate::kernel::{self, AT_FDCWD};
 use crate::shared::{directory_hash, path_hash};
 
-/// How large the filter is: for 4000 names, one of a hundred others gets through in vain.
-const WORDS: usize = 1024;
+/// How large the filter of a long side is: for 4000 names, one of a hundred others gets through in vain.
+pub(super) const WORDS: usize = 1024;
+/// That of sides which are read all at once: most are short.
+pub(super) const FEW: usize = 32;
 
 /// How many names are read in the time in which one is looked for.
 const WORTH: usize = 4;
@@ -33,20 +35,20 @@ static PROOF: AtomicU64 = AtomicU64::new(0);
 
 /// Some names.
 #[derive(Clone)]
-pub(super) struct Names {
-    bits: [u64; WORDS],
+pub(super) struct Names<const SIZE: usize = WORDS> {
+    bits: [u64; SIZE],
     /// Whether it holds for nothing.
     is_full: bool,
 }
 
-impl Names {
+impl<const SIZE: usize> Names<SIZE> {
     /// None yet.
-    pub fn none() -> Names {
-        Names { bits: [0; WORDS], is_full: false }
+    pub fn none() -> Names<SIZE> {
+        Names { bits: [0; SIZE], is_full: false }
     }
 
     /// Any that there may be.
-    pub fn unknown() -> Names {
+    pub fn unknown() -> Names<SIZE> {
         Names { is_full: true, ..Names::none() }
     }
 
@@ -55,6 +57,21 @@ impl Names {
         entries::records(listed).map(|entry| self.add(entry.name)).count()
     }
 
+    fn add(&mut self, name: &[u8]) {
+        let (word, bits) = place(name);
+        if let Some(word) = self.bits.get_mut(word % SIZE) {
+            *word |= bits;
+        }
+    }
+
+    /// False: the name is not among them.
+    pub fn may_have(&self, name: &[u8]) -> bool {
+        let (word, bits) = place(name);
+        self.is_full || self.bits.get(word % SIZE).is_some_and(|word| word & bits == bits)
+    }
+}
+
+impl Names {
     /// What has been kept, if it is of `whose` names and their state is as it was.
     pub fn kept(whose: u64, state: impl FnOnce() -> Option<u64>) -> Option<Names> {
         if WHOSE.load(Ordering::Relaxed) != whose || PROOF.load(Ordering::Acquire) == 0 {
@@ -82,19 +99,6 @@ impl Names {
     fn proof(&self, whose: u64, state: u64) -> u64 {
         let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.bits.iter().fold(mix(whose, state), |hash, word| mix(hash, *word)) | 1
-    }
-
-    fn add(&mut self, name: &[u8]) {
-        let (word, bits) = place(name);
-        if let Some(word) = self.bits.get_mut(word) {
-            *word |= bits;
-        }
-    }
-
-    /// False: the name is not among them.
-    pub fn may_have(&self, name: &[u8]) -> bool {
-        let (word, bits) = place(name);
-        self.is_full || self.bits.get(word).is_some_and(|word| word & bits == bits)
     }
 }
 

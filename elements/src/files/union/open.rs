@@ -1,5 +1,7 @@
 //! Opening what a union has under a name, or makes under it.
 
+use core::ffi::CStr;
+
 use super::super::glance::Start;
 use super::super::namei::Walk;
 use super::super::note_open;
@@ -10,7 +12,8 @@ use super::Union;
 use super::change::may;
 use super::copy_up::Data;
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
-use crate::{Errno, Instance};
+use crate::shared::Layers;
+use crate::{Errno, Instance, process};
 
 impl Instance<'_> {
     /// Opens what a walk has come to in a union, as openat2(2) would the path.
@@ -37,11 +40,14 @@ impl Instance<'_> {
         flags: i32,
         mode: u32,
     ) -> Option<Result<i32, Errno>> {
-        let mut scratch = [PlainScratch::new(), PlainScratch::new()];
-        let [higher, lower] = self.two_places(path, start, &mut scratch)?;
-        if flags & (libc::O_PATH | libc::O_TMPFILE) != 0 {
+        if flags & libc::O_PATH != 0 {
             return None;
         }
+        if flags & libc::O_TMPFILE != 0 {
+            return self.open_known_directory(start, path, flags).map(Ok);
+        }
+        let mut scratch = [PlainScratch::new(), PlainScratch::new()];
+        let [higher, lower] = self.two_places(path, start, &mut scratch)?;
         let open =
             |place: &Place| kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
         let opened = match open(&higher) {
@@ -64,6 +70,31 @@ impl Instance<'_> {
             note_open(fd);
         }
         Some(opened)
+    }
+
+    /// Opens a directory of which the table knows the sides, by the lowest. None: that takes a walk.
+    #[inline(never)]
+    fn open_known_directory(&self, start: Start, path: *const u8, flags: i32) -> Option<i32> {
+        let epoch = self.shared?.epoch();
+        let (mount, below) = self.plain_in_union(path, start)?;
+        let union = self.union(mount)?;
+        let sides = union.known(below)?;
+        let lowest = sides.lowest().filter(|lowest| Some(*lowest) != union.top())?;
+        let mut scratch = Scratch::new();
+        let host = union.host_path(lowest, below, &mut scratch).ok()?;
+        let fd = kernel::openat2(AT_FDCWD, host.as_ptr(), &how(flags, 0, RESOLVE_NO_SYMLINKS)).ok()?;
+        self.opened_without_links(AT_FDCWD, path, flags, fd);
+        if sides == Layers::LOWEST {
+            self.opened_base_below(fd, mount, below, epoch);
+        } else if !process::is_borrower() {
+            // SAFETY: the path has been read, and is plain: it is the directory's own.
+            let app = unsafe { CStr::from_ptr(path.cast()) }.to_bytes();
+            self.keep_path(fd, app.strip_suffix(b"/").unwrap_or(app), epoch);
+            if lowest == 0 {
+                self.note_lowest(fd, mount, below, epoch);
+            }
+        }
+        Some(fd)
     }
 
     /// Walks and opens, until nobody interferes.

@@ -7,26 +7,51 @@
 //! ([`crate::shared`]) says whether that still holds. A name below gets a hash of its own
 //! from that, so that no path need be known.
 
-use super::super::base::{Cursor, note_origin, origin};
+use super::super::base::{Cursor, note_origin, note_own_origin, origin};
+use super::super::glance::{REACH, is_in_reach};
 use super::super::namei::Walk;
+use super::super::place::Scratch;
 use super::super::scan;
+use super::Union;
 use crate::Instance;
 use crate::kernel;
 use crate::shared::{Layers, directory_hash, key_below};
 
-/// A name in a directory that the lowest layer alone has.
+/// A name in a directory that the lowest layer alone has, at the end of a path.
 #[derive(Clone, Copy)]
 pub(in crate::files) struct InBase {
+    /// Where the path begins.
     directory: Cursor,
     /// The table's key for the directory.
     key: u64,
+    /// How many bytes of the path lead to the directory.
+    way: usize,
     /// Where the name begins in the path, and how long it is.
     name: (usize, usize),
 }
 
-/// A key that notes that a directory has other sides, in an epoch. Others are odd.
+impl InBase {
+    /// The mount that governs the name.
+    pub(in crate::files) fn mount(&self, instance: &Instance<'_>) -> u32 {
+        instance.view.region(self.directory.node)
+    }
+
+    /// A hash of what has the name.
+    pub(in crate::files) fn hash(&self, path: *const u8) -> u64 {
+        let (start, len) = self.name;
+        // SAFETY: the path that has been read.
+        key_below(self.key, unsafe { core::slice::from_raw_parts(path.add(start), len) })
+    }
+}
+
+/// What notes that a directory is not the lowest layer's, in an epoch. Others are odd.
 fn not_in(epoch: u32) -> u64 {
     u64::from(epoch) << 1 | 1 << 63
+}
+
+/// The key under which the table knows that a directory has other sides than the lowest layer's.
+fn other_sides(key: u64) -> u64 {
+    key.rotate_left(32) ^ 0x6f74_6865_7273_6964
 }
 
 /// Whether a walk has come to a directory that the lowest layer alone has.
@@ -42,11 +67,16 @@ impl Instance<'_> {
         if !self.has_unions() || self.traces() {
             return None;
         }
+        let known = self.known_in_base(dirfd, path);
+        if known.is_some() {
+            return known;
+        }
         let (cursor, word) = origin(dirfd)?;
         if word != 0 && word == not_in(self.shared?.epoch()) || !self.may_be_base(cursor) {
             return None;
         }
         let survey = scan::survey(path, 0)?;
+        Self::prepare_glance(path);
         // SAFETY: just read.
         let bytes = unsafe { core::slice::from_raw_parts(path, survey.len) };
         if survey.climbs || matches!(bytes, [] | [b'/', ..] | [.., b'/']) {
@@ -54,18 +84,46 @@ impl Instance<'_> {
         }
         let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
         let above = bytes.get(..start.saturating_sub(1)).unwrap_or(&[]);
-        let (cursor, word) = self.origin_with(dirfd, above)?;
-        let names = scan::components(above).count() as u32;
-        let below = (cursor.below + names).min(Cursor::DEEP);
+        let (directory, word) = self.origin_with(dirfd, above)?;
         let found = InBase {
-            directory: Cursor { below, ..cursor },
+            directory,
+            way: above.len(),
             key: key_below(word, above),
             name: (start, survey.len - start),
         };
         Some(found)
     }
 
+    /// The same, as far as a glance and the table tell.
+    #[inline(always)]
+    pub(in crate::files) fn known_in_base(&self, dirfd: i32, path: *const u8) -> Option<InBase> {
+        let shared = self.shared?;
+        let (directory, word) = origin(dirfd)?;
+        if word & 1 == 0 || !self.may_be_base(directory) || !is_in_reach(path) {
+            return None;
+        }
+        // SAFETY: what is in reach can be read, and a path that ends is read no further.
+        let (tail, first) = unsafe { (scan::tail(path, path.add(REACH))?, *path) };
+        let (way, len) = (tail.slash as usize - path as usize, tail.end as usize - path as usize);
+        let start = if way == 0 { 0 } else { way + 1 };
+        if matches!(first, 0 | b'/') || start == len {
+            return None;
+        }
+        // SAFETY: just read.
+        let above = unsafe { core::slice::from_raw_parts(path, way) };
+        let key = key_below(word, above);
+        shared.is_plain(key).then_some(InBase { directory, way, key, name: (start, len - start) })
+    }
+
+    /// Whether the kernel is right about a relative path, unless it finds a link that is to be followed, since the
+    /// lowest layer of a union alone has the directory: as far as a glance and the table tell.
+    #[inline(always)]
+    pub(crate) fn is_of_base(&self, dirfd: i32, path: *const u8) -> bool {
+        self.has_unions() && !self.traces() && self.known_in_base(dirfd, path).is_some()
+    }
+
     /// Whether a directory is in a union and has nothing mounted in it.
+    #[inline(always)]
     fn may_be_base(&self, directory: Cursor) -> bool {
         self.view.node(directory.node).is_some_and(view::Node::is_layered)
             && !(directory.below == 0 && self.view.has_children(directory.node))
@@ -77,12 +135,37 @@ impl Instance<'_> {
         let (cursor, word) = origin(dirfd)?;
         let shared = self.shared?;
         let holds = |word: u64| word & 1 != 0 && shared.is_plain(key_below(word, above));
-        let word = if holds(word) || word == not_in(shared.epoch()) {
-            word
-        } else {
-            self.find_origin(dirfd, above)?
-        };
+        let is_other = word == not_in(shared.epoch())
+            || word & 1 != 0 && shared.is_plain(other_sides(key_below(word, above)));
+        let is_known = holds(word) || is_other || word & 1 != 0 && self.confirm_below(dirfd, above, word);
+        let word = if is_known { word } else { self.find_origin(dirfd, above)? };
         holds(word).then_some((cursor, word))
+    }
+
+    /// Confirms that the lowest layer alone has a directory, where it is known of one above it, from a descriptor on: then
+    /// it is that layer's for as long as it is reached without a link.
+    #[inline(never)]
+    fn confirm_below(&self, dirfd: i32, above: &[u8], word: u64) -> bool {
+        let Some(shared) = self.shared else { return false };
+        let epoch = shared.epoch();
+        let ends = || (0..=above.len()).rev().filter(|end| above.get(*end).is_none_or(|byte| *byte == b'/'));
+        let key = |end: usize| key_below(word, above.get(..end).unwrap_or(above));
+        let known = ends().find(|end| shared.is_plain(key(*end)));
+        let known = known.or_else(|| shared.is_plain(word).then_some(0));
+        let Some(known) = known else { return false };
+        let mut path = Scratch::new();
+        for end in (known + 1..=above.len()).filter(|end| above.get(*end).is_none_or(|byte| *byte == b'/')) {
+            path.truncate(0);
+            if path.push(above.get(..end).unwrap_or(above)).is_err() {
+                return false;
+            }
+            let found = kernel::fstatat(dirfd, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW);
+            if !found.is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR) {
+                return false;
+            }
+            shared.set_plain(key(end), epoch);
+        }
+        true
     }
 
     /// Finds out what is to be noted of a directory, and of one below it.
@@ -101,8 +184,9 @@ impl Instance<'_> {
                 walk.enter(self, name).ok()?;
             }
         }
-        if !above.is_empty() && is_in_base(&walk) {
-            shared.set_plain(key_below(word, above), epoch);
+        if !above.is_empty() {
+            let key = key_below(word, above);
+            shared.set_plain(if is_in_base(&walk) { key } else { other_sides(key) }, epoch);
         }
         Some(word)
     }
@@ -112,16 +196,61 @@ impl Instance<'_> {
         if !self.may_be_base(walk.cursor) {
             return None;
         }
+        let union = self.union(self.view.region(walk.cursor.node))?;
+        let below = union.below(walk.app.bytes());
+        let key = directory_hash(union.id, below) | 1;
         let word = if is_in_base(walk) {
-            let union = self.union(self.view.region(walk.cursor.node))?;
-            let word = directory_hash(union.id, union.below(walk.app.bytes())) | 1;
-            self.shared?.set_plain(word, epoch);
-            word
+            self.shared?.set_plain(key, epoch);
+            key
+        } else if walk.in_union()
+            && walk.position.is_dir()
+            && walk.position.identity() == Some(0)
+            && (self.is_noted_lowest(dirfd, key) || self.is_lowest_side(dirfd, &union, below))
+        {
+            // What is in it may be the lowest layer's alone.
+            self.shared?.set_plain(other_sides(key), epoch);
+            key
         } else {
             not_in(epoch)
         };
         note_origin(dirfd, word);
         Some(word)
+    }
+
+    /// Whether that has been found of a directory with a key before: a descriptor's directory stays the same.
+    fn is_noted_lowest(&self, dirfd: i32, key: u64) -> bool {
+        origin(dirfd).is_some_and(|(_, word)| word == key)
+    }
+
+    /// Whether a descriptor is of the lowest layer's side of a directory.
+    fn is_lowest_side(&self, dirfd: i32, union: &Union<'_>, below: &[u8]) -> bool {
+        let (mut host, mut app) = (Scratch::new(), Scratch::new());
+        self.base_paths(dirfd, &mut host, &mut app).is_ok()
+            && host.bytes().strip_prefix(union.layer(0)) == Some(below)
+    }
+
+    /// The same of a directory that a walk has come to.
+    pub(in crate::files) fn note_walked_lowest(&self, fd: i32, walk: &Walk, epoch: u32) {
+        let mount = self.view.region(walk.cursor.node);
+        if let Some(union) = self.union(mount).filter(|_| walk.position.identity() == Some(0)) {
+            self.note_lowest(fd, mount, union.below(walk.app.bytes()), epoch);
+        }
+    }
+
+    /// Notes what has been opened as the lowest layer's side of a directory with several, as that was found in an
+    /// epoch, in a process that is no borrower.
+    pub(in crate::files) fn note_lowest(&self, fd: i32, mount: u32, below: &[u8], epoch: u32) {
+        let known = origin(fd).filter(|(cursor, _)| self.may_be_base(*cursor)).zip(self.shared);
+        if let Some((_, shared)) = known {
+            let key = directory_hash(mount, below) | 1;
+            shared.set_plain(other_sides(key), epoch);
+            note_own_origin(fd, key);
+        }
+    }
+
+    /// Whether a descriptor is known to be of the lowest layer's side of a directory of a union.
+    pub(in crate::files) fn is_lowest(&self, dirfd: i32) -> bool {
+        origin(dirfd).is_some_and(|(cursor, word)| word & 1 != 0 && self.may_be_base(cursor))
     }
 
     /// Notes what has been opened by such a name, without a link.
@@ -133,7 +262,10 @@ impl Instance<'_> {
         let epoch = shared.epoch();
         let is_dot = name == b".";
         let cursor = found.directory;
-        let below = if is_dot { cursor.below } else { (cursor.below + 1).min(Cursor::DEEP) };
+        // SAFETY: as above.
+        let way = unsafe { core::slice::from_raw_parts(path, found.way) };
+        let names = scan::components(way).count() as u32 + u32::from(!is_dot);
+        let below = (cursor.below + names).min(Cursor::DEEP);
         self.note_directory(fd, Some(Cursor { below, ..cursor }));
         let key = if is_dot { found.key } else { key_below(found.key, name) };
         // As long as the directory above is in the lowest layer alone, so is what is in it.
@@ -157,6 +289,16 @@ impl Instance<'_> {
         let above = super::parent(below);
         let key = directory_hash(mount, below) | 1;
         if shared.is_plain(directory_hash(mount, above)) {
+            shared.set_plain(key, epoch);
+            note_origin(fd, key);
+        }
+    }
+
+    /// Notes what has been opened by its path below a union's root, of which it was found in an epoch that the lowest
+    /// layer alone has it.
+    pub(in crate::files) fn opened_base_below(&self, fd: i32, mount: u32, below: &[u8], epoch: u32) {
+        if let Some(shared) = self.shared {
+            let key = directory_hash(mount, below) | 1;
             shared.set_plain(key, epoch);
             note_origin(fd, key);
         }

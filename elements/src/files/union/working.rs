@@ -85,14 +85,16 @@ impl Kept {
         if !version.is_multiple_of(2) || left == 0 || is_other {
             return None;
         }
+        // Whole words are quicker than as many bytes; what is too much is cut off.
+        let len = left;
         for word in &self.words {
-            let bytes = word.load(Ordering::Relaxed).to_le_bytes();
-            path.push(bytes.get(..left.min(8))?).ok()?;
+            path.push(&word.load(Ordering::Relaxed).to_le_bytes()).ok()?;
             left = left.saturating_sub(8);
             if left == 0 {
                 break;
             }
         }
+        path.truncate(len);
         core::sync::atomic::fence(Ordering::Acquire);
         (self.version.load(Ordering::Relaxed) == version).then_some(())
     }
@@ -111,9 +113,10 @@ pub(in crate::files) fn forget_path(dirfd: i32) {
 }
 
 impl Instance<'_> {
-    /// Keeps the path of a directory that has just been opened, as it was found in an epoch.
+    /// Keeps the path of a directory that has just been opened, as it was found in an epoch, by a process that is no
+    /// borrower.
     pub(in crate::files) fn keep_path(&self, fd: i32, app: &[u8], epoch: u32) {
-        if let Some(kept) = Kept::of(fd).filter(|_| app.len() <= 8 * WORDS && !process::is_borrower()) {
+        if let Some(kept) = Kept::of(fd).filter(|_| app.len() <= 8 * WORDS) {
             KEEPS.store(true, Ordering::SeqCst);
             kept.keep(fd, app, epoch, kept.version.load(Ordering::Acquire));
         }
@@ -123,7 +126,7 @@ impl Instance<'_> {
     pub(in crate::files) fn kept_path(&self, dirfd: i32, path: &mut WholePath) -> Option<()> {
         let (cursor, _) = origin(dirfd)?;
         let is_layered = self.view.node(cursor.node)?.is_layered();
-        path.clear();
+        path.truncate(0);
         Kept::of(dirfd).filter(|_| is_layered)?.read(dirfd, self.shared?.epoch(), path)
     }
 
@@ -147,7 +150,6 @@ impl Instance<'_> {
             return None;
         }
         let epoch = self.shared?.epoch();
-        whole.clear();
         let kept = Kept::of(dirfd)?;
         if kept.read(dirfd, epoch, whole).is_none() {
             KEEPS.store(true, Ordering::SeqCst);
@@ -163,6 +165,7 @@ impl Instance<'_> {
         }
         whole.push(b"/").ok()?;
         whole.push(given.strip_prefix(b"./").unwrap_or(given)).ok()?;
+        whole.clear_rest();
         // SAFETY: there is room for as much, all of it written.
         match unsafe { self.glance_at(AT_FDCWD, whole.as_ptr()) } {
             Glance::Closer(start) if start.node != view::NodeId::NONE => Some(start),
