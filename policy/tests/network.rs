@@ -201,7 +201,7 @@ order = []
 [network.resolver]
 nameservers = [\"10.0.0.0/8\", \"ns.old.corp\", \"10.1.1.1:53-54\", \"10.1.1.1\"]
 search = [\"a..b\"]
-options = [\"ndots 2\"]
+options = [\"ndots 2\", \"ndots:x\", \"rotat\", \"rotate\", \"timeout:1\"]
 ";
     assert_eq!(
         told(text),
@@ -218,7 +218,9 @@ options = [\"ndots 2\"]
             "6 a name server cannot be \"10.1.1.1:53-54\"",
             "6 too many name servers",
             "7 a domain cannot be called \"a..b\"",
-            "8 an option cannot be \"ndots 2\"",
+            "8 an option of the resolver cannot be \"ndots 2\"",
+            "8 an option of the resolver cannot be \"ndots:x\"",
+            "8 an option of the resolver cannot be \"rotat\"",
         ]
     );
 }

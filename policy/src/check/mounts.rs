@@ -259,7 +259,9 @@ impl Checker<'_> {
             ErrorKind::NotADirectory => "a file lies on the way to it: correct the path",
             _ => "correct the path",
         };
-        let message = format!("the source {} cannot be used: {error}", shorten(&path.to_string_lossy()));
+        // Whole, as it is relative to the policy and not to where the program was started.
+        let whole = std::path::absolute(&path).unwrap_or(path);
+        let message = format!("the source {} cannot be used: {error}", shorten(&whole.to_string_lossy()));
         self.report.add(said.span(), message, "a file or directory of the host", Some(help.into()));
         Outcome::Wrong
     }

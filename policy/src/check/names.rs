@@ -131,11 +131,14 @@ impl Checker<'_> {
             }
         }
         for said in &raw.options {
-            if said.get_ref().is_empty()
-                || said.get_ref().contains(|c: char| c.is_whitespace() || c.is_control())
-            {
-                let message = format!("an option cannot be {:?}", shorten(said.get_ref()));
-                self.report.add(said.span(), message, "a word of resolv.conf(5), such as \"ndots:2\"", None);
+            if !is_resolver_option(said.get_ref()) {
+                let message = format!("an option of the resolver cannot be {:?}", shorten(said.get_ref()));
+                let expected = format!(
+                    "a word of resolv.conf(5): {}, with a number, or {}",
+                    NUMBERED.join(", "),
+                    FLAGS.join(", ")
+                );
+                self.report.add(said.span(), message, &expected, None);
             }
         }
         let words = |list: &[Spanned<String>]| list.iter().map(|said| said.get_ref().clone()).collect();
@@ -224,3 +227,35 @@ impl Checker<'_> {
 /// What a system has that has no nsswitch.conf.
 const SWITCH: &str = "passwd:     files\ngroup:      files\nshadow:     files\nhosts:      files dns\n\
     networks:   files\nprotocols:  files\nservices:   files\n";
+
+/// Options of resolv.conf(5) that have a number: `ndots:2`. The last two are those of c-ares.
+const NUMBERED: [&str; 5] = ["ndots", "timeout", "attempts", "retrans", "retry"];
+
+/// Options that are a word: libc's, and Go's for what libc calls `use-vc`.
+const FLAGS: [&str; 17] = [
+    "debug",
+    "rotate",
+    "no-aaaa",
+    "no-check-names",
+    "inet6",
+    "ip6-bytestring",
+    "ip6-dotint",
+    "no-ip6-dotint",
+    "edns0",
+    "single-request",
+    "single-request-reopen",
+    "no-tld-query",
+    "use-vc",
+    "usevc",
+    "tcp",
+    "no-reload",
+    "trust-ad",
+];
+
+/// Whether a resolver heeds the word. One that is misspelt would be passed over without a word.
+fn is_resolver_option(word: &str) -> bool {
+    match word.split_once(':') {
+        Some((name, number)) => NUMBERED.contains(&name) && number.parse::<u16>().is_ok(),
+        None => FLAGS.contains(&word),
+    }
+}
