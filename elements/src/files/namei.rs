@@ -147,7 +147,9 @@ impl Instance<'_> {
             // The letters lead to a mount point, whatever lies on the way to it on the host.
             let reach = self.view.reach(self.view.app_root(), path);
             let mount = self.view.mount(self.view.region(reach.node));
-            if let (Some(left), true) = (reach.point, mount.kind.has_source()) {
+            // What stands there for a link is met as one.
+            let stands = mount.kind.has_source() && mount.is_dir;
+            if let (Some(left), true) = (reach.point, stands) {
                 walk.start_at_point(self, &mount)?;
                 return self.walk_on(walk, path.get(path.len() - left..).unwrap_or(&[]), follow);
             }

@@ -231,6 +231,8 @@ impl Copy<'_> {
             Err(errno) => return Err(errno),
         }
         if stat.st_mode & libc::S_IFMT != libc::S_IFLNK {
+            // The program's umask may have taken what it needs.
+            self.set_mode(0o700)?;
             self.copy_attributes(source)?;
         }
         Ok(mode)
