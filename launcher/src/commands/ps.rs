@@ -70,6 +70,8 @@ pub fn ps(all: bool, as_json: bool) -> Result<u8> {
     }
     let mut text = format!("{:24} {:>8} {:4} {}\n", "NAME", "PID", "DOOR", "COMMAND");
     for Row { name, id, door, command, .. } in &rows {
+        // A record without words has the image say what is run.
+        let command = if id.is_none() && command.is_empty() { "(its image's own)" } else { command };
         let id = id.map_or_else(|| "-".to_owned(), |id| id.to_string());
         writeln!(text, "{name:24} {id:>8} {:4} {command}", door.unwrap_or("-"))?;
     }
