@@ -7,8 +7,10 @@
 //! [`namei`] walks component by component in the app's tree. The other
 //! modules are the system calls, each a few lines over [`Instance::at`].
 
+mod access;
 #[cfg(test)]
 mod agreement;
+mod allow;
 mod base;
 mod change;
 mod chunk;

@@ -7,10 +7,11 @@ use core::hint::cold_path;
 
 use view::{Access, Kind};
 
+use super::allow::parent_exists;
 use super::glance::{Glance, Start};
 use super::lexical::{Look, Rest};
 use super::namei::Walk;
-use super::place::{self, Place, Scratch, Want};
+use super::place::{Place, Scratch, Want};
 use super::plain::PlainScratch;
 use super::rename::ends_in_dots;
 use super::union::WholePath;
@@ -393,12 +394,12 @@ fn open_read_only(place: &Place, flags: i32, mode: u32) -> Result<i32, Errno> {
     let makes = flags & libc::O_CREAT != 0;
     let no_follow = if flags & libc::O_NOFOLLOW != 0 { libc::AT_SYMLINK_NOFOLLOW } else { 0 };
     if makes && place.ends_in_slash() {
-        place::parent_exists(place)?;
+        parent_exists(place)?;
         return Err(Errno::EISDIR);
     }
     match kernel::fstatat(place.dirfd, place.path, no_follow) {
         Err(Errno::ENOENT) if makes => {
-            place::parent_exists(place)?;
+            parent_exists(place)?;
             Err(Errno::EROFS)
         }
         Err(errno) => Err(errno),

@@ -7,9 +7,10 @@
 
 use view::Kind;
 
+use super::allow::{exists, parent_exists};
 use super::lexical::Look;
 use super::magic::is_magic;
-use super::place::{self, Place, Scratch, Want};
+use super::place::{Place, Scratch, Want};
 use super::text::Text;
 use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance};
@@ -99,8 +100,8 @@ impl Instance<'_> {
             return Err(match old_mount == new_mount {
                 false => Errno::EXDEV,
                 _ if read_only => Errno::EROFS,
-                _ if !place::exists(&from.place) => Errno::ENOENT,
-                _ if keeps && place::exists(&to.place) => Errno::EEXIST,
+                _ if !exists(&from.place) => Errno::ENOENT,
+                _ if keeps && exists(&to.place) => Errno::EEXIST,
                 _ => Errno::EBUSY,
             });
         }
@@ -194,8 +195,8 @@ impl Instance<'_> {
             self.refuse(&to, Want::CREATE)?;
         }
         if !anywhere && from.place.mount != to.mount {
-            place::parent_exists(&to)?;
-            return Err(if place::exists(&to) { Errno::EEXIST } else { Errno::EXDEV });
+            parent_exists(&to)?;
+            return Err(if exists(&to) { Errno::EEXIST } else { Errno::EXDEV });
         }
         let from = &from.place;
         let link = |from: (i32, *const u8), to: &Place, flags: i32| {

@@ -2,7 +2,8 @@
 
 use super::change::record_as;
 use super::{EMPTY, open_place};
-use crate::files::place::{Place, Scratch, Want, exists, parent_exists};
+use crate::files::allow::{exists, parent_exists};
+use crate::files::place::{Place, Scratch, Want};
 use crate::files::present::About;
 use crate::identity::credentials::capability;
 use crate::kernel::{self, AT_FDCWD};

@@ -23,6 +23,7 @@ mod change;
 mod copy_up;
 mod list;
 mod marks;
+mod may;
 mod names;
 mod open;
 mod origin;

@@ -1,0 +1,127 @@
+//! access: access(2), faccessat(2), faccessat2(2).
+
+use core::hint::cold_path;
+
+use super::glance::{Glance, Start};
+use super::lexical::Look;
+use super::look::follows;
+use super::place::{Place, Want, is_link_of};
+use super::plain::PlainScratch;
+use super::refusal::may_access;
+use super::union::WholePath;
+use crate::kernel::{self, syscall4};
+use crate::{Answer, Errno, Instance};
+
+impl Instance<'_> {
+    /// faccessat2(2). Asking to write on a read-only mount answers `EROFS`.
+    pub fn faccessat(&self, dirfd: i32, path: *const u8, mode: i32, flags: i32) -> Answer {
+        match self.glance(dirfd, path) {
+            Glance::Elsewhere => Answer::Pass,
+            Glance::Closer(start) => self.faccessat_from(dirfd, path, mode, flags, start),
+        }
+    }
+
+    /// The same, after the first look.
+    #[inline(always)]
+    pub fn faccessat_from(&self, dirfd: i32, path: *const u8, mode: i32, flags: i32, start: Start) -> Answer {
+        let mut scratch = PlainScratch::new();
+        let Some(place) = self.plain_place_of_one(path, start, &mut scratch) else {
+            cold_path();
+            return self.faccessat_beyond_plain(dirfd, path, mode, flags, start);
+        };
+        if follows(flags) && is_link_of(&place, scratch.ends_in_slash()) {
+            cold_path();
+            return self.faccessat_by(Look::Walk, dirfd, path, mode, flags);
+        }
+        Answer::Done(self.access(&place, mode, flags))
+    }
+
+    /// The same, where the path is not plain.
+    #[inline(never)]
+    fn faccessat_beyond_plain(
+        &self,
+        dirfd: i32,
+        path: *const u8,
+        mode: i32,
+        flags: i32,
+        start: Start,
+    ) -> Answer {
+        if let Err(errno) = may_access(mode, flags) {
+            return Answer::fail(errno);
+        }
+        let writes = mode & libc::W_OK != 0;
+        let mut scratch = PlainScratch::new();
+        if self.has_unions()
+            && !writes
+            && let Some(place) = self.plain_place(path, start, true, &mut scratch)
+        {
+            if follows(flags) && self.is_link_at(&place, &scratch) {
+                return self.faccessat_by(Look::Walk, dirfd, path, mode, flags);
+            }
+            return Answer::Done(self.access(&place, mode, flags));
+        }
+        if !writes && let Some(found) = self.in_base(dirfd, path) {
+            let given = Place::new(dirfd, path, found.mount(self), None);
+            if !(follows(flags) && self.is_link_in_base(&given, found.hash(path))) {
+                return Answer::Done(self.access(&given, mode, flags));
+            }
+        }
+        let mut whole = WholePath::new();
+        if let Some(start) = self.below_directory(dirfd, path, &mut whole) {
+            return self.faccessat_from(dirfd, whole.as_ptr(), mode, flags, start);
+        }
+        if !writes {
+            let mut scratch = [PlainScratch::new(), PlainScratch::new()];
+            match self.one_of_two(path, start, follows(flags), &mut scratch) {
+                // Whether it is there is known.
+                Some(Ok(_)) if mode == libc::F_OK && flags & libc::AT_EMPTY_PATH == 0 => {
+                    return Answer::Done(Ok(0));
+                }
+                Some(Ok(place)) => return Answer::Done(self.access(&place, mode, flags)),
+                Some(Err(errno)) => return Answer::fail(errno),
+                None => {}
+            }
+        }
+        let look = self.look_closer(dirfd, path, start, Want::LOOK.following(follows(flags)));
+        if matches!(look, Look::Untouched) && !self.traces() {
+            return Answer::Pass;
+        }
+        self.faccessat_by(look, dirfd, path, mode, flags)
+    }
+
+    /// The same, of a path that has been read.
+    #[inline(never)]
+    fn faccessat_by(&self, look: Look, dirfd: i32, path: *const u8, mode: i32, flags: i32) -> Answer {
+        if let Err(errno) = may_access(mode, flags) {
+            return Answer::fail(errno);
+        }
+        let want = Want::LOOK.following(follows(flags));
+        self.at_place(libc::SYS_faccessat2, (dirfd, path), look, want, |place| {
+            self.access(place, mode, flags)
+        })
+    }
+
+    /// The call itself.
+    #[inline(always)]
+    fn access(&self, place: &Place, mode: i32, flags: i32) -> Result<usize, Errno> {
+        let args = [place.dirfd as usize, place.path as usize, mode as usize, flags as usize];
+        let nr = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
+        // SAFETY: the kernel only reads the string.
+        let done = unsafe { syscall4(nr, args) }?;
+        if mode & libc::W_OK != 0 && self.is_read_only(place) && is_protected(place, flags)? {
+            return Err(Errno::EROFS);
+        }
+        Ok(done)
+    }
+
+    fn is_read_only(&self, place: &Place) -> bool {
+        self.view.mount(place.mount).access == view::Access::ReadOnly
+    }
+}
+
+/// Whether a read-only mount protects the file from writing: it does not
+/// protect what a device, a pipe or a socket leads to.
+fn is_protected(place: &Place, flags: i32) -> Result<bool, Errno> {
+    let stat = kernel::fstatat(place.dirfd, place.path, flags & libc::AT_SYMLINK_NOFOLLOW)?;
+    Ok(matches!(stat.st_mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR | libc::S_IFLNK))
+}
