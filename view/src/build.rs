@@ -341,6 +341,15 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
     // Readers take a string's terminator, and more, for granted.
     pool.bytes.extend_from_slice(&[0; AFTER_STRING - 1]);
 
+    let has_machine = identity.first().is_some_and(|raw| raw.cpus != 0 || raw.memory != 0);
+    let derived = [
+        (flags::LAYERS, !layers.is_empty()),
+        (flags::MACHINE, has_machine),
+        (flags::NETWORK, !rules.is_empty()),
+    ]
+    .iter()
+    .fold(0, |flags, (flag, holds)| if *holds { flags | flag } else { flags });
+
     let mut at = size_of::<Header>();
     let mut place = |bytes: usize, count: usize| {
         let span = Span { off: at as u32, count: count as u32 };
@@ -364,7 +373,7 @@ pub fn image(rows: &[Row], facts: &Facts) -> Vec<u8> {
         ipc: place(size_of_val(&ipc[..]), ipc.len()),
         strings: place(pool.bytes.len(), pool.bytes.len()),
         len: 0,
-        flags: facts.flags | if layers.is_empty() { 0 } else { flags::LAYERS },
+        flags: facts.flags | derived,
         app_root,
         host_root,
         name,

@@ -10,7 +10,7 @@ use crate::time::RawTime;
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
-pub const MAGIC: [u8; 8] = *b"lnchvw\0\x09";
+pub const MAGIC: [u8; 8] = *b"lnchvw\0\x0a";
 
 /// Bits of [`View::flags`].
 pub mod flags {
@@ -26,6 +26,10 @@ pub mod flags {
     pub const CREDENTIALS: u32 = 1 << 4;
     /// Some mount is a volume, whose files may have come with records of their owners.
     pub const VOLUMES: u32 = 1 << 5;
+    /// The machine has other processors or other memory than the host. The writer of an image sets it.
+    pub const MACHINE: u32 = 1 << 6;
+    /// There are rules on addresses. The writer of an image sets it.
+    pub const NETWORK: u32 = 1 << 7;
 }
 
 /// A run of bytes in the string pool.

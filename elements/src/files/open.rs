@@ -146,21 +146,42 @@ impl Instance<'_> {
         }
         let opened = kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
         if let Ok(fd) = opened {
-            self.opened_without_links(AT_FDCWD, path, flags, fd);
-            if is_worth_knowing(flags) && self.is_layered(&place) {
-                self.opened_base(fd, place.mount, scratch.bytes());
+            if is_worth_knowing(flags) {
+                self.opened_plain_directory(path, flags, fd, (&place, &scratch));
+            } else {
+                note_open(fd);
             }
             // Under a mount at `/`, /proc is a mount too.
-            if (ends_as_told(scratch.bytes())
-                || self.has_machine()
-                || self.plays()
-                || self.view.has_network() && ends_as_table(scratch.bytes()))
+            if (ends_as_told(scratch.bytes()) || self.may_tell_more(scratch.bytes()))
                 && self.may_tell_otherwise(path, flags)
             {
                 self.show_mappings(fd, flags);
             }
         }
         Some(opened)
+    }
+
+    /// Notes what has a plain path, and may be a directory.
+    #[inline(never)]
+    fn opened_plain_directory(
+        &self,
+        path: *const u8,
+        flags: i32,
+        fd: i32,
+        (place, host): (&Place, &PlainScratch),
+    ) {
+        self.opened_without_links(AT_FDCWD, path, flags, fd);
+        if self.is_layered(place) {
+            self.opened_base(fd, place.mount, host.bytes());
+        }
+    }
+
+    /// Whether a file of /proc with this host path may tell otherwise because of what the policy says.
+    #[inline(always)]
+    fn may_tell_more(&self, host: &[u8]) -> bool {
+        use view::flags::{CREDENTIALS, MACHINE, NETWORK};
+        let flags = self.view.flags();
+        flags & (CREDENTIALS | MACHINE) != 0 || flags & NETWORK != 0 && ends_as_table(host)
     }
 
     /// Whether what is written at a place goes to its host path.

@@ -49,7 +49,7 @@ impl Instance<'_> {
     /// Whether the machine has other processors or other memory than the host.
     #[inline]
     pub(crate) fn has_machine(&self) -> bool {
-        self.view.cpus() != 0 || self.view.memory() != 0
+        self.view.flags() & view::flags::MACHINE != 0
     }
 }
 
