@@ -98,8 +98,8 @@ fn speed(arguments: &Arguments, bar: &ProgressBar) -> anyhow::Result<Measured> {
     let (rounds, effort) = if arguments.quick {
         (1, Effort { times: 500, batches: 2, budget: Duration::ZERO, patience: Duration::from_secs(10) })
     } else {
-        let (budget, patience) = (Duration::from_secs(5), Duration::from_secs(45));
-        (15, Effort { times: 5000, batches: 5, budget, patience })
+        let (budget, patience) = (Duration::from_secs(2), Duration::from_secs(20));
+        (15, Effort { times: 2000, batches: 5, budget, patience })
     };
     tell(bar, "making the ground");
     let is_wanted = |operation: &&Operation| {

@@ -23,7 +23,7 @@ use rows::How;
 use world::World;
 
 /// How long a start may take, in seconds: in all, and in a quick run.
-const PATIENCE: (&str, &str) = ("10", "3");
+const PATIENCE: (&str, &str) = ("6", "3");
 
 /// What became of a row under each peer, in the order of the peers.
 pub type Cells = Vec<Cell>;
