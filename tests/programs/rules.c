@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -389,6 +390,16 @@ static void look(struct stat *st)
 
 static int later(struct timespec a, struct timespec b) { return a.tv_sec != b.tv_sec || a.tv_nsec != b.tv_nsec; }
 
+// Until what is done now has another time than what was done before: files are stamped by this clock.
+static void wait_for_tick(void)
+{
+    struct timespec before, now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &before);
+    do
+        clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    while (!later(before, now));
+}
+
 static void tell_change(const char *name, const struct stat *before, const struct stat *after)
 {
     if (!before->st_nlink && !after->st_nlink)
@@ -488,7 +499,7 @@ int main(int argc, char **argv)
         return 0;
     }
     each_question(prepare);
-    usleep(20000);
+    wait_for_tick();
     each_question(ask);
     return 0;
 }
