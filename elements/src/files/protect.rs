@@ -89,6 +89,7 @@ impl Instance<'_> {
         let fd = fd as i32;
         if matches!(number, libc::SYS_fsetxattr | libc::SYS_fremovexattr)
             && self.layers_own_file(fd).is_some_and(|mount| mount.access == Access::ReadWrite)
+            && !is_path(fd)
             && let Err(errno) = may_have_attribute(number, fd, a as *const u8)
         {
             // That is no reason for a copy.
@@ -125,8 +126,7 @@ impl Instance<'_> {
     ) -> Option<Result<usize, Errno>> {
         let mut app = Text::<MAX_PATH>::new();
         let found = self.name_in_layers(fd, &mut app)?;
-        let is_path = || kernel::status_flags(fd).is_ok_and(|flags| flags & libc::O_PATH != 0);
-        if !may_be_path && is_path() {
+        if !may_be_path && is_path(fd) {
             return Some(Err(Errno::EBADF));
         }
         Some(found.and_then(|_| self.change_union((AT_FDCWD, app.as_ptr()), want, change)))
@@ -214,6 +214,11 @@ impl Instance<'_> {
         };
         access == Some(Access::ReadOnly) && !view.mounts().any(shown_by)
     }
+}
+
+/// Whether a descriptor was opened with `O_PATH`.
+fn is_path(fd: i32) -> bool {
+    kernel::status_flags(fd).is_ok_and(|flags| flags & libc::O_PATH != 0)
 }
 
 /// Whether a file can carry an attribute, and has it where it is to be taken away.

@@ -114,7 +114,12 @@ impl Instance<'_> {
             Ok(stat) => stat.st_mode & libc::S_IFMT == libc::S_IFDIR,
             // Of a link and a slash that is said of what the link leads to.
             Err(_) if from.ends_in_slash() => true,
-            Err(errno) => return Err(errno),
+            Err(errno) => {
+                // Both directories are looked at before either name.
+                parent_exists(from)?;
+                parent_exists(to)?;
+                return Err(errno);
+            }
         };
         let forget = moves_directory || flags & libc::RENAME_EXCHANGE != 0;
         let args =
