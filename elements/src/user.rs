@@ -19,6 +19,10 @@ const RANGES: usize = 64;
 #[unsafe(link_section = ".data.start")]
 static PAGES: [AtomicUsize; SEEN] = [const { AtomicUsize::new(0) }; SEEN];
 
+/// What each of them took the place of: two pages with the same low bits that are read in turn, as one of the
+/// program's and one of ours may be, are not asked about each time.
+static BEFORE: [AtomicUsize; SEEN] = [const { AtomicUsize::new(0) }; SEEN];
+
 /// Ranges that stay readable for as long as the process runs: start and end.
 #[unsafe(link_section = ".data.objects")]
 static KNOWN: [(AtomicUsize, AtomicUsize); RANGES] =
@@ -48,10 +52,6 @@ pub fn note_break(end: &'static AtomicUsize) {
     BREAK.store(core::ptr::from_ref(end).cast_mut(), Ordering::Release);
 }
 
-fn seen(page: usize) -> Option<&'static AtomicUsize> {
-    PAGES.get(page % SEEN)
-}
-
 /// Whether the page of an address is known to be readable.
 #[inline]
 pub(crate) fn is_seen(address: *const u8) -> bool {
@@ -60,7 +60,9 @@ pub(crate) fn is_seen(address: *const u8) -> bool {
 
 #[inline]
 fn is_seen_page(page: usize) -> bool {
-    seen(page).is_some_and(|entry| entry.load(Ordering::Relaxed) == page + 1)
+    [&PAGES, &BEFORE]
+        .iter()
+        .any(|pages| pages.get(page % SEEN).is_some_and(|entry| entry.load(Ordering::Relaxed) == page + 1))
 }
 
 /// Whether a string that begins at `start` can be read up to its NUL, or for
@@ -97,8 +99,8 @@ fn ask(page: usize) -> bool {
     }
     let address = page * PAGE;
     let readable = is_known(address) || kernel::is_readable(address);
-    if readable && let Some(entry) = seen(page) {
-        entry.store(page + 1, Ordering::Relaxed);
+    if readable && let (Some(entry), Some(before)) = (PAGES.get(page % SEEN), BEFORE.get(page % SEEN)) {
+        before.store(entry.swap(page + 1, Ordering::Relaxed), Ordering::Relaxed);
     }
     readable
 }
@@ -161,4 +163,19 @@ fn ask_to_write(page: usize) -> bool {
 /// that differs and the buffers in question are shorter than one.
 pub fn is_writable(start: *mut u8, len: usize) -> bool {
     len == 0 || kernel::is_writable(start as usize) && kernel::is_writable(start as usize + len - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_pages_with_the_same_low_bits_are_both_kept() {
+        static BYTES: [u8; (SEEN + 2) * PAGE] = [0; (SEEN + 2) * PAGE];
+        let first = BYTES.as_ptr() as usize / PAGE + 1;
+        for page in [first, first + SEEN] {
+            assert!(is_page(page));
+        }
+        assert!(is_seen_page(first) && is_seen_page(first + SEEN));
+    }
 }
