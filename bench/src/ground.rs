@@ -215,7 +215,7 @@ impl Ground {
             // What another user than who started it is to change must be there.
             "find $0 -exec touch -c {} + 2> /dev/null || true; for file; do echo x > $file; done",
         ]);
-        write.arg(self.at(0).join("pg"));
+        write.arg(self.at(0).join("pg-union"));
         write.args(
             (0..UNIONS).flat_map(|mount| written(mount).iter().map(move |file| self.at(mount).join(file))),
         );
@@ -292,7 +292,7 @@ impl Ground {
             bin=$(echo /usr/lib/postgresql/*/bin); chmod 1777 $1; user $bin/initdb -A trust -N -D $1/pg > $1/said\n\
             user $bin/pg_ctl -s -w -D $1/pg -l $1/log -o \"-k $1 -c listen_addresses=\" start\n\
             PGHOST=$1 user $bin/pgbench -i -q postgres > $1/said 2>&1\n\
-            user $bin/pg_ctl -s -w -m fast -D $1/pg stop; cp -a $1/pg $2; cp -a $1/pg $3";
+            user $bin/pg_ctl -s -w -m fast -D $1/pg stop; cp -a $1/pg $2; cp -a $1/pg $3; cp -a $1/pg $2/pg-union";
         let mut command = Command::new("sh");
         command.args(["-ec", make, "sh"]).arg(self.scratch()).arg(self.at(0)).arg(self.source(0));
         let status = command.current_dir("/").status()?;

@@ -207,8 +207,8 @@ pub static OPERATIONS: &[Operation] = &[
     first_write("first write of 64 MiB of the base, beside cp", programs::FIRST_WRITES[2]),
     first_write("first write of 1 GiB of the base, beside cp", programs::FIRST_WRITES[3]),
     Operation {
-        what: What::Scripts(programs::PGBENCH_APART, programs::PGBENCH),
-        ..over(whole("pgbench, a transaction, data in a union", programs::PGBENCH, 1.15))
+        what: What::Scripts(programs::PGBENCH_APART, programs::PGBENCH_UNION),
+        ..over(whole("pgbench, a transaction, data in a union", programs::PGBENCH_UNION, 1.15))
     },
 ];
 

@@ -86,7 +86,7 @@ macro_rules! pgbench {
         concat!("data=", $data, "; ", "cd /; user() { setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"; }; \
             bin=$(echo /usr/lib/postgresql/*/bin); export PGHOST=DIR; \
             user $bin/pg_ctl -s -w -D $data -l DIR/log -o '-k DIR -c listen_addresses= -c fsync=off' start || exit 1; \
-            begin; user $bin/pgbench -n -c 4 -t 250 postgres > DIR/out 2>&1; end 1000; \
+            begin; user $bin/pgbench -n -c 4 -t 250 postgres > DIR/out 2>&1 || { cat DIR/out >&2; exit 1; }; end 1000; \
             user $bin/pg_ctl -s -w -m fast -D $data stop")
     };
 }
@@ -94,6 +94,8 @@ macro_rules! pgbench {
 pub const PGBENCH_APART: &str = pgbench!("DIR/pg");
 /// Under the mount.
 pub const PGBENCH: &str = pgbench!("MOUNT/pg");
+/// In a union: another cluster, since natively the one under the mount changes, and this one's lower files with it.
+pub const PGBENCH_UNION: &str = pgbench!("MOUNT/pg-union");
 
 const CLOCK: &str = "begin() { from=$(date +%s%N); }; end() { echo $((($(date +%s%N) - from) / $1)); }; ";
 
