@@ -84,10 +84,7 @@ pub extern "C" fn waiting(nr: usize, args: &[usize; 6]) -> usize {
 }
 
 fn asked(stack: &Stack) -> Option<Asked> {
-    if stack.argument(0)? != gated::MARK {
-        return None;
-    }
-    let (note, number) = stack.argument(1)?.to_bytes().split_first()?;
+    let (note, number) = stack.argument(1)?.to_bytes().strip_prefix(gated::MARK)?.split_first()?;
     let opened = number.iter().fold(None, |sum: Option<i32>, digit| {
         Some(sum.unwrap_or(0).wrapping_mul(10).wrapping_add(i32::from(digit.wrapping_sub(b'0'))))
     });

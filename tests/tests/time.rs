@@ -199,9 +199,9 @@ func main() {
 
 #[test]
 fn reading_the_clock_costs_seventy_instructions_more() {
-    const TIMES: u64 = 20;
+    const TIMES: u64 = 100;
     let probe = compiled("cost", &["-O2"], "cost");
-    // The kernel's own function begins anew where the clock is being set meanwhile: the least is its length.
+    // The kernel's own function begins anew where the clock is being set meanwhile: the least of many is its length.
     let each = |start: &dyn Fn() -> Command| {
         let once = |_| {
             let mut command = start();

@@ -3,7 +3,8 @@
 //! The kernel starts the gate, so all that execve(2) would say of the program
 //! itself must be said before. The gate is told what to start by four
 //! arguments of its own before the program's: they are four so that the stack
-//! stays aligned when the gate takes them away.
+//! stays aligned when the gate takes them away. The first is the program's own first, since ps(1) and
+//! tmux(1) call a process by it, and may look before the gate has taken anything away.
 
 use core::ffi::CStr;
 
@@ -26,8 +27,8 @@ pub const IGNORED: u8 = 8;
 /// What the bits are added to, so that the note is a letter.
 pub const NOTE: u8 = b'@';
 
-/// The first of them.
-pub const MARK: &CStr = c"launcher-gate";
+/// What the second of them begins with; the note follows.
+pub const MARK: &[u8] = b"launcher-gate";
 
 /// execveat(2)'s flag to ask only (Linux 6.14).
 const AT_EXECVE_CHECK: i32 = 0x10000;
@@ -119,14 +120,18 @@ fn start_gate(
         }
     };
     let trap = HeldTrap::new();
-    let mut words = Text::<16>::new();
+    let mut words = Text::<32>::new();
+    words.push(MARK)?;
     words.push(&[NOTE | note | trap.note()])?;
     if let Some(file) = opened {
         words.push_decimal(file.unsigned_abs())?;
     }
     let given = count(start.argv)?;
     let mut made = Pointers::new(OWN_ARGUMENTS + given.max(1))?;
-    made.push(MARK.as_ptr().cast());
+    // As the kernel does since Linux 5.18, where there is none.
+    // SAFETY: the array has been counted.
+    let name = if given == 0 { c"".as_ptr().cast() } else { unsafe { *start.argv } };
+    made.push(name);
     made.push(words.as_ptr());
     made.push(program);
     made.push(asked);
@@ -135,8 +140,7 @@ fn start_gate(
         made.push(unsafe { *start.argv.add(index) });
     }
     if given == 0 {
-        // As the kernel does since Linux 5.18.
-        made.push(c"".as_ptr().cast());
+        made.push(name);
     }
     let failed = call(&Start {
         dirfd: AT_FDCWD,
