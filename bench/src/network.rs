@@ -3,20 +3,22 @@
 //! The probes ask for names and addresses that the host's network has no business
 //! with, and for ports that something else may have.
 
-/// Leaves the host's network, where root may. Must be called while there is one thread.
+/// Leaves the network that the calling thread is in, where root may: for itself, and for what it starts.
 ///
-/// Where it cannot, the host's own is used, and that is said: names that nobody knows are then
+/// Whether it could. Where not, the host's own is used, and that is said: names that nobody knows are then
 /// asked of the host's name server.
-pub fn enter_own() {
-    // SAFETY: unshare(2) takes a number; no other thread is there to be left behind.
+pub fn enter_own() -> bool {
+    // SAFETY: unshare(2) takes a number, and this one concerns the calling thread alone.
     let left = unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0;
     if !left {
         eprintln!("only root has a network of its own: the probes use the host's");
-        return;
+        return false;
     }
-    if let Err(error) = raise_loopback() {
+    let raised = raise_loopback();
+    if let Err(error) = &raised {
         eprintln!("loopback cannot be brought up: {error}");
     }
+    raised.is_ok()
 }
 
 fn raise_loopback() -> std::io::Result<()> {
