@@ -21,7 +21,7 @@ pub use peers::{PEERS, Peer};
 pub use rows::{Group, ROWS, Row};
 pub use verdict::{Answer, Verdict};
 
-use crate::network;
+use crate::namespaces;
 use rows::How;
 use world::World;
 
@@ -52,7 +52,7 @@ pub fn run(only: &str, quick: bool, bar: &ProgressBar) -> Result<Vec<(&'static R
     bar.set_length((rows.len() * PEERS.len()) as u64);
     let next = AtomicUsize::new(0);
     let work = |number: usize| -> Result<Vec<(usize, Cells)>> {
-        if number > 0 && !network::enter_own() {
+        if number > 0 && !namespaces::enter_own_network() {
             return Ok(Vec::new());
         }
         let patience = if quick { PATIENCE.1 } else { PATIENCE.0 };

@@ -1,13 +1,31 @@
-//! A network of the bench's own: loopback, and nothing else.
+//! A network of the bench's own, loopback and nothing else, and mounts of its own.
 //!
 //! The probes ask for names and addresses that the host's network has no business
-//! with, and for ports that something else may have.
+//! with, and for ports that something else may have. What is mounted ends with the bench, however that ends.
+
+/// Leaves the host's mounts, where root may. Must be called while there is one thread.
+pub fn enter_own_mounts() {
+    // SAFETY: unshare(2) takes a number; mount(2) is given strings that end, or nothing.
+    let failed = unsafe {
+        libc::unshare(libc::CLONE_NEWNS) < 0
+            || libc::mount(
+                c"none".as_ptr(),
+                c"/".as_ptr(),
+                std::ptr::null(),
+                libc::MS_REC | libc::MS_PRIVATE,
+                std::ptr::null(),
+            ) < 0
+    };
+    if failed {
+        eprintln!("only root has mounts of its own: {}", std::io::Error::last_os_error());
+    }
+}
 
 /// Leaves the network that the calling thread is in, where root may: for itself, and for what it starts.
 ///
 /// Whether it could. Where not, the host's own is used, and that is said: names that nobody knows are then
 /// asked of the host's name server.
-pub fn enter_own() -> bool {
+pub fn enter_own_network() -> bool {
     // SAFETY: unshare(2) takes a number, and this one concerns the calling thread alone.
     let left = unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0;
     if !left {
