@@ -17,6 +17,7 @@ mod clock;
 pub mod copies;
 pub mod credentials;
 mod filter;
+mod hash;
 pub mod layers;
 mod names;
 pub mod owners;
@@ -25,6 +26,7 @@ use core::array;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 pub use clock::Anchor;
+pub use hash::{directory_hash, key_below, path_hash};
 pub use layers::Layers;
 pub use names::Cell;
 
@@ -197,52 +199,4 @@ impl Shared {
 /// A directory's hash, as it is kept in an epoch; never 0.
 fn in_epoch(hash: u64, epoch: u32) -> u64 {
     (hash ^ u64::from(epoch).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1
-}
-
-/// The hash of a directory, as [`Shared::is_plain`] wants it: of a mount, and
-/// the path that leads there from the mount's source.
-#[inline]
-pub fn directory_hash(mount: u32, below: &[u8]) -> u64 {
-    path_hash(below) ^ u64::from(mount).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// The hash of a directory at a path below one with a hash; odd.
-#[inline]
-pub fn key_below(key: u64, path: &[u8]) -> u64 {
-    if path.is_empty() { key } else { key.rotate_left(21) ^ path_hash(path) | 1 }
-}
-
-/// The last bytes of a path, less than a word, as a number: the first of them counts most.
-#[inline(always)]
-fn last_bytes(path: &[u8], last: &[u8]) -> u64 {
-    let count = last.len();
-    if count == 0 {
-        return 0;
-    }
-    if let Some(word) = path.last_chunk::<8>() {
-        // With what comes before them.
-        return u64::from_be_bytes(*word) & u64::MAX >> (64 - 8 * count);
-    }
-    match (last.first_chunk::<4>(), last.last_chunk::<4>()) {
-        (Some(front), Some(back)) => {
-            // What both have is the same in both.
-            u64::from(u32::from_be_bytes(*front)) << (8 * count - 32) | u64::from(u32::from_be_bytes(*back))
-        }
-        _ => last.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)),
-    }
-}
-
-/// The hash of a path: a word at a time, since it is made on every call below
-/// a mount.
-#[inline]
-pub fn path_hash(path: &[u8]) -> u64 {
-    let mut hash = path.len() as u64;
-    let mut words = path.chunks_exact(8);
-    for word in &mut words {
-        let word = word.try_into().map_or(0, u64::from_le_bytes);
-        hash = (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-    let tail = last_bytes(path, words.remainder());
-    hash = (hash.rotate_left(5) ^ tail).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    hash ^ (hash >> 32)
 }

@@ -166,3 +166,32 @@ fn two_instances_of_one_program_see_different_files_at_the_same_time() {
     assert!(both[0].starts_with("north\nnorth\n") && both[1].starts_with("south\nsouth\n"), "{both:?}");
     assert!(!Path::new("/etc/launcher-test").exists());
 }
+
+#[test]
+fn a_link_is_never_taken_for_a_directory_of_a_like_name() {
+    let world = world("alike", "[[mount]]\nat = \"@/own\"\nsource = \"@/../host/alike\"");
+    let (tree, app) = (world.dir.join("host/alike"), world.dir.join("app/own"));
+    // What a link leads to is the mount's in the view, and the host's for who follows it unseen.
+    write(tree.join("real/file"), "right\n");
+    write(app.join("real/file"), "wrong\n");
+    for name in (1..=16).map(|len| "d".repeat(len)) {
+        for letter in 'a'..='t' {
+            write(tree.join(&name).join(letter.to_string()).join("file"), "plain\n");
+            link(app.join("real"), tree.join(format!("{name}_{letter}")));
+        }
+    }
+    let script = r#"python3 -c '
+import collections, os
+names = ["d" * length for length in range(1, 17)]
+letters = "abcdefghijklmnopqrst"
+seen = collections.Counter()
+for name in names:
+    for turn in range(2):
+        for letter in letters: seen[open(f"own/{name}/{letter}/file").read()] += 1
+    for letter in letters:
+        path = f"own/{name}_{letter}/file"
+        seen[open(path).read()] += 1
+        seen[os.stat(path).st_ino == os.stat("own/real/file").st_ino] += 1
+print(sorted(seen.items(), key=str))'"#;
+    assert_eq!(says(&world, script), "[('plain\\n', 640), ('right\\n', 320), (True, 320)]\n");
+}
