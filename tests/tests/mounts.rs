@@ -187,7 +187,9 @@ letters = "abcdefghijklmnopqrst"
 seen = collections.Counter()
 for name in names:
     for turn in range(2):
-        for letter in letters: seen[open(f"own/{name}/{letter}/file").read()] += 1
+        for letter in letters:
+            os.stat(f"own/{name}/{letter}/file")
+            seen[open(f"own/{name}/{letter}/file").read()] += 1
     for letter in letters:
         path = f"own/{name}_{letter}/file"
         seen[open(path).read()] += 1
