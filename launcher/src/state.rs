@@ -68,7 +68,7 @@ pub fn images() -> Result<Store> {
     Ok(Store::at(dir()?.join("images"), users_of_layers)?.with_book(owners::kept))
 }
 
-/// Who uses which of these layers of images: what runs, or an instance that is kept.
+/// Who uses which of these layers of images: all that runs, or an instance that is kept.
 fn users_of_layers(trees: &[PathBuf]) -> Result<Vec<(PathBuf, User)>> {
     let running = processes::using(trees);
     let mut users: Vec<(PathBuf, User)> =
