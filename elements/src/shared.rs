@@ -23,6 +23,8 @@ mod names;
 pub mod owners;
 
 use core::array;
+use core::mem::offset_of;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 pub use clock::Anchor;
@@ -90,6 +92,21 @@ impl Shared {
 
     /// Where in the file the number of processes is kept that have checked in.
     pub const CHECKED_IN: u64 = core::mem::offset_of!(Shared, checked_in) as u64;
+
+    /// The parts of the file that processes of a view with these flags write to, in bytes. They need
+    /// room on the disk before one runs: what is written to memory cannot be told of a full one.
+    pub fn parts(flags: u32) -> impl Iterator<Item = Range<usize>> {
+        let (asked, clock) = (offset_of!(Shared, asked), offset_of!(Shared, clock));
+        let (credentials, copies) = (offset_of!(Shared, credentials), offset_of!(Shared, copies));
+        let parts = [
+            (true, 0..asked),
+            (flags & view::flags::NETWORK != 0, asked..clock),
+            (true, clock..credentials),
+            (flags & view::flags::CREDENTIALS != 0, credentials..copies),
+            (flags & view::flags::LAYERS != 0, copies..size_of::<Shared>()),
+        ];
+        parts.into_iter().filter(|(is_used, _)| *is_used).map(|(_, part)| part)
+    }
 
     /// Says that one more process runs covered.
     pub fn check_in(&self) {

@@ -13,7 +13,7 @@
 //! drafts/              what is being made; nothing there is visible
 //! ```
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -57,7 +57,7 @@ pub struct Image {
 }
 
 /// Who uses a layer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum User {
     /// A process that runs on it.
     Process(i32),
@@ -65,7 +65,7 @@ pub enum User {
     Instance(String),
 }
 
-/// Finds which of these layers' trees are in use, and one who uses each.
+/// Finds which of these layers' trees are in use, and all who use each.
 pub type Users = fn(&[PathBuf]) -> Result<Vec<(PathBuf, User)>>;
 
 /// The store.
@@ -264,12 +264,33 @@ impl Store {
         let held = held.with_context(|| {
             format!("an instance is being started on the image `{name}`: try again later")
         })?;
-        for (_, user) in (self.users)(&self.trees(&self.image(name)?)?)? {
+        for user in self.users_of(name)? {
             if let User::Process(id) = user {
                 bail!("the image `{name}` is in use by process {id}: stop that first")
             }
         }
         Ok(held)
+    }
+
+    /// Who is on an image: has its layers and no other. One on an image that
+    /// begins with them all has them until the last of both is gone.
+    fn users_of(&self, name: &str) -> Result<Vec<User>> {
+        let own = self.trees(&self.image(name)?)?;
+        if (self.users)(&own)?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut of: BTreeMap<User, HashSet<PathBuf>> = BTreeMap::new();
+        for (tree, user) in (self.users)(&self.all_trees()?)? {
+            of.entry(user).or_default().insert(tree);
+        }
+        let own: HashSet<PathBuf> = own.into_iter().collect();
+        Ok(of.into_iter().filter(|(_, trees)| *trees == own).map(|(user, _)| user).collect())
+    }
+
+    /// The trees of all layers, also of those that no image has.
+    fn all_trees(&self) -> Result<Vec<PathBuf>> {
+        let layers = fs::read_dir(self.dir.join("layers")).context("cannot list the layers")?;
+        layers.map(|layer| Ok(layer.context("cannot list the layers")?.path().join("tree"))).collect()
     }
 
     /// Takes an image away. Its layers stay until `gc`.
@@ -280,7 +301,7 @@ impl Store {
     pub fn remove(&self, name: &str) -> Result<()> {
         self.image(name)?;
         let _own = self.own_image(name)?;
-        for (_, user) in (self.users)(&self.trees(&self.image(name)?)?)? {
+        for user in self.users_of(name)? {
             if let User::Instance(instance) = user {
                 bail!(
                     "the image `{name}` is in use by the instance `{instance}`: `launcher rm {instance}` first"
@@ -322,17 +343,13 @@ impl Store {
             .flat_map(|image| &image.layers)
             .filter_map(|layer| Some(self.layer(&Digest::parse(&layer.chain).ok()?)))
             .collect();
-        let mut layers = Vec::new();
-        for entry in fs::read_dir(self.dir.join("layers")).context("cannot list the layers")? {
-            layers.push(entry.context("cannot list the layers")?.path());
-        }
-        let trees: Vec<PathBuf> = layers.iter().map(|layer| layer.join("tree")).collect();
+        let trees = self.all_trees()?;
         wanted.extend((self.users)(&trees)?.iter().filter_map(|(tree, _)| Some(tree.parent()?.to_owned())));
-        for path in layers {
-            if !wanted.contains(&path) {
+        for path in trees.iter().filter_map(|tree| tree.parent()) {
+            if !wanted.contains(path) {
                 // From its place in one step: half a layer is never there.
                 let draft = self.draft()?;
-                fs::rename(&path, draft.path().join("layer"))
+                fs::rename(path, draft.path().join("layer"))
                     .with_context(|| format!("cannot move {}", path.display()))?;
                 draft.close().with_context(|| format!("cannot remove {}", path.display()))?;
                 collected.layers += 1;

@@ -70,6 +70,9 @@ impl<'i> Copier<'i> {
                 bail!("cannot replace {}, which is no directory, by one", to.display())
             }
             (_, Some(libc::S_IFDIR)) => bail!("cannot replace the directory {} by a file", to.display()),
+            (kind, Some(there)) if is_special(there) && kind != there => {
+                bail!("cannot replace {} by a file: it is a device, a FIFO or a socket", to.display())
+            }
             (kind, _) => self.file(from, to, &stat, kind),
         }
     }
@@ -164,6 +167,11 @@ impl<'i> Copier<'i> {
             .set_time(to, stat.st_mtime, stat.st_mtime_nsec)
             .map_err(|errno| failed(errno, "set the time of", to))
     }
+}
+
+/// Whether a name stands for something that others have, and that a file in its place would take from them.
+fn is_special(kind: u32) -> bool {
+    matches!(kind, libc::S_IFCHR | libc::S_IFBLK | libc::S_IFIFO | libc::S_IFSOCK)
 }
 
 /// Fills a new file with the bytes of another: shared where the file system can, else

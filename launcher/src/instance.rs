@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::instances::Kept;
 use crate::state::WriteLayer;
 use crate::volumes::{self, Volume};
-use crate::{copies, own_names, root_image, stale};
+use crate::{copies, own_names, room, root_image, stale};
 
 /// The doors: the shim, as ld.so will load it, and the gate, as the kernel will
 /// start it. Each stands in an instance's directory under its name.
@@ -412,8 +412,12 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8], settings: &Setting
     // Others read it: a process of the application that runs as another user.
     let file = draft.join(VIEW);
     write(&file, &[], 0o644)?;
+    let flags = view(image)?.flags();
     let written = OpenOptions::new().write(true).open(&file).and_then(|view| {
         view.set_len(shared::LEN as u64)?;
+        for part in shared::Shared::parts(flags) {
+            room::reserve(&view, part)?;
+        }
         view.write_all_at(image, shared::LEN as u64)
     });
     written.with_context(|| format!("cannot write {}", file.display()))?;

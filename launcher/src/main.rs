@@ -27,6 +27,7 @@ mod prepare;
 mod processes;
 mod remembered;
 mod removal;
+mod room;
 mod root_image;
 mod side;
 mod stale;

@@ -18,7 +18,7 @@ use image::kept::Kept;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use view::View;
 
-use crate::state;
+use crate::{room, state};
 
 fn path() -> Result<PathBuf> {
     Ok(state::dir()?.join(BOOK))
@@ -36,6 +36,7 @@ pub fn lead_to_book(dir: &Path) -> Result<()> {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&book)?;
         if file.metadata()?.len() < Book::LEN as u64 {
             file.set_len(Book::LEN as u64)?;
+            room::reserve(&file, 0..Book::LEN)?;
         }
         match symlink(&book, dir.join(BOOK)) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),

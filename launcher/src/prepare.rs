@@ -25,7 +25,11 @@ pub struct Asked<'a> {
     pub keeps: bool,
     /// Whether its calls are told of.
     pub traces: bool,
+    /// The program that was said, where one is to be run: without one, and one of an image's, nothing is made.
+    pub program: Option<&'a [OsString]>,
 }
+
+const NO_PROGRAM: &str = "no program is named: add it and its arguments after the options";
 
 /// An instance in its place.
 pub struct Ready {
@@ -73,6 +77,11 @@ pub fn prepare(asked: Asked<'_>) -> Result<Option<Ready>> {
             return Ok(None);
         }
     };
+    let has_own =
+        policy.image.iter().any(|(_, image)| !(image.entrypoint.is_empty() && image.cmd.is_empty()));
+    if asked.program.is_some_and(<[OsString]>::is_empty) && !has_own {
+        bail!(NO_PROGRAM)
+    }
     let held = (keeps || plan.keeps()).then(|| hold(&policy.name)).transpose()?;
     let placed = instance::place(&base, &policy, &plan, held.as_ref().map(|held| &held.kept))?;
     let kept = placed.settings.kept.clone().unwrap_or_default();
@@ -109,7 +118,7 @@ impl Ready {
     pub fn program<'p>(&'p self, said: &'p [OsString]) -> Result<&'p [OsString]> {
         let program = if said.is_empty() { &self.placed.settings.program } else { said };
         if program.is_empty() {
-            bail!("no program is named: add it and its arguments after the options")
+            bail!(NO_PROGRAM)
         }
         Ok(program)
     }

@@ -151,17 +151,22 @@ fn view_mapped(process: &Path) -> Option<PathBuf> {
 }
 
 /// Which of these host paths views of running processes lead to, and the id of a
-/// process for each.
+/// process of each view.
 pub fn using(paths: &[PathBuf]) -> Vec<(PathBuf, i32)> {
     let mut views: Vec<Process> = all();
     views.sort_by(|one, other| one.view.cmp(&other.view));
     views.dedup_by(|one, other| one.view == other.view);
-    let views: Vec<(i32, Vec<u8>)> =
-        views.iter().filter_map(|process| Some((process.id, fs::read(&process.view).ok()?))).collect();
-    let user = |path: &Path| {
-        let text = path.as_os_str().as_bytes();
-        let leads = |view: &[u8]| !text.is_empty() && view.windows(text.len()).any(|part| part == text);
-        views.iter().find(|(_, view)| leads(view)).map(|(id, _)| *id)
-    };
-    paths.iter().filter_map(|path| Some((path.clone(), user(path)?))).collect()
+    let mut found = Vec::new();
+    for Process { id, view } in views {
+        let Ok(view) = fs::read(view) else { continue };
+        let leads = |path: &&PathBuf| {
+            let text = path.as_os_str().as_bytes();
+            // A name that begins so is another's.
+            let ends = |at: usize| view.get(at + text.len()).is_none_or(|byte| matches!(byte, 0 | b'/'));
+            !text.is_empty()
+                && view.windows(text.len()).enumerate().any(|(at, part)| part == text && ends(at))
+        };
+        found.extend(paths.iter().filter(leads).map(|path| (path.clone(), id)));
+    }
+    found
 }

@@ -51,12 +51,14 @@ pub fn dir() -> Result<PathBuf> {
     let Some(dir) = dir else {
         bail!("there is no place to keep the application's changes; set XDG_STATE_HOME or HOME")
     };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(&dir)
-        .and_then(|()| dir.canonicalize())
-        .with_context(|| format!("the state directory {} cannot be used", dir.display()))
+    DirBuilder::new().recursive(true).mode(0o755).create(&dir).and_then(|()| dir.canonicalize()).with_context(
+        || {
+            let shown = dir.display();
+            format!(
+                "the state directory {shown} cannot be used: set STATE_DIRECTORY or XDG_STATE_HOME to another"
+            )
+        },
+    )
 }
 
 /// The store of images.
@@ -68,7 +70,7 @@ pub fn images() -> Result<Store> {
     Ok(Store::at(dir()?.join("images"), users_of_layers)?.with_book(owners::kept))
 }
 
-/// Who uses which of these layers of images: what runs, or an instance that is kept.
+/// Who uses which of these layers of images: all that runs, or an instance that is kept.
 fn users_of_layers(trees: &[PathBuf]) -> Result<Vec<(PathBuf, User)>> {
     let running = processes::using(trees);
     let mut users: Vec<(PathBuf, User)> =

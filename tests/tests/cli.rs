@@ -183,6 +183,7 @@ fn the_exit_status_says_whose_failure_it_was() {
         (in_app("hidden"), 127, "hidden, so it looks non-existent"),
         (in_app("nowhere"), 127, "no mount of the policy touches it"),
         (in_app("ro/orphan"), 127, "no such file"),
+        (in_app("ro/orphan"), 127, "which the application does not have"),
         ("no-such-program".into(), 127, "in no directory of PATH"),
         (in_app("ro/file"), 126, "permission denied"),
         (in_app("ro"), 126, "permission denied"),

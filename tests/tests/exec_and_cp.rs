@@ -152,7 +152,7 @@ fn files_are_copied_into_an_instance_and_out_of_it_by_the_rules_of_docker_cp() {
     let site = Site::new("copied");
     site.policy("copied", &format!("{ROOT}[[volume]]\nat = \"/srv/data\"\n"));
     let script = "mkdir -p tree/sub out; echo a > tree/a; ln -s a tree/link; echo b > tree/sub/b; chmod 640 tree/a; \
-                  touch -d @1000000000 tree/a tree/sub/b tree/sub; ln -s /etc/passwd tree/host";
+                  touch -d @1000000000 tree/a tree/sub/b tree/sub; ln -s /etc/passwd tree/host; mkfifo fifo";
     tests::images::must("sh", &["-ec", script], &site.dir);
     let sh = |script: &str| site.sh("copied.toml", script);
     sh(
@@ -203,6 +203,7 @@ fn files_are_copied_into_an_instance_and_out_of_it_by_the_rules_of_docker_cp() {
             (["tree/a", "copied:/none/"], "no directory /none/"),
             (["tree/a", "copied:/none/a"], "no directory /none to copy to"),
             (["copied:/none", "out"], "there is no /none"),
+            (["copied:/etc/low", "fifo"], "fifo by a file: it is a device, a FIFO or a socket"),
             (["copied:/etc/low/.", "out"], "not a directory"),
             (["tree", "out"], "neither is an instance's"),
             (["copied:/a", "copied:/b"], "both are an instance's"),

@@ -160,6 +160,8 @@ fn a_long_log_is_moved_aside_at_the_next_start() {
 fn a_kill_while_an_instance_is_made_leaves_one_that_can_be_made() {
     let site = Site::new("killed-create");
     site.policy("made", ROOT);
+    assert!(site.refused(&["create", "-p", "made.toml"]).contains("no program is named"));
+    assert!(!site.dir.join("state/instances/made").exists());
     let create = ["create", "-p", "made.toml", "/bin/cat", "/etc/greeting"];
     let prepare = || {
         tests::images::must("rm", &["-rf", "state", "runtime"], &site.dir);

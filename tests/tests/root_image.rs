@@ -164,6 +164,23 @@ fn an_image_that_a_process_runs_on_stays() {
     let place = Place::new("stays");
     shop(&place);
     let policy = format!("[app]\nuser = \"\"\n{IMAGE}");
+    // One that runs on an image which begins with this one's layers is not on this one.
+    let longer = "echo y > new; umoci insert --image oci:v1 --tag v2 new /new";
+    must("sh", &["-ec", longer], &place.dir);
+    place.good(&["import", "oci:oci:v2", "--name", "longer"]);
+    let on_longer = policy.replace("user", "name = \"longer\"\nuser").replace("\"shop\"", "\"longer\"");
+    let mut other =
+        start(&place, &on_longer, &["/bin/sh", "-c", "echo x > /srv/x; echo ready; exec sleep 60"]);
+    let mut other = other.stdout(std::process::Stdio::piped()).spawn().expect("the launcher runs");
+    std::io::Read::read_exact(other.stdout.as_mut().expect("it is piped"), &mut [0; 6]).expect("it says so");
+    for words in [
+        &["import", "oci:oci:v1", "--name", "shop", "--replace"][..],
+        &["rm", "shop"],
+        &["import", "oci:oci:v1", "--name", "shop"],
+    ] {
+        place.good(words);
+    }
+    other.kill().and_then(|()| other.wait()).expect("it is ours");
     let mut child = start(&place, &policy, &["/bin/sh", "-c", "echo ready; exec sleep 60"]);
     let mut child = child.stdout(std::process::Stdio::piped()).spawn().expect("the launcher runs");
     let mut ready = [0; 6];

@@ -186,6 +186,22 @@ fn a_descriptor_of_a_layers_file_does_not_lead_to_it() {
 }
 
 #[test]
+fn who_watches_a_layers_file_is_told_of_what_is_made_of_it() {
+    let world = world("union-watched", "");
+    let before = host(&world);
+    let script = "import ctypes, os, struct\n\
+                  libc = ctypes.CDLL(None); w = libc.inotify_init1(os.O_NONBLOCK); libc.inotify_add_watch(w, b'file', 0xfff & ~0x31)\n\
+                  open('file', 'a').write('more\\n'); os.chmod('file', 0o600); os.rename('file', 'moved'); os.unlink('moved')\n\
+                  data = os.read(w, 4096); print([hex(struct.unpack('iIII', data[at:at + 16])[1]) for at in range(0, len(data), 16)])\n";
+    let file = world.dir.join("script.py");
+    fs::write(&file, script).expect("the world is writable");
+    // IN_MODIFY, IN_CLOSE_WRITE, IN_ATTRIB, IN_MOVE_SELF, IN_ATTRIB (its links), IN_DELETE_SELF, IN_IGNORED.
+    let expected = "['0x2', '0x8', '0x4', '0x800', '0x4', '0x400', '0x8000']\n";
+    assert_eq!(says(&world, &format!("/usr/bin/python3 {}", file.display())), expected);
+    assert_eq!(host(&world), before);
+}
+
+#[test]
 fn a_socket_may_be_bound_in_a_union() {
     let world = world("union-socket", "");
     let script = "rm file; /usr/bin/python3 -c 'import socket\n\

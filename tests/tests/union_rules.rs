@@ -331,21 +331,30 @@ fn a_copy_for_which_there_is_no_room_changes_nothing() {
         eprintln!("not root, so there is no small file system");
         return;
     }
-    const ASKS: &str = "cd app; for change in 'echo more >> big' 'chmod 600 big' 'mv big other'; do eval \"$change\" 2>&1 | grep -o 'No space left'; done; \
-        stat -c '%n %s %a' *; cmp big ../base/big; : > big; stat -c '%n %s' big";
+    const ASKS: &str = "cd app; for disk in . ../run; do cat /dev/zero > $disk/fill 2> /dev/null; done; \
+        for change in 'chmod 700 sub' 'rm sub/low'; do eval \"$change\" 2>&1 | grep -o 'No space left'; done; \
+        stat -c '%n %a' sub; find sub; for name in 1 2 3 4 5 6 7 8 9; do mkdir $name && rmdir $name || break; done; \
+        rm fill; for change in 'echo more >> big' 'chmod 600 big' 'mv big other'; do eval \"$change\" 2>&1 | grep -o 'No space left'; done; \
+        stat -c '%n %s %a' big; cmp big ../base/big; : > big; stat -c '%n %s' big";
     for door in DOORS {
         let place = Place::new(&format!("full-{door}"));
         for below in ["base", "app"] {
             fs::create_dir_all(place.dir.join(below)).expect("a fresh tree");
         }
         fs::write(place.dir.join("base/big"), vec![b'x'; 3 << 20]).expect("a fresh tree");
-        let script = "mount --make-rprivate / && mount -t tmpfs -o size=1m none state && \"$@\"; find state -path '*/work/*'";
-        let inner = place.run(door);
+        fs::create_dir_all(place.dir.join("base/sub")).expect("a fresh tree");
+        fs::write(place.dir.join("base/sub/low"), "").expect("a fresh tree");
+        fs::create_dir_all(place.dir.join("run")).expect("a fresh tree");
+        let script = "mount --make-rprivate / && mount -t tmpfs -o size=1m none state && mount -t tmpfs -o size=3m,mode=755 none run && \
+                      \"$@\"; find state -path '*/work/*'";
+        let mut inner = place.run(door);
+        inner.env("RUNTIME_DIRECTORY", place.dir.join("run"));
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", script, "sh"]).arg(inner.get_program()).args(inner.get_args());
         command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.args(["/bin/bash", "-c", ASKS]).current_dir(&place.dir);
-        let expected = "No space left\nNo space left\nNo space left\nbig 3145728 644\nbig 0\n--- standard error\n--- exit status: 0\n";
+        let expected = "No space left\nNo space left\nsub 755\nsub\nsub/low\nNo space left\nNo space left\nNo space left\n\
+                        big 3145728 644\nbig 0\n--- standard error\n--- exit status: 0\n";
         assert_eq!(transcript(&feed(&mut command, b"")), expected, "{door}");
     }
 }

@@ -41,6 +41,9 @@ fn a_volume_outlives_the_instance_and_is_shared_by_its_name() {
     let mut child = started(&site, &words);
     let refused = site.refused(&["volume", "rm", "data"]);
     assert!(refused.contains(&format!("in use by process {}", child.id())), "{refused}");
+    // A name that another one begins with is not the other.
+    fs::create_dir(volume(&site, "dat")).expect("the store is writable");
+    site.good(&["volume", "rm", "dat"]);
     child.kill().and_then(|()| child.wait()).expect("it is ours");
     site.good(&["rm", "one"]);
     site.good(&["volume", "rm", "data"]);

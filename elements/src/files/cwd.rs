@@ -22,7 +22,7 @@ impl Instance<'_> {
                 Answer::Done(unsafe { syscall(libc::SYS_chdir, [path as usize, 0, 0, 0, 0, 0]) })
             }
             _ => {
-                self.settle_directory(path, true, false);
+                self.settle_directory(path);
                 self.look(libc::SYS_chdir, path, true, [0; 3])
             }
         };

@@ -273,7 +273,7 @@ impl Instance<'_> {
     /// inotify_add_watch(2)
     pub fn inotify_add_watch(&self, fd: i32, path: *const u8, mask: u32) -> Answer {
         let want = Want::LOOK.following(mask & libc::IN_DONT_FOLLOW == 0);
-        self.settle_directory(path, want.follow, true);
+        self.settle_watched(path, want.follow);
         self.at(libc::SYS_inotify_add_watch, AT_FDCWD, path, want, |place| {
             place.with_path(|path| {
                 let args = [fd as usize, path as usize, mask as usize, 0, 0, 0];

@@ -123,6 +123,21 @@ pub fn populate(address: usize, len: usize) {
     let _ = unsafe { syscall(libc::SYS_madvise, [address, len, advice, 0, 0, 0]) };
 }
 
+/// Has room on the disk for pages of a file that is mapped, so that a disk that is full says so here
+/// and not by SIGBUS when they are written to. Kernels before 5.14 do not tell.
+///
+/// # Errors
+///
+/// `ENOSPC`
+pub fn reserve(address: usize, len: usize) -> Result<(), Errno> {
+    let advice = libc::MADV_POPULATE_WRITE as usize;
+    // SAFETY: what stands in the pages stays.
+    match unsafe { syscall(libc::SYS_madvise, [address, len, advice, 0, 0, 0]) } {
+        Err(Errno::EFAULT | Errno::ENOMEM) => Err(Errno::ENOSPC),
+        _ => Ok(()),
+    }
+}
+
 /// The time of day, in seconds; none where the system has no such clock.
 pub fn seconds() -> Option<i64> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

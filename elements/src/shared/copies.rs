@@ -6,6 +6,7 @@
 //! time of its last change; and what copies were made of that carry no attributes. The
 //! last and the first are kept with the instance too ([`Record`]).
 
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::filter::Filter;
@@ -111,6 +112,18 @@ impl Record {
     pub fn expect(&self, inode: u64) {
         self.filter.add(inode);
         self.any.store(1, Ordering::Release);
+    }
+
+    /// Where in it, in bytes, that is written down.
+    pub fn expected_at(inode: u64) -> [usize; 3] {
+        let [first, second] = Filter::places(inode);
+        let filter = offset_of!(Record, filter);
+        [offset_of!(Record, any), filter + first, filter + second]
+    }
+
+    /// Where in it, in bytes, rows begin that a file may have its place in.
+    pub fn rows_at(bare: &Bare) -> impl Iterator<Item = usize> {
+        Record::places(bare.key()).map(|at| offset_of!(Record, records) + at * size_of::<Row>())
     }
 
     fn places(key: u64) -> impl Iterator<Item = usize> {

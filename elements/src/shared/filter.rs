@@ -19,6 +19,11 @@ impl Filter {
         [bit(hash), bit(hash >> 32)]
     }
 
+    /// Where in it, in bytes, an inode's bits are.
+    pub(super) fn places(inode: u64) -> [usize; 2] {
+        Filter::bits(inode).map(|(word, _)| word * size_of::<u64>())
+    }
+
     /// Whether an inode may be one of them.
     #[inline]
     pub fn may_have(&self, inode: u64) -> bool {

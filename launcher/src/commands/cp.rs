@@ -109,7 +109,8 @@ fn enter(name: &str) -> Result<Option<Entered>> {
             let Some(record) = kept.record()? else {
                 bail!("the making of the instance `{name}` was cut off")
             };
-            let wanted = Asked { policy: &record.policy, name: Some(name), keeps: true, traces: false };
+            let wanted =
+                Asked { policy: &record.policy, name: Some(name), keeps: true, traces: false, program: None };
             let Some(ready) = prepare(wanted)? else { return Ok(None) };
             ready.placed.look_anew().context("cannot write to the instance's view")?;
             (ready.placed.dir.clone(), Some(ready))

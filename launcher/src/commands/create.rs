@@ -13,7 +13,13 @@ use crate::{FAILED, background};
 
 /// Makes an instance with all that it needs, and runs nothing.
 pub fn create(asked: &Create) -> Result<u8> {
-    let wanted = Asked { policy: &asked.policy, name: asked.name.as_deref(), keeps: true, traces: false };
+    let wanted = Asked {
+        policy: &asked.policy,
+        name: asked.name.as_deref(),
+        keeps: true,
+        traces: false,
+        program: Some(&asked.program),
+    };
     let Some(ready) = prepare(wanted)? else { return Ok(FAILED) };
     let Some(held) = &ready.held else { bail!("an instance that is not kept cannot be made") };
     let name = &held.kept.name;
@@ -36,14 +42,15 @@ pub fn start(asked: &Start) -> Result<u8> {
             "the making of the instance `{name}` was cut off: `launcher create` or a run of its policy makes it whole"
         )
     };
-    let wanted = Asked { policy: &policy, name: Some(name), keeps: true, traces: false };
+    let said: Vec<OsString> = program.iter().map(OsString::from).collect();
+    let wanted =
+        Asked { policy: &policy, name: Some(name), keeps: true, traces: false, program: Some(&said) };
     let Some(ready) = prepare(wanted)? else { return Ok(FAILED) };
     if ready.placed.settings.workdir.is_none() {
         std::env::set_current_dir(&started_in).with_context(|| {
             format!("the instance `{name}` was started in {}, which cannot be entered", started_in.display())
         })?;
     }
-    let said: Vec<OsString> = program.iter().map(OsString::from).collect();
     ready.remember(&policy, &said, door, created)?;
     let program = ready.program(&said)?;
     if asked.detach {

@@ -369,7 +369,7 @@ fn dynamic(app: &Path, host: &Path, bytes: &[u8], sight: &Sight<'_>, findings: &
 }
 
 /// The loader that a program names.
-fn interpreter_of(bytes: &[u8]) -> Option<PathBuf> {
+pub fn interpreter_of(bytes: &[u8]) -> Option<PathBuf> {
     let elf = ElfFile64::<object::Endianness>::parse(bytes).ok()?;
     let name = elf.elf_program_headers().iter().find_map(|header| {
         use object::read::elf::ProgramHeader as _;

@@ -1,7 +1,8 @@
 //! `launcher run`: become the program, in its view.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
 use elements::process::exec::{self, RunsAs, Start};
@@ -20,8 +21,13 @@ use crate::{CANNOT_RUN, FAILED, NOT_FOUND, admission, door, environment, own_nam
 
 /// Runs a program. Returns only where that fails.
 pub fn run(asked: &Run) -> Result<u8> {
-    let wanted =
-        Asked { policy: &asked.policy, name: asked.name.as_deref(), keeps: asked.detach, traces: false };
+    let wanted = Asked {
+        policy: &asked.policy,
+        name: asked.name.as_deref(),
+        keeps: asked.detach,
+        traces: false,
+        program: Some(&asked.program),
+    };
     let Some(ready) = prepare(wanted)? else { return Ok(FAILED) };
     let Ready { placed, held, .. } = &ready;
     if asked.verbose {
@@ -87,7 +93,8 @@ fn become_program(
         let path = CString::new(workdir.as_os_str().as_bytes()).context("workdir holds NUL")?;
         let entered = instance.chdir(path.as_ptr().cast());
         if let elements::Answer::Done(Err(errno)) = entered {
-            return Err(anyhow!("cannot enter the workdir {}: {}", workdir.display(), words(errno)));
+            let text = "make the directory, or say another: `workdir` of `[app]` goes before the image's `WorkingDir`";
+            return Err(anyhow!("cannot enter the workdir {}: {}: {text}", workdir.display(), words(errno)));
         }
     } else if std::env::current_dir().is_ok_and(|here| instance.is_unreachable(here.as_os_str().as_bytes())) {
         eprintln!("launcher: the working directory is not in the view: starting in / (`workdir` says where)");
@@ -222,9 +229,35 @@ fn is_executable(instance: &Instance<'_>, path: &CStr) -> bool {
         && !std::path::Path::new(host).is_dir()
 }
 
+/// The first program that is there and names an interpreter that is not, and that.
+fn without_interpreter(instance: &Instance<'_>, attempts: &[CString]) -> Option<(String, String)> {
+    let there = |path: &CStr| {
+        let explained = instance.explain(path, true);
+        let host = PathBuf::from(OsStr::from_bytes(explained.host.bytes()));
+        (explained.stopped.is_none() && host.is_file()).then_some(host)
+    };
+    let (program, host) = attempts.iter().find_map(|attempt| Some((attempt, there(attempt)?)))?;
+    let bytes = std::fs::read(host).ok()?;
+    let interpreter = match bytes.strip_prefix(b"#!") {
+        Some(line) => line.split(|byte| byte.is_ascii_whitespace()).find(|word| !word.is_empty())?.to_vec(),
+        None => super::doctor::interpreter_of(&bytes)?.into_os_string().into_vec(),
+    };
+    let interpreter = CString::new(interpreter).ok()?;
+    let names = (program.to_string_lossy().into_owned(), interpreter.to_string_lossy().into_owned());
+    there(&interpreter).is_none().then_some(names)
+}
+
 fn explain_failure(instance: &Instance<'_>, name: &CStr, attempts: &[CString], errno: Errno) -> u8 {
     let shown = name.to_string_lossy();
     eprintln!("launcher: cannot run {shown}: {}", words(errno));
+    if errno == Errno::ENOENT
+        && let Some((program, interpreter)) = without_interpreter(instance, attempts)
+    {
+        eprintln!(
+            "  {program} is there, and names {interpreter} to be run by, which the application does not have"
+        );
+        return NOT_FOUND;
+    }
     if let (true, [only]) = (name.to_bytes().contains(&b'/'), attempts) {
         let explained = instance.explain(only, true);
         let host = String::from_utf8_lossy(explained.host.bytes()).into_owned();

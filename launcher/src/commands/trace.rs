@@ -39,7 +39,8 @@ pub fn trace(asked: &Trace) -> Result<u8> {
         }
         None => Box::new(std::io::LineWriter::new(std::io::stderr())),
     };
-    let wanted = Asked { policy: &asked.policy.policy, name: None, keeps: false, traces: true };
+    let wanted =
+        Asked { policy: &asked.policy.policy, name: None, keeps: false, traces: true, program: None };
     let Some(ready) = prepare(wanted)? else { return Ok(FAILED) };
     let ring = make_ring(&ready.placed)?;
     // SAFETY: this process has one thread.

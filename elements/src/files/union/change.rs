@@ -146,23 +146,44 @@ impl Instance<'_> {
     }
 
     /// Gives a directory its side in the write layer, if it lies in a union that
-    /// takes changes, before the program stays there or watches it. `always`, or
-    /// only where layers below know it under another name.
-    pub(in crate::files) fn settle_directory(&self, path: *const u8, follow: bool, always: bool) {
+    /// takes changes, before the program stays there.
+    pub(in crate::files) fn settle_directory(&self, path: *const u8) {
+        self.settle(path, true, |union, at, below| {
+            if at.is_dir() && at.has_own_name() { union.ensure_upper(below) } else { Ok(()) }
+        });
+    }
+
+    /// Gives what is to be watched its side in the write layer: that is what changes. A file that the
+    /// program may not change gets none, since a copy would be the program's.
+    pub(in crate::files) fn settle_watched(&self, path: *const u8, follow: bool) {
+        self.settle(path, follow, |union, at, below| {
+            if at.is_dir() {
+                return union.ensure_upper(below);
+            }
+            let want = Want { follow, change: Change::Modify(Need::Owner) };
+            union.may_modify(at, below, want)?;
+            union.copy_up(at, below, Data::All)
+        });
+    }
+
+    fn settle(
+        &self,
+        path: *const u8,
+        follow: bool,
+        give: impl Fn(&Union<'_>, &Position, &[u8]) -> Result<(), Errno>,
+    ) {
         let mut walk = Walk::new();
         if !self.has_unions()
             || !crate::user::is_string(path)
             || self.walk_path(&mut walk, AT_FDCWD, path, follow).is_err()
             || !walk.in_union()
-            || !walk.position.is_dir()
         {
             return;
         }
         if let Some(union) = self.union(self.view.region(walk.cursor.node)).filter(|union| union.is_writable)
-            && (always || walk.position.has_own_name())
         {
             // The call itself will meet what stands in the way.
-            let _ = union.ensure_upper(union.below(walk.app.bytes()));
+            let _ = give(&union, &walk.position, union.below(walk.app.bytes()));
         }
     }
 

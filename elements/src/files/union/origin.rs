@@ -9,7 +9,7 @@
 //! have their own inodes.
 
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use super::super::owners::{Reached, bare, by_number, carries, open_place};
 use super::super::place::Scratch;
@@ -57,6 +57,26 @@ pub(super) fn origin_at(path: *const u8) -> Option<Identity> {
 /// The record, once it has been mapped.
 static MAPPED: AtomicPtr<Record> = AtomicPtr::new(core::ptr::null_mut());
 
+const PAGE: usize = 4096;
+const BITS: usize = u64::BITS as usize;
+/// Which of its pages are known to have room on the disk, a bit for each. It is a file with holes.
+static ROOM: [AtomicU64; Record::LEN.div_ceil(PAGE * BITS)] =
+    [const { AtomicU64::new(0) }; Record::LEN.div_ceil(PAGE * BITS)];
+
+/// Whether the record can be written to at a place.
+fn has_room(record: &Record, at: usize) -> bool {
+    let page = at / PAGE;
+    let (word, bit) = (&ROOM[page / BITS], 1 << (page % BITS));
+    if word.load(Ordering::Relaxed) & bit != 0 {
+        return true;
+    }
+    let has_room = kernel::reserve(&raw const *record as usize + page * PAGE, PAGE).is_ok();
+    if has_room {
+        word.fetch_or(bit, Ordering::Relaxed);
+    }
+    has_room
+}
+
 impl Union<'_> {
     /// Writes down what a copy is a copy of, before it gets its name. `stat` is what the kernel
     /// says of that, and `known_by` what the program knows it by.
@@ -84,11 +104,16 @@ impl Union<'_> {
                     opened.0
                 }
             };
-            if let Some(bare) = bare(file).filter(|bare| bare.made.0 != 0) {
+            if let Some(bare) = bare(file).filter(|bare| bare.made.0 != 0)
+                && Record::rows_at(&bare).all(|at| has_room(record, at))
+            {
                 record.set(&bare, known_by);
             }
         }
         if let Some(record) = record {
+            if !Record::expected_at(own.st_ino).iter().all(|at| has_room(record, *at)) {
+                return Err(Errno::ENOSPC);
+            }
             record.expect(own.st_ino);
         }
         if let Some(shared) = self.shared() {
@@ -146,7 +171,8 @@ impl Instance<'_> {
             let (of, own) = parse(&bytes);
             (own == stat.st_ino).then_some(of)?
         } else {
-            self.record_of_copies()?.get(&bare(file)?)?
+            let (record, bare) = (self.record_of_copies()?, bare(file)?);
+            Record::rows_at(&bare).all(|at| has_room(record, at)).then(|| record.get(&bare))??
         };
         // A file system may have another number since the machine was started.
         (of.device == stat.st_dev || self.has_layer_on(of.device)).then_some(of)
