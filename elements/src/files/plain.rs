@@ -118,6 +118,16 @@ impl Instance<'_> {
         Some([place(layers[0], higher)?, place(layers[1], lower)?])
     }
 
+    /// Where the mount point of a union is that a plain path leads to, if no other node lies below it on the way, and
+    /// what follows the mount's own path.
+    pub(super) fn plain_below_union<'p>(&self, path: *const u8, start: Start) -> Option<(NodeId, &'p [u8])> {
+        if !self.has_unions() || start.is_anew() {
+            return None;
+        }
+        let PlainPath { node, whole, .. } = self.plain_path(path, start)?;
+        (node.is_layered() && node.is_mount_point()).then(|| (self.view.id_of(node), whole))
+    }
+
     /// The mount of a union that a plain path leads to, and what follows the mount's own path.
     pub(super) fn plain_in_union<'p>(&self, path: *const u8, start: Start) -> Option<(u32, &'p [u8])> {
         if !self.has_unions() || start.is_anew() {

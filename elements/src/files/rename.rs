@@ -50,6 +50,9 @@ impl Instance<'_> {
         if let Err(errno) = may {
             return Answer::fail(errno);
         }
+        if let Some(done) = self.rename_at_once(old, new, flags) {
+            return Answer::Done(done);
+        }
         let look = |(dirfd, path)| self.look_up(dirfd, path, Want::LOOK_AT_LINK);
         match (look(old), look(new)) {
             (Look::Untouched, Look::Untouched) => Answer::Pass,

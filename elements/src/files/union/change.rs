@@ -137,7 +137,8 @@ impl Instance<'_> {
         }
         union.writable()?;
         union.may_change_names(&walk.position, below)?;
-        let mut spot = union.spot(&walk.position, below)?;
+        let mut spot = Spot::new();
+        union.hold(&mut spot, &walk.position, below)?;
         if walk.position.is_gone {
             let (dir, name) = spot.end();
             kernel::unlinkat(dir, name, 0)?;
@@ -260,7 +261,8 @@ impl Step<'_, '_> {
         }
         union.writable()?;
         union.may_change_names(at, self.below())?;
-        let mut spot = union.spot(at, self.below())?;
+        let mut spot = Spot::new();
+        union.hold(&mut spot, at, self.below())?;
         let mut path = Scratch::new();
         if !at.is_gone {
             return match self.call_on(&mut spot, call) {
@@ -315,7 +317,8 @@ impl Step<'_, '_> {
             return union.remove_directory(at, self.below()).map(|()| Some(0));
         }
         let covered = union.is_covered(at)?;
-        let mut spot = union.spot(at, self.below())?;
+        let mut spot = Spot::new();
+        union.hold(&mut spot, at, self.below())?;
         if at.sides == union.top_bit() {
             if !covered {
                 return match self.call_on(&mut spot, call) {
@@ -363,7 +366,8 @@ impl Union<'_> {
             return Err(Errno::ENOTEMPTY);
         }
         let covered = self.is_covered(at)?;
-        let mut spot = self.spot(at, below)?;
+        let mut spot = Spot::new();
+        self.hold(&mut spot, at, below)?;
         self.move_directories(|| {
             if !(at.sides & self.top_bit()).is_empty() {
                 return self.take_out(&mut spot, covered);

@@ -21,6 +21,7 @@
 
 mod change;
 mod copy_up;
+mod known;
 mod list;
 mod marks;
 mod may;
@@ -280,11 +281,15 @@ impl<'i> Union<'i> {
         Ok(scratch)
     }
 
+    /// The app path of its root; empty for `/`.
+    pub(in crate::files) fn path(&self) -> &'i [u8] {
+        let at = self.instance.view.mount(self.id).at;
+        at.strip_suffix(b"/").unwrap_or(at)
+    }
+
     /// A path in the union, below its root, of an app path in it.
     pub(in crate::files) fn below<'p>(&self, app: &'p [u8]) -> &'p [u8] {
-        let at = self.instance.view.mount(self.id).at;
-        let at = at.strip_suffix(b"/").unwrap_or(at);
-        app.get(at.len()..).unwrap_or(&[])
+        app.get(self.path().len()..).unwrap_or(&[])
     }
 }
 

@@ -11,6 +11,7 @@ use super::super::plain::PlainScratch;
 use super::Union;
 use super::copy_up::Data;
 use super::may::may;
+use super::spot::Spot;
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
 use crate::shared::Layers;
 use crate::{Errno, Instance, process};
@@ -238,7 +239,8 @@ impl Open<'_, '_> {
         }
         union.writable()?;
         union.may_change_names(at, self.below())?;
-        let mut spot = union.spot(at, self.below())?;
+        let mut spot = Spot::new();
+        union.hold(&mut spot, at, self.below())?;
         union.upper_path(self.below(), scratch)?;
         if !at.is_gone {
             let (dir, name) = if self.slash { spot.end_with_slash()? } else { spot.end() };
