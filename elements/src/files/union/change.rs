@@ -169,8 +169,13 @@ impl Instance<'_> {
 
     /// fsync(2) of a union's directory: its side in the write layer is what changes.
     pub fn fsync(&self, fd: i32) -> Answer {
+        let is_dir = || {
+            kernel::fstatat(fd, c"".as_ptr().cast(), libc::AT_EMPTY_PATH)
+                .is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
+        };
         let mut scratch = Scratch::new();
         if !self.has_unions()
+            || !is_dir()
             || self.union_place(fd, c"".as_ptr().cast(), &mut scratch).is_none()
             || kernel::status_flags(fd).is_ok_and(|flags| flags & libc::O_PATH != 0)
         {

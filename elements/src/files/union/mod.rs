@@ -121,15 +121,15 @@ impl Instance<'_> {
     }
 
     /// The two sides of a directory, if it is known to have one in the write layer and
-    /// one other.
-    pub(super) fn two_sides(&self, node: &view::Node, below: &[u8]) -> Option<[usize; 2]> {
+    /// one other, or none.
+    pub(super) fn two_sides(&self, node: &view::Node, below: &[u8]) -> Option<(usize, Option<usize>)> {
         let union = self.union(node.region()).filter(|_| node.is_layered())?;
         let sides = union.known(below)?;
         let (top, lower) = (union.top()?, sides & union.lower());
-        if !sides.has(top) || lower.count() != 1 {
+        if !sides.has(top) || lower.count() > 1 {
             return None;
         }
-        Some([top, lower.lowest()?])
+        Some((top, lower.lowest()))
     }
 
     /// Whether a host path is that of a side of the directory that a walk has come to.
