@@ -5,16 +5,19 @@
 //! side by side; they are shown and never asserted. What can be
 //! counted is asserted in tests/tests/cost.rs.
 
+mod clones;
 mod conformance;
 mod counts;
 mod ground;
 mod growth;
-mod network;
+mod material;
+mod namespaces;
 mod operations;
 mod paired;
 mod peers;
 mod programs;
 mod report;
+mod unions;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,6 +25,7 @@ use std::time::Duration;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use clones::Clones;
 use ground::Ground;
 use growth::Growth;
 use operations::{Effort, OPERATIONS, Operation};
@@ -58,7 +62,8 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    network::enter_own();
+    namespaces::enter_own_mounts();
+    namespaces::enter_own_network();
     let mut report =
         Report { head: Head::ask(arguments.quick), conformance: Vec::new(), measured: Measured::default() };
     if !arguments.speed {
@@ -110,11 +115,23 @@ fn speed(arguments: &Arguments, bar: &ProgressBar) -> anyhow::Result<Measured> {
     bar.set_length(operations.len() as u64);
     let whole = operations.iter().any(|operation| operation.is_whole());
     let ground = Ground::new(arguments.redhook.clone(), whole)?;
+    let clones = if operations.iter().any(|operation| operation.wants_clones()) {
+        Clones::new(&ground)
+            .inspect_err(|error| bar.suspend(|| eprintln!("no file system that can clone: {error}")))
+            .ok()
+    } else {
+        None
+    };
     let mut measured = Measured::default();
     for operation in operations {
         tell(bar, operation.name);
         bar.inc(1);
-        let outcomes = match paired::measure(operation, &ground, rounds, effort) {
+        let ground = match &clones {
+            Some(clones) if operation.wants_clones() => &clones.ground,
+            None if operation.wants_clones() => continue,
+            _ => &ground,
+        };
+        let outcomes = match paired::measure(operation, ground, rounds, effort) {
             Ok(outcomes) => outcomes,
             // The others are not to be lost.
             Err(error) => {
@@ -129,7 +146,7 @@ fn speed(arguments: &Arguments, bar: &ProgressBar) -> anyhow::Result<Measured> {
         }
         let ran: Vec<bool> =
             outcomes.iter().map(|outcome| matches!(outcome, Outcome::Measured { .. })).collect();
-        measured.counts.extend(counts::count(operation, &ground, &ran));
+        measured.counts.extend(counts::count(operation, ground, &ran));
         measured.speed.push((operation, outcomes));
     }
     if "growth".contains(&arguments.only) {

@@ -37,6 +37,8 @@ enum What {
     Script(&'static str),
     /// A script of `programs.rs` for native, and one for all others.
     Scripts(&'static str, &'static str),
+    /// The same on a file system that can clone.
+    Clones(&'static str, &'static str),
 }
 
 #[derive(Clone, Copy)]
@@ -206,6 +208,9 @@ pub static OPERATIONS: &[Operation] = &[
     first_write("first write of 1 MiB of the base, beside cp", programs::FIRST_WRITES[1]),
     first_write("first write of 64 MiB of the base, beside cp", programs::FIRST_WRITES[2]),
     first_write("first write of 1 GiB of the base, beside cp", programs::FIRST_WRITES[3]),
+    by_clone("first write of 4 KiB that can be cloned, beside cp", programs::FIRST_WRITES[0]),
+    by_clone("first write of 1 MiB that can be cloned, beside cp", programs::FIRST_WRITES[1]),
+    by_clone("first write of 1 GiB that can be cloned, beside cp", programs::FIRST_WRITES[3]),
     Operation {
         what: What::Scripts(programs::PGBENCH_APART, programs::PGBENCH_UNION),
         ..over(whole("pgbench, a transaction, data in a union", programs::PGBENCH_UNION, 1.15))
@@ -215,6 +220,10 @@ pub static OPERATIONS: &[Operation] = &[
 const fn first_write(name: &'static str, (natively, others): (&'static str, &'static str)) -> Operation {
     let operation = over(whole(name, others, 1.15));
     Operation { what: What::Scripts(natively, others), ..operation }
+}
+
+const fn by_clone(name: &'static str, (natively, others): (&'static str, &'static str)) -> Operation {
+    Operation { what: What::Clones(natively, others), ..first_write(name, (natively, others)) }
 }
 
 const fn whole(name: &'static str, script: &'static str, bar: f64) -> Operation {
@@ -249,7 +258,13 @@ pub struct Effort {
 impl Operation {
     /// Whether the paths are under mounts.
     fn is_mapped(&self) -> bool {
-        matches!(self.what, What::Call(_, On::Mount(_) | On::First(_)) | What::Script(_) | What::Scripts(..))
+        matches!(
+            self.what,
+            What::Call(_, On::Mount(_) | On::First(_))
+                | What::Script(_)
+                | What::Scripts(..)
+                | What::Clones(..)
+        )
     }
 
     /// Whether a peer serves the mounts, if there are any. One that cannot is measured
@@ -265,7 +280,12 @@ impl Operation {
 
     /// Whether it is a whole program, which wants trees for itself.
     pub fn is_whole(&self) -> bool {
-        matches!(self.what, What::Script(_) | What::Scripts(..))
+        matches!(self.what, What::Script(_) | What::Scripts(..) | What::Clones(..))
+    }
+
+    /// Whether it is for a file system that can clone.
+    pub fn wants_clones(&self) -> bool {
+        matches!(self.what, What::Clones(..))
     }
 
     /// Whether stepping through it takes minutes.
@@ -295,7 +315,7 @@ impl Operation {
                 starts.reduce(|best, next| Ok(best?.min(next?))).context("no start at all")?
             }
             What::Script(text) => self.script(peer, ground, text, effort),
-            What::Scripts(natively, others) => {
+            What::Scripts(natively, others) | What::Clones(natively, others) => {
                 let is_native = peer.name == self.among.peers()[0].name;
                 self.script(peer, ground, if is_native { natively } else { others }, effort)
             }

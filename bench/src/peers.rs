@@ -80,7 +80,8 @@ macro_rules! as_user {
 /// Where the mounts are unions of layers. Native has the lowest layer.
 static UNION_PEERS: &[Peer] = &[
     peer("native", "", ""),
-    peer("union", "{launcher} --door gate --policy {layers}", ""),
+    peer("shim", "{launcher} --door shim --policy {layers}", ""),
+    peer("gate", "{launcher} --door gate --policy {layers}", ""),
     peer("overlayfs", "unshare --mount sh {overlays} overlay", ""),
     // What serves the mounts would outlive the program, but for a namespace that ends with it.
     peer("fuse-overlayfs", "unshare --mount --pid --kill-child sh {overlays} fuse-overlayfs", ""),

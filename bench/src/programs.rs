@@ -52,7 +52,7 @@ pub const PYTHON: &str = "begin; i=0; while [ $i -lt 20 ]; do /usr/bin/python3 -
 pub const GCC: &str = "printf '#include <stdio.h>\\n#include <stdlib.h>\\n#include <string.h>\\n#include <sys/socket.h>\\n\
     int main(void) { return 0; }' > DIR/a.c; begin; i=0; while [ $i -lt 10 ]; do gcc -O -o DIR/a DIR/a.c; i=$((i+1)); done; end 10";
 
-/// The first writes to so many files of a size of the base ([`crate::ground::SIZES`]), each time others.
+/// The first writes to so many files of a size of the base (`material.rs`), each time others.
 macro_rules! first_write {
     ($size:literal) => {
         concat!("size=", $size, "; ", "read n times < DIR/next-$size; last=$((n + times - 1)); echo $((last + 1)) $times > DIR/next-$size; \

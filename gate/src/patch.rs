@@ -113,29 +113,26 @@ fn rewrite(back: u64, number: u32) -> Result<(), Errno> {
 #[inline(never)]
 fn rewrite_site(site: Site, back: u64) -> Result<(), Errno> {
     let (first, last) = site.range(back);
-    if first / PAGE != last / PAGE || !site.is_whole(back) || is_traced() {
+    if !site.is_whole(back) || is_traced() {
         return Err(Errno::EINVAL);
     }
     // Code of a file, that nobody writes to.
     let place = maps::start_of_code(first)?;
     let stub = stub(place, back, site)?;
-    protect(first, true).inspect_err(|_| FORBIDDEN.store(true, Ordering::Relaxed))?;
+    protect(first, last, true).inspect_err(|_| FORBIDDEN.store(true, Ordering::Relaxed))?;
     site.rewrite(back, stub);
-    protect(first, false)
+    protect(first, last, false)
 }
 
-/// Makes a page of code writable, or no longer. It stays executable: other threads may run there.
-fn protect(address: u64, writable: bool) -> Result<(), Errno> {
+/// Makes the page of some bytes of code writable, or both where they are in two, or no longer. It stays executable: other
+/// threads may run there.
+fn protect(first: u64, last: u64, writable: bool) -> Result<(), Errno> {
+    let page = first & !(PAGE - 1);
+    let len = (last & !(PAGE - 1)) + PAGE - page;
     let write = if writable { libc::PROT_WRITE } else { 0 };
     let rights = (libc::PROT_READ | libc::PROT_EXEC | write) as usize;
     // SAFETY: code that nobody else writes to.
-    unsafe {
-        kernel::syscall(
-            libc::SYS_mprotect,
-            [(address & !(PAGE - 1)) as usize, PAGE as usize, rights, 0, 0, 0],
-        )
-    }
-    .map(|_| ())
+    unsafe { kernel::syscall(libc::SYS_mprotect, [page as usize, len as usize, rights, 0, 0, 0]) }.map(|_| ())
 }
 
 /// Writes a stub within reach of a site and gives its address. `place` is
@@ -156,10 +153,10 @@ fn stub(place: u64, back: u64, site: Site) -> Result<u64, Errno> {
     };
     let page = page.load(Ordering::Relaxed);
     let stub = page + u64::from(used.load(Ordering::Relaxed));
-    protect(page, true)?;
+    protect(page, page, true)?;
     // SAFETY: the next free part of a page of ours, which no thread runs yet.
     unsafe { (stub as *mut site::Stub).write(site.stub(back, stub)) };
-    protect(page, false)?;
+    protect(page, page, false)?;
     used.fetch_add(site::STUB_LEN as u32, Ordering::Relaxed);
     Ok(stub)
 }

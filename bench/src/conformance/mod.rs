@@ -11,6 +11,8 @@ mod verdict;
 mod world;
 
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
@@ -19,6 +21,7 @@ pub use peers::{PEERS, Peer};
 pub use rows::{Group, ROWS, Row};
 pub use verdict::{Answer, Verdict};
 
+use crate::namespaces;
 use rows::How;
 use world::World;
 
@@ -42,29 +45,52 @@ pub struct Cell {
 
 /// Asks all that is asked, of the rows whose name holds `only`.
 ///
-/// A quick run asks a peer only what it is made for.
+/// A quick run asks a peer only what it is made for. Answers are not timed, and many are waited for: so there
+/// are several worlds with a row each at a time, where each can have a network of its own.
 pub fn run(only: &str, quick: bool, bar: &ProgressBar) -> Result<Vec<(&'static Row, Cells)>> {
-    let world = World::new(if quick { PATIENCE.1 } else { PATIENCE.0 })
-        .context("cannot make the world of the probes")?;
     let rows: Vec<&'static Row> = ROWS.iter().filter(|row| row.name.contains(only)).collect();
     bar.set_length((rows.len() * PEERS.len()) as u64);
-    let mut table = Vec::new();
-    for row in rows {
-        crate::tell(bar, row.name);
-        let mut cells = Cells::new();
-        for peer in PEERS {
-            let native = cells.first().and_then(|native| native.answer.as_ref());
-            let claimed = peer.claims.contains(&row.group);
-            if quick && !claimed && native.is_some() {
-                cells.push(Cell { verdict: Verdict::Unasked, answer: None, promise: String::new(), claimed });
-            } else {
-                cells.push(ask(&world, row, peer, native)?);
-            }
-            bar.inc(1);
+    let next = AtomicUsize::new(0);
+    let work = |number: usize| -> Result<Vec<(usize, Cells)>> {
+        if number > 0 && !namespaces::enter_own_network() {
+            return Ok(Vec::new());
         }
-        table.push((row, cells));
+        let patience = if quick { PATIENCE.1 } else { PATIENCE.0 };
+        let world = World::new(number, patience).context("cannot make the world of the probes")?;
+        let mut answered = Vec::new();
+        loop {
+            let row = next.fetch_add(1, Ordering::Relaxed);
+            let Some(asked) = rows.get(row) else { return Ok(answered) };
+            answered.push((row, ask_all(&world, asked, quick, bar)?));
+        }
+    };
+    let worlds =
+        if tests::is_root() { thread::available_parallelism().map_or(1, |cores| cores.get() + 1) } else { 1 };
+    let answered: Result<Vec<_>> = thread::scope(|scope| {
+        let work = &work;
+        let workers: Vec<_> = (0..worlds).map(|number| scope.spawn(move || work(number))).collect();
+        workers.into_iter().map(|worker| worker.join().expect("a worker does not panic")).collect()
+    });
+    let mut answered: Vec<(usize, Cells)> = answered?.into_iter().flatten().collect();
+    answered.sort_by_key(|(row, _)| *row);
+    Ok(answered.into_iter().map(|(row, cells)| (rows[row], cells)).collect())
+}
+
+/// A row of the table.
+fn ask_all(world: &World, row: &'static Row, quick: bool, bar: &ProgressBar) -> Result<Cells> {
+    crate::tell(bar, row.name);
+    let mut cells = Cells::new();
+    for peer in PEERS {
+        let native = cells.first().and_then(|native| native.answer.as_ref());
+        let claimed = peer.claims.contains(&row.group);
+        if quick && !claimed && native.is_some() {
+            cells.push(Cell { verdict: Verdict::Unasked, answer: None, promise: String::new(), claimed });
+        } else {
+            cells.push(ask(world, row, peer, native)?);
+        }
+        bar.inc(1);
     }
-    Ok(table)
+    Ok(cells)
 }
 
 fn ask(world: &World, row: &'static Row, peer: &Peer, native: Option<&Answer>) -> Result<Cell> {

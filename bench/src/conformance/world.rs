@@ -44,9 +44,9 @@ pub struct World {
 }
 
 impl World {
-    /// Makes it.
-    pub fn new(patience: &'static str) -> Result<World> {
-        let dir = std::env::temp_dir().join(format!("launcher-proof-{}", std::process::id()));
+    /// Makes one of several.
+    pub fn new(number: usize, patience: &'static str) -> Result<World> {
+        let dir = std::env::temp_dir().join(format!("launcher-proof-{}-{number}", std::process::id()));
         let user = tests::is_root().then_some(USER);
         let world = World { dir, user, patience, servers: Servers::start()? };
         fs::create_dir_all(world.dir.join("bin"))?;

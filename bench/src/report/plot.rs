@@ -107,7 +107,7 @@ pub fn speed(rows: &[speed::Row]) -> Result<String> {
         for row in rows {
             area.draw_text(row.0.name, &text(13), (10, top))?;
             for (name, ratio) in bars(row) {
-                let ours = ["shim", "gate", "union"].contains(&name);
+                let ours = name.starts_with("shim") || name.starts_with("gate");
                 let fill = if ours { RGBColor(0x2e, 0x8b, 0x57) } else { RGBColor(0xa8, 0xb4, 0xc0) };
                 let style = text(12).pos(Pos::new(HPos::Right, VPos::Top));
                 area.draw_text(name, &style, (LEFT - 8 - 70, top + 1))?;

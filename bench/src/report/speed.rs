@@ -64,7 +64,7 @@ pub fn counts(rows: &[counts::Row]) -> String {
         return String::new();
     }
     let mut text = "\nCounted, not timed: instructions of one operation (a system call is one) and system calls that the kernel is asked.\n\n\
-                    | operation | native | shim or union | gate |\n|---|--:|--:|--:|\n"
+                    | operation | native | shim | gate |\n|---|--:|--:|--:|\n"
         .to_owned();
     for (operation, counts) in rows {
         let native = counts[0];

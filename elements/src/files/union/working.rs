@@ -131,6 +131,24 @@ impl Instance<'_> {
         Some(cursor)
     }
 
+    /// Finds out where a directory is, and keeps that. Apart from who asks: a walk takes pages of stack, which a
+    /// program that has just begun has not touched.
+    #[cold]
+    #[inline(never)]
+    fn find_path(&self, kept: &Kept, dirfd: i32, epoch: u32, whole: &mut WholePath) -> Option<()> {
+        KEEPS.store(true, Ordering::SeqCst);
+        let version = kept.version.load(Ordering::Acquire);
+        whole.truncate(0);
+        let mut walk = super::super::namei::Walk::new();
+        self.walk_descriptor(&mut walk, dirfd).ok()?;
+        whole.push(walk.app.bytes()).ok()?;
+        // A vfork child's descriptors are not those of the memory that it runs in.
+        if whole.len() <= 8 * WORDS && !process::is_borrower() {
+            kept.keep(dirfd, whole.bytes(), epoch, version);
+        }
+        Some(())
+    }
+
     /// A path from a directory, if that is in a union, as an absolute one, and
     /// what a glance tells of that.
     #[inline(never)]
@@ -153,16 +171,7 @@ impl Instance<'_> {
         let epoch = self.shared?.epoch();
         let kept = Kept::of(dirfd)?;
         if kept.read(dirfd, epoch, whole).is_none() {
-            KEEPS.store(true, Ordering::SeqCst);
-            let version = kept.version.load(Ordering::Acquire);
-            whole.truncate(0);
-            let mut walk = super::super::namei::Walk::new();
-            self.walk_descriptor(&mut walk, dirfd).ok()?;
-            whole.push(walk.app.bytes()).ok()?;
-            // A vfork child's descriptors are not those of the memory that it runs in.
-            if whole.len() <= 8 * WORDS && !process::is_borrower() {
-                kept.keep(dirfd, whole.bytes(), epoch, version);
-            }
+            self.find_path(kept, dirfd, epoch, whole)?;
         }
         whole.push(b"/").ok()?;
         whole.push(given.strip_prefix(b"./").unwrap_or(given)).ok()?;

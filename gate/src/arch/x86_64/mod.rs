@@ -5,9 +5,11 @@
 //! - [`deliver`]: what the kernel calls for a signal.
 //! - [`native`]: calls that the program makes itself.
 //! - [`site`]: call sites, and what takes their place.
+//! - [`before`]: what comes before a call, where it is known.
 //! - [`start`]: the first instructions, and the last before the program's.
 //! - [`memory`]: the functions that the compiler takes for granted.
 
+mod before;
 mod context;
 mod deliver;
 pub mod entry;

@@ -1,38 +1,39 @@
 //! Call sites: what stands around a `syscall`, and what takes its place.
 //!
-//! Two ways lead from a site to a stub and on to the gate. Where the instruction before
-//! the `syscall` is a `mov` of five bytes, a jump of five bytes takes its place, and the stub
+//! Two ways lead from a site to a stub and on to the gate. Where what comes before the `syscall` is known
+//! ([`super::before`]), a jump of five bytes takes its place, and the stub
 //! does what it did. The `syscall` stays. Where one function makes all calls, as in programs
-//! of Go, there is no such `mov`: a short jump takes the place of the `syscall` itself, and leads to a
-//! long one in the padding behind the function. Such a function is known by all its bytes.
+//! of Go, there is no room for that: a short jump takes the place of the `syscall` itself, and leads to a
+//! long one in the padding behind the function. Such a function is known by all its bytes, as syscall(3) is.
 //!
 //! What a handler returns to is a site of its own: it is known before it has trapped, by what rt_sigaction(2) is given.
 
+use super::before::{self, Replaced};
 use super::context::MASK;
 use super::entry::{address, gate_entry, gate_restorer};
 use crate::calls::{ALWAYS, ALWAYS_BITS};
 use crate::signals::{SIGSYS_BIT, STAND_IN};
 use elements::user;
 
-/// The bytes from the instruction that is replaced to the end of the call's.
+/// The bytes from where a site is counted to the end of the call's.
 pub const LEN: u64 = 7;
 /// How far a jump reaches, with room for the ends.
 pub const REACH: u64 = (1 << 31) - (1 << 20);
 /// The most bytes of a stub.
 pub const STUB_LEN: usize = 64;
 
-/// The instruction that a jump replaces.
-pub type Replaced = [u8; 5];
 /// What the jump leads to.
 pub type Stub = [u8; STUB_LEN];
 
-const SYSCALL: [u8; 2] = [0x0f, 0x05];
+pub const SYSCALL: [u8; 2] = [0x0f, 0x05];
 
 /// A site that may be rewritten.
 #[derive(Clone, Copy)]
 pub enum Site {
-    /// By a jump in the place of the instruction before its call.
+    /// By a jump in the place of what comes before its call, which is always the same one.
     Instruction(Replaced),
+    /// Likewise, where it is any call.
+    Any(Replaced),
     /// By a short jump in the place of its call.
     Function,
     /// By a jump in the place of the instruction before rt_sigreturn(2).
@@ -55,15 +56,19 @@ pub fn returns(restorer: u64) -> Option<u64> {
 
 /// What kind of site a call has come from. `back` is where the program goes on.
 pub fn known(back: u64, number: u32) -> Option<Site> {
-    let instruction = last_instruction(back.wrapping_sub(LEN), number).map(Site::Instruction);
-    instruction.or_else(|| is_function(back).then_some(Site::Function))
+    let instruction = before::known(back, number).map(Site::Instruction);
+    let any = || before::is_syscall_3(back).map(Site::Any);
+    instruction.or_else(any).or_else(|| is_function(back).then_some(Site::Function))
 }
 
 impl Site {
     /// The first and the last byte that are written to.
     pub fn range(self, back: u64) -> (u64, u64) {
         match self {
-            Site::Instruction(_) => (back - LEN, back - 3),
+            Site::Instruction(replaced) | Site::Any(replaced) => {
+                let first = replaced.place(back);
+                (first, first + 4)
+            }
             Site::Function => (back - 2, back + PADDING + 4),
             Site::Return => (back - RETURN_LEN, back - RETURN_LEN + 4),
         }
@@ -78,7 +83,8 @@ impl Site {
     pub fn stub(self, back: u64, stub: u64) -> Stub {
         match self {
             Site::Instruction(replaced) => after_instruction(back, replaced),
-            Site::Function => for_function(back, stub),
+            Site::Any(replaced) => for_any(back, stub, replaced.does()),
+            Site::Function => for_any(back, stub, &[]),
             Site::Return => for_return(),
         }
     }
@@ -86,7 +92,7 @@ impl Site {
     /// Has the site jump to its stub. The page is writable.
     pub fn rewrite(self, back: u64, stub: u64) {
         match self {
-            Site::Instruction(_) => write_jump(back - LEN, stub),
+            Site::Instruction(replaced) | Site::Any(replaced) => write_jump(replaced.place(back), stub),
             Site::Return => write_jump(back - RETURN_LEN, stub),
             Site::Function => {
                 let padding = back + PADDING;
@@ -141,30 +147,6 @@ fn is_function(back: u64) -> bool {
     let code: [u8; LEN] = unsafe { (start as *const [u8; LEN]).read_unaligned() };
     let (code, padding) = code.split_at(FUNCTION.len());
     code == FUNCTION && padding == [0xcc; 5]
-}
-
-/// The instruction before a `syscall`, where all bytes up to there are a pattern's.
-fn last_instruction(site: u64, number: u32) -> Option<Replaced> {
-    const AT_FDCWD: Replaced = [0xbf, 0x9c, 0xff, 0xff, 0xff];
-    let [a, b, c, d] = number.to_le_bytes();
-    let load = [0xb8, a, b, c, d];
-    let before = site.wrapping_sub(8);
-    if !user::is_readable(before as *const u8, 15) {
-        return None;
-    }
-    // SAFETY: found readable.
-    let code: [u8; 15] = unsafe { (before as *const [u8; 15]).read_unaligned() };
-    let (before, rest) = code.split_at(8);
-    let (last, call) = rest.split_at(5);
-    if call != SYSCALL {
-        None
-    } else if last == load {
-        Some(load)
-    } else if last == AT_FDCWD && before.starts_with(&load) && before.ends_with(&[0x48, 0x89, 0xfe]) {
-        Some(AT_FDCWD)
-    } else {
-        None
-    }
 }
 
 /// Puts `jmp stub` over the five bytes at a site.
@@ -224,22 +206,24 @@ impl Writer {
     }
 }
 
-/// What the replaced instruction did, and off to the gate.
+/// What was replaced did, and off to the gate.
 fn after_instruction(back: u64, replaced: Replaced) -> Stub {
     let mut stub = Writer::new();
-    stub.put(&replaced);
+    stub.put(replaced.does());
     stub.enter(back);
     stub.code
 }
 
-/// Where such a stub makes the call.
+/// Where a stub makes the call that leads to the gate with what always traps, where nothing comes before.
 const CALL_IN_STUB: usize = 46;
 
-/// To the gate with what always traps; the other calls are made here. The flags are
+/// What was replaced did, and to the gate with what always traps; the other calls are made here. The flags are
 /// free: the function sets them next.
-fn for_function(back: u64, stub: u64) -> Stub {
+fn for_any(back: u64, stub: u64, does: &[u8]) -> Stub {
     let mut code = Writer::new();
-    let skip = |len: usize| (CALL_IN_STUB - len - 2) as u8;
+    code.put(does);
+    let call = CALL_IN_STUB + does.len();
+    let skip = |len: usize| (call - len - 2) as u8;
     // cmp eax, ALWAYS_BITS; jae
     code.put(&[0x3d]);
     code.put(&(ALWAYS_BITS as u32).to_le_bytes());
@@ -249,7 +233,7 @@ fn for_function(back: u64, stub: u64) -> Stub {
     code.put(&[0x0f, 0xa3, 0x01]);
     code.put(&[0x73, skip(code.len)]);
     code.enter(back);
-    debug_assert!(code.len == CALL_IN_STUB);
+    debug_assert!(code.len == call);
     // syscall; jmp back
     code.put(&SYSCALL);
     code.put(&[0xe9]);
