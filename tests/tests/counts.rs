@@ -38,7 +38,13 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("connect", "file"),
     ("send", "file"),
     ("sendto", "file"),
+    ("create", "union/a/made"),
+    ("rename", "union/a/b/one"),
+    ("open", "union/a/b/two"),
 ];
+
+/// What endings begin with that are in a union, in directories that have a side in its write layer.
+const UNION: &str = "union/";
 
 /// So many, that the gate has rewritten every call site before it is counted.
 const TIMES: u64 = 20;
@@ -47,7 +53,7 @@ const TIMES: u64 = 20;
 const TOLERANCE: f64 = 0.03;
 const SLACK: i64 = 25;
 
-/// Ten trees that are mounted, ten of the same shape and names that are not, and the policy.
+/// Ten trees that are mounted, ten of the same shape and names that are not, the policy, and another one of a union.
 fn ground(door: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("counts");
     let _ = fs::remove_dir_all(&dir);
@@ -59,7 +65,7 @@ fn ground(door: &str) -> PathBuf {
         for side in ["host", "free"] {
             let tree = dir.join(side).join(format!("m{tree}"));
             fs::create_dir_all(tree.join("a/b/c/d/e")).expect("a fresh tree");
-            for file in ["file", "a/b/one", "a/b/c/d/e/file"] {
+            for file in ["file", "a/b/one", "a/b/two", "a/b/c/d/e/file"] {
                 fs::write(tree.join(file), "x\n").expect("a fresh tree");
             }
             for (link, target) in [("link", "file"), ("way", "a/b/c")] {
@@ -72,7 +78,15 @@ fn ground(door: &str) -> PathBuf {
             "[[mount]]\nat = \"{APP}/m{tree}\"\nsource = \"host/m{tree}\"\naccess = \"read-write\""
         );
     }
+    fs::create_dir_all(dir.join("layer/a/b")).expect("a fresh tree");
+    for file in ["one", "two"] {
+        fs::write(dir.join("layer/a/b").join(file), "x\n").expect("a fresh tree");
+    }
+    let union = format!(
+        "coverage.door = \"{door}\"\n[[mount]]\nat = \"{APP}/union\"\nlayers = [\"layer\"]\nwrite = \"ephemeral\"\n"
+    );
     fs::write(dir.join("policy.toml"), policy).expect("a fresh tree");
+    fs::write(dir.join("union.toml"), union).expect("a fresh tree");
     dir
 }
 
@@ -82,11 +96,15 @@ fn counts(dir: &Path, in_view: bool, operation: &str, ending: &str) -> (i64, i64
         let probe = compiled("cost", &["-O2"], "cost");
         let mut command = if in_view { Command::new(launcher()) } else { Command::new(&probe) };
         if in_view {
-            command.arg("--policy").arg(dir.join("policy.toml")).arg(&probe);
+            let policy = if ending.starts_with(UNION) { "union.toml" } else { "policy.toml" };
+            command.arg("--policy").arg(dir.join(policy)).arg(&probe);
         }
         let trees = if in_view { PathBuf::from(APP) } else { dir.join("free") };
         command.args(["steps", operation, "heap", &TIMES.to_string(), "2"]);
-        command.args((0..10).map(|tree| trees.join(format!("m{tree}")).join(ending)));
+        match ending.strip_prefix(UNION) {
+            Some(rest) => command.arg(trees.join(if in_view { "union" } else { "m0" }).join(rest)),
+            None => command.args((0..10).map(|tree| trees.join(format!("m{tree}")).join(ending))),
+        };
         command.env_remove("XDG_RUNTIME_DIR").env("LC_ALL", "C.UTF-8").current_dir("/");
         command
     };

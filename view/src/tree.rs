@@ -133,6 +133,12 @@ impl<'a> View<'a> {
         self.nodes.get(id.0 as usize)
     }
 
+    /// The number of one of its nodes.
+    pub fn id_of(&self, node: &Node) -> NodeId {
+        let start = self.nodes.as_ptr().addr();
+        NodeId(((core::ptr::from_ref(node).addr() - start) / size_of::<Node>()) as u32)
+    }
+
     /// Where absolute paths go whose first name begins with this byte.
     #[inline(always)]
     pub fn first(&self, byte: u8) -> First<'a> {

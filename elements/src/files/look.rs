@@ -32,17 +32,19 @@ impl Instance<'_> {
         follow: bool,
         scratch: &mut [PlainScratch; 2],
     ) -> Option<Result<Place, Errno>> {
-        let [higher, lower] = self.two_places(path, start, scratch)?;
+        let (higher, lower) = self.two_places(path, start, scratch)?;
         if self.traces() {
             return None;
         }
         let look = |place: &Place| kernel::fstatat(place.dirfd, place.path, libc::AT_SYMLINK_NOFOLLOW);
         // Other than what is known of a directory with one side: it is no whiteout either.
-        let settled = self.settled(!path_hash(scratch[1].bytes()));
-        let (found, is_higher) = match look(&higher) {
-            Err(Errno::ENOENT) if settled.is_some_and(Settled::is_known) => return Some(Ok(lower)),
-            Err(Errno::ENOENT) => (look(&lower), false),
-            found => (found, true),
+        let settled = lower.as_ref().and_then(|_| self.settled(!path_hash(scratch[1].bytes())));
+        let (found, place, is_higher) = match (look(&higher), lower) {
+            (Err(Errno::ENOENT), Some(lower)) if settled.is_some_and(Settled::is_known) => {
+                return Some(Ok(lower));
+            }
+            (Err(Errno::ENOENT), Some(lower)) => (look(&lower), lower, false),
+            (found, _) => (found, higher, true),
         };
         let stat = match found {
             Ok(stat) => stat,
@@ -55,7 +57,7 @@ impl Instance<'_> {
             settled.note();
         }
         let is_whole = is_whole(stat.st_mode, stat.st_rdev, is_higher, follow);
-        is_whole.then_some(Ok(if is_higher { higher } else { lower }))
+        is_whole.then_some(Ok(place))
     }
 
     /// readlink(2), readlinkat(2). The links of /proc that name the program's
@@ -140,13 +142,13 @@ impl Instance<'_> {
         size: usize,
     ) -> Option<Result<usize, Errno>> {
         let mut scratch = [PlainScratch::new(), PlainScratch::new()];
-        let [higher, lower] = self.two_places(path, start, &mut scratch)?;
+        let (higher, lower) = self.two_places(path, start, &mut scratch)?;
         if self.traces() {
             return None;
         }
-        let (done, place) = match read_link(&higher, buf, size) {
-            Err(Errno::ENOENT) => (read_link(&lower, buf, size), &lower),
-            done => (done, &higher),
+        let (done, place) = match (read_link(&higher, buf, size), &lower) {
+            (Err(Errno::ENOENT), Some(lower)) => (read_link(lower, buf, size), lower),
+            (done, _) => (done, &higher),
         };
         match done {
             Ok(_) | Err(Errno::ENOENT) => Some(done),

@@ -110,6 +110,11 @@ impl Instance<'_> {
                 {
                     return Answer::Done(done);
                 }
+                if want.change != Change::None
+                    && let Some(done) = self.change_at_once((dirfd, path), start, want, &mut call)
+                {
+                    return Answer::Done(done);
+                }
                 self.look_closer(dirfd, path, start, want)
             }
         };

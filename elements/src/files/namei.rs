@@ -144,6 +144,9 @@ impl Instance<'_> {
             return Err(Errno::ENAMETOOLONG);
         }
         if path.first() == Some(&b'/') {
+            if let Some(name) = self.walk_at_once(walk, path)? {
+                return self.walk_on(walk, name, follow);
+            }
             // The letters lead to a mount point, whatever lies on the way to it on the host.
             let reach = self.view.reach(self.view.app_root(), path);
             let mount = self.view.mount(self.view.region(reach.node));
@@ -172,8 +175,14 @@ impl Instance<'_> {
     /// Stands at the directory that a descriptor is of, in a union, by its name.
     pub(super) fn walk_descriptor(&self, walk: &mut Walk, dirfd: i32) -> Result<(), Errno> {
         let mut kept = WholePath::new();
-        if self.kept_path(dirfd, &mut kept).is_some() {
-            walk.start(self, kept.bytes())?;
+        if let Some(cursor) = self.kept_path(dirfd, &mut kept) {
+            let is_point = self.view.is_mount_point(cursor.node);
+            let union = self.union(self.view.region(cursor.node)).filter(|_| is_point);
+            let below = union.map_or(&[][..], |union| union.below(kept.bytes()));
+            match self.walk_below(walk, cursor.node, below)? {
+                Some(name) => walk.enter(self, name)?,
+                None => walk.start(self, kept.bytes())?,
+            }
         } else {
             self.walk_base(walk, dirfd)?;
         }
@@ -271,7 +280,8 @@ impl Walk {
         }
     }
 
-    /// A walk for a call that changes something.
+    /// A walk for a call that changes something. In place, too.
+    #[inline(always)]
     pub(super) fn for_change(want: Want) -> Walk {
         let mut walk = Walk::new();
         walk.slash_follows = !want.names();

@@ -86,7 +86,6 @@ impl Instance<'_> {
             }
         }
         if look.is_none()
-            && !writes(flags)
             && !self.traces()
             && let Some(opened) = self.open_one_of_two(start, path, flags, mode)
         {
@@ -394,7 +393,7 @@ fn may_be_link(errno: Errno) -> bool {
 }
 
 /// Whether the flags ask for more than reading.
-fn writes(flags: i32) -> bool {
+pub(super) fn writes(flags: i32) -> bool {
     flags & libc::O_PATH == 0
         && (matches!(flags & libc::O_ACCMODE, libc::O_WRONLY | libc::O_RDWR)
             || flags & (libc::O_CREAT | libc::O_TRUNC) != 0)

@@ -95,13 +95,13 @@ impl Instance<'_> {
     }
 
     /// The two places that a plain path may mean in a union, the higher one first: in a
-    /// directory that has a side in the write layer and one other.
+    /// directory that has a side in the write layer and one other, or none.
     pub(super) fn two_places(
         &self,
         path: *const u8,
         start: Start,
         scratch: &mut [PlainScratch; 2],
-    ) -> Option<[Place; 2]> {
+    ) -> Option<(Place, Option<Place>)> {
         if !self.has_unions() || start.node == NodeId::NONE {
             return None;
         }
@@ -115,7 +115,21 @@ impl Instance<'_> {
             text.push(self.view.layer(mount, layer)).and_then(|()| text.push(whole)).ok()?;
             Some(Place::new(AT_FDCWD, text.as_ptr(), mount, None))
         };
-        Some([place(layers[0], higher)?, place(layers[1], lower)?])
+        let other = match layers.1 {
+            Some(layer) => Some(place(layer, lower)?),
+            None => None,
+        };
+        Some((place(layers.0, higher)?, other))
+    }
+
+    /// Where the mount point of a union is that a plain path leads to, if no other node lies below it on the way, and
+    /// what follows the mount's own path.
+    pub(super) fn plain_below_union<'p>(&self, path: *const u8, start: Start) -> Option<(NodeId, &'p [u8])> {
+        if !self.has_unions() || start.is_anew() {
+            return None;
+        }
+        let PlainPath { node, whole, .. } = self.plain_path(path, start)?;
+        (node.is_layered() && node.is_mount_point()).then(|| (self.view.id_of(node), whole))
     }
 
     /// The mount of a union that a plain path leads to, and what follows the mount's own path.

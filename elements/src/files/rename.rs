@@ -5,7 +5,7 @@
 //! answer ourselves is answered in the kernel's order: the directories of both
 //! names, then their mounts, then the names.
 
-use view::Kind;
+use view::{Kind, Node};
 
 use super::allow::{exists, parent_exists};
 use super::lexical::Look;
@@ -49,6 +49,9 @@ impl Instance<'_> {
             .and_then(|()| self.may_change_name(new, false));
         if let Err(errno) = may {
             return Answer::fail(errno);
+        }
+        if let Some(done) = self.rename_at_once(old, new, flags) {
+            return Answer::Done(done);
         }
         let look = |(dirfd, path)| self.look_up(dirfd, path, Want::LOOK_AT_LINK);
         match (look(old), look(new)) {
@@ -230,7 +233,10 @@ impl Instance<'_> {
         let boundary = matches!(look, Look::Boundary(_));
         let in_union = match look {
             // A name that nothing has yet is no place to look at in a union.
-            Look::Mapped { .. } | Look::Walk if may_be_new && self.has_unions() => {
+            Look::Mapped { node, .. } if may_be_new && self.view.node(node).is_some_and(Node::is_layered) => {
+                Some(self.walk_to_name(dirfd, path, scratch)?).filter(|place| self.is_layered(place))
+            }
+            Look::Walk if may_be_new && self.has_unions() => {
                 Some(self.walk_to_name(dirfd, path, scratch)?).filter(|place| self.is_layered(place))
             }
             _ => None,

@@ -180,13 +180,13 @@ impl Instance<'_> {
         found: impl Fn() -> (u32, u64),
     ) -> Option<Result<usize, Errno>> {
         let mut scratch = [PlainScratch::new(), PlainScratch::new()];
-        let [higher, lower] = self.two_places(path, start, &mut scratch)?;
+        let (higher, lower) = self.two_places(path, start, &mut scratch)?;
         if self.traces() {
             return None;
         }
-        let (done, is_higher) = match look(&higher) {
-            Err(Errno::ENOENT) => (look(&lower), false),
-            done => (done, true),
+        let (done, is_higher) = match (look(&higher), &lower) {
+            (Err(Errno::ENOENT), Some(lower)) => (look(lower), false),
+            (done, _) => (done, true),
         };
         if let Err(errno) = done {
             return (errno == Errno::ENOENT).then_some(Err(errno));

@@ -4,18 +4,64 @@
 //! table of directories knows that, or the kernel says so with one call; a walk
 //! asks it of each component else.
 
-use view::{Kind, Mount};
+use view::{Kind, Mount, NodeId};
 
 use super::base::Cursor;
+use super::glance::Glance;
 use super::namei::Walk;
+use super::scan;
+use crate::kernel::AT_FDCWD;
 use crate::{Errno, Instance};
+
+impl Instance<'_> {
+    /// Stands at the directory of an absolute path's last name, if that is in a union and the table has its sides, and
+    /// gives the name.
+    pub(super) fn walk_at_once<'p>(
+        &self,
+        walk: &mut Walk,
+        path: &'p [u8],
+    ) -> Result<Option<&'p [u8]>, Errno> {
+        if !self.has_unions() {
+            return Ok(None);
+        }
+        let Glance::Closer(start) = self.glance(AT_FDCWD, path.as_ptr()) else { return Ok(None) };
+        let Some((node, below)) = self.plain_below_union(path.as_ptr(), start) else { return Ok(None) };
+        self.walk_below(walk, node, below)
+    }
+
+    /// The same of a path below a union's mount point.
+    pub(super) fn walk_below<'p>(
+        &self,
+        walk: &mut Walk,
+        node: NodeId,
+        below: &'p [u8],
+    ) -> Result<Option<&'p [u8]>, Errno> {
+        let Some(slash) = below.iter().rposition(|byte| *byte == b'/') else { return Ok(None) };
+        let (above, name) = (below.get(..slash).unwrap_or(&[]), below.get(slash + 1..).unwrap_or(&[]));
+        let Some(union) = self.union(self.view.region(node)).filter(|_| !name.is_empty()) else {
+            return Ok(None);
+        };
+        walk.position.begin(&union);
+        let Some(sides) = union.known(above) else { return Ok(None) };
+        walk.position.stand(above, sides)?;
+        walk.app.truncate(0);
+        walk.app.push(union.path())?;
+        walk.app.push(above)?;
+        walk.cursor = Cursor { node, below: scan::components(above).count() as u32 };
+        walk.in_union = true;
+        Ok(Some(name))
+    }
+}
 
 impl Walk {
     /// Enters all that is still to be walked but for the last component, where
     /// neither a link nor a mount point nor `..` is on the way.
     pub(super) fn stride(&mut self, instance: &Instance<'_>) -> Result<(), Errno> {
         let mount = instance.view.mount(instance.view.region(self.cursor.node));
-        if self.in_union() || mount.kind != Kind::Host || !self.host.bytes().starts_with(mount.source) {
+        if self.in_union() {
+            return self.stride_in_union(instance, mount.id);
+        }
+        if mount.kind != Kind::Host || !self.host.bytes().starts_with(mount.source) {
             return Ok(());
         }
         // Back to front, and a slash before each.
@@ -49,15 +95,50 @@ impl Walk {
         Ok(())
     }
 
+    /// The same in a union, where the table has the sides of the directory that the last component is in.
+    fn stride_in_union(&mut self, instance: &Instance<'_>, mount: u32) -> Result<(), Errno> {
+        let Some(union) = instance.union(mount).filter(|_| self.position.is_in_its_place()) else {
+            return Ok(());
+        };
+        let pending = self.pending.bytes();
+        let mut slashes = pending.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        let (Some(_), Some(end)) = (slashes.next(), slashes.next()) else { return Ok(()) };
+        let is_dots = |name: &[u8]| matches!(name, b"." | b"..");
+        if is_dots(pending.get(1..end).unwrap_or(&[])) {
+            return Ok(());
+        }
+        let (start, mut cursor) = (self.app.len(), self.cursor);
+        for name in pending.get(end + 1..).unwrap_or(&[]).rsplit(|byte| *byte == b'/') {
+            cursor = cursor.down(&instance.view, name);
+            let entered = self.app.push(b"/").and_then(|()| self.app.push(name));
+            if cursor.below == 0 || is_dots(name) || entered.is_err() {
+                self.app.truncate(start);
+                return Ok(());
+            }
+        }
+        let below = union.below(self.app.bytes());
+        let Some(sides) = union.known(below) else {
+            self.app.truncate(start);
+            return Ok(());
+        };
+        // Where that is on the host is written with the last component.
+        self.position.stand(below, sides)?;
+        self.cursor = cursor;
+        self.pending.truncate(end);
+        Ok(())
+    }
+
     /// Stands at a mount point.
     pub(super) fn start_at_point(&mut self, instance: &Instance<'_>, mount: &Mount<'_>) -> Result<(), Errno> {
-        if mount.kind == Kind::Layers {
-            return self.start(instance, mount.at);
-        }
         self.cursor = Cursor::at(instance.view.reach(instance.view.app_root(), mount.at).node);
-        self.in_union = false;
         self.app.truncate(0);
-        self.app.push(mount.at)?;
+        self.app.push(mount.at.strip_suffix(b"/").unwrap_or(mount.at))?;
+        if let Some(union) = instance.union(mount.id) {
+            self.in_union = true;
+            union.enter_root(&mut self.position)?;
+            return union.write_host(&self.position, &[], &mut self.host);
+        }
+        self.in_union = false;
         self.host.truncate(0);
         self.host.push(mount.source)
     }

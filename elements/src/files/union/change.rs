@@ -137,7 +137,8 @@ impl Instance<'_> {
         }
         union.writable()?;
         union.may_change_names(&walk.position, below)?;
-        let mut spot = union.spot(&walk.position, below)?;
+        let mut spot = Spot::new();
+        union.hold(&mut spot, &walk.position, below)?;
         if walk.position.is_gone {
             let (dir, name) = spot.end();
             kernel::unlinkat(dir, name, 0)?;
@@ -189,8 +190,13 @@ impl Instance<'_> {
 
     /// fsync(2) of a union's directory: its side in the write layer is what changes.
     pub fn fsync(&self, fd: i32) -> Answer {
+        let is_dir = || {
+            kernel::fstatat(fd, c"".as_ptr().cast(), libc::AT_EMPTY_PATH)
+                .is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
+        };
         let mut scratch = Scratch::new();
         if !self.has_unions()
+            || !is_dir()
             || self.union_place(fd, c"".as_ptr().cast(), &mut scratch).is_none()
             || kernel::status_flags(fd).is_ok_and(|flags| flags & libc::O_PATH != 0)
         {
@@ -281,7 +287,8 @@ impl Step<'_, '_> {
         }
         union.writable()?;
         union.may_change_names(at, self.below())?;
-        let mut spot = union.spot(at, self.below())?;
+        let mut spot = Spot::new();
+        union.hold(&mut spot, at, self.below())?;
         let mut path = Scratch::new();
         if !at.is_gone {
             return match self.call_on(&mut spot, call) {
@@ -336,7 +343,8 @@ impl Step<'_, '_> {
             return union.remove_directory(at, self.below()).map(|()| Some(0));
         }
         let covered = union.is_covered(at)?;
-        let mut spot = union.spot(at, self.below())?;
+        let mut spot = Spot::new();
+        union.hold(&mut spot, at, self.below())?;
         if at.sides == union.top_bit() {
             if !covered {
                 return match self.call_on(&mut spot, call) {
@@ -384,7 +392,8 @@ impl Union<'_> {
             return Err(Errno::ENOTEMPTY);
         }
         let covered = self.is_covered(at)?;
-        let mut spot = self.spot(at, below)?;
+        let mut spot = Spot::new();
+        self.hold(&mut spot, at, below)?;
         self.move_directories(|| {
             if !(at.sides & self.top_bit()).is_empty() {
                 return self.take_out(&mut spot, covered);

@@ -45,7 +45,8 @@ impl Union<'_> {
             return Ok(());
         }
         let from = at.sides.highest().ok_or(Errno::ENOENT)?;
-        let mut spot = self.spot(at, below)?;
+        let mut spot = Spot::new();
+        self.hold(&mut spot, at, below)?;
         let mut source = Scratch::new();
         let source = self.host_path(from, at.path_in(self, from, below), &mut source)?;
         let stat = kernel::fstatat(AT_FDCWD, source.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;

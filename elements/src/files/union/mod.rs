@@ -21,6 +21,7 @@
 
 mod change;
 mod copy_up;
+mod known;
 mod list;
 mod marks;
 mod may;
@@ -120,15 +121,15 @@ impl Instance<'_> {
     }
 
     /// The two sides of a directory, if it is known to have one in the write layer and
-    /// one other.
-    pub(super) fn two_sides(&self, node: &view::Node, below: &[u8]) -> Option<[usize; 2]> {
+    /// one other, or none.
+    pub(super) fn two_sides(&self, node: &view::Node, below: &[u8]) -> Option<(usize, Option<usize>)> {
         let union = self.union(node.region()).filter(|_| node.is_layered())?;
         let sides = union.known(below)?;
         let (top, lower) = (union.top()?, sides & union.lower());
-        if !sides.has(top) || lower.count() != 1 {
+        if !sides.has(top) || lower.count() > 1 {
             return None;
         }
-        Some([top, lower.lowest()?])
+        Some((top, lower.lowest()))
     }
 
     /// Whether a host path is that of a side of the directory that a walk has come to.
@@ -280,11 +281,15 @@ impl<'i> Union<'i> {
         Ok(scratch)
     }
 
+    /// The app path of its root; empty for `/`.
+    pub(in crate::files) fn path(&self) -> &'i [u8] {
+        let at = self.instance.view.mount(self.id).at;
+        at.strip_suffix(b"/").unwrap_or(at)
+    }
+
     /// A path in the union, below its root, of an app path in it.
     pub(in crate::files) fn below<'p>(&self, app: &'p [u8]) -> &'p [u8] {
-        let at = self.instance.view.mount(self.id).at;
-        let at = at.strip_suffix(b"/").unwrap_or(at);
-        app.get(at.len()..).unwrap_or(&[])
+        app.get(self.path().len()..).unwrap_or(&[])
     }
 }
 

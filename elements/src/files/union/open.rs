@@ -5,12 +5,13 @@ use core::ffi::CStr;
 use super::super::glance::Start;
 use super::super::namei::Walk;
 use super::super::note_open;
-use super::super::open::how;
+use super::super::open::{how, writes};
 use super::super::place::{Place, Scratch};
 use super::super::plain::PlainScratch;
 use super::Union;
 use super::copy_up::Data;
 use super::may::may;
+use super::spot::Spot;
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
 use crate::shared::Layers;
 use crate::{Errno, Instance, process};
@@ -31,8 +32,8 @@ impl Instance<'_> {
         Open { union, walk, slash, flags: how.flags as i32, mode: how.mode as u32 }.open(scratch)
     }
 
-    /// Opens what has a plain path in a directory of a union with two sides, to read. None:
-    /// that takes a walk.
+    /// Opens what has a plain path in a directory of a union with two sides, to read, or what the write layer
+    /// has there to write. None: that takes a walk.
     pub(in crate::files) fn open_one_of_two(
         &self,
         start: Start,
@@ -40,23 +41,27 @@ impl Instance<'_> {
         flags: i32,
         mode: u32,
     ) -> Option<Result<i32, Errno>> {
-        if flags & libc::O_PATH != 0 {
+        if flags & (libc::O_PATH | libc::O_CREAT) != 0 {
             return None;
         }
+        let writes = writes(flags);
         if flags & libc::O_TMPFILE != 0 {
-            return self.open_known_directory(start, path, flags).map(Ok);
+            return if writes { None } else { self.open_known_directory(start, path, flags).map(Ok) };
         }
         let mut scratch = [PlainScratch::new(), PlainScratch::new()];
-        let [higher, lower] = self.two_places(path, start, &mut scratch)?;
+        let (higher, lower) = self.two_places(path, start, &mut scratch)?;
         let open =
             |place: &Place| kernel::openat2(place.dirfd, place.path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
-        let opened = match open(&higher) {
-            Err(Errno::ENOENT) => match open(&lower) {
+        let opened = match (open(&higher), &lower) {
+            (Err(Errno::ENOENT), Some(lower)) if !writes => match open(lower) {
                 Err(errno) if errno != Errno::ENOENT => return None,
                 opened => opened,
             },
-            Err(_) => return None,
-            Ok(fd) => {
+            (Err(Errno::ENOENT), None) => Err(Errno::ENOENT),
+            (Err(_), _) => return None,
+            // No directory, or one with a single side.
+            (Ok(fd), lower) if writes || lower.is_none() => Ok(fd),
+            (Ok(fd), _) => {
                 let stat = kernel::fstatat(fd, c"".as_ptr().cast(), libc::AT_EMPTY_PATH);
                 // A directory is known by another side.
                 if stat.is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR) {
@@ -238,7 +243,8 @@ impl Open<'_, '_> {
         }
         union.writable()?;
         union.may_change_names(at, self.below())?;
-        let mut spot = union.spot(at, self.below())?;
+        let mut spot = Spot::new();
+        union.hold(&mut spot, at, self.below())?;
         union.upper_path(self.below(), scratch)?;
         if !at.is_gone {
             let (dir, name) = if self.slash { spot.end_with_slash()? } else { spot.end() };

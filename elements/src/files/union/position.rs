@@ -3,7 +3,7 @@
 use super::super::MAX_PATH;
 use super::super::owners::Reached;
 use super::super::text::Text;
-use super::{Union, is_whiteout, xattr};
+use super::{Settled, Union, is_whiteout, xattr};
 use crate::Errno;
 use crate::kernel::{self, AT_FDCWD};
 use crate::shared::{Layers, directory_hash};
@@ -49,6 +49,26 @@ impl Position {
         !self.sides.is_empty() && self.kind == libc::S_IFDIR
     }
 
+    /// Whether a directory is here that all layers know under the name that the app knows.
+    pub(in crate::files) fn is_in_its_place(&self) -> bool {
+        self.is_dir() && !self.has_own_name()
+    }
+
+    /// Forgets where it was, before the table is asked where it is to be.
+    pub(in crate::files) fn begin(&mut self, union: &Union<'_>) {
+        self.redirect.truncate(0);
+        self.is_moved = false;
+        self.moment = union.shared().and_then(|shared| shared.quiet());
+    }
+
+    /// Goes from such a directory to one below it, of which the table has the sides.
+    pub(in crate::files) fn stand(&mut self, below: &[u8], sides: Layers) -> Result<(), Errno> {
+        self.lower.truncate(0);
+        self.lower.push(below)?;
+        (self.sides, self.above, self.kind, self.is_gone) = (sides, Layers::NONE, libc::S_IFDIR, false);
+        Ok(())
+    }
+
     /// Whether a directory has its name in the write layer alone, because it has been
     /// renamed, or one above it.
     pub(super) fn has_own_name(&self) -> bool {
@@ -88,16 +108,21 @@ impl Position {
     }
 }
 
+/// What lower layers have under a name, which stays the same: that they have nothing to be hidden, or something.
+#[derive(Clone, Copy)]
+struct Cover {
+    is_missing: Settled,
+    is_there: Settled,
+}
+
 impl Union<'_> {
     /// Stands at the union's root.
     pub fn enter_root(&self, at: &mut Position) -> Result<(), Errno> {
+        at.begin(self);
         at.lower.truncate(0);
-        at.redirect.truncate(0);
-        at.is_moved = false;
         at.is_gone = false;
         at.above = Layers::NONE;
         at.kind = libc::S_IFDIR;
-        at.moment = self.shared().and_then(|shared| shared.quiet());
         if let Some(sides) = self.known(&[]) {
             at.sides = sides;
             return Ok(());
@@ -189,8 +214,16 @@ impl Union<'_> {
         at.sides = Layers::NONE;
         at.kind = 0;
         let mut path = Text::<MAX_PATH>::new();
+        let mut cover = None;
         for layer in among.downwards() {
             let is_top = Some(layer) == self.top();
+            if !is_top && cover.is_none() {
+                let known = self.cover(among & self.lower(), at.lower.bytes());
+                if known.is_some_and(|known| known.is_missing.is_known()) {
+                    return Ok(());
+                }
+                cover = known;
+            }
             path.truncate(0);
             path.push(self.layer(layer))?;
             path.push(if is_top { below } else { at.lower.bytes() })?;
@@ -219,6 +252,9 @@ impl Union<'_> {
                 at.sides |= self.sides_of_lower(redirect.bytes())?;
                 return Ok(());
             }
+        }
+        if let Some(cover) = cover.filter(|_| (at.sides & self.lower()).is_empty()) {
+            cover.is_missing.note();
         }
         Ok(())
     }
@@ -272,22 +308,51 @@ impl Union<'_> {
     /// Whether the layers that never change have something at the position
     /// which the write layer must hide where it has nothing of its own there.
     pub(super) fn is_covered(&self, at: &Position) -> Result<bool, Errno> {
+        self.has_below(at.above & self.lower(), at.lower.bytes())
+    }
+
+    /// The same of the name at the end of a path in layers that never change.
+    pub(super) fn has_below(&self, layers: Layers, lower: &[u8]) -> Result<bool, Errno> {
+        let cover = self.cover(layers, lower);
+        if let Some(cover) = cover {
+            if cover.is_missing.is_known() {
+                return Ok(false);
+            }
+            if cover.is_there.is_known() {
+                return Ok(true);
+            }
+        }
+        let mut is_there = false;
         let mut path = Text::<MAX_PATH>::new();
-        for layer in (at.above & self.lower()).downwards() {
+        for layer in layers.downwards() {
             path.truncate(0);
             path.push(self.layer(layer))?;
-            path.push(at.lower.bytes())?;
+            path.push(lower)?;
             match kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) {
-                Ok(stat) => return Ok(!is_whiteout(&stat)),
+                Ok(stat) => {
+                    is_there = !is_whiteout(&stat);
+                    break;
+                }
                 Err(Errno::ENOENT | Errno::ENOTDIR) => {}
                 Err(errno) => return Err(errno),
             }
         }
-        Ok(false)
+        if let Some(cover) = cover {
+            if is_there { cover.is_there } else { cover.is_missing }.note();
+        }
+        Ok(is_there)
+    }
+
+    /// What this process may know of layers that never change, under the name at the end of a path.
+    fn cover(&self, layers: Layers, lower: &[u8]) -> Option<Cover> {
+        let mix = |hash: u64, word: &u64| hash.rotate_left(13) ^ word;
+        let hash = layers.0.iter().fold(directory_hash(self.id, lower), mix);
+        let settled = |salt: u64| self.instance.settled(hash ^ salt);
+        Some(Cover { is_missing: settled(0x6d69_7373_696e_6700)?, is_there: settled(0x636f_7665_7265_6400)? })
     }
 
     /// The sides of a directory that the table knows.
-    pub(super) fn known(&self, below: &[u8]) -> Option<Layers> {
+    pub(in crate::files) fn known(&self, below: &[u8]) -> Option<Layers> {
         let sides = self.shared()?.sides(directory_hash(self.id, below))?;
         Some(sides & self.all())
     }

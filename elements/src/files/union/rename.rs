@@ -9,7 +9,7 @@ use super::super::namei::Walk;
 use super::super::place::{Change, Scratch, Want};
 use super::copy_up::{Copy, Data};
 use super::spot::{Spot, by_number};
-use super::{LOST, Position, Union, is_whiteout, xattr};
+use super::{LOST, Position, Union, is_whiteout, parent, xattr};
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Errno, Instance};
 
@@ -96,8 +96,12 @@ impl Rename<'_, '_> {
         if self.exchanges() {
             union.copy_up(to.at, to.below, Data::All)?;
         }
-        let mut old = union.spot(from.at, from.below)?;
-        let mut new = union.spot(to.at, to.below)?;
+        let (mut old, mut new) = (Spot::new(), Spot::new());
+        union.hold(&mut old, from.at, from.below)?;
+        let is_beside = parent(from.below) == parent(to.below);
+        if !is_beside || !union.hold_beside(&mut new, &old, to.at, to.below)? {
+            union.hold(&mut new, to.at, to.below)?;
+        }
         let mut change = || {
             if self.exchanges() {
                 self.exchange(&mut old, &mut new)
@@ -156,6 +160,18 @@ impl Rename<'_, '_> {
         let leaves = union.is_covered(from.at)?;
         let whiteout =
             if leaves || self.flags & libc::RENAME_WHITEOUT != 0 { libc::RENAME_WHITEOUT } else { 0 };
+        if !from.at.is_dir() && !to.at.is_dir() {
+            let has_name = to.at.is_gone || to.at.sides.highest() == union.top();
+            let keeps = if has_name { self.flags } else { libc::RENAME_NOREPLACE } & libc::RENAME_NOREPLACE;
+            // Where the write layer has the name it is replaced, whatever has come there by now, as if that had
+            // come before.
+            if !has_name || keeps == 0 {
+                return match kernel::renameat2(old.end(), new.end(), keeps | whiteout) {
+                    Err(Errno::EISDIR) => Err(LOST),
+                    done => done,
+                };
+            }
+        }
         match new.stat()? {
             None => kernel::renameat2(old.end(), new.end(), libc::RENAME_NOREPLACE | whiteout),
             Some(stat) if is_whiteout(&stat) => {

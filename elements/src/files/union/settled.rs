@@ -1,4 +1,4 @@
-//! Files of the layers that never change, of which it is known that they are no links.
+//! What is known of files of the layers that never change: that they are no links, or that there are none.
 //!
 //! A call that follows a link in the last place must not be let loose on one: the kernel would follow it into the
 //! host's tree. What a layer has that takes no changes is the same for ever, so it is asked once in an epoch. Each

@@ -20,19 +20,27 @@ use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
 pub(super) struct Spot {
     /// The directory (`O_PATH`); `AT_FDCWD` for the root of the layer.
     dir: i32,
+    /// Whether the descriptor is another spot's.
+    is_lent: bool,
     /// The name; the root's whole path.
     name: Text<MAX_PATH>,
 }
 
 impl Drop for Spot {
     fn drop(&mut self) {
-        if self.dir != AT_FDCWD {
+        if self.dir != AT_FDCWD && !self.is_lent {
             kernel::close(self.dir);
         }
     }
 }
 
 impl Spot {
+    /// Nowhere yet. In place: what has not been written to is not to be copied either.
+    #[inline(always)]
+    pub(super) fn new() -> Spot {
+        Spot { dir: AT_FDCWD, is_lent: false, name: Text::new() }
+    }
+
     /// What calls with a descriptor and a path take.
     pub(super) fn end(&mut self) -> (i32, *const u8) {
         (self.dir, self.name.as_ptr())
@@ -115,7 +123,8 @@ pub(super) fn by_number(fd: i32) -> Result<Text<64>, Errno> {
 impl Union<'_> {
     /// Lets the owner of a directory of the write layer look into it.
     pub(super) fn look_into(&self, at: &Position, below: &[u8]) -> Result<LookedInto, Errno> {
-        let mut spot = self.spot(at, below)?;
+        let mut spot = Spot::new();
+        self.hold(&mut spot, at, below)?;
         let (dir, name) = spot.end();
         let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let dir = kernel::openat(dir, name, flags, 0).map_err(|_| LOST)?;
@@ -130,7 +139,7 @@ impl Union<'_> {
         Ok(looked_into)
     }
 
-    /// The spot of a name that a walk has come to. Its directory gets its side in
+    /// Makes a new spot that of a name that a walk has come to. Its directory gets its side in
     /// the write layer first, if need be.
     ///
     /// # Errors
@@ -138,23 +147,47 @@ impl Union<'_> {
     /// [`LOST`] where something has moved meanwhile, `EROFS` where there is no write
     /// layer, and what stands in the way of the directory's copy.
     #[inline(never)]
-    pub(super) fn spot(&self, at: &Position, below: &[u8]) -> Result<Spot, Errno> {
-        let mut name = Text::new();
+    pub(super) fn hold(&self, spot: &mut Spot, at: &Position, below: &[u8]) -> Result<(), Errno> {
         if below.is_empty() {
-            name.push(self.layer(self.writable()?))?;
-            return Ok(Spot { dir: AT_FDCWD, name });
+            return spot.name.push(self.layer(self.writable()?));
         }
         let above = parent(below);
-        name.push(below.get(above.len() + 1..).unwrap_or(&[]))?;
-        let dir = match self.open_upper(above) {
+        spot.name.push(below.get(above.len() + 1..).unwrap_or(&[]))?;
+        spot.dir = match self.open_upper(above) {
             Err(Errno::ENOENT | Errno::ENOTDIR) => {
                 self.ensure_upper(above)?;
                 self.open_upper(above).map_err(|_| LOST)
             }
             opened => opened,
         }?;
-        let spot = Spot { dir, name };
-        if self.is_quiet_since(at) || self.is_directory_of(&spot, at, above)? { Ok(spot) } else { Err(LOST) }
+        if self.is_quiet_since(at) || self.is_directory_of(spot, at, above)? { Ok(()) } else { Err(LOST) }
+    }
+
+    /// The same of a name in a directory that stands in its place, with a side in the write layer. False: nothing is
+    /// held, since something has moved meanwhile.
+    pub(super) fn hold_in(&self, spot: &mut Spot, at: &Position, below: &[u8]) -> Result<bool, Errno> {
+        let above = parent(below);
+        let Ok(dir) = self.open_upper(above) else { return Ok(false) };
+        spot.dir = dir;
+        spot.name.push(below.get(above.len() + 1..).unwrap_or(&[]))?;
+        Ok(self.is_quiet_since(at))
+    }
+
+    /// The same of a name in the directory of another spot, which was opened after the walk to this one.
+    /// False: nothing is held, since directories have been moved meanwhile.
+    pub(super) fn hold_beside(
+        &self,
+        spot: &mut Spot,
+        other: &Spot,
+        at: &Position,
+        below: &[u8],
+    ) -> Result<bool, Errno> {
+        if !self.is_quiet_since(at) {
+            return Ok(false);
+        }
+        spot.name.push(below.get(parent(below).len() + 1..).unwrap_or(&[]))?;
+        (spot.dir, spot.is_lent) = (other.dir, true);
+        Ok(true)
     }
 
     /// Opens a directory's side in the write layer.

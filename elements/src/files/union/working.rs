@@ -7,7 +7,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use super::super::base::origin;
+use super::super::base::{Cursor, origin};
 use super::super::glance::{Glance, READ, Start};
 use super::super::scan;
 use super::super::text::Text;
@@ -122,12 +122,13 @@ impl Instance<'_> {
         }
     }
 
-    /// The path of a directory in a union, if that is kept.
-    pub(in crate::files) fn kept_path(&self, dirfd: i32, path: &mut WholePath) -> Option<()> {
+    /// The path of a directory in a union, if that is kept, and where that stands.
+    pub(in crate::files) fn kept_path(&self, dirfd: i32, path: &mut WholePath) -> Option<Cursor> {
         let (cursor, _) = origin(dirfd)?;
         let is_layered = self.view.node(cursor.node)?.is_layered();
         path.truncate(0);
-        Kept::of(dirfd).filter(|_| is_layered)?.read(dirfd, self.shared?.epoch(), path)
+        Kept::of(dirfd).filter(|_| is_layered)?.read(dirfd, self.shared?.epoch(), path)?;
+        Some(cursor)
     }
 
     /// Finds out where a directory is, and keeps that. Apart from who asks: a walk takes pages of stack, which a
