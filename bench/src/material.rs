@@ -10,8 +10,12 @@ use crate::ground::Ground;
 
 /// Files whose first write is measured: the name of a size, its bytes, how many are written to in one sample, and by how
 /// many names there is one.
-const SIZES: [(&str, usize, u32, u32); 4] =
-    [("4K", 4 << 10, 50, 5000), ("1M", 1 << 20, 10, 1000), ("64M", 64 << 20, 1, 100), ("1G", 1 << 30, 1, 60)];
+const SIZES: [(&str, usize, u32, u32); 4] = [
+    ("4K", 4 << 10, 50, 5000),
+    ("1M", 1 << 20, 10, 1000),
+    ("64M", 64 << 20, 1, 100),
+    ("1G", 1 << 30, 1, 100),
+];
 
 impl Ground {
     /// The tree of 20,000 files, and the program that reads it.
