@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { TIMES = 200, LOOKED_AT = 4096 };
@@ -31,6 +33,8 @@ static void *mask_of_thread(void *mask) {
     sigprocmask(SIG_BLOCK, NULL, mask);
     return NULL;
 }
+
+static void nothing(int signal) { (void)signal; }
 
 static void *wait_for_ever(void *nothing) {
     pause();
@@ -80,6 +84,35 @@ int main(int count, char **arguments) {
             && length == sizeof sender && sender.sin_addr.s_addr == htonl(INADDR_LOOPBACK);
     }
     printf("datagrams: sent %d, received %d\n", sent, received);
+
+    // The same once all are rewritten: pointers to nothing, a signal that interrupts, and a child's.
+    void *bad = (void *)1;
+    printf("bad pointers: %d", syscall(SYS_openat, AT_FDCWD, bad, O_RDONLY, 0) == -1 && errno == EFAULT);
+    printf(" %d", sendto(from, "x", 1, 0, bad, sizeof address) == -1 && errno == EFAULT);
+    sendto(from, "x", 1, 0, (struct sockaddr *)&address, sizeof address);
+    printf(" %d\n", recvfrom(to, bad, 1, 0, NULL, NULL) == -1 && errno == EFAULT);
+    struct sigaction action = {.sa_handler = nothing};
+    sigaction(SIGALRM, &action, NULL);
+    struct itimerval soon = {.it_value.tv_usec = 20000, .it_interval.tv_usec = 20000};
+    setitimer(ITIMER_REAL, &soon, NULL);
+    char text[8];
+    while (recvfrom(to, text, sizeof text, 0, NULL, NULL) >= 0) {}
+    printf("interrupted: %d\n", errno == EINTR);
+    setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+    fflush(stdout);
+    pid_t child = fork();
+    if (!child) {
+        pthread_create(&thread, NULL, mask_of_thread, &mask);
+        pthread_join(thread, NULL);
+        _exit(syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY, 0) >= 0 ? 0 : 1);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    printf("in a child: %d\n", status);
+    child = vfork();
+    if (!child) _exit(syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY | O_CLOEXEC, 0) >= 0 ? 0 : 1);
+    waitpid(child, &status, 0);
+    printf("in a child of vfork: %d\n", status);
 
     for (int index = 0; count > 1 && index < FUNCTIONS; index++)
         if (memcmp(before[index], dlsym(RTLD_DEFAULT, functions[index].name), functions[index].length))
