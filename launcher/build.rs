@@ -2,7 +2,8 @@
 //!
 //! The shim and the gate are for the programs' side, built for the host's GNU
 //! target whatever the launcher itself is built for, in a target directory of
-//! their own so that the two cargos do not wait for each other.
+//! their own so that the two cargos do not wait for each other. A launcher of
+//! another profile finds them there built.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,8 +15,7 @@ fn main() {
     for part in ["shim", "gate", "elements", "view", "hooks", "Cargo.lock", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", root.join(part).display());
     }
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let target_dir = out.join("doors");
+    let target_dir = target(root).join("doors");
     let mut cargo = Command::new(std::env::var_os("CARGO").expect("cargo sets CARGO"));
     cargo.current_dir(root).args(["build", "--release", "--locked", "--target", TARGET]);
     cargo.args(["--package", "shim", "--package", "gate"]);
@@ -39,4 +39,10 @@ fn main() {
         println!("cargo::rustc-env={variable}={}", file.display());
     }
     println!("cargo::rustc-env=DOORS_HASH={}", &hasher.finalize().to_hex()[..16]);
+}
+
+/// Where all that is built goes, unless a setting of cargo's says otherwise: then the doors alone lie here.
+fn target(root: &Path) -> PathBuf {
+    println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
+    root.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }

@@ -255,6 +255,13 @@ pub struct Effort {
     pub patience: Duration,
 }
 
+impl Effort {
+    /// A tenth of it, for a peer that takes many times as long.
+    pub fn light(self) -> Effort {
+        Effort { times: self.times / 10, ..self }
+    }
+}
+
 impl Operation {
     /// Whether the paths are under mounts.
     fn is_mapped(&self) -> bool {
@@ -320,7 +327,7 @@ impl Operation {
                 self.script(peer, ground, if is_native { natively } else { others }, effort)
             }
             What::Loop => {
-                let words = ["-c".to_owned(), LOOP.to_owned()];
+                let words = ["-ec".to_owned(), LOOP.to_owned()];
                 ran(&mut peer.command(ground, self.rules, Path::new("/bin/dash"), &words))
             }
         }
@@ -341,7 +348,7 @@ impl Operation {
     }
 
     fn script(&self, peer: &Peer, ground: &Ground, text: &str, effort: Effort) -> Result<f64> {
-        let words = ["-c".to_owned(), programs::script(text, ground)];
+        let words = ["-ec".to_owned(), programs::script(text, ground)];
         said(&mut peer.command(ground, self.rules, Path::new("/bin/dash"), &words), effort)
     }
 }

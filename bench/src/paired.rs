@@ -1,11 +1,11 @@
 //! Measuring in pairs.
 //!
 //! A machine is never quiet, and never equally loud for long. So every peer is
-//! measured once in each round, right after native, and a ratio is taken
-//! within its round; noise that lasts longer than a round falls out. The
+//! measured once in each round, right before or after native, and a ratio is taken
+//! of the two; noise that lasts longer falls out. The
 //! median over the rounds is what counts, the quartiles are the spread.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 
@@ -55,65 +55,96 @@ impl Quartiles {
     }
 }
 
+/// A peer while it is measured.
+struct Running {
+    /// Its times, each with native's beside it.
+    samples: Vec<(f64, f64)>,
+    /// Why it did not run.
+    failed: Option<String>,
+    /// How much one of its samples does.
+    effort: Effort,
+    /// Whether no round is to wait for it.
+    is_done: bool,
+}
+
+/// In times of native: a peer that takes more has done enough with a tenth of the calls.
+const SLOW: f64 = 8.0;
+
 /// Measures an operation with every peer, in the order of its peers.
 pub fn measure(operation: &Operation, ground: &Ground, rounds: u32, effort: Effort) -> Result<Vec<Outcome>> {
     let (native, others) = operation.among.peers().split_first().expect("native is always there");
-    let mut outcomes: Vec<Outcome> = Vec::new();
-    let mut samples: Vec<Vec<(f64, f64)>> = others.iter().map(|_| Vec::new()).collect();
-    let mut failed: Vec<Option<String>> = others.iter().map(|_| None).collect();
-    let sample = |peer: &Peer| operation.sample(peer, ground, effort);
-    // What is done for the first time costs more: not counted.
-    sample(native)?;
-    for (peer, failed) in others.iter().zip(&mut failed).filter(|(peer, _)| peer.is_present()) {
-        *failed = sample(peer).err().map(|error| format!("{error:#}"));
-    }
-    let mut natively = Vec::new();
-    let mut spent = vec![Duration::ZERO; others.len()];
+    // What is done for the first time costs more: it is not counted, and shows who is slow.
+    operation.sample(native, ground, effort.light())?;
+    let first = operation.sample(native, ground, effort.light())?;
+    let mut running: Vec<Running> =
+        others.iter().map(|peer| Running::try_out(operation, peer, ground, effort, first)).collect();
+    let mut natively = vec![first];
     let begun = Instant::now();
     for round in 0..rounds {
         // What takes long is measured less often; three times at the least.
         if round >= rounds.min(3) && begun.elapsed() > effort.budget {
             break;
         }
-        for (index, peer) in others.iter().enumerate() {
-            // One that is slow by itself is not to hold up the others: once is enough.
-            let is_slow = spent[index] > effort.budget / 2 && !samples[index].is_empty();
-            if !peer.is_present() || failed[index].is_some() || is_slow {
-                continue;
+        let mut asked: Vec<(&Peer, &mut Running)> = others.iter().zip(&mut running).collect();
+        asked.retain(|(peer, running)| peer.is_present() && running.failed.is_none() && !running.is_done);
+        for pair in asked.chunks_mut(2) {
+            // Now one is first, now the other; native is between them, and so beside each.
+            if !round.is_multiple_of(2) {
+                pair.reverse();
             }
-            let begun = Instant::now();
-            // Now one is first, now the other.
-            let pair = if (round as usize + index).is_multiple_of(2) {
-                let one = sample(native)?;
-                sample(peer).map(|other| (one, other))
-            } else {
-                sample(peer).and_then(|other| Ok((sample(native)?, other)))
-            };
-            spent[index] += begun.elapsed();
-            match pair {
-                Ok(pair) => {
-                    natively.push(pair.0);
-                    samples[index].push(pair);
+            let mut beside = None;
+            for (peer, running) in pair {
+                let before = beside;
+                let sampled = operation.sample(peer, ground, running.effort);
+                let native = match before {
+                    Some(native) => native,
+                    None => *beside.insert(operation.sample(native, ground, effort)?),
+                };
+                match sampled {
+                    Ok(time) => running.samples.push((native, time)),
+                    Err(error) => running.failed = Some(format!("{error:#}")),
                 }
-                Err(error) => failed[index] = Some(format!("{error:#}")),
             }
+            natively.extend(beside);
         }
     }
-    outcomes.push(Outcome::Measured {
-        time: Quartiles::of(natively.iter().copied()),
+    let mut outcomes = vec![Outcome::Measured {
+        time: Quartiles::of(natively),
         ratio: Quartiles { low: 1.0, median: 1.0, high: 1.0 },
-    });
-    for ((peer, pairs), failed) in others.iter().zip(samples).zip(failed) {
-        outcomes.push(match failed {
-            _ if !peer.is_present() => Outcome::Absent,
-            Some(reason) => Outcome::Failed(reason),
-            None => Outcome::Measured {
-                time: Quartiles::of(pairs.iter().map(|pair| pair.1)),
-                ratio: Quartiles::of(pairs.iter().map(|pair| pair.1 / pair.0)),
-            },
-        });
-    }
+    }];
+    outcomes.extend(others.iter().zip(running).map(|(peer, running)| match running.failed {
+        _ if !peer.is_present() => Outcome::Absent,
+        Some(reason) => Outcome::Failed(reason),
+        None => Outcome::Measured {
+            time: Quartiles::of(running.samples.iter().map(|pair| pair.1)),
+            ratio: Quartiles::of(running.samples.iter().map(|pair| pair.1 / pair.0)),
+        },
+    }));
     Ok(outcomes)
+}
+
+impl Running {
+    /// Has a peer do the operation once. What took long is not done again to be measured.
+    fn try_out(operation: &Operation, peer: &Peer, ground: &Ground, effort: Effort, native: f64) -> Running {
+        let mut running = Running { samples: Vec::new(), failed: None, effort, is_done: false };
+        if !peer.is_present() {
+            return running;
+        }
+        let begun = Instant::now();
+        match operation.sample(peer, ground, effort.light()) {
+            Ok(time) => {
+                if time > SLOW * native {
+                    running.effort = effort.light();
+                }
+                if begun.elapsed() > effort.patience / 20 {
+                    running.samples.push((native, time));
+                    running.is_done = true;
+                }
+            }
+            Err(error) => running.failed = Some(format!("{error:#}")),
+        }
+        running
+    }
 }
 
 #[cfg(test)]

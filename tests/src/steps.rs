@@ -60,6 +60,8 @@ pub fn counted(command: &mut Command, what: Count) -> Result<u64, String> {
             signal => resume(libc::PTRACE_CONT, pid, signal)?,
         }
     }
+    // Each step is two changes from one to the other, which take ten times as long from processor to processor.
+    let _together = Together::with(pid);
     let how = if what == Count::Instructions { libc::PTRACE_SINGLESTEP } else { libc::PTRACE_SYSCALL };
     let mut count = 0;
     let mut signal = 0;
@@ -81,6 +83,37 @@ pub fn counted(command: &mut Command, what: Count) -> Result<u64, String> {
     }
     // A system call has a stop before and a stop after; the last has one before.
     Ok(if what == Count::Instructions { count } else { count / 2 })
+}
+
+/// This thread on the one processor on which it runs already, until it is dropped.
+struct Together {
+    before: libc::cpu_set_t,
+}
+
+impl Together {
+    /// With a process, which stays there. Where the kernel refuses, both are only slower.
+    fn with(pid: i32) -> Together {
+        let size = size_of::<libc::cpu_set_t>();
+        // SAFETY: sets of bits, for which all zeros are the empty one; the kernel reads and writes them, and gives the
+        // number of a processor.
+        unsafe {
+            let mut before: libc::cpu_set_t = std::mem::zeroed();
+            libc::sched_getaffinity(0, size, &raw mut before);
+            let mut one: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(usize::try_from(libc::sched_getcpu()).unwrap_or(0), &mut one);
+            for process in [0, pid] {
+                libc::sched_setaffinity(process, size, &raw const one);
+            }
+            Together { before }
+        }
+    }
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        // SAFETY: the kernel reads the set.
+        unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const self.before) };
+    }
 }
 
 /// Waits for the next stop and gives its signal.

@@ -11,9 +11,11 @@ const MOUNTS: &[Mount] = &[read_write("work", "data"), read_only("ro", "fixed")]
 /// Types lines into an interactive bash on a terminal of its own, each when
 /// the one before has been answered.
 const TYPIST: &str = r##"
-import os, pty, re, select, sys, time
+import os, pty, re, select, signal, sys, time
 pid, master = pty.fork()
 if pid == 0:
+    # Whoever started all this in the background had them ignored.
+    signal.signal(signal.SIGINT, signal.SIG_DFL); signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     os.environ.update(PS1="ready> ", TERM="dumb", HISTFILE="")
     os.execv("/bin/bash", ["bash", "--norc", "--noprofile", "--noediting", "-i"])
 seen = b""
