@@ -101,7 +101,7 @@ fn tell(bar: &ProgressBar, what: &'static str) {
 
 fn speed(arguments: &Arguments, bar: &ProgressBar) -> anyhow::Result<Measured> {
     let (rounds, effort) = if arguments.quick {
-        (1, Effort { times: 500, batches: 2, budget: Duration::ZERO, patience: Duration::from_secs(10) })
+        (1, Effort { times: 500, batches: 2, budget: Duration::ZERO, patience: Duration::from_secs(6) })
     } else {
         let (budget, patience) = (Duration::from_secs(2), Duration::from_secs(20));
         (15, Effort { times: 2000, batches: 5, budget, patience })
@@ -146,7 +146,7 @@ fn speed(arguments: &Arguments, bar: &ProgressBar) -> anyhow::Result<Measured> {
         }
         let ran: Vec<bool> =
             outcomes.iter().map(|outcome| matches!(outcome, Outcome::Measured { .. })).collect();
-        measured.counts.extend(counts::count(operation, ground, &ran));
+        measured.counts.extend(counts::count(operation, ground, &ran, arguments.quick));
         measured.speed.push((operation, outcomes));
     }
     if "growth".contains(&arguments.only) {

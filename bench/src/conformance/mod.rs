@@ -64,6 +64,8 @@ pub fn run(only: &str, quick: bool, bar: &ProgressBar) -> Result<Vec<(&'static R
             answered.push((row, ask_all(&world, asked, quick, bar)?));
         }
     };
+    // Built once, and not by each worker.
+    world::probes();
     let worlds =
         if tests::is_root() { thread::available_parallelism().map_or(1, |cores| cores.get() + 1) } else { 1 };
     let answered: Result<Vec<_>> = thread::scope(|scope| {

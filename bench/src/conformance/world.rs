@@ -43,6 +43,19 @@ pub struct World {
     servers: Servers,
 }
 
+/// The programs that are asked, and what they are called in a world: dynamic, static and of musl.
+pub fn probes() -> Vec<(String, PathBuf)> {
+    let kinds: [(&str, &str, &[&str]); 3] =
+        [("", "gcc", &[]), ("-static", "gcc", &["-static"]), ("-musl", "musl-gcc", &["-DPLAIN"])];
+    let all = [("files", "proof"), ("host", "proof_host")];
+    let each = all.into_iter().flat_map(|probe| kinds.map(|kind| (probe, kind)));
+    each.map(|((name, source), (kind, compiler, flags))| {
+        let flags = [flags, &["-lresolv"]].concat();
+        (format!("{name}{kind}"), tests::compiled_by(compiler, source, &flags, &format!("{source}{kind}")))
+    })
+    .collect()
+}
+
 impl World {
     /// Makes one of several.
     pub fn new(number: usize, patience: &'static str) -> Result<World> {
@@ -60,14 +73,10 @@ impl World {
 
     fn place_programs(&self) -> Result<()> {
         let bin = self.dir.join("bin");
-        let kinds: [(&str, &str, &[&str]); 3] =
-            [("", "gcc", &[]), ("-static", "gcc", &["-static"]), ("-musl", "musl-gcc", &["-DPLAIN"])];
-        for (name, source) in [("files", "proof"), ("host", "proof_host")] {
-            for (kind, compiler, flags) in kinds {
-                let output = format!("{source}{kind}");
-                let built = tests::compiled_by(compiler, source, &[flags, &["-lresolv"]].concat(), &output);
-                fs::copy(built, bin.join(format!("{name}{kind}")))?;
-            }
+        for (name, built) in probes() {
+            fs::copy(built, bin.join(name))?;
+        }
+        for name in ["files", "host"] {
             let setuid = bin.join(format!("{name}-setuid"));
             fs::copy(bin.join(name), &setuid)?;
             fs::set_permissions(setuid, fs::Permissions::from_mode(0o4755))?;
