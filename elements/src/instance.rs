@@ -142,6 +142,16 @@ pub fn attach(dir: &'static [u8]) -> Result<(), AttachError> {
     }
 }
 
+impl Instance<'_> {
+    /// The lowest address of what an attached instance has mapped.
+    pub fn lowest_mapping(&self) -> usize {
+        let view = self.told.map_or(0, |told| core::ptr::from_ref(told) as usize);
+        let ring = self.ring.map_or(view, |ring| core::ptr::from_ref(ring) as usize);
+        let book = self.book.map_or(view, |book| core::ptr::from_ref(book) as usize);
+        view.min(ring).min(book)
+    }
+}
+
 /// The file of the view: first what the processes share, then the image.
 pub const VIEW: &str = "view";
 

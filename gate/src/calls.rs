@@ -230,9 +230,9 @@ fn exec(slot: &Slot, number: i64, args: &Args) -> Answer {
 }
 
 fn exec_on(slot: &Slot, number: i64, args: &Args) -> Answer {
-    slot.prepare_stack(EXEC_STACK);
     let door = Door::Gate { path: own_path(), note: seccomp::note() | sigsys::note() };
     if !process::is_borrower() {
+        slot.prepare_stack(EXEC_STACK);
         return element(&door, number, args);
     }
     const PR_GET_TID_ADDRESS: usize = 40;

@@ -60,6 +60,8 @@ pub struct Span {
     pub end: u64,
     /// The largest alignment.
     pub align: u64,
+    /// Whether each lies behind the one before it, with no page in common.
+    pub apart: bool,
 }
 
 fn word<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
@@ -168,10 +170,13 @@ pub fn span(headers: &[u8]) -> Result<Span, Errno> {
         let end = (segment.address + segment.memory_size).next_multiple_of(PAGE);
         let align = if segment.align.is_power_of_two() { segment.align.clamp(PAGE, 1 << 30) } else { PAGE };
         span = Some(match span {
-            None => Span { start, end, align },
-            Some(span) => {
-                Span { start: span.start.min(start), end: span.end.max(end), align: span.align.max(align) }
-            }
+            None => Span { start, end, align, apart: true },
+            Some(span) => Span {
+                start: span.start.min(start),
+                end: span.end.max(end),
+                align: span.align.max(align),
+                apart: span.apart && start >= span.end,
+            },
         });
     }
     span.filter(|span| span.start < span.end).ok_or(Errno::ENOEXEC)

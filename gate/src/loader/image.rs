@@ -13,6 +13,8 @@ const MOVABLE_BASE: u64 = 0x5555_5555_4000;
 const RANDOM_PAGES: u64 = 1 << 28;
 /// Data up to this size is mapped with its pages.
 const AT_ONCE: usize = 64 * 1024;
+/// How often another place is looked for.
+const ATTEMPTS: usize = 8;
 /// `ADDR_NO_RANDOMIZE`, see personality(2).
 const NO_RANDOM: usize = 0x004_0000;
 
@@ -98,29 +100,54 @@ impl Image {
         };
         let interpreter = elf::interpreter(headers).map(|found| read_interpreter(file, head, found));
         let interpreter = interpreter.transpose()?.flatten();
-        let first =
-            elf::segments(headers).next().transpose()?.and_then(|first| First::of(file, &first, &span));
-        let among_libraries = is_interpreter || interpreter.is_none();
-        let placed = reserve(&span, first.as_ref(), header.movable, among_libraries)?;
-        image.base = placed.wrapping_sub(span.start);
-        image.entry = image.base.wrapping_add(header.entry);
-        let mut mapped = first.is_some();
-        let mut end = placed;
-        for segment in elf::segments(headers) {
-            let segment = segment?;
-            // Between segments there is nothing, as with the kernel.
-            let start = image.base.wrapping_add(segment.address) & !(PAGE - 1);
-            if start > end {
-                // SAFETY: part of what has been reserved.
-                unsafe { kernel::unmap(end as usize, (start - end) as usize) };
+        let kind = Kind { movable: header.movable, library: is_interpreter || interpreter.is_none() };
+        let mut attempt = 0;
+        loop {
+            match image.settle(file, headers, &span, kind.place(&span, attempt)) {
+                // Something lies there: elsewhere, then.
+                Err(Errno::EEXIST) if kind.movable && attempt < ATTEMPTS => attempt += 1,
+                done => break done?,
             }
-            end = end.max(map_segment(file, image.base, &segment, mapped)?);
-            mapped = false;
-            image.note(&segment, &header);
+        }
+        image.entry = image.base.wrapping_add(header.entry);
+        for segment in elf::segments(headers) {
+            image.note(&segment?, &header);
         }
         // It stays mapped: its strings need not be asked about.
         user::note_range(image.base.wrapping_add(span.start) as usize, image.end as usize);
         Ok((image, interpreter))
+    }
+
+    /// Maps all segments at a place, or where the kernel finds room; all or none.
+    fn settle(&mut self, file: i32, headers: &[u8], span: &Span, place: Option<u64>) -> Result<(), Errno> {
+        // Room that is cut into pieces costs more than pieces beside each other.
+        let (start, fixed) = match place {
+            Some(start) if span.apart => (start, 0),
+            _ => (reserve(span, place)?, libc::MAP_FIXED),
+        };
+        self.base = start.wrapping_sub(span.start);
+        let mut end = start;
+        for (index, segment) in elf::segments(headers).enumerate() {
+            let segment = segment?;
+            let (page, _) = pages(self.base, &segment);
+            if fixed != 0 && page > end {
+                // Between segments there is nothing, as with the kernel.
+                // SAFETY: part of what has been reserved.
+                unsafe { kernel::unmap(end as usize, (page - end) as usize) };
+            }
+            match map_segment(file, self.base, &segment, fixed) {
+                Ok(mapped) => end = end.max(mapped),
+                Err(errno) => {
+                    for segment in elf::segments(headers).take(index).flatten() {
+                        let (page, end) = pages(self.base, &segment);
+                        // SAFETY: it has just been mapped, and nothing knows of it yet.
+                        unsafe { kernel::unmap(page as usize, (end - page) as usize) };
+                    }
+                    return Err(errno);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn note(&mut self, segment: &Segment, header: &Header) {
@@ -194,43 +221,42 @@ pub fn map_fixed(
     if address != 0 && got != address { Err(Errno::EEXIST) } else { Ok(got) }
 }
 
-/// The first segment, by which room for all is reserved: one mapping less.
-struct First {
-    protection: i32,
-    file: (i32, u64),
+/// Where a file may lie.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// Anywhere, and not only where it was linked.
+    movable: bool,
+    /// Where the kernel puts libraries.
+    library: bool,
 }
 
-impl First {
-    /// None where the room is to be reserved by itself: without a part of the file
-    /// there is nothing to map, and room that begins before the segment, or has to
-    /// be cut to an alignment, would have the wrong part of it.
-    fn of(file: i32, segment: &Segment, span: &Span) -> Option<First> {
-        let page = segment.address & !(PAGE - 1);
-        let whole = segment.file_size > 0 && page == span.start && span.align <= PAGE;
-        whole.then(|| First { protection: protection(segment), file: (file, segment.offset & !(PAGE - 1)) })
-    }
-}
-
-/// Reserves room for all segments and gives its beginning.
-fn reserve(span: &Span, first: Option<&First>, movable: bool, among_libraries: bool) -> Result<u64, Errno> {
-    let anonymous = libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    let (protection, flags, file) =
-        first.map_or((libc::PROT_NONE, anonymous, None), |first| (first.protection, 0, Some(first.file)));
-    let flags = libc::MAP_PRIVATE | flags;
-    let len = (span.end - span.start) as usize;
-    if !movable {
-        return map_fixed(span.start, len, protection, flags, file);
-    }
-    if !among_libraries {
-        for _ in 0..8 {
-            let start = (MOVABLE_BASE + random_pages() * PAGE) & !(span.align - 1);
-            if let Ok(got) = map_fixed(start, len, protection, flags, file) {
-                return Ok(got);
+impl Kind {
+    /// Where to try next. None: where the kernel finds room.
+    fn place(self, span: &Span, attempt: usize) -> Option<u64> {
+        let aligned = |address: u64| address & !(span.align - 1);
+        match self {
+            Kind { movable: false, .. } => Some(span.start),
+            _ if attempt == ATTEMPTS => None,
+            // The kernel goes from top to bottom, so there is room below what it has mapped last.
+            Kind { library: true, .. } if attempt == 0 => {
+                let lowest = elements::instance::attached()?.lowest_mapping() as u64;
+                Some(aligned(lowest.checked_sub(span.end - span.start)?))
             }
+            Kind { library: true, .. } => None,
+            _ => Some(aligned(MOVABLE_BASE + random_pages() * PAGE)),
         }
     }
+}
+
+/// Reserves room for all segments, and gives its beginning.
+fn reserve(span: &Span, place: Option<u64>) -> Result<u64, Errno> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let len = (span.end - span.start) as usize;
+    if let Some(start) = place {
+        return map_fixed(start, len, libc::PROT_NONE, flags, None);
+    }
     let more = if span.align > PAGE { span.align as usize } else { 0 };
-    let got = map_fixed(0, len + more, protection, flags, file)?;
+    let got = map_fixed(0, len + more, libc::PROT_NONE, flags, None)?;
     let start = got.next_multiple_of(span.align);
     if more > 0 {
         // SAFETY: what was reserved to have room for the alignment.
@@ -258,37 +284,45 @@ fn protection(segment: &Segment) -> i32 {
         .fold(0, |all, (_, protection)| all | protection)
 }
 
-/// Maps a segment, whose part of the file may be mapped already, and gives its end.
-fn map_segment(file: i32, base: u64, segment: &Segment, mapped: bool) -> Result<u64, Errno> {
-    let protection = protection(segment);
+/// The pages that a segment takes.
+fn pages(base: u64, segment: &Segment) -> (u64, u64) {
     let start = base.wrapping_add(segment.address);
-    let page = start & !(PAGE - 1);
-    let file_end = start + segment.file_size;
-    let memory_end = start + segment.memory_size;
+    (start & !(PAGE - 1), (start + segment.memory_size).next_multiple_of(PAGE))
+}
+
+/// Maps a segment and gives its end. `fixed` is `MAP_FIXED` where it lies in room that has been reserved.
+fn map_segment(file: i32, base: u64, segment: &Segment, fixed: i32) -> Result<u64, Errno> {
+    let protection = protection(segment);
+    let (page, end) = pages(base, segment);
+    let file_end = base.wrapping_add(segment.address) + segment.file_size;
     let mut mapped_end = page;
     if segment.file_size > 0 {
         let len = (file_end - page) as usize;
         let offset = segment.offset & !(PAGE - 1);
-        let mut flags = libc::MAP_PRIVATE | libc::MAP_FIXED;
+        let mut flags = libc::MAP_PRIVATE | fixed;
         // The little data of most programs is written to in all its pages before they start.
         if protection & libc::PROT_WRITE != 0 && len <= AT_ONCE {
             flags |= libc::MAP_POPULATE;
         }
-        if !mapped {
-            map_fixed(page, len, protection, flags, Some((file, offset)))?;
-        }
+        map_fixed(page, len, protection, flags, Some((file, offset)))?;
         mapped_end = file_end.next_multiple_of(PAGE);
-        if memory_end > file_end && protection & libc::PROT_WRITE != 0 {
+        if segment.memory_size > segment.file_size && protection & libc::PROT_WRITE != 0 {
             // To the end of the page, as the kernel does: ld.so allocates from there.
             let len = (mapped_end - file_end) as usize;
             // SAFETY: the rest of the page that has just been mapped for writing.
             unsafe { core::ptr::write_bytes(file_end as *mut u8, 0, len) };
         }
     }
-    let end = memory_end.next_multiple_of(PAGE);
     if end > mapped_end {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
-        map_fixed(mapped_end, (end - mapped_end) as usize, protection, flags, None)?;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | fixed;
+        let mapped = map_fixed(mapped_end, (end - mapped_end) as usize, protection, flags, None);
+        if let Err(errno) = mapped {
+            if mapped_end > page {
+                // SAFETY: the part of the file, which has just been mapped.
+                unsafe { kernel::unmap(page as usize, (mapped_end - page) as usize) };
+            }
+            return Err(errno);
+        }
     }
     Ok(end.max(mapped_end))
 }
