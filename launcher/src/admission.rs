@@ -1,9 +1,10 @@
 //! Root's store of images is closed to other users. Of an image that is being run by
 //! root, those users may enter it that the image itself knows: programs give up root's
-//! rights, and go on in their view.
+//! rights, and go on in their view. They also make their drafts of copies in its write layer.
 
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -20,6 +21,7 @@ const GROUP: u16 = 4;
 const MASK: u16 = 0x10;
 const OTHER: u16 = 0x20;
 const SEARCH: u16 = 1;
+const ALL: u16 = 7;
 const NOBODY: u32 = u32::MAX;
 /// As many as fit into one block of a file system.
 const MANY: usize = 400;
@@ -33,17 +35,14 @@ type List = Vec<(u16, u16, u32)>;
 ///
 /// A file system without access control lists.
 pub fn admit(instance: &Instance<'_>, uids: impl Iterator<Item = u32>) -> Result<()> {
-    let mut uids: Vec<u32> = uids.filter(|uid| !matches!(*uid, 0 | NOBODY)).collect();
-    uids.sort_unstable();
-    uids.dedup();
-    uids.truncate(MANY);
+    let uids = others(uids);
     for number in 0..instance.view.layer_count(0) {
         let tree = Path::new(std::ffi::OsStr::from_bytes(instance.view.layer(0, number)));
         // A layer of the store: …/images/layers/DIGITS/tree.
         let Some(layer) = tree.parent().filter(|layer| layer.join("layer.json").exists()) else { continue };
         let above: Vec<PathBuf> = layer.ancestors().take(3).map(Path::to_owned).collect();
         for dir in above {
-            open_for(&dir, &uids).with_context(|| {
+            open_for(&dir, &uids, SEARCH).with_context(|| {
                 format!(
                     "other users of the image cannot be let into {}: put the state directory on a file system \
                      with access control lists (STATE_DIRECTORY)",
@@ -55,7 +54,31 @@ pub fn admit(instance: &Instance<'_>, uids: impl Iterator<Item = u32>) -> Result
     Ok(())
 }
 
-fn open_for(dir: &Path, uids: &[u32]) -> Result<()> {
+/// Lets users make drafts in a write layer's work directory, each its own.
+///
+/// # Errors
+///
+/// As [`admit`].
+pub fn let_draft(work: &Path, uids: impl Iterator<Item = u32>) -> Result<()> {
+    let opened = || {
+        // Once there is a list, the bits of the group are its mask.
+        if fs::metadata(work)?.mode() & 0o1000 == 0 {
+            fs::set_permissions(work, Permissions::from_mode(0o1700))?;
+        }
+        open_for(work, &others(uids), ALL)
+    };
+    opened().with_context(|| format!("other users of the image cannot be let into {}", work.display()))
+}
+
+fn others(uids: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut uids: Vec<u32> = uids.filter(|uid| !matches!(*uid, 0 | NOBODY)).collect();
+    uids.sort_unstable();
+    uids.dedup();
+    uids.truncate(MANY);
+    uids
+}
+
+fn open_for(dir: &Path, uids: &[u32], rights: u16) -> Result<()> {
     let file = File::open(dir)?;
     flock(&file, FlockOperation::LockExclusive)?;
     let mut bytes = vec![0; 1 << 16];
@@ -71,14 +94,14 @@ fn open_for(dir: &Path, uids: &[u32]) -> Result<()> {
     let before = list.len();
     for uid in uids {
         if !list.iter().any(|(tag, _, id)| (*tag, *id) == (USER, *uid)) {
-            list.push((USER, SEARCH, *uid));
+            list.push((USER, rights, *uid));
         }
     }
     if list.len() == before {
         return Ok(());
     }
     list.retain(|(tag, ..)| *tag != MASK);
-    list.push((MASK, SEARCH, NOBODY));
+    list.push((MASK, rights, NOBODY));
     list.sort_unstable_by_key(|(tag, _, id)| (*tag, *id));
     Ok(fsetxattr(&file, ATTRIBUTE, &written(&list), XattrFlags::empty())?)
 }

@@ -30,6 +30,7 @@ mod removal;
 mod room;
 mod root_image;
 mod side;
+mod skeleton;
 mod stale;
 mod state;
 mod user;

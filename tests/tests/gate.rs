@@ -238,6 +238,18 @@ fn threads_forks_and_execs_under_signals_lose_nothing() {
 }
 
 #[test]
+fn a_program_of_each_kind_has_room_for_its_heap() {
+    let kinds: [&[&str]; 4] = [&["-pie"], &["-no-pie"], &["-static"], &["-static-pie"]];
+    let world = world("gate-heap");
+    for kind in kinds {
+        let probe = compiled("heap", kind, &format!("heap{}", kind[0]));
+        let natively = transcript(&feed(&mut Command::new(&probe), b""));
+        assert_same("natively", &natively, "the gate", &transcript(&feed(&mut world.in_view(&probe), b"")));
+        assert!(natively.contains("a heap of 64 MiB"), "{kind:?}: {natively}");
+    }
+}
+
+#[test]
 fn sites_that_trap_often_are_rewritten_and_mean_the_same() {
     let probe = program("sites");
     let natively = transcript(&feed(&mut Command::new(&probe), b""));

@@ -111,6 +111,7 @@ const PROGRAMS: &str = r#"
     perl -e 'print "$^V $0 $^X\n"'; perl -MCwd -e 'chdir "/usr/share/perl"; print getcwd, "\n"'
     perl -e 'open F, "/proc/self/maps"; print map { s,.*/,,r } grep /libc[-.]/ && !$seen{(split)[5]}++, <F>'
     perl -e 'for $f ("self/maps", "$$/maps", "$$/task/$$/smaps") { open F, "/proc/$f"; %s = map { $_ => 1 } map { m,\s(/.*), } <F>; print "$_\n" for sort keys %s }'
+    /sbin/ldconfig -N -X; /sbin/ldconfig -p | grep 'libc.so' | sort
     ldd /usr/bin/perl | sed 's/ (0x.*//'; /lib64/ld-linux-x86-64.so.2 --version | head -1
     apt-cache policy perl | head -3; apt-cache show redis-server | grep -E '^(Package|Version)'; dpkg -S /bin/ls; dpkg -l | wc -l
     getent passwd www-data; id; ls -l /usr/bin/passwd /bin/su; stat -c '%n %F %a %U %G %h %s' /etc/shadow /bin /etc/passwd /

@@ -60,7 +60,9 @@ shop:x:1234:50::/srv:/bin/sh' > etc/passwd
 staff:x:50:
 logs:x:60:shop' > etc/group
         cd ../.. && umoci repack --image oci:v1 bundle && rm -r bundle && umoci unpack --image oci:v1 bundle
-        cd bundle/rootfs && echo high > srv/high && rm etc/gone && chown 1234:50 srv
+        cd bundle/rootfs && echo high > srv/high && rm etc/gone && chown 1234:50 srv && mkdir -p home/data/deep
+        echo own | tee home/own > home/data/own; echo deep > home/data/deep/own; echo high > home/high
+        chown -R 1234:50 home && chown 0:0 home/high && chmod 750 home/data && chmod 700 home/data/deep
         cd ../.. && umoci repack --image oci:v1 bundle && rm -r bundle && umoci unpack --image oci:v1 bundle
         umoci config --image oci:v1 --config.env A=b --config.env PATH=/bin --config.workingdir /srv \
             --config.entrypoint /bin/sh --config.entrypoint -c --config.cmd "$1" --config.user shop
@@ -281,6 +283,32 @@ fn an_ordinary_user_runs_an_image_as_that_user() {
         self::said(place, &policy, &["/bin/sh", "-c", "id -u; echo x > /etc/greeting; cat /etc/greeting"]),
         "12345\nx\n"
     );
+}
+
+#[test]
+fn what_gives_up_roots_rights_changes_what_is_its_own() {
+    assert!(is_root(), "chroot is run: run the tests as root");
+    let place = Place::new("own");
+    shop(&place);
+    let changes = "id -u; umask 022; cd /home; echo new > new; cat new; echo more >> own; cat own; rm data/own; ls data; \
+                   echo more >> data/deep/own; cat data/deep/own; rm data/deep/own; echo again > data/own; cat data/own; \
+                   mkdir data/made; echo in > data/made/in; cat data/made/in; rm high; chmod 700 data; mv new newer; \
+                   ln newer data/newest; ln -s own link; cat link; echo t > /tmp/t; rm /tmp/t; echo t > /tmp/t; cat /tmp/t; \
+                   echo no > /etc/no; rm /etc/passwd; echo no >> /etc/greeting; mkdir /made; stat -c '%n %A %u %g' data data/* /tmp/*";
+    let after = "cd /; ls -R home tmp; stat -c '%n %A %u %g' home home/* home/data/* tmp tmp/*; \
+                 cat home/own home/data/own home/data/made/in tmp/t etc/greeting";
+    // The configuration names the user.
+    let ours = in_view(&place, IMAGE, &["/bin/sh", "-c", changes]);
+    let theirs = chrooted(&place, "1234:50", "50,60", &["PATH=/bin"], changes);
+    assert_same("chroot", &theirs, "the view", &ours);
+    // What root sees of it, who then gives up its rights for another command.
+    let policy = format!("[app]\nuser = \"\"\n{IMAGE}");
+    let again = format!(
+        "{after}; busybox su shop -c 'cd /home; echo third >> data/own; rm own; echo x > data/deep/x; ls data/deep'; {after}"
+    );
+    let ours = in_view(&place, &policy, &["/bin/sh", "-c", &again]);
+    let theirs = chrooted(&place, "0:0", "", &["PATH=/bin"], &again);
+    assert_same("chroot", &theirs, "the view", &ours);
 }
 
 #[test]

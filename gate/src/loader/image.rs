@@ -100,7 +100,7 @@ impl Image {
         };
         let interpreter = elf::interpreter(headers).map(|found| read_interpreter(file, head, found));
         let interpreter = interpreter.transpose()?.flatten();
-        let kind = Kind { movable: header.movable, library: is_interpreter || interpreter.is_none() };
+        let kind = Kind { movable: header.movable, library: is_interpreter };
         let mut attempt = 0;
         loop {
             match image.settle(file, headers, &span, kind.place(&span, attempt)) {

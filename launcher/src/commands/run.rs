@@ -17,7 +17,7 @@ use crate::instances::Held;
 use crate::prepare::{Asked, Ready, prepare};
 use crate::state::WriteLayer;
 use crate::user::{Names, User};
-use crate::{CANNOT_RUN, FAILED, NOT_FOUND, admission, door, environment, own_names};
+use crate::{CANNOT_RUN, FAILED, NOT_FOUND, admission, door, environment, own_names, skeleton};
 
 /// Runs a program. Returns only where that fails.
 pub fn run(asked: &Run) -> Result<u8> {
@@ -64,6 +64,7 @@ pub fn start(
         settings.write_layers.iter().for_each(WriteLayer::tidy);
         placed.look_anew().context("cannot write to the instance's view")?;
     }
+    skeleton::make(placed)?;
     held.map(Held::note_start).transpose()?;
     become_program(placed, &instance, program, (asked_door, verbose), (true, streams))
 }
@@ -195,7 +196,11 @@ fn who(instance: &Instance<'_>, settings: &Settings) -> Result<(Option<User>, Op
         line => format!("{}:{line}: `run_as`", String::from_utf8_lossy(instance.view.policy_file())),
     })?;
     if settings.is_image && rustix::process::geteuid().is_root() {
-        admission::admit(instance, names.uids().chain(user.iter().map(|user| user.uid)))?;
+        let uids = || names.uids().chain(user.iter().map(|user| user.uid));
+        admission::admit(instance, uids())?;
+        for layer in &settings.write_layers {
+            admission::let_draft(&layer.dir.join("work"), uids())?;
+        }
     }
     let home = || user.as_ref().map(|user| user.home.clone()).or_else(|| Some(names.user("0").ok()?.home));
     let home = if settings.is_image { home() } else { None };

@@ -154,6 +154,18 @@ impl Instance<'_> {
         });
     }
 
+    /// Gives a directory its side in the write layer, and those above it theirs, before anything in it changes. `path` is an
+    /// app path that ends in NUL.
+    pub fn prepare_directory(&self, path: *const u8) {
+        self.settle(
+            path,
+            false,
+            |union, at, below| {
+                if at.is_dir() { union.ensure_upper(below) } else { Ok(()) }
+            },
+        );
+    }
+
     /// Gives what is to be watched its side in the write layer: that is what changes. A file that the
     /// program may not change gets none, since a copy would be the program's.
     pub(in crate::files) fn settle_watched(&self, path: *const u8, follow: bool) {
@@ -273,7 +285,16 @@ impl Step<'_, '_> {
         match self.call_at(path, call) {
             // Renamed or taken away by somebody else.
             Err(Errno::ENOENT) => Ok(None),
-            done => done.map(Some),
+            done => {
+                if done.is_ok()
+                    && at.is_dir()
+                    && matches!(want.change, Change::Mode | Change::Modify(Need::Owner))
+                {
+                    // What stands in its way does not matter to the call.
+                    let _ = self.union.part_from_layers(at, self.below());
+                }
+                done.map(Some)
+            }
         }
     }
 

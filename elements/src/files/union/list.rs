@@ -393,7 +393,7 @@ impl<'l, 'i> Listing<'l, 'i> {
     }
 }
 
-const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+pub(super) const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
 
 fn part_of_hash(name: &[u8]) -> u64 {
     (path_hash(name) & HASH).max(1)

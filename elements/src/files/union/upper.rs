@@ -134,7 +134,8 @@ impl<'i> Union<'i> {
         }
         let came_out = kernel::fstatat(AT_FDCWD, draft.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
         if is_whiteout(&came_out) {
-            kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0)?;
+            // Another user's stays there until the next start.
+            let _ = kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0);
             return Ok(true);
         }
         // Somebody has made something there meanwhile: it goes back.
