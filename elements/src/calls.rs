@@ -144,6 +144,7 @@ calls! {
     SYS_lremovexattr Always => |i, _, [path, a, ..]| i.alter(libc::SYS_lremovexattr, p(path), false, [a, 0, 0, 0]);
 
     SYS_chdir Always => |i, _, [path, ..]| i.chdir(p(path));
+    SYS_chroot Always => |i, _, [path, ..]| i.chroot(p(path));
     SYS_fchdir Always => |i, _, [fd, ..]| i.fchdir(fd as i32);
     SYS_getcwd Always => |i, _, [buf, size, ..]| i.getcwd(buf as *mut u8, size);
     SYS_getdents64 Always => |i, _, [fd, buf, size, ..]| i.getdents64(fd as i32, buf as *mut u8, size);

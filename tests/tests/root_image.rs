@@ -327,6 +327,10 @@ END
         perl -MIO::Socket::INET -e 'for $path ("/", "/copyright") { for (1..200) { last if $s = IO::Socket::INET->new("127.0.0.1:PORT"); select undef, undef, undef, 0.05 } print $s "GET $path HTTP/1.0\r\n\r\n"; print((<$s>)[0]) }'
         ps -o user= -C nginx 2> /dev/null; kill -QUIT $(cat /run/nginx.pid); cat /var/log/nginx/error.log
         while test -e /run/nginx.pid; do sleep 0.05; done; cat /etc/debian_version
+        mkdir /run/jail; ln -s jail /run/prison
+        for jail in /run/jail /run/prison /var/tmp /usr/share /none; do
+            perl -e '($d) = @ARGV; chroot $d or print("$d: $!\n"), exit; chdir "/" or print "$!\n"; print "$d: ", -e "/etc" ? "etc" : "nothing", "\n"' $jail
+        done
     "#;
     let answer = in_view(
         &place,
@@ -335,6 +339,10 @@ END
     );
     let ok = answer.matches("HTTP/1.1 200 OK").count();
     assert!(ok == 2 && answer.contains("\n11."), "{answer}");
+    // What goes into an empty directory finds nothing; into another one it is not let, since a layer would be changed there.
+    let jails = "/run/jail: nothing\n/run/prison: nothing\n/var/tmp: nothing\n/usr/share: Operation not permitted\n\
+                 /none: No such file or directory\n";
+    assert!(answer.contains(jails), "{answer}");
     for tree in place.trees("shop") {
         assert!(!tree.join("www").exists() && Path::new(&tree).join("etc/nginx/nginx.conf").exists());
     }

@@ -2,6 +2,8 @@
 //!
 //! The kernel's working directory is the host's directory behind the app's.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use super::lexical::Look;
 use super::namei::Walk;
 use super::place::Want;
@@ -10,17 +12,20 @@ use super::{MAX_PATH, note_duplicate};
 use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance};
 
+/// Whether the kernel's root is no longer the host's: no host path leads anywhere.
+static IS_JAILED: AtomicBool = AtomicBool::new(false);
+
 impl Instance<'_> {
     /// chdir(2). Never passes, since what it changes must be noted.
     pub fn chdir(&self, path: *const u8) -> Answer {
         if let Err(errno) = self.may_enter((AT_FDCWD, path)) {
             return Answer::fail(errno);
         }
+        // SAFETY: the kernel only reads the string.
+        let as_given = || Answer::Done(unsafe { syscall(libc::SYS_chdir, [path as usize, 0, 0, 0, 0, 0]) });
         let answer = match self.look_up(AT_FDCWD, path, Want::LOOK) {
-            Look::Untouched | Look::Boundary(_) => {
-                // SAFETY: the kernel only reads the string.
-                Answer::Done(unsafe { syscall(libc::SYS_chdir, [path as usize, 0, 0, 0, 0, 0]) })
-            }
+            Look::Untouched | Look::Boundary(_) => as_given(),
+            _ if IS_JAILED.load(Ordering::Relaxed) => as_given(),
             _ => {
                 self.settle_directory(path);
                 self.look(libc::SYS_chdir, path, true, [0; 3])
@@ -30,6 +35,26 @@ impl Instance<'_> {
             self.note_directory(AT_FDCWD, None);
         }
         answer
+    }
+
+    /// chroot(2). The kernel's root becomes the directory's own on the host. In a union that is its side in the write
+    /// layer, which must be all of it: `EPERM` otherwise, since what the other sides have would be missing there. From then on
+    /// what the view has is out of reach (`ENOENT`), as it is for who gives up its rights in an empty directory.
+    pub fn chroot(&self, path: *const u8) -> Answer {
+        match self.look_up(AT_FDCWD, path, Want::LOOK) {
+            Look::Untouched | Look::Boundary(_) => Answer::Pass,
+            _ => {
+                self.prepare_directory(path);
+                if self.is_merged(path) {
+                    return Answer::fail(Errno::EPERM);
+                }
+                let answer = self.look(libc::SYS_chroot, path, true, [0; 3]);
+                if matches!(answer, Answer::Done(Ok(_))) {
+                    IS_JAILED.store(true, Ordering::Relaxed);
+                }
+                answer
+            }
+        }
     }
 
     /// fchdir(2). Never passes, as chdir.
