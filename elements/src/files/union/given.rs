@@ -39,7 +39,9 @@ impl Union<'_> {
             }
         }
         let path = self.upper_path(below, &mut path)?;
-        self.move_directories(|| xattr::set(path.as_ptr(), &xattr::OPAQUE, b"y"))
+        self.move_directories(|| xattr::set(path.as_ptr(), &xattr::OPAQUE, b"y"))?;
+        // They hide nothing any more, and the kernel shows those in an opaque directory.
+        self.clear_whiteouts(path, Ok(()))
     }
 
     /// Whether the write layer has a name of its own for each name of a side.

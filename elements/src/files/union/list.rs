@@ -438,8 +438,12 @@ impl Union<'_> {
     ///
     /// # Errors
     ///
-    /// `ENOTEMPTY` where something else is in it.
-    pub(super) fn clear_whiteouts(&self, directory: &mut Scratch) -> Result<(), Errno> {
+    /// `others` where something else is in it.
+    pub(super) fn clear_whiteouts(
+        &self,
+        directory: &mut Scratch,
+        others: Result<(), Errno>,
+    ) -> Result<(), Errno> {
         let opened = kernel::openat(AT_FDCWD, directory.as_ptr(), DIRECTORY, 0)?;
         let mut room = [0; ROOM];
         let done = loop {
@@ -448,7 +452,9 @@ impl Union<'_> {
                 Ok(len) => {
                     let entries = entries::records(room.get(..len).unwrap_or(&[]));
                     let mut names = entries.filter(|entry| !matches!(entry.name, b"." | b".."));
-                    if let Err(errno) = names.try_for_each(|entry| unlink_whiteout(opened, entry.name)) {
+                    if let Err(errno) =
+                        names.try_for_each(|entry| unlink_whiteout(opened, entry.name, others))
+                    {
                         break Err(errno);
                     }
                 }
@@ -460,12 +466,12 @@ impl Union<'_> {
     }
 }
 
-fn unlink_whiteout(dirfd: i32, name: &[u8]) -> Result<(), Errno> {
+fn unlink_whiteout(dirfd: i32, name: &[u8], others: Result<(), Errno>) -> Result<(), Errno> {
     let mut path = Text::<256>::new();
     path.push(name)?;
     let stat = kernel::fstatat(dirfd, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
     if !is_whiteout(&stat) {
-        return Err(Errno::ENOTEMPTY);
+        return others;
     }
     kernel::unlinkat(dirfd, path.as_ptr(), 0)
 }

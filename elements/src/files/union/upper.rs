@@ -171,7 +171,7 @@ impl<'i> Union<'i> {
             done => return done,
         }
         xattr::set(draft.as_ptr(), &xattr::OPAQUE, b"y")?;
-        self.clear_whiteouts(draft)?;
+        self.clear_whiteouts(draft, Err(Errno::ENOTEMPTY))?;
         remove(draft)
     }
 }
