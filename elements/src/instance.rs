@@ -220,7 +220,7 @@ impl Instance<'_> {
             path.push(part)?;
         }
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_CLOEXEC;
-        let file = kernel::openat(kernel::AT_FDCWD, path.as_ptr(), flags, 0o600)?;
+        let file = kernel::openat_at_once(kernel::AT_FDCWD, path.as_ptr(), flags, 0o600)?;
         let mapped = kernel::lseek(file, 0, libc::SEEK_END)
             .and_then(|there| if there < len { kernel::ftruncate(file, len as u64) } else { Ok(()) })
             .and_then(|()| kernel::map_file(file, len, libc::PROT_READ | libc::PROT_WRITE));
@@ -236,7 +236,7 @@ fn map(dir: &[u8], name: &str, flags: i32, protection: i32) -> Result<(usize, us
     for part in [dir, b"/", name.as_bytes()] {
         path.push_at_start(part)?;
     }
-    let file = kernel::openat(kernel::AT_FDCWD, path.as_ptr(), flags | libc::O_CLOEXEC, 0)?;
+    let file = kernel::openat_at_once(kernel::AT_FDCWD, path.as_ptr(), flags | libc::O_CLOEXEC, 0)?;
     let mapped = kernel::lseek(file, 0, libc::SEEK_END)
         .and_then(|len| Ok((kernel::map_file(file, len, protection)?, len)));
     kernel::close(file);

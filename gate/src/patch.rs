@@ -175,7 +175,7 @@ fn new_page(place: u64, site: u64) -> Result<u64, Errno> {
 /// The gate's file; none where it cannot be opened.
 fn own_file() -> Option<i32> {
     let path = own_path().as_ptr().cast();
-    kernel::openat(kernel::AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0).ok()
+    kernel::open_at_once(path).ok()
 }
 
 fn new_page_of(file: Option<i32>, place: u64, site: u64) -> Result<u64, Errno> {
@@ -208,12 +208,7 @@ fn new_page_of(file: Option<i32>, place: u64, site: u64) -> Result<u64, Errno> {
 /// Whether a debugger is attached: it may have read the code already.
 pub fn is_traced() -> bool {
     let mut text = [0_u8; 1024];
-    let file = kernel::openat(
-        kernel::AT_FDCWD,
-        c"/proc/self/status".as_ptr().cast(),
-        libc::O_RDONLY | libc::O_CLOEXEC,
-        0,
-    );
+    let file = kernel::open_at_once(c"/proc/self/status".as_ptr().cast());
     let Ok(file) = file else { return true };
     let len = kernel::read(file, &mut text).unwrap_or(0);
     kernel::close(file);

@@ -81,6 +81,55 @@ fn owners_are_the_same_after_a_restart_and_for_the_other_door() {
 }
 
 /// What archives say of owners is told again to the byte.
+/// Files of another user's, plain and in a union, while a timer's signal comes three thousand times a second.
+const SIGNALS: &str = r#"
+import os, shutil, signal, sys, time
+for top in "plain", "union":
+    os.makedirs(top + "/own/deep", exist_ok=True)
+    for directory in top + "/own", top + "/own/deep":
+        os.chown(directory, 103, 104); os.chmod(directory, 0o700)
+os.setgid(104); os.setuid(103)
+came = 0
+def handler(*_):
+    global came
+    came += 1
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+def once(top):
+    os.close(os.open("deep/new", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
+    os.rename("deep/new", "deep/old")
+    os.mkdir("deep/made"); os.rename("deep/made", "deep/moved")
+    found = os.stat("deep/old"), os.stat("deep/moved")
+    assert all((one.st_uid, one.st_gid) == (103, 104) for one in found), found
+    assert sorted(os.listdir("deep")) == ["moved", "old"], os.listdir("deep")
+    os.rmdir("deep/moved"); os.unlink("deep/old")
+here = os.getcwd()
+for top in "plain", "union":
+    os.chdir(f"{here}/{top}/own")
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        once(top)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print("right" if came > 100 else f"{came} signals")
+"#;
+
+#[test]
+fn signals_in_the_middle_of_calls_change_nothing_of_whose_a_file_is() {
+    for door in DOORS {
+        let world = world("signals", door, "root");
+        let app = world.dir.join("app");
+        fs::create_dir_all(app.join("layer")).expect("a fresh tree");
+        std::os::unix::fs::chown(app.join("layer"), Some(USER), Some(USER)).expect("root may do so");
+        let union = format!(
+            "[[mount]]\nat = \"{0}/union\"\nlayers = [\"{0}/layer\"]\nwrite = \"ephemeral\"\n",
+            app.display()
+        );
+        let world = world.saying(&(head(door, "root") + &union));
+        write(app.join("signals.py"), SIGNALS);
+        assert_eq!(good(&world, "python3 signals.py"), "right\n", "{door}");
+    }
+}
+
 const ARCHIVES: &str = r#"
 pack() { tar --numeric-owner --format=gnu --sort=name --mtime=@1 -cf $1.tar -C $1 .; }
 umask 022; mkdir in; cd in; for id in 0 1 33 1000; do echo $id > f$id; chown $id:$((id+1)) f$id; done

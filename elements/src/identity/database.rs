@@ -104,9 +104,7 @@ impl<'v> Instance<'v> {
         if let Some(lines) = self.database(which, 0) {
             return lines.ok();
         }
-        let file =
-            kernel::openat(AT_FDCWD, which.path().as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC, 0)
-                .ok()?;
+        let file = kernel::open_at_once(which.path().as_ptr().cast()).ok()?;
         let text = Snapshot::of(file);
         kernel::close(file);
         Some(Lines { text: Text::OfFile(text.ok()?), next: 0 })

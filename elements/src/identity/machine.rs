@@ -8,7 +8,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::kernel::{self, AT_FDCWD};
+use crate::kernel;
 use crate::{Answer, Errno, Instance, user};
 
 /// The most processors that a policy can have, as many as fit into a `cpu_set_t`.
@@ -100,7 +100,7 @@ fn host_cpus() -> usize {
     }
     let path = c"/sys/devices/system/cpu/possible".as_ptr().cast();
     let mut text = [0; 64];
-    let len = kernel::openat(AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0).and_then(|file| {
+    let len = kernel::open_at_once(path).and_then(|file| {
         let read = kernel::pread(file, &mut text, 0);
         kernel::close(file);
         read

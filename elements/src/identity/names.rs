@@ -235,7 +235,7 @@ impl Instance<'_> {
         draft.push(b".")?;
         draft.push_decimal(kernel::gettid().unsigned_abs())?;
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC;
-        let opened = kernel::openat(AT_FDCWD, draft.as_ptr(), flags, 0o644)?;
+        let opened = kernel::openat_at_once(AT_FDCWD, draft.as_ptr(), flags, 0o644)?;
         // What is there of a name ends at its first NUL, as for the kernel's own file.
         let shown = name.split(|byte| *byte == 0).next().unwrap_or(&[]);
         let written = kernel::fchmod(opened, 0o644)

@@ -63,7 +63,7 @@ fn mark(ipc: &Ipc<'_>, kind: u8, name: &[u8]) -> Result<Mark, Errno> {
 fn set_mark(ipc: &Ipc<'_>, kind: u8, name: &[u8]) {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_CLOEXEC | libc::O_NOFOLLOW;
     if let Ok(mut path) = mark(ipc, kind, name)
-        && let Ok(file) = kernel::openat(AT_FDCWD, path.as_ptr(), flags, 0o600)
+        && let Ok(file) = kernel::openat_at_once(AT_FDCWD, path.as_ptr(), flags, 0o600)
     {
         kernel::close(file);
     }

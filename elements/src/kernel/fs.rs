@@ -25,29 +25,44 @@ const fn fd(fd: i32) -> usize {
     fd as isize as usize
 }
 
+/// What is opened by these flags is never waited for.
+const AT_ONCE: i32 = libc::O_PATH | libc::O_DIRECTORY;
+
 /// openat(2)
+#[inline]
 pub fn openat(dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Result<i32, Errno> {
+    if flags & AT_ONCE != 0 {
+        return openat_at_once(dirfd, path, flags, mode);
+    }
     let args = [fd(dirfd), path as usize, flags as usize, mode as usize, 0, 0];
     // SAFETY: the kernel only reads the string.
     let ret = unsafe { waiting_syscall(libc::SYS_openat, args) };
     ret.map(|fd| fd as i32)
 }
 
-/// openat(2) of a file that is never waited for, to read: also where the gate calls a handler of the program's.
-pub fn open_at_once(path: *const u8) -> Result<i32, Errno> {
-    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+/// openat(2) of a file that is never waited for: no signal keeps it from being opened.
+pub fn openat_at_once(dirfd: i32, path: *const u8, flags: i32, mode: u32) -> Result<i32, Errno> {
+    let args = [fd(dirfd), path as usize, flags as usize, mode as usize, 0, 0];
     // SAFETY: the kernel only reads the string.
-    let ret =
-        unsafe { syscall(libc::SYS_openat, [fd(super::AT_FDCWD), path as usize, flags as usize, 0, 0, 0]) };
-    ret.map(|fd| fd as i32)
+    unsafe { syscall(libc::SYS_openat, args) }.map(|fd| fd as i32)
+}
+
+/// The same, to read: also where the gate calls a handler of the program's.
+pub fn open_at_once(path: *const u8) -> Result<i32, Errno> {
+    openat_at_once(super::AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0)
 }
 
 /// openat2(2)
 pub fn openat2(dirfd: i32, path: *const u8, how: &OpenHow) -> Result<i32, Errno> {
-    let how = core::ptr::from_ref(how) as usize;
-    let args = [fd(dirfd), path as usize, how, size_of::<OpenHow>(), 0, 0];
+    let is_at_once = how.flags & AT_ONCE as u64 != 0;
+    let args = [fd(dirfd), path as usize, core::ptr::from_ref(how) as usize, size_of::<OpenHow>(), 0, 0];
     // SAFETY: the kernel only reads the string and the struct.
-    let ret = unsafe { waiting_syscall(libc::SYS_openat2, args) };
+    let ret = unsafe {
+        match is_at_once {
+            true => syscall(libc::SYS_openat2, args),
+            false => waiting_syscall(libc::SYS_openat2, args),
+        }
+    };
     ret.map(|fd| fd as i32)
 }
 

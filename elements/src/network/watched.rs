@@ -36,7 +36,7 @@ impl Watched {
     pub fn of(socket: i32) -> Watched {
         let mut found = Watched { list: [Watch::default(); SETS], count: 0 };
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        let Ok(list) = kernel::openat(AT_FDCWD, c"/proc/self/fd".as_ptr().cast(), flags, 0) else {
+        let Ok(list) = kernel::openat_at_once(AT_FDCWD, c"/proc/self/fd".as_ptr().cast(), flags, 0) else {
             return found;
         };
         let mut entries = [0; 1024];
@@ -65,7 +65,7 @@ impl Watched {
             return;
         }
         let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-        let Ok(file) = kernel::openat(AT_FDCWD, path.as_ptr(), flags, 0) else { return };
+        let Ok(file) = kernel::openat_at_once(AT_FDCWD, path.as_ptr(), flags, 0) else { return };
         let text = Snapshot::of(file);
         kernel::close(file);
         let Ok(text) = text else { return };

@@ -216,7 +216,7 @@ impl Instance<'_> {
         kernel::seal(shown.0)?;
         // Opened anew, it can be read and no more, from its beginning.
         let mut link = descriptor(shown.0)?;
-        let reader = kernel::openat(kernel::AT_FDCWD, link.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
+        let reader = kernel::open_at_once(link.as_ptr())?;
         let reader = Descriptor(reader);
         kernel::dup3(reader.0, fd, flags & libc::O_CLOEXEC)
     }

@@ -118,7 +118,7 @@ fn read(process: &[u8], name: &[u8], into: &mut [u8]) -> Result<usize, Errno> {
     path.push(b"/proc/")?;
     path.push(process)?;
     path.push(name)?;
-    let file = kernel::openat(AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
+    let file = kernel::open_at_once(path.as_ptr())?;
     let len = kernel::read(file, into);
     kernel::close(file);
     len

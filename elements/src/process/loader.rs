@@ -120,7 +120,7 @@ impl Instance<'_> {
     /// cannot read, or is no program, it refuses itself.
     fn cover(&self, shim: &[u8], named: *const u8, host: *const u8) -> Result<(), Errno> {
         let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK;
-        let Ok(file) = kernel::openat(AT_FDCWD, host, flags, 0) else { return Ok(()) };
+        let Ok(file) = kernel::openat_at_once(AT_FDCWD, host, flags, 0) else { return Ok(()) };
         let mut head = [0; HEAD];
         let read = kernel::pread(file, &mut head, 0);
         kernel::close(file);

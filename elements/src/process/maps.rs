@@ -2,7 +2,7 @@
 
 use crate::Errno;
 use crate::files::MAX_PATH;
-use crate::kernel::{self, AT_FDCWD};
+use crate::kernel;
 
 /// A line: one mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub fn find<T>(
     address: u64,
     found: impl FnOnce(Mapping<'_>) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
-    let file = kernel::openat(AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
+    let file = kernel::open_at_once(path)?;
     let mut text = [0_u8; 2 * MAX_PATH];
     let mut held = 0;
     let answer = loop {
@@ -122,7 +122,7 @@ const EXECUTABLE: u64 = 4;
 pub fn start_of_code(address: u64) -> Result<u64, Errno> {
     let path = c"/proc/self/maps".as_ptr().cast();
     let mut query = Query { size: size_of::<Query>() as u64, flags: OF_A_FILE, address, ..Query::default() };
-    let file = kernel::openat(AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
+    let file = kernel::open_at_once(path)?;
     let args = [file as usize, QUERY, &raw mut query as usize, 0, 0, 0];
     // SAFETY: the kernel reads and fills the struct.
     let asked = unsafe { kernel::syscall(libc::SYS_ioctl, args) };

@@ -6,7 +6,7 @@ use libc::{clockid_t, itimerspec, timespec};
 use super::{SECOND, is_date, nanoseconds, now, split, timers};
 use crate::calls::Args;
 use crate::files::Text;
-use crate::kernel::{self, AT_FDCWD};
+use crate::kernel;
 use crate::{Answer, Errno, Instance, user};
 
 /// futex(2): what waits until a moment of the date.
@@ -140,7 +140,7 @@ pub fn timerfd_clock(fd: i32) -> Result<clockid_t, Errno> {
     // A thread may have descriptors of its own.
     path.push(b"/proc/thread-self/fdinfo/")?;
     path.push_decimal(fd.unsigned_abs())?;
-    let file = kernel::openat(AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
+    let file = kernel::open_at_once(path.as_ptr())?;
     let mut text = [0; 512];
     let len = kernel::pread(file, &mut text, 0);
     kernel::close(file);

@@ -21,7 +21,7 @@ const ROOM: usize = 33;
 /// The number of who has logged in; none where the kernel does not know.
 fn login_uid() -> Option<u32> {
     let path = c"/proc/self/loginuid".as_ptr().cast();
-    let file = kernel::openat(AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0).ok()?;
+    let file = kernel::open_at_once(path).ok()?;
     let mut text = [0; 16];
     let len = kernel::pread(file, &mut text, 0);
     kernel::close(file);

@@ -136,7 +136,9 @@ impl Instance<'_> {
                 // `ENOTDIR` comes first.
                 return Ok(());
             }
-            self.may_use_shown(own, &mut directory, true, about, SEARCH)?;
+            if !may_use(own, &about, SEARCH) {
+                return Err(Errno::EACCES);
+            }
         }
         if let Some(key) = key {
             key.remember();
@@ -175,29 +177,9 @@ impl Instance<'_> {
         }
         self.may_search_to(&own, app.bytes())?;
         match self.shown_at(&mut app, follow) {
-            Ok(about) => self.may_use_shown(&own, &mut app, follow, about, wanted),
-            Err(_) => Ok(()),
+            Ok(about) if !may_use(&own, &about, wanted) => Err(Errno::EACCES),
+            _ => Ok(()),
         }
-    }
-
-    /// The same of what a path has been found to lead to. Before it is denied, the file is asked for its owner once more: what
-    /// is kept of it may have been asked for before it was written down.
-    fn may_use_shown(
-        &self,
-        own: &Credentials,
-        app: &mut Text<MAX_PATH>,
-        follow: bool,
-        mut about: About,
-        wanted: u32,
-    ) -> Result<(), Errno> {
-        if may_use(own, &about, wanted) {
-            return Ok(());
-        }
-        let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
-        if let Some(record) = self.record(&about, Reached::Path(AT_FDCWD, app.as_ptr(), flags)) {
-            about.put(&record);
-        }
-        if may_use(own, &about, wanted) { Ok(()) } else { Err(Errno::EACCES) }
     }
 
     /// Whether this process may make a name, or take one away.
@@ -212,8 +194,8 @@ impl Instance<'_> {
             return Ok(());
         }
         self.may_search_to(&own, app.bytes())?;
-        let Some(mut above) = parent_place(app.as_ptr()) else { return Ok(()) };
-        let Ok(directory) = self.shown_at(&mut above, true) else { return Ok(()) };
+        let Some(mut parent) = parent_place(app.as_ptr()) else { return Ok(()) };
+        let Ok(directory) = self.shown_at(&mut parent, true) else { return Ok(()) };
         let there = self.shown_at(&mut app, false);
         if !takes && there.is_ok() {
             // That it is there already is said first.
@@ -222,7 +204,9 @@ impl Instance<'_> {
         if takes && there.is_err() || directory.kind() != libc::S_IFDIR {
             return Ok(());
         }
-        self.may_use_shown(&own, &mut above, true, directory, (libc::W_OK | libc::X_OK) as u32)?;
+        if !may_use(&own, &directory, (libc::W_OK | libc::X_OK) as u32) {
+            return Err(Errno::EACCES);
+        }
         let is_kept = takes
             && directory.mode & libc::S_ISVTX != 0
             && own.user.files != directory.uid

@@ -183,7 +183,7 @@ fn process_of(file: i32) -> Option<i32> {
     let mut path = Text::<64>::new();
     path.push(b"/proc/thread-self/fdinfo/").ok()?;
     path.push_decimal(u32::try_from(file).ok()?).ok()?;
-    let about = kernel::openat(AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0).ok()?;
+    let about = kernel::open_at_once(path.as_ptr()).ok()?;
     let mut text = [0; 512];
     let read = kernel::read(about, &mut text);
     kernel::close(about);
