@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use elements::Errno;
 use elements::identity::Database;
 use elements::identity::entries::{Entry as _, Passwd};
-use elements::kernel::{self, AT_FDCWD};
+use elements::kernel;
 use libc::size_t;
 
 use super::{check_room, is_glibc};
