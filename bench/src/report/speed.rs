@@ -17,7 +17,7 @@ pub fn tables(rows: &[Row]) -> String {
     let tables = Among::ALL.map(|among| markdown(rows, among));
     let tables: Vec<String> = tables.into_iter().flatten().collect();
     tables.join("\n\n")
-        + "\n\nRatios to native: the median over paired rounds. \\* without the mounts, which it cannot make."
+        + "\n\nRatios to native: the median over paired rounds. \\* without the mounts, which it cannot make. *failed*: it did not run; results.json says why."
 }
 
 /// Native and the launcher in full, the others' ratios.
