@@ -112,13 +112,15 @@ fn make_tree(tree: &Path, size: usize) -> Result<()> {
 pub fn instances(ground: &Ground, sizes: &[usize]) -> Result<Vec<Growth>> {
     let kinds = [
         "memory of an instance, by how many run at once (KiB)",
+        "memory that an instance has to itself, by how many run at once (KiB)",
+        "the most memory that an instance has had, by how many run at once (KiB)",
         "time until all are there, by how many are started at once (ms)",
     ];
     let mut grown = Vec::new();
     for peer in
         Among::Mounts.peers().iter().filter(|peer| peer.is_present() && (peer.is_native() || peer.mounts()))
     {
-        let mut all = [Vec::new(), Vec::new()];
+        let mut all = [const { Vec::new() }; 4];
         for size in sizes {
             let Ok(costs) = run_at_once(ground, peer, *size) else { continue };
             for (costs, cost) in all.iter_mut().zip(costs) {
@@ -131,8 +133,8 @@ pub fn instances(ground: &Ground, sizes: &[usize]) -> Result<Vec<Growth>> {
     Ok(grown)
 }
 
-/// Shells that say that they are there, and wait.
-fn run_at_once(ground: &Ground, peer: &Peer, size: usize) -> Result<[f64; 2]> {
+/// Shells that say that they are there, and wait: what one of them takes of memory, and the time.
+fn run_at_once(ground: &Ground, peer: &Peer, size: usize) -> Result<[f64; 4]> {
     let words = ["-c", "echo there; read line"].map(str::to_owned);
     let mut running: Vec<(Child, BufReader<ChildStdout>)> = Vec::new();
     let begun = Instant::now();
@@ -148,25 +150,40 @@ fn run_at_once(ground: &Ground, peer: &Peer, size: usize) -> Result<[f64; 2]> {
         said.read_line(&mut line)?;
     }
     let took = begun.elapsed().as_secs_f64() * 1e3;
-    let memory: f64 = running.iter().map(|(child, _)| memory_of(child.id())).sum();
+    let memory = running.iter().map(|(child, _)| memory_of(child.id())).fold([0.0; 3], added);
     for (child, _) in &mut running {
         // Its standard input ends, and so does it.
         drop(child.stdin.take());
         child.wait()?;
     }
     ensure!(line == "there\n", "{}: one is not there", peer.name);
-    Ok([memory / size as f64, took])
+    let [shared, own, most] = memory.map(|kib| kib / size as f64);
+    Ok([shared, own, most, took])
 }
 
-/// The KiB that a process and what it has started take, where what several share is split among them.
-fn memory_of(process: u32) -> f64 {
-    let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
-    let own =
-        text.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse().ok());
+fn added(one: [f64; 3], other: [f64; 3]) -> [f64; 3] {
+    std::array::from_fn(|at| one[at] + other[at])
+}
+
+/// The KiB that a process and what it has started take: where what several share is split among them, what none
+/// shares, and the most that has been in memory, shared or not.
+fn memory_of(process: u32) -> [f64; 3] {
+    let sum = |file: &str, fields: &[&str]| -> f64 {
+        let text = fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+        let number = |line: &str| -> Option<f64> {
+            let (field, rest) = line.split_once(':')?;
+            if fields.contains(&field) { rest.trim().strip_suffix(" kB")?.parse().ok() } else { None }
+        };
+        text.lines().filter_map(number).sum()
+    };
+    let own = [
+        sum("smaps_rollup", &["Pss"]),
+        sum("smaps_rollup", &["Private_Clean", "Private_Dirty"]),
+        sum("status", &["VmHWM"]),
+    ];
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
-    let children: f64 =
-        children.split_whitespace().filter_map(|child| child.parse().ok()).map(memory_of).sum();
-    own.unwrap_or(0.0) + children
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok()).map(memory_of);
+    children.fold(own, added)
 }
 
 /// Measures native and the launcher.

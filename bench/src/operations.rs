@@ -1,5 +1,6 @@
 //! What is measured, as a table, and how one sample of it is taken.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -321,10 +322,10 @@ impl Operation {
                 let starts = (0..effort.batches).map(|_| ran(&mut command));
                 starts.reduce(|best, next| Ok(best?.min(next?))).context("no start at all")?
             }
-            What::Script(text) => self.script(peer, ground, text, effort),
+            What::Script(text) => said(&mut self.script(peer, ground, text), effort),
             What::Scripts(natively, others) | What::Clones(natively, others) => {
                 let is_native = peer.name == self.among.peers()[0].name;
-                self.script(peer, ground, if is_native { natively } else { others }, effort)
+                said(&mut self.script(peer, ground, if is_native { natively } else { others }), effort)
             }
             What::Loop => {
                 let words = ["-ec".to_owned(), LOOP.to_owned()];
@@ -347,9 +348,15 @@ impl Operation {
         Some(peer.command(ground, self.rules, &ground.probe, &words))
     }
 
-    fn script(&self, peer: &Peer, ground: &Ground, text: &str, effort: Effort) -> Result<f64> {
+    /// The command of a whole program, if it finds everything as it was the time before.
+    pub fn whole(&self, peer: &Peer, ground: &Ground) -> Option<Command> {
+        let What::Script(text) = &self.what else { return None };
+        Some(self.script(peer, ground, text))
+    }
+
+    fn script(&self, peer: &Peer, ground: &Ground, text: &str) -> Command {
         let words = ["-ec".to_owned(), programs::script(text, ground)];
-        said(&mut peer.command(ground, self.rules, Path::new("/bin/dash"), &words), effort)
+        peer.command(ground, self.rules, Path::new("/bin/dash"), &words)
     }
 }
 
@@ -368,20 +375,23 @@ impl On {
     }
 }
 
-/// The number that a command prints.
-fn said(command: &mut Command, effort: Effort) -> Result<f64> {
-    let mut patient = Command::new("timeout");
-    patient
-        .args(["--kill-after=1", &effort.patience.as_secs().to_string()])
-        .arg(command.get_program())
-        .args(command.get_args());
+/// A command with other words in front of it.
+pub fn before(words: &[&OsStr], command: &Command) -> Command {
+    let mut whole = Command::new(words[0]);
+    whole.args(&words[1..]).arg(command.get_program()).args(command.get_args()).current_dir("/");
     for (name, value) in command.get_envs() {
         match value {
-            Some(value) => patient.env(name, value),
-            None => patient.env_remove(name),
+            Some(value) => whole.env(name, value),
+            None => whole.env_remove(name),
         };
     }
-    patient.current_dir("/");
+    whole
+}
+
+/// The number that a command prints.
+fn said(command: &mut Command, effort: Effort) -> Result<f64> {
+    let patience = effort.patience.as_secs().to_string();
+    let mut patient = before(&["timeout", "--kill-after=1", &patience].map(OsStr::new), command);
     let command = &mut patient;
     let output = command.output().with_context(|| format!("{command:?}"))?;
     let complaint = String::from_utf8_lossy(&output.stderr);

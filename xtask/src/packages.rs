@@ -113,7 +113,7 @@ pub const BENCH: &[&str] = &[
     "util-linux",
 ];
 
-/// Who it measures beside the launcher. One that is missing is `absent` in the result.
+/// Who it measures beside the launcher, and perf(1), which counts. One that is missing is `absent` in the result.
 pub const PEERS: &[&str] = &[
     "bubblewrap",
     "fakechroot",
@@ -124,6 +124,7 @@ pub const PEERS: &[&str] = &[
     "libresolv-wrapper",
     "libsocket-wrapper",
     "libuid-wrapper",
+    "linux-perf",
     "proot",
     "proxychains4",
 ];

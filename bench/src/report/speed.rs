@@ -63,7 +63,8 @@ pub fn counts(rows: &[counts::Row]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let mut text = "\nCounted, not timed: instructions of one operation (a system call is one) and system calls that the kernel is asked.\n\n\
+    let mut text = "\nCounted, not timed: instructions of one operation (a system call is one) and system calls that the kernel is asked; of a whole \
+                    program those of all that it takes, with its start.\n\n\
                     | operation | native | shim | gate |\n|---|--:|--:|--:|\n"
         .to_owned();
     for (operation, counts) in rows {
@@ -71,15 +72,24 @@ pub fn counts(rows: &[counts::Row]) -> String {
         // Writing to a string does not fail.
         let _ = write!(text, "| {} |", operation.name);
         for (index, found) in counts.iter().enumerate() {
-            let _ = match (native, found) {
-                (Some(native), Some(found)) if index > 0 => {
-                    let more = [found.instructions - native.instructions, found.calls - native.calls];
-                    write!(text, " {:+.0} instructions, {:+.1} calls |", more[0], more[1])
+            let Some(found) = found else {
+                text.push_str(" – |");
+                continue;
+            };
+            let less = native.filter(|_| index > 0);
+            let calls = found.calls - less.map_or(0.0, |native| native.calls);
+            let instructions = found
+                .instructions
+                .map(|all| all - less.and_then(|native| native.instructions).unwrap_or(0.0));
+            let _ = match (instructions, less.is_some()) {
+                (Some(instructions), true) => {
+                    write!(text, " {instructions:+.0} instructions, {calls:+.1} calls |")
                 }
-                (_, Some(found)) => {
-                    write!(text, " {:.0} instructions, {:.1} calls |", found.instructions, found.calls)
+                (Some(instructions), false) => {
+                    write!(text, " {instructions:.0} instructions, {calls:.1} calls |")
                 }
-                (_, None) => write!(text, " – |"),
+                (None, true) => write!(text, " {calls:+.0} calls |"),
+                (None, false) => write!(text, " {calls:.0} calls |"),
             };
         }
         text.push_str(if counts.len() < 3 { " – |\n" } else { "\n" });

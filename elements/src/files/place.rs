@@ -355,7 +355,7 @@ pub(super) fn confirm(dirfd: i32, path: &[u8]) -> Result<(), Errno> {
     text.push(path)?;
     let flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
     let how = OpenHow { flags, mode: 0, resolve: RESOLVE_NO_SYMLINKS };
-    kernel::openat2(dirfd, text.as_ptr(), &how).map(kernel::close)
+    kernel::openat2_at_once(dirfd, text.as_ptr(), &how).map(kernel::close)
 }
 
 /// Whether the answer of [`confirm`] rules a link out: what is missing or

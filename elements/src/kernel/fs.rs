@@ -54,16 +54,20 @@ pub fn open_at_once(path: *const u8) -> Result<i32, Errno> {
 
 /// openat2(2)
 pub fn openat2(dirfd: i32, path: *const u8, how: &OpenHow) -> Result<i32, Errno> {
-    let is_at_once = how.flags & AT_ONCE as u64 != 0;
-    let args = [fd(dirfd), path as usize, core::ptr::from_ref(how) as usize, size_of::<OpenHow>(), 0, 0];
     // SAFETY: the kernel only reads the string and the struct.
-    let ret = unsafe {
-        match is_at_once {
-            true => syscall(libc::SYS_openat2, args),
-            false => waiting_syscall(libc::SYS_openat2, args),
-        }
-    };
+    let ret = unsafe { waiting_syscall(libc::SYS_openat2, openat2_args(dirfd, path, how)) };
     ret.map(|fd| fd as i32)
+}
+
+/// The same of a file that is never waited for: see [`openat_at_once`].
+pub fn openat2_at_once(dirfd: i32, path: *const u8, how: &OpenHow) -> Result<i32, Errno> {
+    // SAFETY: the kernel only reads the string and the struct.
+    unsafe { syscall(libc::SYS_openat2, openat2_args(dirfd, path, how)) }.map(|fd| fd as i32)
+}
+
+#[inline(always)]
+fn openat2_args(dirfd: i32, path: *const u8, how: &OpenHow) -> [usize; 6] {
+    [fd(dirfd), path as usize, core::ptr::from_ref(how) as usize, size_of::<OpenHow>(), 0, 0]
 }
 
 /// close(2)

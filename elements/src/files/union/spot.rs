@@ -196,7 +196,7 @@ impl Union<'_> {
         let path = self.upper_path(below, &mut path)?;
         let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let how = OpenHow { flags: flags as u64, mode: 0, resolve: RESOLVE_NO_SYMLINKS };
-        match kernel::openat2(AT_FDCWD, path.as_ptr(), &how) {
+        match kernel::openat2_at_once(AT_FDCWD, path.as_ptr(), &how) {
             // A link has taken a directory's place.
             Err(Errno::ELOOP) => Err(Errno::ENOTDIR),
             opened => opened,
