@@ -16,7 +16,7 @@ const INSTANCES: u64 = 100;
 const POLICY: &str = "coverage.door = \"gate\"\n[root]\nimage = \"base\"\nwrite = \"private\"\n";
 const SCRIPT: &str = "echo $0 > /made; echo more >> /etc/greeting; echo; read line";
 /// What a write layer has then.
-const CHANGED: &str = "./etc\n./etc/greeting\n./made\n";
+const CHANGED: &str = "./etc\n./etc/greeting\n./made\n./tmp\n";
 
 /// A command, started, that has written its line.
 fn waiting(mut command: Command) -> Child {
