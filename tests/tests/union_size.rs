@@ -15,7 +15,7 @@ const INSTANCES: u64 = 100;
 /// An image at `/`, and a process of it that writes a file, says so, and waits.
 const POLICY: &str = "coverage.door = \"gate\"\n[root]\nimage = \"base\"\nwrite = \"private\"\n";
 const SCRIPT: &str = "echo $0 > /made; echo more >> /etc/greeting; echo; read line";
-/// What a write layer has then.
+/// What a write layer has then, with a directory that all may write to.
 const CHANGED: &str = "./etc\n./etc/greeting\n./made\n./tmp\n";
 
 /// A command, started, that has written its line.
@@ -89,7 +89,7 @@ fn a_hundred_instances_of_an_image_have_little_memory_and_only_their_differences
         assert_eq!(must("sh", &["-c", "find . -mindepth 1 | sort"], &upper), CHANGED);
         assert_eq!(fs::read_to_string(upper.join("made")).ok(), Some(format!("{name}\n")));
     }
-    // Six files, two of them the changes, and the directories that they are in, a block each.
-    assert!(differences <= INSTANCES * 64, "{differences} KiB for {INSTANCES}");
+    // Six files, two of them the changes, the directories that they are in, and /tmp, a block each.
+    assert!(differences <= INSTANCES * 68, "{differences} KiB for {INSTANCES}");
     instances.into_iter().for_each(end);
 }
