@@ -10,7 +10,7 @@ use super::place::Want;
 use super::text::Text;
 use super::{MAX_PATH, note_duplicate};
 use crate::kernel::{self, AT_FDCWD, syscall};
-use crate::{Answer, Errno, Instance};
+use crate::{Answer, Errno, Instance, process};
 
 /// Whether the kernel's root is no longer the host's: no host path leads anywhere.
 static IS_JAILED: AtomicBool = AtomicBool::new(false);
@@ -49,7 +49,8 @@ impl Instance<'_> {
                     return Answer::fail(Errno::EPERM);
                 }
                 let answer = self.look(libc::SYS_chroot, path, true, [0; 3]);
-                if matches!(answer, Answer::Done(Ok(_))) {
+                // A vfork child's root is its own, and the memory its parent's.
+                if matches!(answer, Answer::Done(Ok(_))) && !process::is_borrower() {
                     IS_JAILED.store(true, Ordering::Relaxed);
                 }
                 answer
