@@ -13,6 +13,7 @@ use view::View;
 use crate::errno::Errno;
 use crate::files::{MAX_PATH, Text};
 use crate::kernel;
+use crate::shared::notices::Notices;
 use crate::shared::owners::Book;
 use crate::shared::{self, Shared};
 use crate::trace::{self, Ring};
@@ -26,6 +27,8 @@ pub struct Instance<'v> {
     pub shared: Option<&'v Shared>,
     /// The same page, to read what others have told.
     pub told: Option<&'v Shared>,
+    /// Where a process that has no part in what is shared tells others of directories that it has moved.
+    pub notices: Option<&'v Notices>,
     /// Which files have owners that the kernel knows nothing of; none where it could not be mapped.
     pub book: Option<&'v Book>,
     /// Where calls are told of, if they are.
@@ -45,7 +48,7 @@ pub enum AttachError {
 impl<'v> Instance<'v> {
     /// An instance of a view that the caller holds, without a directory.
     pub fn new(view: View<'v>, shared: Option<&'v Shared>) -> Instance<'v> {
-        Instance { view, shared, told: shared, book: None, ring: None, dir: &[] }
+        Instance { view, shared, told: shared, notices: None, book: None, ring: None, dir: &[] }
     }
 
     /// The instance's directory on the host.
@@ -152,6 +155,9 @@ impl Instance<'_> {
     }
 }
 
+/// The name in an instance's directory of the page in which processes of other users tell of changes.
+pub const NOTICES: &str = "notices";
+
 /// The file of the view: first what the processes share, then the image.
 pub const VIEW: &str = "view";
 
@@ -183,9 +189,13 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     // SAFETY: the mapping is long enough, aligned to a page, never unmapped,
     // and holds atomics, for which any bytes will do.
     let told = unsafe { &*(address as *const Shared) };
-    let shared = writable.then_some(told);
+    let hears = told.place_of_notices().is_none_or(|place| map_notices(dir, address + place).is_ok());
+    // Who cannot hear of changes must remember nothing.
+    let shared = (writable && hears).then_some(told);
     let mut instance = Instance::new(view, shared);
     instance.told = Some(told);
+    let tells = shared.is_none() && hears && told.place_of_notices().is_some();
+    instance.notices = tells.then(|| told.notices());
     instance.dir = dir;
     if instance.traces()
         && let Ok((address, len)) = map(dir, "trace", libc::O_RDWR, libc::PROT_READ | libc::PROT_WRITE)
@@ -227,6 +237,21 @@ impl Instance<'_> {
         kernel::close(file);
         mapped
     }
+}
+
+/// Maps the notices over their place in what is shared.
+#[cold]
+fn map_notices(dir: &[u8], place: usize) -> Result<(), Errno> {
+    let mut path = Text::<MAX_PATH>::new();
+    for part in [dir, b"/", NOTICES.as_bytes()] {
+        path.push(part)?;
+    }
+    let flags = libc::O_RDWR | libc::O_CLOEXEC;
+    let file = kernel::openat_at_once(kernel::AT_FDCWD, path.as_ptr(), flags, 0)?;
+    // SAFETY: a page of the mapping that was just made, which holds atomics before and after.
+    let mapped = unsafe { kernel::map_file_over(file, place, Notices::LEN) };
+    kernel::close(file);
+    mapped
 }
 
 /// Maps a file of the instance's directory. Gives address and length.

@@ -20,9 +20,11 @@ mod filter;
 mod hash;
 pub mod layers;
 mod names;
+pub mod notices;
 pub mod owners;
 
 use core::array;
+use core::hint::cold_path;
 use core::mem::offset_of;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -31,6 +33,7 @@ pub use clock::Anchor;
 pub use hash::{directory_hash, key_below, path_hash};
 pub use layers::Layers;
 pub use names::Cell;
+use notices::Notices;
 
 /// How many bytes it takes; the view's image follows.
 pub const LEN: usize = 768 * 1024;
@@ -50,7 +53,11 @@ pub struct Shared {
     moves_begun: AtomicU32,
     moves_done: AtomicU32,
     rights: AtomicU32,
-    reserved: [u32; 9],
+    /// Whether there is a file of notices.
+    has_notices: AtomicU32,
+    /// How many of their changes have ended an epoch.
+    noticed: AtomicU32,
+    reserved: [u32; 7],
     directories: [AtomicU64; DIRECTORIES],
     sides: [Sides; SIDES],
     /// What sethostname(2) has set.
@@ -67,6 +74,7 @@ pub struct Shared {
     pub owners: owners::Cache,
     /// By which inodes copies are known.
     pub copies: copies::Copies,
+    notices: Notices,
 }
 
 /// Which layers of a union have a directory. The words are written one by
@@ -120,8 +128,38 @@ impl Shared {
 
     /// The present epoch. What is remembered must have been found out in one
     /// that has not ended since: it is asked for first.
+    #[inline]
     pub fn epoch(&self) -> u32 {
+        self.take_notice();
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Ends an epoch for what processes of other users have changed.
+    #[inline]
+    fn take_notice(&self) {
+        let changes = self.notices.changes();
+        if changes != self.noticed.load(Ordering::Acquire) {
+            cold_path();
+            // In this order: who finds it noticed is in the next epoch.
+            self.forget_directories();
+            self.noticed.store(changes, Ordering::Release);
+        }
+    }
+
+    /// Says that there is a file of notices, which a process that attaches is to map.
+    pub fn expect_notices(&self) {
+        self.has_notices.store(1, Ordering::Release);
+    }
+
+    /// Where in what the processes share the file of notices belongs, if there is one.
+    pub fn place_of_notices(&self) -> Option<usize> {
+        let is_there = self.has_notices.load(Ordering::Acquire) != 0;
+        is_there.then_some(offset_of!(Shared, notices))
+    }
+
+    /// The notices, where the file of them has been mapped for writing.
+    pub fn notices(&self) -> &Notices {
+        &self.notices
     }
 
     /// A hash as it is kept in the present epoch; never 0.
@@ -186,18 +224,23 @@ impl Shared {
     /// A moment at which no such change is under way, if this is one.
     pub fn quiet(&self) -> Option<u32> {
         // In this order: none has begun between the two that is not counted as begun.
-        let done = self.moves_done.load(Ordering::Acquire);
-        let begun = self.moves_begun.load(Ordering::Acquire);
+        let done = self.moves_done.load(Ordering::Acquire).wrapping_add(self.notices.moves_done());
+        let begun = self.all_moves_begun();
         (begun == done).then_some(begun)
     }
 
     /// Whether none has begun since a quiet moment.
     pub fn is_quiet_since(&self, moment: u32) -> bool {
-        self.moves_begun.load(Ordering::Acquire) == moment
+        self.all_moves_begun() == moment
+    }
+
+    fn all_moves_begun(&self) -> u32 {
+        self.moves_begun.load(Ordering::Acquire).wrapping_add(self.notices.moves_begun())
     }
 
     /// In which epoch of names and rights of directories this is.
     pub fn rights_epoch(&self) -> u32 {
+        self.take_notice();
         self.rights.load(Ordering::Acquire)
     }
 

@@ -1,16 +1,23 @@
 //! Root's store of images is closed to other users. Of an image that is being run by
 //! root, those users may enter it that the image itself knows: programs give up root's
-//! rights, and go on in their view. They also make their drafts of copies in its write layer.
+//! rights, and go on in their view. They also make their drafts of copies in its write layer, and tell
+//! root's processes of directories that they have moved.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use elements::Instance;
+use elements::instance::NOTICES;
+use elements::shared::Shared;
+use elements::shared::notices::Notices;
 use rustix::fs::{FlockOperation, XattrFlags, fgetxattr, flock, fsetxattr, fstat};
 use rustix::io::Errno;
+
+use crate::instance::Placed;
+use crate::room;
 
 /// Where the kernel keeps an access control list; acl(5), linux/posix_acl_xattr.h.
 const ATTRIBUTE: &std::ffi::CStr = c"system.posix_acl_access";
@@ -21,6 +28,8 @@ const GROUP: u16 = 4;
 const MASK: u16 = 0x10;
 const OTHER: u16 = 0x20;
 const SEARCH: u16 = 1;
+const WRITE: u16 = 2;
+const READ: u16 = 4;
 const ALL: u16 = 7;
 const NOBODY: u32 = u32::MAX;
 /// As many as fit into one block of a file system.
@@ -68,6 +77,23 @@ pub fn let_draft(work: &Path, uids: impl Iterator<Item = u32>) -> Result<()> {
         open_for(work, &others(uids), ALL)
     };
     opened().with_context(|| format!("other users of the image cannot be let into {}", work.display()))
+}
+
+/// Lets users tell the instance's other processes that they have moved directories or taken them away.
+///
+/// # Errors
+///
+/// As [`admit`], and those of making a file.
+pub fn let_notice(placed: &Placed, uids: impl Iterator<Item = u32>) -> Result<()> {
+    let path = placed.dir.join(NOTICES);
+    let opened = || {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        // What is written to memory cannot be told of a full disk.
+        room::reserve(&file, 0..Notices::LEN)?;
+        open_for(&path, &others(uids), READ | WRITE)?;
+        anyhow::Ok(placed.with_shared(Shared::expect_notices)?)
+    };
+    opened().with_context(|| format!("other users of the image cannot be let into {}", path.display()))
 }
 
 fn others(uids: impl Iterator<Item = u32>) -> Vec<u32> {

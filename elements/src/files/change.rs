@@ -104,8 +104,10 @@ impl Instance<'_> {
 
     /// What the table of directories knows is about to change, or just has.
     pub(super) fn forget_directories(&self) {
-        if let Some(shared) = self.shared {
-            shared.forget_directories();
+        match (self.shared, self.notices) {
+            (Some(shared), _) => shared.forget_directories(),
+            (None, Some(notices)) => notices.forget_directories(),
+            (None, None) => {}
         }
     }
 

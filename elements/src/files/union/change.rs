@@ -377,7 +377,7 @@ impl Step<'_, '_> {
         union.may_change_names(at, self.below())?;
         union.may_remove(at, self.below())?;
         if let Err(errno) = is_right {
-            union.may_write_directory(at, self.below())?;
+            union.may_remove_first(at, self.below())?;
             return Err(errno);
         }
         if directory {
@@ -430,6 +430,7 @@ impl Union<'_> {
     fn remove_directory(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
         let (is_empty, _looked_into) = self.is_empty(at, below)?;
         if !is_empty {
+            self.may_remove_first(at, below)?;
             return Err(Errno::ENOTEMPTY);
         }
         let covered = self.is_covered(at)?;

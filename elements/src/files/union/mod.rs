@@ -217,27 +217,27 @@ impl<'i> Union<'i> {
         self.instance.shared
     }
 
-    /// A directory may only come, move or go where the table of directories can be told.
+    /// Makes a change that moves directories or takes them away.
     ///
     /// # Errors
     ///
-    /// `EACCES` in another user's process, which cannot write to it.
-    fn may_change_directories(&self) -> Result<(), Errno> {
-        if self.shared().is_some() { Ok(()) } else { Err(Errno::EACCES) }
+    /// `EACCES` in another user's process that cannot tell others of it.
+    fn move_directories<T>(&self, change: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+        match (self.shared(), self.instance.notices) {
+            (Some(shared), _) => shared.move_directories(change),
+            (None, Some(notices)) => notices.move_directories(change),
+            (None, None) => Err(Errno::EACCES),
+        }
     }
 
-    /// Makes a change that moves directories or takes them away.
-    fn move_directories<T>(&self, change: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
-        self.may_change_directories()?;
-        match self.shared() {
-            Some(shared) => shared.move_directories(change),
-            None => change(),
-        }
+    /// A moment at which no directory is being moved, if this is one.
+    fn quiet(&self) -> Option<u32> {
+        self.instance.told.and_then(|told| told.quiet())
     }
 
     /// Whether no directory has been moved since a walk began, nor is being moved.
     fn is_quiet_since(&self, at: &Position) -> bool {
-        self.shared().zip(at.moment).is_some_and(|(shared, moment)| shared.is_quiet_since(moment))
+        self.instance.told.zip(at.moment).is_some_and(|(told, moment)| told.is_quiet_since(moment))
     }
 
     /// The number of the write layer, if there is one.

@@ -58,7 +58,7 @@ impl Position {
     pub(in crate::files) fn begin(&mut self, union: &Union<'_>) {
         self.redirect.truncate(0);
         self.is_moved = false;
-        self.moment = union.shared().and_then(|shared| shared.quiet());
+        self.moment = union.quiet();
     }
 
     /// Goes from such a directory to one below it, of which the table has the sides.
