@@ -15,7 +15,7 @@ use crate::files::{MAX_PATH, Text};
 use crate::kernel;
 use crate::shared::notices::Notices;
 use crate::shared::owners::Book;
-use crate::shared::{self, Shared};
+use crate::shared::{self, Directories, Shared};
 use crate::trace::{self, Ring};
 
 /// One application's view, mapped, and what its processes share.
@@ -27,8 +27,9 @@ pub struct Instance<'v> {
     pub shared: Option<&'v Shared>,
     /// The same page, to read what others have told.
     pub told: Option<&'v Shared>,
-    /// Where a process that has no part in what is shared tells others of directories that it has moved.
-    pub notices: Option<&'v Notices>,
+    /// What is known of directories, and where others are told of changes: what is shared, or a table of this process's own. None
+    /// where it would not hear of others' changes.
+    pub directories: Option<&'v Directories>,
     /// Which files have owners that the kernel knows nothing of; none where it could not be mapped.
     pub book: Option<&'v Book>,
     /// Where calls are told of, if they are.
@@ -48,7 +49,8 @@ pub enum AttachError {
 impl<'v> Instance<'v> {
     /// An instance of a view that the caller holds, without a directory.
     pub fn new(view: View<'v>, shared: Option<&'v Shared>) -> Instance<'v> {
-        Instance { view, shared, told: shared, notices: None, book: None, ring: None, dir: &[] }
+        let directories = shared.map(|shared| &shared.directories);
+        Instance { view, shared, told: shared, directories, book: None, ring: None, dir: &[] }
     }
 
     /// The instance's directory on the host.
@@ -151,7 +153,8 @@ impl Instance<'_> {
         let view = self.told.map_or(0, |told| core::ptr::from_ref(told) as usize);
         let ring = self.ring.map_or(view, |ring| core::ptr::from_ref(ring) as usize);
         let book = self.book.map_or(view, |book| core::ptr::from_ref(book) as usize);
-        view.min(ring).min(book)
+        let directories = self.directories.map_or(view, |table| core::ptr::from_ref(table) as usize);
+        view.min(ring).min(book).min(directories)
     }
 }
 
@@ -189,13 +192,17 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     // SAFETY: the mapping is long enough, aligned to a page, never unmapped,
     // and holds atomics, for which any bytes will do.
     let told = unsafe { &*(address as *const Shared) };
-    let hears = told.place_of_notices().is_none_or(|place| map_notices(dir, address + place).is_ok());
-    // Who cannot hear of changes must remember nothing.
-    let shared = (writable && hears).then_some(told);
-    let mut instance = Instance::new(view, shared);
+    let shared = writable.then_some(told);
+    let directories = match (shared, told.directories.has_notices()) {
+        (Some(shared), true) => hear_notices(dir, &shared.directories),
+        (Some(shared), false) => Some(&shared.directories),
+        (None, true) => own_directories(dir),
+        (None, false) => None,
+    };
+    // Who would not hear of changes has no part in what is shared.
+    let mut instance = Instance::new(view, shared.filter(|_| directories.is_some()));
+    instance.directories = directories;
     instance.told = Some(told);
-    let tells = shared.is_none() && hears && told.place_of_notices().is_some();
-    instance.notices = tells.then(|| told.notices());
     instance.dir = dir;
     if instance.traces()
         && let Ok((address, len)) = map(dir, "trace", libc::O_RDWR, libc::PROT_READ | libc::PROT_WRITE)
@@ -212,7 +219,7 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
         instance.book = Some(unsafe { &*(address as *const Book) });
     }
     if let Some(shared) = shared {
-        shared.check_in();
+        shared.directories.check_in();
     }
     Ok(instance)
 }
@@ -239,31 +246,56 @@ impl Instance<'_> {
     }
 }
 
-/// Maps the notices over their place in what is shared.
+/// Maps the notices over their place in a table of directories.
 #[cold]
-fn map_notices(dir: &[u8], place: usize) -> Result<(), Errno> {
-    let mut path = Text::<MAX_PATH>::new();
-    for part in [dir, b"/", NOTICES.as_bytes()] {
-        path.push(part)?;
-    }
-    let flags = libc::O_RDWR | libc::O_CLOEXEC;
-    let file = kernel::openat_at_once(kernel::AT_FDCWD, path.as_ptr(), flags, 0)?;
-    // SAFETY: a page of the mapping that was just made, which holds atomics before and after.
-    let mapped = unsafe { kernel::map_file_over(file, place, Notices::LEN) };
-    kernel::close(file);
-    mapped
+fn hear_notices(dir: &[u8], directories: &'static Directories) -> Option<&'static Directories> {
+    let place = core::ptr::from_ref(directories) as usize + Directories::ANNOUNCED;
+    let both = libc::PROT_READ | libc::PROT_WRITE;
+    with_file(dir, NOTICES, libc::O_RDWR, |file| {
+        // SAFETY: a page of a mapping of ours, which holds atomics before and after.
+        unsafe { kernel::map_over(file, place, Notices::LEN, both) }
+    })
+    .ok()?;
+    Some(directories)
 }
 
-/// Maps a file of the instance's directory. Gives address and length.
-#[unsafe(link_section = ".text.start")]
-fn map(dir: &[u8], name: &str, flags: i32, protection: i32) -> Result<(usize, usize), Errno> {
+/// A table of directories of this process's own, which begins with what the shared one knows, and hears of what others
+/// change.
+#[cold]
+fn own_directories(dir: &[u8]) -> Option<&'static Directories> {
+    let address = with_file(dir, VIEW, libc::O_RDONLY, |file| {
+        let address = kernel::map_copy(file, Directories::LEN)?;
+        // SAFETY: a page of what has just been mapped, which holds atomics before and after.
+        unsafe { kernel::map_over(file, address, Directories::ANNOUNCED, libc::PROT_READ) }.map(|()| address)
+    });
+    // SAFETY: as for the shared words.
+    let directories = unsafe { &*(address.ok()? as *const Directories) };
+    directories.make_private();
+    hear_notices(dir, directories)
+}
+
+#[inline(always)]
+fn with_file<T>(
+    dir: &[u8],
+    name: &str,
+    flags: i32,
+    use_it: impl FnOnce(i32) -> Result<T, Errno>,
+) -> Result<T, Errno> {
     let mut path = Text::<MAX_PATH>::new();
     for part in [dir, b"/", name.as_bytes()] {
         path.push_at_start(part)?;
     }
     let file = kernel::openat_at_once(kernel::AT_FDCWD, path.as_ptr(), flags | libc::O_CLOEXEC, 0)?;
-    let mapped = kernel::lseek(file, 0, libc::SEEK_END)
-        .and_then(|len| Ok((kernel::map_file(file, len, protection)?, len)));
+    let done = use_it(file);
     kernel::close(file);
-    mapped
+    done
+}
+
+/// Maps a file of the instance's directory. Gives address and length.
+#[unsafe(link_section = ".text.start")]
+fn map(dir: &[u8], name: &str, flags: i32, protection: i32) -> Result<(usize, usize), Errno> {
+    with_file(dir, name, flags, |file| {
+        let len = kernel::lseek(file, 0, libc::SEEK_END)?;
+        Ok((kernel::map_file(file, len, protection)?, len))
+    })
 }

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use elements::Instance;
 use elements::instance::NOTICES;
-use elements::shared::Shared;
 use elements::shared::notices::Notices;
 use rustix::fs::{FlockOperation, XattrFlags, fgetxattr, flock, fsetxattr, fstat};
 use rustix::io::Errno;
@@ -91,7 +90,7 @@ pub fn let_notice(placed: &Placed, uids: impl Iterator<Item = u32>) -> Result<()
         // What is written to memory cannot be told of a full disk.
         room::reserve(&file, 0..Notices::LEN)?;
         open_for(&path, &others(uids), READ | WRITE)?;
-        anyhow::Ok(placed.with_shared(Shared::expect_notices)?)
+        anyhow::Ok(placed.with_shared(|shared| shared.directories.expect_notices())?)
     };
     opened().with_context(|| format!("other users of the image cannot be let into {}", path.display()))
 }

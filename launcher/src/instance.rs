@@ -99,7 +99,7 @@ impl Placed {
     /// Those of reading a file.
     pub fn checked_in(&self) -> std::io::Result<u64> {
         let mut count = [0; 8];
-        fs::File::open(self.dir.join(VIEW))?.read_exact_at(&mut count, shared::Shared::CHECKED_IN)?;
+        fs::File::open(self.dir.join(VIEW))?.read_exact_at(&mut count, shared::Directories::CHECKED_IN)?;
         Ok(u64::from_ne_bytes(count))
     }
 
@@ -112,7 +112,7 @@ impl Placed {
     pub fn look_anew(&self) -> std::io::Result<()> {
         let record = copies::Kept::of(&self.dir)?;
         self.with_shared(|shared| {
-            shared.forget_directories();
+            shared.directories.forget_directories();
             if let Some(record) = &record {
                 shared.copies.take_over(record.get());
             }
@@ -145,7 +145,7 @@ impl Placed {
     /// Those of writing to a file.
     pub fn forget_uncovered(&self) -> std::io::Result<()> {
         let file = OpenOptions::new().write(true).open(self.dir.join(VIEW))?;
-        file.write_all_at(&[0; 4], shared::Shared::SAID_UNCOVERED)
+        file.write_all_at(&[0; 4], shared::Directories::SAID_UNCOVERED)
     }
 }
 

@@ -104,10 +104,8 @@ impl Instance<'_> {
 
     /// What the table of directories knows is about to change, or just has.
     pub(super) fn forget_directories(&self) {
-        match (self.shared, self.notices) {
-            (Some(shared), _) => shared.forget_directories(),
-            (None, Some(notices)) => notices.forget_directories(),
-            (None, None) => {}
+        if let Some(directories) = self.directories {
+            directories.forget_directories();
         }
     }
 

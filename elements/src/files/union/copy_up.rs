@@ -88,7 +88,7 @@ impl Union<'_> {
     ///
     /// `EACCES` in another user's process.
     fn may_copy_directory(&self, stat: &libc::stat) -> Result<(), Errno> {
-        let keeps_owner = self.instance.notices.is_some() && stat.st_uid == kernel::geteuid();
+        let keeps_owner = self.directories().is_some() && stat.st_uid == kernel::geteuid();
         if self.shared().is_some() || keeps_owner { Ok(()) } else { Err(Errno::EACCES) }
     }
 

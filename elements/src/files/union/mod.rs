@@ -54,7 +54,7 @@ use super::namei::Walk;
 use super::place::{Place, Scratch};
 use crate::kernel::{self, AT_FDCWD};
 use crate::shared::copies::Identity;
-use crate::shared::{Layers, Shared};
+use crate::shared::{Directories, Layers, Shared};
 use crate::{Errno, Instance};
 
 /// How often a call that has lost a race looks again before it gives up.
@@ -106,7 +106,7 @@ impl Instance<'_> {
         {
             return None;
         }
-        let epoch = self.shared.map(|shared| shared.epoch());
+        let epoch = self.directories.map(Directories::epoch);
         let mut walk = Walk::new();
         self.walk_descriptor(&mut walk, dirfd).ok()?;
         if !walk.position.is_dir() {
@@ -217,27 +217,28 @@ impl<'i> Union<'i> {
         self.instance.shared
     }
 
+    fn directories(&self) -> Option<&'i Directories> {
+        self.instance.directories
+    }
+
     /// Makes a change that moves directories or takes them away.
     ///
     /// # Errors
     ///
     /// `EACCES` in another user's process that cannot tell others of it.
     fn move_directories<T>(&self, change: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
-        match (self.shared(), self.instance.notices) {
-            (Some(shared), _) => shared.move_directories(change),
-            (None, Some(notices)) => notices.move_directories(change),
-            (None, None) => Err(Errno::EACCES),
-        }
+        self.directories().ok_or(Errno::EACCES)?.move_directories(change)
     }
 
     /// A moment at which no directory is being moved, if this is one.
     fn quiet(&self) -> Option<u32> {
-        self.instance.told.and_then(|told| told.quiet())
+        self.directories()?.quiet()
     }
 
     /// Whether no directory has been moved since a walk began, nor is being moved.
     fn is_quiet_since(&self, at: &Position) -> bool {
-        self.instance.told.zip(at.moment).is_some_and(|(told, moment)| told.is_quiet_since(moment))
+        let known = self.directories().zip(at.moment);
+        known.is_some_and(|(directories, moment)| directories.is_quiet_since(moment))
     }
 
     /// The number of the write layer, if there is one.
