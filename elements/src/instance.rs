@@ -13,6 +13,7 @@ use view::View;
 use crate::errno::Errno;
 use crate::files::{MAX_PATH, Text};
 use crate::kernel;
+use crate::shared::copies::Copies;
 use crate::shared::notices::Notices;
 use crate::shared::owners::Book;
 use crate::shared::{self, Directories, Shared};
@@ -30,6 +31,8 @@ pub struct Instance<'v> {
     /// What is known of directories, and where others are told of changes: what is shared, or a table of this process's own. None
     /// where it would not hear of others' changes.
     pub directories: Option<&'v Directories>,
+    /// What has been found of files that may be copies: what is shared, or this process's own.
+    pub copies: Option<&'v Copies>,
     /// Which files have owners that the kernel knows nothing of; none where it could not be mapped.
     pub book: Option<&'v Book>,
     /// Where calls are told of, if they are.
@@ -50,7 +53,8 @@ impl<'v> Instance<'v> {
     /// An instance of a view that the caller holds, without a directory.
     pub fn new(view: View<'v>, shared: Option<&'v Shared>) -> Instance<'v> {
         let directories = shared.map(|shared| &shared.directories);
-        Instance { view, shared, told: shared, directories, book: None, ring: None, dir: &[] }
+        let copies = shared.map(|shared| &shared.copies);
+        Instance { view, shared, told: shared, directories, copies, book: None, ring: None, dir: &[] }
     }
 
     /// The instance's directory on the host.
@@ -193,15 +197,19 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     // and holds atomics, for which any bytes will do.
     let told = unsafe { &*(address as *const Shared) };
     let shared = writable.then_some(told);
-    let directories = match (shared, told.directories.has_notices()) {
-        (Some(shared), true) => hear_notices(dir, &shared.directories),
-        (Some(shared), false) => Some(&shared.directories),
-        (None, true) => own_directories(dir),
-        (None, false) => None,
+    let shared = if told.directories.has_notices() {
+        // Who would not hear of changes has no part in what is shared.
+        shared.filter(|shared| hear_notices(dir, &shared.directories).is_ok())
+    } else {
+        shared
     };
-    // Who would not hear of changes has no part in what is shared.
-    let mut instance = Instance::new(view, shared.filter(|_| directories.is_some()));
-    instance.directories = directories;
+    let mut instance = Instance::new(view, shared);
+    if shared.is_none()
+        && told.directories.has_notices()
+        && let Ok(own) = own_copy(dir)
+    {
+        (instance.directories, instance.copies) = (Some(&own.directories), Some(&own.copies));
+    }
     instance.told = Some(told);
     instance.dir = dir;
     if instance.traces()
@@ -248,30 +256,28 @@ impl Instance<'_> {
 
 /// Maps the notices over their place in a table of directories.
 #[cold]
-fn hear_notices(dir: &[u8], directories: &'static Directories) -> Option<&'static Directories> {
-    let place = core::ptr::from_ref(directories) as usize + Directories::ANNOUNCED;
+fn hear_notices(dir: &[u8], directories: &Directories) -> Result<(), Errno> {
+    let place = core::ptr::from_ref(directories.notices()) as usize;
     let both = libc::PROT_READ | libc::PROT_WRITE;
     with_file(dir, NOTICES, libc::O_RDWR, |file| {
-        // SAFETY: a page of a mapping of ours, which holds atomics before and after.
+        // SAFETY: pages of a mapping of ours, which holds atomics before and after.
         unsafe { kernel::map_over(file, place, Notices::LEN, both) }
     })
-    .ok()?;
-    Some(directories)
 }
 
-/// A table of directories of this process's own, which begins with what the shared one knows, and hears of what others
-/// change.
+/// A copy of what is shared for this process alone, which begins with what is known there of directories and copies, and hears of
+/// what others change. The rest of it is of no use.
 #[cold]
-fn own_directories(dir: &[u8]) -> Option<&'static Directories> {
+fn own_copy(dir: &[u8]) -> Result<&'static Shared, Errno> {
     let address = with_file(dir, VIEW, libc::O_RDONLY, |file| {
-        let address = kernel::map_copy(file, Directories::LEN)?;
-        // SAFETY: a page of what has just been mapped, which holds atomics before and after.
+        let address = kernel::map_copy(file, shared::LEN)?;
+        // SAFETY: pages of what has just been mapped, which holds atomics before and after.
         unsafe { kernel::map_over(file, address, Directories::ANNOUNCED, libc::PROT_READ) }.map(|()| address)
-    });
+    })?;
     // SAFETY: as for the shared words.
-    let directories = unsafe { &*(address.ok()? as *const Directories) };
-    directories.make_private();
-    hear_notices(dir, directories)
+    let own = unsafe { &*(address as *const Shared) };
+    own.directories.make_private();
+    hear_notices(dir, &own.directories).map(|()| own)
 }
 
 #[inline(always)]

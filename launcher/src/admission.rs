@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -78,17 +78,30 @@ pub fn let_draft(work: &Path, uids: impl Iterator<Item = u32>) -> Result<()> {
     opened().with_context(|| format!("other users of the image cannot be let into {}", work.display()))
 }
 
-/// Lets users tell the instance's other processes that they have moved directories or taken them away.
+/// Has an instance's directory in the making lead to what is kept of the notices in another directory.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn lead_to_notices(dir: &Path, kept: &Path) -> Result<()> {
+    let notices = kept.join(NOTICES);
+    symlink(&notices, dir.join(NOTICES)).with_context(|| format!("cannot lead to {}", notices.display()))
+}
+
+/// Lets users tell the instance's other processes what they have changed. `anew`: it has no others yet.
 ///
 /// # Errors
 ///
 /// As [`admit`], and those of making a file.
-pub fn let_notice(placed: &Placed, uids: impl Iterator<Item = u32>) -> Result<()> {
+pub fn let_notice(placed: &Placed, anew: bool, uids: impl Iterator<Item = u32>) -> Result<()> {
     let path = placed.dir.join(NOTICES);
     let opened = || {
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
         // What is written to memory cannot be told of a full disk.
         room::reserve(&file, 0..Notices::LEN)?;
+        if anew {
+            file.write_all_at(&Notices::NO_MOVES, Notices::MOVES)?;
+        }
         open_for(&path, &others(uids), READ | WRITE)?;
         anyhow::Ok(placed.with_shared(|shared| shared.directories.expect_notices())?)
     };

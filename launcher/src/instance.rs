@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::instances::Kept;
 use crate::state::WriteLayer;
 use crate::volumes::{self, Volume};
-use crate::{copies, own_names, room, root_image, stale};
+use crate::{admission, copies, own_names, room, root_image, stale};
 
 /// The doors: the shim, as ld.so will load it, and the gate, as the kernel will
 /// start it. Each stands in an instance's directory under its name.
@@ -423,7 +423,8 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8], settings: &Setting
     written.with_context(|| format!("cannot write {}", file.display()))?;
     match kept {
         Some(kept) if plan.write_layers().iter().any(|layer| layer.is_kept) => {
-            copies::lead_to_record(draft, kept)
+            copies::lead_to_record(draft, kept)?;
+            admission::lead_to_notices(draft, kept)
         }
         _ => Ok(()),
     }

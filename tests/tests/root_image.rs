@@ -290,7 +290,8 @@ fn what_gives_up_roots_rights_changes_what_is_its_own() {
     assert!(is_root(), "chroot is run: run the tests as root");
     let place = Place::new("own");
     shop(&place);
-    let changes = "id -u; umask 022; cd /home; echo new > new; cat new; echo more >> own; cat own; rm data/own; ls data; \
+    let changes = "id -u; umask 022; cd /home; echo new > new; cat new; \
+                   inode=$(stat -c %i own); echo more >> own; cat own; test $inode = $(stat -c %i own) && echo same inode; rm data/own; ls data; \
                    echo more >> data/deep/own; cat data/deep/own; rm data/deep/own; echo again > data/own; cat data/own; \
                    mkdir data/made; echo in > data/made/in; cat data/made/in; rm high; chmod 700 data; mv new newer; \
                    ln newer data/newest; ln -s own link; cat link; echo t > /tmp/t; rm /tmp/t; echo t > /tmp/t; cat /tmp/t; \

@@ -69,9 +69,6 @@ impl Directories {
     /// Where in it the number of processes is kept that have checked in.
     pub const CHECKED_IN: u64 = offset_of!(Announced, checked_in) as u64;
 
-    /// How many bytes it takes.
-    pub const LEN: usize = size_of::<Directories>();
-
     /// How many bytes the announcements take, which are first, and where the notices are.
     pub const ANNOUNCED: usize = offset_of!(Directories, notices);
 
@@ -124,7 +121,13 @@ impl Directories {
         self.announced.has_notices.store(1, Ordering::Release);
     }
 
-    /// Whether there is one.
+    /// What processes of other users tell.
+    #[inline]
+    pub fn notices(&self) -> &Notices {
+        &self.notices
+    }
+
+    /// Whether there is a file of them.
     pub fn has_notices(&self) -> bool {
         self.announced.has_notices.load(Ordering::Acquire) != 0
     }

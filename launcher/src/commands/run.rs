@@ -87,7 +87,7 @@ fn become_program(
         list.iter().map(|text| CString::new(text.as_bytes()).context("an argument holds NUL")).collect()
     };
     let argv = strings(program)?;
-    let (user, home) = who(placed, instance)?;
+    let (user, home) = who(placed, instance, is_first)?;
     let envp = environment::variables(&settings.env, home);
     let Some(name) = argv.first() else { return Err(anyhow!("no program is named")) };
     if let Some(workdir) = &settings.workdir {
@@ -185,7 +185,7 @@ fn become_program(
 }
 
 /// Who the application is to run as, and the home directory that an image gives.
-fn who(placed: &Placed, instance: &Instance<'_>) -> Result<(Option<User>, Option<String>)> {
+fn who(placed: &Placed, instance: &Instance<'_>, is_first: bool) -> Result<(Option<User>, Option<String>)> {
     let settings = &placed.settings;
     if settings.user.is_none() && !settings.is_image {
         return Ok((None, None));
@@ -203,7 +203,7 @@ fn who(placed: &Placed, instance: &Instance<'_>) -> Result<(Option<User>, Option
             admission::let_draft(&layer.dir.join("work"), uids())?;
         }
         if !settings.write_layers.is_empty() {
-            admission::let_notice(placed, uids())?;
+            admission::let_notice(placed, is_first && settings.kept.is_some(), uids())?;
         }
     }
     let home = || user.as_ref().map(|user| user.home.clone()).or_else(|| Some(names.user("0").ok()?.home));
