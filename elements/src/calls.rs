@@ -253,6 +253,12 @@ impl Instance<'_> {
             libc::SYS_fstat => {
                 (self.has_unions() || self.plays() || self.file_clock().is_some()).then_some(when)
             }
+            // Whom root becomes is let into its image.
+            libc::SYS_setuid | libc::SYS_setreuid | libc::SYS_setresuid | libc::SYS_setfsuid
+                if self.has_unions() =>
+            {
+                Some(when)
+            }
             _ if of_credentials(i64::from(number)) && !self.plays() => None,
             libc::SYS_ioctl if self.view.has_link_names() => Some(when),
             libc::SYS_ioctl => self.view.has_links().then_some(Is(1, links::REQUESTS)),

@@ -311,13 +311,14 @@ fn what_gives_up_roots_rights_changes_what_is_its_own() {
     let theirs = chrooted(&place, "0:0", "", &["PATH=/bin"], &again);
     assert_same("chroot", &theirs, "the view", &ours);
     // Directories that come and go, by turns with root, whose processes have looked at them before. A link that takes a
-    // directory's place must be seen by both. Deep is merged: a layer has it too.
+    // directory's place must be seen by both. Deep is merged: a layer has it too. One user is made meanwhile.
     let turns = "cd /home/data; su() { busybox su shop -c \"cd /home/data; $1\"; }; look() { ls -d */* * | sort; cat */in 2>&1; }; \
                  su 'mkdir a a/b; echo a > a/in; mkdir /tmp/m; rmdir /tmp/m; mkdir /tmp/m'; look; su 'mv a c; mkdir a; echo new > a/in'; look; \
                  su 'rm -r a; ln -s /etc a'; look; cat a/greeting; su 'rm a; mv c a; rmdir a/b; mkdir /tmp/m/n'; look; \
                  su 'echo y > deep/in; mv deep sunk; mkdir deep; ls sunk deep'; look; echo of root > sunk/more; su 'ls sunk; mv sunk deep/er; ls deep/er'; look; \
                  su 'rm -r deep; ls deep; rm -r a; cd ..; mv data moved; ls -R moved; mv moved data; rmdir /tmp/m/n; mv /tmp/m /tmp/o; rmdir /etc; mv /srv /tmp/srv; mv /home /tmp/home'; \
-                 look; ls /tmp; stat -c '%n %A %u %g' /tmp/o /home/data";
+                 look; ls /tmp; stat -c '%n %A %u %g' /tmp/o /home/data; echo 'late:x:4321:50::/:/bin/sh' >> /etc/passwd; \
+                 busybox su late -c 'id -u; cat /etc/greeting; mkdir /tmp/late; mv /tmp/late /tmp/later; rmdir /tmp/later; ls /tmp'";
     let ours = in_view(&place, &policy, &["/bin/sh", "-c", turns]);
     let theirs = chrooted(&place, "0:0", "", &["PATH=/bin"], turns);
     assert_same("chroot", &theirs, "the view", &ours);

@@ -197,14 +197,8 @@ fn who(placed: &Placed, instance: &Instance<'_>, is_first: bool) -> Result<(Opti
         line => format!("{}:{line}: `run_as`", String::from_utf8_lossy(instance.view.policy_file())),
     })?;
     if settings.is_image && rustix::process::geteuid().is_root() {
-        let uids = || names.uids().chain(user.iter().map(|user| user.uid));
-        admission::admit(instance, uids())?;
-        for layer in &settings.write_layers {
-            admission::let_draft(&layer.dir.join("work"), uids())?;
-        }
-        if !settings.write_layers.is_empty() {
-            admission::let_notice(placed, is_first && settings.kept.is_some(), uids())?;
-        }
+        let uids = names.uids().chain(user.iter().map(|user| user.uid));
+        admission::admit(placed, instance, is_first && settings.kept.is_some(), uids)?;
     }
     let home = || user.as_ref().map(|user| user.home.clone()).or_else(|| Some(names.user("0").ok()?.home));
     let home = if settings.is_image { home() } else { None };

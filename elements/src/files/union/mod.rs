@@ -19,6 +19,7 @@
 //! directory and moved into place by one call; what that call finds in the way
 //! tells the loser of a race.
 
+mod admission;
 mod change;
 mod copy_up;
 mod given;
