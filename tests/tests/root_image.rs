@@ -325,6 +325,21 @@ fn what_gives_up_roots_rights_changes_what_is_its_own() {
 }
 
 #[test]
+fn what_root_mounts_in_an_image_is_not_on_the_hosts_directories() {
+    assert!(is_root(), "mounts are made: run the tests as root");
+    let place = Place::new("mounting");
+    shop(&place);
+    let script = "mkdir /srv/m /srv/n; echo x > /srv/n/x; export PATH=/bin; alias mount='busybox mount'; mount -t tmpfs none /srv/m; echo in > /srv/m/in; \
+                  cat /srv/m/in; busybox umount /srv/m; ls /srv/m; mount -t tmpfs none /etc; mount --bind /etc /srv/m; \
+                  mount --bind /srv/n /srv/m; ls /srv/m; mount --bind /srv/n/x /etc/greeting; cat /etc/greeting; busybox umount /etc/greeting; cat /etc/greeting";
+    let policy = format!("[app]\nuser = \"\"\n{IMAGE}");
+    let answer = in_view(&place, &policy, &["/bin/busybox", "unshare", "-m", "sh", "-c", script]);
+    let refused = "mount: permission denied (are you root?)\n";
+    assert!(answer.starts_with("in\nx\nx\nhello\n") && answer.matches(refused).count() == 2, "{answer}");
+    assert!(!fs::exists("/srv/m").expect("the host can be looked at"));
+}
+
+#[test]
 fn what_gives_up_roots_rights_still_finds_the_image() {
     assert!(is_root(), "users are changed: run the tests as root");
     let place = Place::new("debian");

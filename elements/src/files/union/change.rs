@@ -166,26 +166,6 @@ impl Instance<'_> {
         );
     }
 
-    /// Whether a path leads to a directory of a union that has names in another layer than the write layer, or might get
-    /// some there.
-    pub(in crate::files) fn is_merged(&self, path: *const u8) -> bool {
-        let mut walk = Walk::new();
-        if !self.has_unions()
-            || !crate::user::is_string(path)
-            || self.walk_path(&mut walk, AT_FDCWD, path, true).is_err()
-            || !walk.in_union()
-        {
-            return false;
-        }
-        let Some(union) = self.union(self.view.region(walk.cursor.node)) else { return false };
-        let (at, below) = (&walk.position, union.below(walk.app.bytes()));
-        let is_only_written = at.sides == union.top_bit();
-        let has_write_side = union.top().is_some_and(|top| at.sides.has(top));
-        at.is_dir()
-            && !is_only_written
-            && !(has_write_side && union.is_empty(at, below).is_ok_and(|(is_empty, _)| is_empty))
-    }
-
     /// Gives what is to be watched its side in the write layer: that is what changes. A file that the
     /// program may not change gets none, since a copy would be the program's.
     pub(in crate::files) fn settle_watched(&self, path: *const u8, follow: bool) {

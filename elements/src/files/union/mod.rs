@@ -36,6 +36,7 @@ mod rename;
 mod settled;
 mod spot;
 mod upper;
+mod whole;
 mod working;
 mod xattr;
 
