@@ -6,6 +6,7 @@ use super::super::place::{Change, Need, Place, Scratch, Want};
 use super::super::refusal::{links_are_protected, may_be_linked};
 use super::copy_up::Data;
 use super::may::may;
+use super::open::is_gone_at;
 use super::spot::Spot;
 use super::{LOST, Position, Union, is_whiteout, xattr};
 use crate::kernel::{self, AT_FDCWD};
@@ -285,6 +286,7 @@ impl Step<'_, '_> {
         match self.call_at(path, call) {
             // Renamed or taken away by somebody else.
             Err(Errno::ENOENT) => Ok(None),
+            Err(Errno::EPERM | Errno::EINVAL) if is_gone_at(path) => Ok(None),
             done => {
                 if done.is_ok()
                     && at.is_dir()

@@ -8,10 +8,10 @@ use super::super::note_open;
 use super::super::open::{how, writes};
 use super::super::place::{Place, Scratch};
 use super::super::plain::PlainScratch;
-use super::Union;
 use super::copy_up::Data;
 use super::may::may;
 use super::spot::Spot;
+use super::{Union, is_whiteout};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
 use crate::shared::Layers;
 use crate::{Errno, Instance, process};
@@ -111,6 +111,14 @@ impl Instance<'_> {
     }
 }
 
+/// Whether a path of the write layer leads to nothing, or to a whiteout.
+pub(super) fn is_gone_at(path: &mut Scratch) -> bool {
+    match kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) {
+        Ok(stat) => is_whiteout(&stat),
+        Err(errno) => errno == Errno::ENOENT,
+    }
+}
+
 struct Open<'w, 'i> {
     union: Union<'i>,
     walk: &'w Walk,
@@ -161,11 +169,16 @@ impl Open<'_, '_> {
             if side == union.top() {
                 union.ensure_upper(self.below())?;
             }
-            return self.call(side, scratch).map(Some);
+            return match self.call(side, scratch) {
+                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENXIO) if side == union.top() => Ok(None),
+                done => done.map(Some),
+            };
         }
         if at.kind != libc::S_IFREG || !self.writes() {
             return match self.call(here, scratch) {
                 Err(Errno::ENOENT) if here == union.top() => Ok(None),
+                // What has no reader, or no driver, or is a whiteout by now.
+                Err(Errno::ENXIO) if here == union.top() && is_gone_at(scratch) => Ok(None),
                 done => done.map(Some),
             };
         }
@@ -249,14 +262,15 @@ impl Open<'_, '_> {
         if !at.is_gone {
             let (dir, name) = if self.slash { spot.end_with_slash()? } else { spot.end() };
             return match self.open_at(dir, name) {
-                // A whiteout, or a link, has come meanwhile.
-                Err(Errno::ENXIO | Errno::EACCES | Errno::EEXIST | Errno::ELOOP)
-                    if spot.stat()?.is_some() =>
-                {
-                    if self.flags & libc::O_EXCL != 0 && !spot.is_gone()? {
-                        return Err(Errno::EEXIST);
+                // A whiteout, or a link, has come meanwhile, and may have gone again.
+                Err(errno @ (Errno::ENXIO | Errno::EACCES | Errno::EEXIST | Errno::ELOOP)) => {
+                    match spot.stat()? {
+                        None if errno == Errno::EACCES => return Err(errno),
+                        Some(stat) if self.flags & libc::O_EXCL != 0 && !is_whiteout(&stat) => {
+                            return Err(Errno::EEXIST);
+                        }
+                        _ => Ok(None),
                     }
-                    Ok(None)
                 }
                 // The directory has been taken away.
                 Err(Errno::ENOENT) => Ok(None),
