@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use tests::images::{Place, must};
-use tests::{assert_same, debian11, feed, free_port, is_root, launcher, transcript};
+use tests::{assert_same, compiled, debian11, feed, free_port, is_root, launcher, transcript};
 
 /// The launcher with a policy, in a place's own directories. Nothing of this
 /// process's environment comes along.
@@ -322,6 +322,23 @@ fn what_gives_up_roots_rights_changes_what_is_its_own() {
     let ours = in_view(&place, &policy, &["/bin/sh", "-c", turns]);
     let theirs = chrooted(&place, "0:0", "", &["PATH=/bin"], turns);
     assert_same("chroot", &theirs, "the view", &ours);
+}
+
+#[test]
+fn two_users_change_the_directories_of_an_image_at_once() {
+    assert!(is_root(), "users are changed: run the tests as root");
+    let place = Place::new("rivals");
+    let script = r#"
+        mkdir -p root/home root/proc root/dev root/sys root/etc; echo 'root:x:0:0::/:/bin/sh' > root/etc/passwd
+        for d in 0 1 2 3 4; do for e in 0 1 2 3 4; do mkdir -p root/home/d$d/d$e/d0; echo base > root/home/d$d/d$e/f1; done; echo base > root/home/f$d; done
+        chmod -R a+rwX root/home; chown -R 1234:1234 root/home
+    "#;
+    must("sh", &["-ec", script], &place.dir);
+    let rivals = compiled("rivals", &["-O1", "-static"], "rivals-static");
+    fs::copy(rivals, place.dir.join("root/rivals")).expect("the place is writable");
+    place.good(&["import", "root", "--name", "shop"]);
+    let said = said(&place, IMAGE, &["/rivals", "6000", "/home", "1234"]);
+    assert_eq!(said, "done\n");
 }
 
 #[test]
