@@ -76,6 +76,14 @@ impl Target<'_> {
             Target::Kept(kept) => &kept.name,
         }
     }
+
+    /// What tells the present start of an instance that is kept from earlier and later ones.
+    pub fn start(&self) -> Option<String> {
+        match self {
+            Target::Named(_) => None,
+            Target::Kept(kept) => kept.start(),
+        }
+    }
 }
 
 /// The processes that are meant.

@@ -1,6 +1,6 @@
 //! Taking a directory of the state away, as one step: it is moved aside first,
 //! so that what is cut off leaves nothing half removed where anybody looks.
-//! What an earlier removal has left is taken away by the next.
+//! What an earlier removal has left is taken away by the next, and by `image gc`.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
@@ -22,6 +22,15 @@ pub fn remove(dir: &Path) -> Result<()> {
     let name = format!("{}-{}", std::process::id(), instance::start_time());
     fs::rename(dir, aside.join(name)).with_context(|| format!("cannot move {}", dir.display()))?;
     sweep(&aside)
+}
+
+/// Takes away what removals have left that were cut off.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn tidy() -> Result<()> {
+    sweep(&aside()?)
 }
 
 /// Takes away what removals have moved aside.

@@ -51,6 +51,13 @@ pub fn dir() -> Result<PathBuf> {
     let Some(dir) = dir else {
         bail!("there is no place to keep the application's changes; set XDG_STATE_HOME or HOME")
     };
+    if dir.to_str().is_none() {
+        bail!(
+            "the state directory {} cannot be used, since its name is no UTF-8: set STATE_DIRECTORY or \
+             XDG_STATE_HOME to another",
+            dir.display()
+        )
+    }
     DirBuilder::new().recursive(true).mode(0o755).create(&dir).and_then(|()| dir.canonicalize()).with_context(
         || {
             let shown = dir.display();

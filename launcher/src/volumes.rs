@@ -104,18 +104,19 @@ pub fn names() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Removes the volumes that are an instance's own.
+/// Removes the volumes that are an instance's own; tells whether there are any.
 ///
 /// # Errors
 ///
 /// What the file system says.
-pub fn remove_own(instance: &str) -> Result<()> {
+pub fn remove_own(instance: &str) -> Result<bool> {
     let _lock = lock(FlockOperation::LockExclusive)?;
     let prefix = format!("{instance}@");
-    for name in names()?.iter().filter(|name| name.starts_with(&prefix)) {
+    let own: Vec<String> = names()?.into_iter().filter(|name| name.starts_with(&prefix)).collect();
+    for name in &own {
         removal::remove(&dir()?.join(name))?;
     }
-    Ok(())
+    Ok(!own.is_empty())
 }
 
 /// Sees to it that an application's volumes stay, until the lock goes.

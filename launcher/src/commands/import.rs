@@ -22,7 +22,7 @@ use serde_json::json;
 
 use super::{bar, complain, ignore_closed_pipes, print, shown_on};
 use crate::cli::Import;
-use crate::instances::{Kept, Record, Word};
+use crate::instances::{self, Kept, Record, Word};
 use crate::portable::renamed;
 use crate::state::WriteLayer;
 use crate::volumes::{self, Volume};
@@ -80,7 +80,10 @@ fn take_in(
     let _lock = store.lock_for_import()?;
     let drafted = store.draft()?;
     let draft = drafted.path().join("instance");
-    DirBuilder::new().mode(0o755).create(&draft).context("cannot make the instance's directory")?;
+    DirBuilder::new()
+        .mode(instances::DIRECTORY)
+        .create(&draft)
+        .context("cannot make the instance's directory")?;
     let image = match &contents.image {
         Some(wanted) => {
             let layout = drafted.path().join("image");

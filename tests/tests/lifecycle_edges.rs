@@ -1,0 +1,186 @@
+//! What an operator does at bad moments: two instances of one name, a start while another ends, a
+//! program that is stopped, remains of launchers that were killed.
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tests::images::must;
+use tests::instances::{ROOT, Site, WAITING, started, until};
+
+/// A shell that says `ready` and does not end by TERM.
+const DEAF: &str = "trap '' TERM; echo ready; while :; do sleep 0.05; done";
+
+/// Starts a script in the instance `same` that another state directory keeps.
+fn elsewhere(site: &Site, state: &str, script: &str) -> Child {
+    let words = ["run", "-p", "same.toml", "--name", "same", "/bin/sh", "-c", script];
+    let mut command = site.command(&words);
+    command.env("STATE_DIRECTORY", site.dir.join(state)).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the launcher runs");
+    let mut said = [0; 6];
+    child.stdout.as_mut().expect("it is piped").read_exact(&mut said).expect("it says that it runs");
+    child
+}
+
+fn is_running(child: &mut Child) -> bool {
+    child.try_wait().expect("it is ours").is_none()
+}
+
+#[test]
+fn a_stop_ends_the_instance_that_is_kept_here_and_no_other_of_its_name() {
+    let site = Site::new("same");
+    site.policy("same", ROOT);
+    let mut own = elsewhere(&site, "state", WAITING);
+    let mut others = [elsewhere(&site, "second", DEAF), elsewhere(&site, "third", DEAF)];
+    site.good(&["stop", "same", "--timeout", "1"]);
+    assert!(own.wait().is_ok_and(|end| end.success()));
+    assert!(others.iter_mut().all(is_running));
+    // None is kept here that runs, and two might be meant.
+    let refused = site.refused(&["stop", "same", "--timeout", "1"]);
+    assert!(refused.contains("several instances `same`") && refused.contains("/second/instances/same"));
+    let [second, third] = &mut others;
+    let stop = |state: &str| {
+        let mut command = site.command(&["stop", "same", "--timeout", "0"]);
+        command.env("STATE_DIRECTORY", site.dir.join(state)).status().expect("the launcher runs")
+    };
+    assert!(stop("third").success() && !third.wait().expect("it ends").success());
+    assert!(is_running(second) && stop("second").success());
+    second.wait().expect("it ends");
+}
+
+#[test]
+fn a_start_that_follows_a_stop_at_once_is_not_ended_by_it() {
+    let site = Site::new("follows");
+    site.policy("follows", ROOT);
+    let slow = "trap 'echo heard; sleep 0.2; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut first = started(&site, &["-p", "follows.toml", "/bin/sh", "-c", slow]);
+    let mut stop = site.command(&["stop", "follows", "--timeout", "1"]).spawn().expect("the launcher runs");
+    let signal = |word: &str, process: u32| must("kill", &[word, &process.to_string()], &site.dir);
+    first.stdout.as_mut().expect("it is piped").read_exact(&mut [0; 6]).expect("it hears of it");
+    // It looks again when another has been started.
+    signal("-STOP", stop.id());
+    assert!(first.wait().is_ok_and(|end| end.success()));
+    site.good(&["run", "--detach", "-p", "follows.toml", "/bin/sh", "-c", DEAF]);
+    signal("-CONT", stop.id());
+    assert!(stop.wait().is_ok_and(|end| end.success()));
+    assert!(site.good(&["ps"]).contains("follows"));
+    site.good(&["stop", "follows", "--timeout", "0"]);
+}
+
+#[test]
+fn a_program_that_is_stopped_hears_of_its_end() {
+    let site = Site::new("stopped");
+    site.policy("stopped", ROOT);
+    let mut child = started(&site, &["-p", "stopped.toml", "/bin/sh", "-c", WAITING]);
+    must("kill", &["-STOP", &child.id().to_string()], &site.dir);
+    site.good(&["stop", "stopped", "--timeout", "20"]);
+    assert!(child.wait().is_ok_and(|end| end.success()), "it was killed");
+}
+
+#[test]
+fn what_one_run_had_for_itself_and_what_was_cut_off_goes_with_the_next_start() {
+    let site = Site::new("remains");
+    site.policy("once", &ROOT.replace("[\"root\"]", "[\"root\"]\nwrite = \"ephemeral\""));
+    let runtime = site.dir.join("runtime/launcher");
+    let names = || -> Vec<String> {
+        let entries = fs::read_dir(&runtime).expect("it has been used").flatten();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.retain(|name| !name.ends_with("-gate") && !name.ends_with("-shim.so") && name != "starts");
+        names.sort();
+        names
+    };
+    let mut daemon = started(&site, &["-p", "once.toml", "/bin/sh", "-c", WAITING]);
+    let of_daemon = names();
+    site.sh("once.toml", "echo large > /srv/large");
+    // Of a launcher that has been killed, and of one that is at work.
+    let gone = "99999999-1";
+    let at_work = format!(".draft-{}-1", std::process::id());
+    let drafts = format!(
+        "mkdir -p starts .draft-{gone} {at_work}; touch .door-{gone} starts/draft-{gone} .draft-{gone}/view; touch -d '2 minutes ago' * .draft* .door* starts/*"
+    );
+    must("sh", &["-ec", &drafts], &runtime);
+    assert_eq!((of_daemon.len(), names().len()), (1, 5));
+    site.sh("once.toml", "test ! -e /srv/large");
+    let left = names();
+    assert!(left.contains(&of_daemon[0]) && left.contains(&at_work), "{left:?}");
+    assert_eq!(left.len(), 3, "{left:?}");
+    assert!(!runtime.join(format!("starts/draft-{gone}")).exists());
+    site.good(&["stop", "once"]);
+    assert!(daemon.wait().is_ok_and(|end| end.success()));
+}
+
+#[test]
+fn what_was_cut_off_is_shown_and_can_be_taken_away() {
+    let site = Site::new("cut-off");
+    site.policy("whole", ROOT);
+    site.sh("whole.toml", "true");
+    // Others pass through an instance's directory, and cannot open it, and so not lock it.
+    let mode =
+        fs::metadata(site.dir.join("state/instances/whole")).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o7777, 0o711);
+    let script = "cd state; mkdir -p instances/half volumes/gone@srv volumes/gone removed/1-1/x";
+    must("sh", &["-ec", script], &site.dir);
+    let shown = site.good(&["ps", "--all"]);
+    assert!(
+        shown.lines().any(|line| line.starts_with("half ") && line.ends_with("(its making was cut off)"))
+    );
+    site.good(&["rm", "half"]);
+    assert!(!site.dir.join("state/removed/1-1").exists());
+    // Volumes of an instance that is gone already.
+    site.good(&["rm", "--volumes", "gone"]);
+    assert!(site.refused(&["rm", "--volumes", "gone"]).contains("no instance `gone`"));
+    assert_eq!(fs::read_dir(site.dir.join("state/volumes")).expect("there").count(), 1);
+    must("mkdir", &["-p", "state/removed/1-1/x"], &site.dir);
+    site.good(&["image", "gc"]);
+    assert!(!site.dir.join("state/removed/1-1").exists());
+    let mut command = site.command(&["create", "-p", "whole.toml", "--name", "other", "/bin/true"]);
+    let bad = site.dir.join(std::ffi::OsStr::from_bytes(b"bad\xff"));
+    let output = command.env("STATE_DIRECTORY", &bad).output().expect("the launcher runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("its name is no UTF-8") && !bad.exists(), "{said}");
+}
+
+#[test]
+fn a_log_is_printed_to_where_it_ended_when_it_was_asked_for() {
+    let site = Site::new("chatty");
+    site.policy("chatty", ROOT);
+    let script = "yes | head -c 300000; while :; do echo more; done";
+    site.good(&["run", "--detach", "-p", "chatty.toml", "/bin/sh", "-c", script]);
+    let log = site.dir.join("state/instances/chatty/log");
+    let length = || fs::metadata(&log).map_or(0, |about| about.len());
+    until("it prints", || length() > 300_000);
+    let mut command = site.command(&["logs", "chatty"]);
+    let mut logs = command.stdout(Stdio::piped()).spawn().expect("the launcher runs");
+    let out = logs.stdout.as_mut().expect("it is piped");
+    out.read_exact(&mut [0]).expect("it prints");
+    let most = length();
+    until("there is more", || length() > most + 1000);
+    let mut rest = Vec::new();
+    out.read_to_end(&mut rest).expect("it ends");
+    assert!(logs.wait().is_ok_and(|end| end.success()));
+    assert!(rest.len() > 290_000 && rest.len() as u64 <= most, "{} of {most}", rest.len());
+    site.good(&["stop", "chatty", "--timeout", "0"]);
+}
+
+#[test]
+fn what_a_program_takes_away_meanwhile_is_no_fault_of_a_copy() {
+    let site = Site::new("busy");
+    site.policy("busy", ROOT);
+    let script = "echo ready; i=0; while :; do i=$((i + 1)); n=$((i % 23)); mkdir -p /srv/b/$n/e; echo $i > /srv/b/$n/e/f; \
+                  mv /srv/b/$n /srv/c$n; mv /srv/c$n /srv/b; rm -r /srv/b/$(((i + 11) % 23)); done 2> /dev/null";
+    let mut child = started(&site, &["-p", "busy.toml", "/bin/sh", "-c", script]);
+    for turn in 0..12 {
+        site.good(&["cp", "busy:/srv", &format!("out{turn}")]);
+        let archive = site.run(&["cp", "busy:/srv", "-"]);
+        assert!(archive.status.success(), "{}", String::from_utf8_lossy(&archive.stderr));
+        let listed = tests::feed(Command::new("tar").arg("-t"), &archive.stdout);
+        assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    site.good(&["stop", "busy", "--timeout", "0"]);
+    child.wait().expect("it ends");
+}
