@@ -116,7 +116,7 @@ impl From<&Word> for OsString {
 ///
 /// What the file system says.
 pub fn all() -> Result<Vec<Kept>> {
-    let dir = state::dir()?.join("instances");
+    let dir = state::part("instances")?;
     let entries = match fs::read_dir(&dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(|| format!("cannot list {}", dir.display()))?,
@@ -124,7 +124,8 @@ pub fn all() -> Result<Vec<Kept>> {
     let mut all: Vec<Kept> = entries
         .filter_map(|entry| {
             let entry = entry.ok()?;
-            Some(Kept { name: entry.file_name().into_string().ok()?, dir: entry.path() })
+            let name = entry.file_name().into_string().ok()?;
+            policy::is_name(&name).then(|| Kept { name, dir: entry.path() })
         })
         .collect();
     all.sort_by(|one, other| one.name.cmp(&other.name));

@@ -11,6 +11,13 @@ use anyhow::{Context, Result};
 
 use crate::{instance, state};
 
+/// Where what is removed is moved to, in the state directory.
+const REMOVED: &str = "removed";
+/// The same beside it, where that is on another file system: no instance and no volume is called so.
+const BESIDE: &str = ".removed";
+/// Where [`BESIDE`] may lie.
+const PARTS: [&str; 2] = ["instances", "volumes"];
+
 /// Removes a directory of the state directory. What cannot be taken away at once has lost
 /// its name all the same.
 ///
@@ -18,9 +25,14 @@ use crate::{instance, state};
 ///
 /// What the file system says.
 pub fn remove(dir: &Path) -> Result<()> {
-    let aside = aside()?;
     let name = format!("{}-{}", std::process::id(), instance::start_time());
-    fs::rename(dir, aside.join(name)).with_context(|| format!("cannot move {}", dir.display()))?;
+    let mut aside = made(&state::dir()?.join(REMOVED))?;
+    let mut moved = fs::rename(dir, aside.join(&name));
+    if moved.as_ref().is_err_and(|error| error.kind() == ErrorKind::CrossesDevices) {
+        aside = made(&dir.with_file_name(BESIDE))?;
+        moved = fs::rename(dir, aside.join(&name));
+    }
+    moved.with_context(|| format!("cannot move {}", dir.display()))?;
     sweep(&aside)
 }
 
@@ -30,7 +42,14 @@ pub fn remove(dir: &Path) -> Result<()> {
 ///
 /// What the file system says.
 pub fn tidy() -> Result<()> {
-    sweep(&aside()?)
+    let beside = PARTS.iter().map(|part| Ok(state::part(part)?.join(BESIDE)));
+    for aside in [state::dir().map(|dir| dir.join(REMOVED))].into_iter().chain(beside) {
+        let aside = aside?;
+        if aside.is_dir() {
+            sweep(&aside)?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes away what removals have moved aside.
@@ -46,11 +65,11 @@ fn sweep(aside: &Path) -> Result<()> {
     Ok(())
 }
 
-fn aside() -> Result<PathBuf> {
-    let dir = state::dir()?.join("removed");
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+/// A directory that others do not look into.
+fn made(dir: &Path) -> Result<PathBuf> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.with_context(|| format!("cannot make {}", dir.display()))?;
-    Ok(dir)
+    Ok(dir.to_owned())
 }
 
 /// Removes a tree, also where its owner has forbidden himself to.

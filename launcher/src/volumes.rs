@@ -50,7 +50,7 @@ pub struct Lock(#[expect(dead_code, reason = "the open file is the lock")] File)
 ///
 /// As [`state::dir`].
 pub fn dir() -> Result<PathBuf> {
-    Ok(state::dir()?.join("volumes"))
+    state::part("volumes")
 }
 
 impl Volume {
@@ -99,7 +99,8 @@ pub fn names() -> Result<Vec<String>> {
     };
     let mut names: Vec<String> =
         entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    names.retain(|name| name != DRAFT);
+    // Drafts, what is being removed, and what a file system's root has.
+    names.retain(|name| !name.starts_with('.') && name != "lost+found");
     names.sort();
     Ok(names)
 }

@@ -184,3 +184,33 @@ fn what_a_program_takes_away_meanwhile_is_no_fault_of_a_copy() {
     site.good(&["stop", "busy", "--timeout", "0"]);
     child.wait().expect("it ends");
 }
+
+#[test]
+fn parts_of_the_state_may_lie_on_another_file_system_behind_links() {
+    let site = Site::new("parts");
+    let other = std::path::PathBuf::from(format!("/dev/shm/test-parts-{}", std::process::id()));
+    let script = format!(
+        "mkdir -p state {0}/instances {0}/volumes; chmod 711 {0}/*; ln -s {0}/* state",
+        other.display()
+    );
+    must("sh", &["-ec", &script], &site.dir);
+    let volumes = "[[volume]]\nat = \"/srv/data\"\n[[volume]]\nat = \"/srv/named\"\nname = \"named\"\n";
+    site.policy("parts", &format!("{ROOT}{volumes}"));
+    let script = "echo own > /srv/data/file; echo named > /srv/named/file; echo new > /new; echo more >> /etc/greeting";
+    site.sh("parts.toml", script);
+    let cat = "cat /srv/data/file /srv/named/file /new /etc/greeting";
+    assert_eq!(site.sh("parts.toml", cat), "own\nnamed\nnew\nhello\nmore\n");
+    let exported = site.run(&["export", "parts"]);
+    fs::write(site.dir.join("parts.tar.zst"), exported.stdout).expect("the site is writable");
+    site.good(&["rm", "--volumes", "parts"]);
+    site.good(&["volume", "rm", "named"]);
+    let refused = site.refused(&["import", "parts.tar.zst"]);
+    assert!(refused.contains("lie on two file systems"), "{refused}");
+    // What was cut off while it was removed there.
+    must("mkdir", &["-p", "state/volumes/.removed/1-1/x"], &site.dir);
+    assert!(!site.good(&["volume", "ls"]).contains("removed"));
+    site.good(&["image", "gc"]);
+    assert!(!other.join("volumes/.removed/1-1").exists() && site.names() == [".removed"]);
+    assert_eq!(fs::read_dir(other.join("instances/.removed")).expect("it is there").count(), 0);
+    fs::remove_dir_all(other).expect("it is ours");
+}

@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,6 +77,7 @@ fn take_in(
         bail!(taken(name))
     }
     let store = state::images()?;
+    must_be_beside(&store)?;
     let _lock = store.lock_for_import()?;
     let drafted = store.draft()?;
     let draft = drafted.path().join("instance");
@@ -143,6 +144,22 @@ fn take_in(
     }
     drafted.close().context("cannot remove the draft")?;
     Ok(Some((name.to_owned(), place.dir)))
+}
+
+/// What is brought in is moved to its place in one step, which no file system's border lets through.
+fn must_be_beside(store: &Store) -> Result<()> {
+    let device = |dir: &Path| fs::metadata(dir).ok().map(|about| about.dev());
+    let drafts = store.drafts();
+    for part in [state::part("instances")?, volumes::dir()?] {
+        if device(&part).is_some_and(|other| Some(other) != device(&drafts)) {
+            bail!(
+                "{} and {} lie on two file systems, and an import needs them on one: set STATE_DIRECTORY to another",
+                part.display(),
+                drafts.display()
+            )
+        }
+    }
+    Ok(())
 }
 
 /// Puts the volumes in their places, and then the instance.

@@ -55,10 +55,8 @@ pub fn ps(all: bool, as_json: bool) -> Result<u8> {
     for kept in if all { instances::all()? } else { Vec::new() } {
         let Some(record) = kept.record()? else {
             // A launcher that was killed, or a full disk; or one is at it.
-            if policy::is_name(&kept.name) {
-                let (policy, command) = (String::new(), CUT_OFF.to_owned());
-                rows.push(Row { name: kept.name, policy, id: None, door: None, command });
-            }
+            let (policy, command) = (String::new(), CUT_OFF.to_owned());
+            rows.push(Row { name: kept.name, policy, id: None, door: None, command });
             continue;
         };
         if kept.runs().is_none() {
