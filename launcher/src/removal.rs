@@ -33,7 +33,10 @@ pub fn remove(dir: &Path) -> Result<()> {
         moved = fs::rename(dir, aside.join(&name));
     }
     moved.with_context(|| format!("cannot move {}", dir.display()))?;
-    sweep(&aside)
+    if let Err(error) = sweep(&aside) {
+        eprintln!("launcher: {error:#}: nobody sees it any more; the next removal tries again");
+    }
+    Ok(())
 }
 
 /// Takes away what removals have left that were cut off.
@@ -55,14 +58,17 @@ pub fn tidy() -> Result<()> {
 /// Takes away what removals have moved aside.
 fn sweep(aside: &Path) -> Result<()> {
     let entries = fs::read_dir(aside).with_context(|| format!("cannot list {}", aside.display()))?;
+    let mut swept = Ok(());
     for path in entries.flatten().map(|entry| entry.path()) {
         match take_away(&path) {
             // Another removal is at it as well.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            done => done.with_context(|| format!("cannot remove {}", path.display()))?,
+            // What one has left for good is in no other's way.
+            Err(error) => swept = Err(error).with_context(|| format!("cannot remove {}", path.display())),
+            Ok(()) => {}
         }
     }
-    Ok(())
+    swept
 }
 
 /// A directory that others do not look into.

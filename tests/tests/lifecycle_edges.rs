@@ -66,7 +66,15 @@ fn a_start_that_follows_a_stop_at_once_is_not_ended_by_it() {
     site.good(&["run", "--detach", "-p", "follows.toml", "/bin/sh", "-c", DEAF]);
     signal("-CONT", stop.id());
     assert!(stop.wait().is_ok_and(|end| end.success()));
-    assert!(site.good(&["ps"]).contains("follows"));
+    // What could not be started again is not stopped for that.
+    let good = fs::read(site.dir.join("follows.toml")).expect("it is ours");
+    site.policy("follows", "[[mount]]\nat = \"nowhere\"\n");
+    let refused = site.refused(&["restart", "follows", "--detach"]);
+    assert!(refused.contains("follows.toml:2") && refused.contains("has not been stopped"), "{refused}");
+    fs::write(site.dir.join("follows.toml"), good).expect("it is ours");
+    let log = site.dir.join("state/instances/follows/log");
+    until("it runs on", || tests::instances::has(&log, "ready\n"));
+    site.good(&["restart", "follows", "--detach", "--timeout", "0"]);
     site.good(&["stop", "follows", "--timeout", "0"]);
 }
 
@@ -76,7 +84,7 @@ fn a_program_that_is_stopped_hears_of_its_end() {
     site.policy("stopped", ROOT);
     let mut child = started(&site, &["-p", "stopped.toml", "/bin/sh", "-c", WAITING]);
     must("kill", &["-STOP", &child.id().to_string()], &site.dir);
-    site.good(&["stop", "stopped", "--timeout", "20"]);
+    site.good(&["stop", "stopped", "--timeout", &u64::MAX.to_string()]);
     assert!(child.wait().is_ok_and(|end| end.success()), "it was killed");
 }
 
@@ -137,6 +145,17 @@ fn what_was_cut_off_is_shown_and_can_be_taken_away() {
     must("mkdir", &["-p", "state/removed/1-1/x"], &site.dir);
     site.good(&["image", "gc"]);
     assert!(!site.dir.join("state/removed/1-1").exists());
+    // What cannot be taken away is in nobody's way.
+    must(
+        "sh",
+        &["-ec", "mkdir -p state/removed/1-1; touch state/removed/1-1/x; chattr +i state/removed/1-1/x"],
+        &site.dir,
+    );
+    let removed = site.run(&["rm", "whole"]);
+    must("chattr", &["-i", "state/removed/1-1/x"], &site.dir);
+    let said = String::from_utf8_lossy(&removed.stderr);
+    assert!(removed.status.success() && said.contains("removed/1-1: Operation not permitted"), "{said}");
+    assert_eq!(site.names(), Vec::<String>::new());
     let mut command = site.command(&["create", "-p", "whole.toml", "--name", "other", "/bin/true"]);
     let bad = site.dir.join(std::ffi::OsStr::from_bytes(b"bad\xff"));
     let output = command.env("STATE_DIRECTORY", &bad).output().expect("the launcher runs");

@@ -120,12 +120,13 @@ fn send(fd: &OwnedFd, signal: i32) -> Result<()> {
 
 /// Waits until none is left. False where that takes too long.
 fn wait(is_none_left: impl Fn() -> bool, most: Duration) -> bool {
-    let deadline = Instant::now() + most;
+    // None: for ever.
+    let deadline = Instant::now().checked_add(most);
     loop {
         if is_none_left() {
             return true;
         }
-        if Instant::now() >= deadline {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return false;
         }
         sleep(PERIOD);
