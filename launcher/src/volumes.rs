@@ -150,7 +150,12 @@ pub fn make(volumes: &[Volume], policy: &Policy, kept: &Path) -> Result<()> {
         if fs::symlink_metadata(&volume.dir).is_ok() {
             bail!("{} is no directory, so it cannot be the volume `{}`", volume.dir.display(), volume.name)
         }
-        seed(volume, policy, kept).with_context(|| format!("the volume `{}` was not made", volume.name))?;
+        let made = seed(volume, policy, kept);
+        if made.is_err() {
+            // It may have filled the disk.
+            let _ = removal::take_away(&volume.dir.with_file_name(DRAFT));
+        }
+        made.with_context(|| format!("the volume `{}` was not made", volume.name))?;
     }
     Ok(())
 }

@@ -233,3 +233,32 @@ fn parts_of_the_state_may_lie_on_another_file_system_behind_links() {
     assert_eq!(fs::read_dir(other.join("instances/.removed")).expect("it is there").count(), 0);
     fs::remove_dir_all(other).expect("it is ours");
 }
+
+/// On a file system of 8 MiB, by the launcher `$1`.
+const FULL: &str = r#"
+mkdir -p full; mount -t tmpfs -o size=8m none full; export STATE_DIRECTORY=$PWD/full/state XDG_RUNTIME_DIR=$PWD/runtime
+"$1" image import root --name base > /dev/null
+printf '[root]\nimage = "base"\n' > full.toml
+printf '[app]\nname = "full"\n[root]\nimage = "base"\n[[volume]]\nat = "/srv"\nname = "v"\n' > volume.toml
+"$1" -p full.toml /bin/sh -c 'head -c 2000000 /bin/busybox > /srv/x; echo more >> /etc/greeting'
+head -c 10000000 /dev/zero > full/filling 2> /dev/null || true; truncate -s -1M full/filling
+used() { df --output=used full | tail -1; }; before=$(used)
+! "$1" commit full oci:full/out:v1; ! "$1" -p volume.toml /bin/true; ! "$1" commit full image
+test $(used) -le $((before + 100)) || { echo stays; find full; }
+head -c 2000000 /dev/zero >> full/filling 2> /dev/null || true
+! "$1" cp root/bin/busybox full:/srv/copy
+! "$1" -p full.toml --name other /bin/true
+"$1" cp full:/etc/greeting - | tar -xO
+umount full
+"#;
+
+#[test]
+fn what_fails_on_a_full_disk_says_so_and_leaves_it_no_fuller() {
+    let site = Site::new("full");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-euc", FULL, "sh", &tests::launcher().to_string_lossy()]);
+    let output = tests::feed(command.current_dir(&site.dir).env("LC_ALL", "C.UTF-8"), b"");
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said == "hello\nmore\n", "{said}{errors}");
+    assert_eq!(errors.lines().filter(|line| line.contains("No space left on device")).count(), 5, "{errors}");
+}
