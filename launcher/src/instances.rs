@@ -224,8 +224,11 @@ impl Kept {
         };
         // What runs is of the last start, and a view with a union has the gate.
         let has_union = || self.record().ok().flatten().is_some_and(|record| !record.write_layers.is_empty());
-        let running = || if has_union() { processes::gated() } else { processes::all() };
-        first().or_else(|| running().iter().find_map(own))
+        let has_union = has_union();
+        let running = || if has_union { processes::gated() } else { processes::all() };
+        first()
+            .or_else(|| running().iter().find_map(own))
+            .or_else(|| processes::orphan(&self.name, has_union))
     }
 
     /// Holds it. It need not be there yet.

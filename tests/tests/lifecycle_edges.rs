@@ -234,6 +234,29 @@ fn parts_of_the_state_may_lie_on_another_file_system_behind_links() {
     fs::remove_dir_all(other).expect("it is ours");
 }
 
+#[test]
+fn a_daemon_whose_view_has_been_taken_away_keeps_its_instance_busy() {
+    let site = Site::new("orphan");
+    site.policy("orphan", ROOT);
+    let daemon = "(setsid sh -c 'echo $$ > /run/pid; read word < /run/fifo' < /dev/null > /dev/null 2>&1 &)";
+    site.sh(
+        "orphan.toml",
+        &format!("mkfifo /run/fifo; {daemon}; while ! test -s /run/pid; do sleep 0.05; done"),
+    );
+    fs::remove_dir_all(site.dir.join("runtime")).expect("it is ours");
+    let upper = site.dir.join("state/instances/orphan/write/-/upper");
+    let id = fs::read_to_string(upper.join("run/pid")).expect("it has said so");
+    let process = format!("as process {}", id.trim());
+    for words in [&["-p", "orphan.toml", "/bin/true"][..], &["rm", "orphan"], &["stop", "orphan"]] {
+        let refused = site.refused(words);
+        assert!(refused.contains(&process), "{words:?}: {refused}");
+    }
+    let shown = site.good(&["ps", "--all"]);
+    assert!(shown.lines().any(|line| line.starts_with("orphan ") && line.contains(id.trim())), "{shown}");
+    must("kill", &["-KILL", id.trim()], &site.dir);
+    until("it has ended", || site.run(&["rm", "orphan"]).status.success());
+}
+
 /// On a file system of 8 MiB, by the launcher `$1`.
 const FULL: &str = r#"
 mkdir -p full; mount -t tmpfs -o size=8m none full; export STATE_DIRECTORY=$PWD/full/state XDG_RUNTIME_DIR=$PWD/runtime

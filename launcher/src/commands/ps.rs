@@ -59,11 +59,12 @@ pub fn ps(all: bool, as_json: bool) -> Result<u8> {
             rows.push(Row { name: kept.name, policy, id: None, door: None, command });
             continue;
         };
-        if kept.runs().is_none() {
+        let runs = kept.runs();
+        if runs.is_none() || !rows.iter().any(|row| row.name == kept.name && row.id.is_some()) {
             let words = record.program.iter().map(|word| OsString::from(word).to_string_lossy().into_owned());
             let command = words.collect::<Vec<_>>().join(" ");
             let policy = record.policy.to_string_lossy().into_owned();
-            rows.push(Row { name: kept.name, policy, id: None, door: None, command: shown(&command) });
+            rows.push(Row { name: kept.name, policy, id: runs, door: None, command: shown(&command) });
         }
     }
     rows.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));

@@ -59,6 +59,12 @@ pub fn end(target: &Target<'_>, timeout: u64, signal: Option<&str>) -> Result<()
     let name = target.name();
     let found = of(target);
     let Some((first, _)) = found.first() else {
+        if let Some(id) = Kept::of(name).ok().and_then(|kept| kept.runs()) {
+            bail!(
+                "the instance `{name}` runs, as process {id}, and its view has been taken away (a user's runtime \
+                 directory goes with the last session, unless `loginctl enable-linger` keeps it): end it by kill {id}"
+            )
+        }
         bail!("no process of the application `{name}` runs here: `launcher ps` says which do")
     };
     let said = signal.map(ToOwned::to_owned).or_else(|| stop_signal(first));
