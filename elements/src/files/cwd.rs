@@ -44,9 +44,8 @@ impl Instance<'_> {
         match self.look_up(AT_FDCWD, path, Want::LOOK) {
             Look::Untouched | Look::Boundary(_) => Answer::Pass,
             _ => {
-                self.prepare_directory(path);
-                if self.is_merged(path) {
-                    return Answer::fail(Errno::EPERM);
+                if let Err(errno) = self.make_whole((AT_FDCWD, path), true, false) {
+                    return Answer::fail(errno);
                 }
                 let answer = self.look(libc::SYS_chroot, path, true, [0; 3]);
                 // A vfork child's root is its own, and the memory its parent's.

@@ -127,7 +127,7 @@ impl Instance<'_> {
         let (cursor, _) = origin(dirfd)?;
         let is_layered = self.view.node(cursor.node)?.is_layered();
         path.truncate(0);
-        Kept::of(dirfd).filter(|_| is_layered)?.read(dirfd, self.shared?.epoch(), path)?;
+        Kept::of(dirfd).filter(|_| is_layered)?.read(dirfd, self.directories?.epoch(), path)?;
         Some(cursor)
     }
 
@@ -168,7 +168,7 @@ impl Instance<'_> {
         if matches!(given, [] | [b'/', ..]) {
             return None;
         }
-        let epoch = self.shared?.epoch();
+        let epoch = self.directories?.epoch();
         let kept = Kept::of(dirfd)?;
         if kept.read(dirfd, epoch, whole).is_none() {
             self.find_path(kept, dirfd, epoch, whole)?;
