@@ -66,7 +66,9 @@ pub fn forget(base: &Path, current: &Path) {
     let maps = if stale.is_empty() { Vec::new() } else { maps_of_all() };
     for dir in stale.iter().filter(|dir| !is_mapped(dir, &maps)) {
         own_names::remove(&own_names::of_view(dir));
-        let _ = removal::take_away(dir);
+        // What is cut off is a draft, and half of one is known by its name.
+        let aside = base.join(format!(".draft-{}-{}", std::process::id(), start_time()));
+        let _ = fs::rename(dir, &aside).and_then(|()| removal::take_away(&aside));
     }
     if is_much {
         for record in records.iter().filter(|record| is_older(record, A_DAY)) {

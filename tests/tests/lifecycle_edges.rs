@@ -112,6 +112,16 @@ fn what_one_run_had_for_itself_and_what_was_cut_off_goes_with_the_next_start() {
     );
     must("sh", &["-ec", &drafts], &runtime);
     assert_eq!((of_daemon.len(), names().len()), (1, 5));
+    // One that is killed while it takes them away.
+    let launcher = site.command(&["-p", "once.toml", "/bin/true"]);
+    let mut killed = Command::new("strace");
+    killed
+        .args(["-o", "/dev/null", "-e", "inject=unlinkat:signal=SIGKILL:when=4"])
+        .arg(launcher.get_program());
+    killed.args(launcher.get_args()).current_dir(&site.dir).env_clear();
+    killed.envs(launcher.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    assert!(!killed.status().expect("strace is installed").success());
+    must("sh", &["-ec", "touch -d '2 minutes ago' * .draft* starts"], &runtime);
     site.sh("once.toml", "test ! -e /srv/large");
     let left = names();
     assert!(left.contains(&of_daemon[0]) && left.contains(&at_work), "{left:?}");
