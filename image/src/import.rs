@@ -342,7 +342,10 @@ fn send(from: &mut impl Read, sender: &SyncSender<io::Result<Vec<u8>>>) -> Resul
         let mut chunk = Vec::with_capacity(CHUNK);
         let read = from.take(CHUNK as u64).read_to_end(&mut chunk);
         let end = read.as_ref().is_ok_and(|count| *count == 0);
-        if let Err(error) = read {
+        if let Err(mut error) = read {
+            if error.kind() == io::ErrorKind::UnexpectedEof {
+                error = io::Error::new(error.kind(), "the compressed data ends too early: it is truncated");
+            }
             let text = error.to_string();
             let _ = sender.send(Err(error));
             bail!(text)

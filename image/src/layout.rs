@@ -67,8 +67,19 @@ pub struct Layout {
     dir: PathBuf,
     draft: PathBuf,
     is_new: bool,
+    /// Whether nothing is to be taken back.
+    is_done: bool,
     /// Dies with its holder.
     _lock: File,
+}
+
+impl Drop for Layout {
+    /// What has failed may have filled the disk. What stays is taken away by the next writer.
+    fn drop(&mut self) {
+        if !self.is_done && self.sweep().is_ok() {
+            let _ = fs::remove_dir_all(&self.draft);
+        }
+    }
 }
 
 /// A blob that has been written.
@@ -127,7 +138,7 @@ impl Layout {
             drop(lock);
         }
         let draft = if is_new { beside } else { dir.join(DRAFT) };
-        let layout = Layout { _lock: lock(&draft)?, dir: dir.to_owned(), draft, is_new };
+        let layout = Layout { _lock: lock(&draft)?, dir: dir.to_owned(), draft, is_new, is_done: false };
         layout.sweep()?;
         Ok(layout)
     }
@@ -163,7 +174,7 @@ impl Layout {
     /// # Errors
     ///
     /// What the file system says; the layout is as it was.
-    pub fn publish(self, tag: &str, manifest: &Blob) -> Result<()> {
+    pub fn publish(mut self, tag: &str, manifest: &Blob) -> Result<()> {
         let mut descriptor = manifest.descriptor(MANIFEST);
         descriptor["platform"] = json!({ "os": "linux", "architecture": ARCHITECTURE });
         descriptor["annotations"] = json!({ TAG: tag });
@@ -182,6 +193,7 @@ impl Layout {
             self.write("oci-layout", MARK)?;
             self.sync()?;
             fs::rename(&self.draft, &self.dir).with_context(shown)?;
+            self.is_done = true;
             let above = self.dir.parent().filter(|path| !path.as_os_str().is_empty());
             return sync_dir(above.unwrap_or(Path::new(".")));
         }
@@ -202,6 +214,7 @@ impl Layout {
         }
         sync_dir(&blobs)?;
         fs::rename(self.draft.join("index.json"), self.dir.join("index.json")).with_context(shown)?;
+        self.is_done = true;
         sync_dir(&self.dir)?;
         fs::remove_dir_all(&self.draft).with_context(|| format!("cannot remove {}", self.draft.display()))
     }

@@ -34,7 +34,7 @@ fn failed(errno: Errno, what: &str, path: &Path) -> anyhow::Error {
 /// What cannot be read, with its path, and what the output says.
 pub fn pack(side: Side<'_>, path: &Path, name: &[u8], out: impl Write) -> Result<()> {
     let mut packer = Packer { side, writer: Writer::new(out), packed: HashMap::new() };
-    packer.add(path, name.to_vec())?;
+    packer.add(path, name.to_vec(), true)?;
     packer.writer.finish()?.flush().context("cannot write the archive")
 }
 
@@ -46,7 +46,17 @@ struct Packer<'i, W: Write> {
 }
 
 impl<W: Write> Packer<'_, W> {
-    fn add(&mut self, path: &Path, name: Vec<u8>) -> Result<()> {
+    /// Adds what lies at a path. What a program has taken away since its directory was listed is left out.
+    fn add(&mut self, path: &Path, name: Vec<u8>, is_top: bool) -> Result<()> {
+        match self.begin(path, name) {
+            Err(error) if is_top || !self.side.is_gone(path) => Err(error),
+            Err(_) | Ok(None) => Ok(()),
+            Ok(Some((entry, content))) => self.put(path, &entry, content),
+        }
+    }
+
+    /// The entry of what lies at a path, and its bytes. None of what has no place in an archive.
+    fn begin(&mut self, path: &Path, name: Vec<u8>) -> Result<Option<(Entry, Option<File>)>> {
         let stat = self.side.look(path, false).map_err(|errno| failed(errno, "look at", path))?;
         let kind = match stat.st_mode & libc::S_IFMT {
             libc::S_IFREG => Kind::File,
@@ -55,8 +65,8 @@ impl<W: Write> Packer<'_, W> {
             libc::S_IFCHR => Kind::Character,
             libc::S_IFBLK => Kind::Block,
             libc::S_IFIFO => Kind::Fifo,
-            // Sockets have no place in an archive.
-            _ => return Ok(()),
+            // Sockets.
+            _ => return Ok(None),
         };
         let mut entry = Entry::plain(name, kind, stat.st_mode & 0o7777);
         (entry.uid, entry.gid) = (stat.st_uid, stat.st_gid);
@@ -85,16 +95,24 @@ impl<W: Write> Packer<'_, W> {
             }
             self.packed.insert(key, entry.name.clone());
         }
+        Ok(Some((entry, content)))
+    }
+
+    /// Writes an entry, and what is below it.
+    fn put(&mut self, path: &Path, entry: &Entry, mut content: Option<File>) -> Result<()> {
         self.writer
-            .append(&entry, content.as_mut())
+            .append(entry, content.as_mut())
             .with_context(|| format!("cannot pack {}", path.display()))?;
-        if kind != Kind::Directory {
+        if entry.kind != Kind::Directory {
             return Ok(());
         }
-        let mut names = self.side.list(path).map_err(|errno| failed(errno, "list", path))?;
+        let mut names = match self.side.list(path) {
+            Err(_) if self.side.is_gone(path) => Vec::new(),
+            listed => listed.map_err(|errno| failed(errno, "list", path))?,
+        };
         names.sort();
         let below = |name: &OsStr| [&entry.name, name.as_bytes()].concat();
-        names.iter().try_for_each(|name| self.add(&path.join(name), below(name)))
+        names.iter().try_for_each(|name| self.add(&path.join(name), below(name), false))
     }
 }
 

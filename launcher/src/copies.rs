@@ -3,13 +3,13 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use elements::files::COPIES;
 use elements::shared::copies::Record;
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 /// Has an instance's directory in the making lead to what is kept in another directory.
 ///
@@ -22,7 +22,8 @@ pub fn lead_to_record(dir: &Path, kept: &Path) -> Result<()> {
     symlink(&record, dir.join(COPIES)).with_context(|| format!("cannot lead to {}", record.display()))
 }
 
-/// A record, mapped.
+/// A record, as it was read: a hole of the file, looked at in a mapping, may ask for room that the disk does not
+/// have (tmpfs).
 pub struct Kept(*mut std::ffi::c_void);
 
 impl Kept {
@@ -30,7 +31,7 @@ impl Kept {
     ///
     /// # Errors
     ///
-    /// Those of mapping a file.
+    /// Those of reading a file.
     pub fn of(dir: &Path) -> io::Result<Option<Kept>> {
         let file = match OpenOptions::new().read(true).open(dir.join(COPIES)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -39,10 +40,13 @@ impl Kept {
         if file.metadata()?.len() < Record::LEN as u64 {
             return Ok(None);
         }
-        // SAFETY: a fresh mapping, which nothing else knows of.
-        let at =
-            unsafe { mmap(std::ptr::null_mut(), Record::LEN, ProtFlags::READ, MapFlags::SHARED, &file, 0) };
-        Ok(Some(Kept(at?)))
+        let rights = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: fresh memory, which nothing else knows of.
+        let at = unsafe { mmap_anonymous(std::ptr::null_mut(), Record::LEN, rights, MapFlags::PRIVATE) }?;
+        let kept = Kept(at);
+        // SAFETY: it is as long, and zeros.
+        file.read_exact_at(unsafe { std::slice::from_raw_parts_mut(at.cast(), Record::LEN) }, 0)?;
+        Ok(Some(kept))
     }
 
     /// The record.

@@ -85,7 +85,14 @@ impl<'i> Copier<'i> {
     pub fn contents(&mut self, from: &Path, to: &Path) -> Result<()> {
         let mut names = self.from.list(from).map_err(|errno| failed(errno, "list", from))?;
         names.sort();
-        names.iter().try_for_each(|name| self.copy(&from.join(name), &to.join(name)))
+        for name in &names {
+            let (one, copied) = (from.join(name), self.copy(&from.join(name), &to.join(name)));
+            // What a program has taken away meanwhile is as what it takes away before.
+            if copied.is_err() && !self.from.is_gone(&one) {
+                return copied;
+            }
+        }
+        Ok(())
     }
 
     fn directory(&mut self, from: &Path, to: &Path, stat: &libc::stat) -> Result<()> {
@@ -191,7 +198,10 @@ fn fill(source: &File, target: &File) -> Result<()> {
             data => data?,
         };
         let end = seek(source, SeekFrom::Hole(data)).unwrap_or(size).min(size);
-        if !piece(source, target, data, end)? {
+        let copied = piece(source, target, data, end)?;
+        if copied < end {
+            // It has become shorter meanwhile: what is missing is no hole.
+            ftruncate(target, copied)?;
             break;
         }
         at = end;
@@ -199,13 +209,13 @@ fn fill(source: &File, target: &File) -> Result<()> {
     Ok(())
 }
 
-/// Copies a piece. False where the file has become shorter meanwhile.
-fn piece(source: &File, target: &File, begin: u64, end: u64) -> Result<bool> {
+/// Copies a piece, to where it says: before the end where the file has become shorter meanwhile.
+fn piece(source: &File, target: &File, begin: u64, end: u64) -> Result<u64> {
     let (mut from, mut to) = (begin, begin);
     while from < end {
         let count = usize::try_from(end - from).unwrap_or(usize::MAX).min(1 << 30);
         match copy_file_range(source.as_fd(), Some(&mut from), target.as_fd(), Some(&mut to), count) {
-            Ok(0) => return Ok(false),
+            Ok(0) => break,
             Ok(_) => {}
             Err(KernelErrno::INTR) => {}
             Err(KernelErrno::XDEV | KernelErrno::NOSYS | KernelErrno::INVAL | KernelErrno::OPNOTSUPP) => {
@@ -214,20 +224,20 @@ fn piece(source: &File, target: &File, begin: u64, end: u64) -> Result<bool> {
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(true)
+    Ok(from)
 }
 
-fn by_hand(source: &File, target: &File, mut at: u64, end: u64) -> Result<bool> {
+fn by_hand(source: &File, target: &File, mut at: u64, end: u64) -> Result<u64> {
     use std::os::unix::fs::FileExt;
     let mut room = vec![0; 1 << 17];
     while at < end {
         let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(room.len());
         let count = source.read_at(room.get_mut(..most).unwrap_or_default(), at)?;
         if count == 0 {
-            return Ok(false);
+            break;
         }
         target.write_all_at(room.get(..count).unwrap_or_default(), at)?;
         at += count as u64;
     }
-    Ok(true)
+    Ok(at)
 }

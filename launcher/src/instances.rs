@@ -25,6 +25,8 @@ use crate::state::{self, WriteLayer};
 use crate::volumes::Volume;
 use crate::{instance, processes};
 
+/// The mode of an instance's directory.
+pub const DIRECTORY: u32 = 0o711;
 /// Where the instance's record stands in its directory.
 const RECORD: &str = "instance.json";
 /// Where its image stands, from before the first change that is made on it.
@@ -114,7 +116,7 @@ impl From<&Word> for OsString {
 ///
 /// What the file system says.
 pub fn all() -> Result<Vec<Kept>> {
-    let dir = state::dir()?.join("instances");
+    let dir = state::part("instances")?;
     let entries = match fs::read_dir(&dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(|| format!("cannot list {}", dir.display()))?,
@@ -122,7 +124,8 @@ pub fn all() -> Result<Vec<Kept>> {
     let mut all: Vec<Kept> = entries
         .filter_map(|entry| {
             let entry = entry.ok()?;
-            Some(Kept { name: entry.file_name().into_string().ok()?, dir: entry.path() })
+            let name = entry.file_name().into_string().ok()?;
+            policy::is_name(&name).then(|| Kept { name, dir: entry.path() })
         })
         .collect();
     all.sort_by(|one, other| one.name.cmp(&other.name));
@@ -201,10 +204,15 @@ impl Kept {
         self.put(IMAGE, (lines.join("\n") + "\n").as_bytes())
     }
 
+    /// The note that its last start has left: a process and its birth. None where it was never started.
+    pub fn start(&self) -> Option<String> {
+        fs::read_to_string(self.dir.join(STARTED)).ok()
+    }
+
     /// The id of a process that runs in it, daemons that have left their parents too.
     pub fn runs(&self) -> Option<i32> {
         let first = || {
-            let note = fs::read_to_string(self.dir.join(STARTED)).ok()?;
+            let note = self.start()?;
             let (id, birth) = note.split_once(' ')?;
             let id = id.parse().ok()?;
             // Another process may have its id now.
@@ -216,8 +224,11 @@ impl Kept {
         };
         // What runs is of the last start, and a view with a union has the gate.
         let has_union = || self.record().ok().flatten().is_some_and(|record| !record.write_layers.is_empty());
-        let running = || if has_union() { processes::gated() } else { processes::all() };
-        first().or_else(|| running().iter().find_map(own))
+        let has_union = has_union();
+        let running = || if has_union { processes::gated() } else { processes::all() };
+        first()
+            .or_else(|| running().iter().find_map(own))
+            .or_else(|| processes::orphan(&self.name, has_union))
     }
 
     /// Holds it. It need not be there yet.
@@ -228,8 +239,7 @@ impl Kept {
     pub fn hold(&self) -> Result<Held> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let made = DirBuilder::new().recursive(true).mode(0o755).create(&self.dir);
-            made.with_context(|| format!("cannot make {}", self.dir.display()))?;
+            self.make().with_context(|| format!("cannot make {}", self.dir.display()))?;
             match self.try_hold()? {
                 Some(held) => return Ok(held),
                 None if Instant::now() > deadline => bail!(
@@ -239,6 +249,17 @@ impl Kept {
                 ),
                 None => sleep(PERIOD),
             }
+        }
+    }
+
+    /// Makes its directory, where it is missing. Other users pass through it to what is theirs, and
+    /// cannot open it: whoever can may lock it.
+    fn make(&self) -> std::io::Result<()> {
+        let above = self.dir.parent().unwrap_or(&self.dir);
+        DirBuilder::new().recursive(true).mode(0o755).create(above)?;
+        match DirBuilder::new().mode(DIRECTORY).create(&self.dir) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use policy::{Places, SHARED_MEMORY};
 
 use crate::instance::Settings;
-use crate::stale::is_in_use;
+use crate::stale::{is_in_use, is_of_one_run};
 
 /// The file that says whose the directory is.
 const OWNER: &str = "owner";
@@ -181,20 +181,4 @@ fn sweep() {
             remove(&names);
         }
     }
-}
-
-/// Whether an instance's directory belongs to one run: its name ends with a process and a time, and
-/// that process is gone.
-fn is_of_one_run(owner: &Path) -> bool {
-    let Some(name) = owner.file_name().and_then(|name| name.to_str()) else { return false };
-    let mut parts = name.rsplitn(4, '-');
-    let is_number =
-        |part: Option<&str>| part.is_some_and(|part| part.bytes().all(|digit| digit.is_ascii_digit()));
-    let (time, process, digest) = (parts.next(), parts.next(), parts.next());
-    let is_digest =
-        digest.is_some_and(|digest| digest.len() == 16 && digest.bytes().all(|c| c.is_ascii_hexdigit()));
-    is_number(time)
-        && is_number(process)
-        && is_digest
-        && process.is_some_and(|process| !Path::new("/proc").join(process).exists())
 }

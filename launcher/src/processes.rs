@@ -76,6 +76,14 @@ impl Target<'_> {
             Target::Kept(kept) => &kept.name,
         }
     }
+
+    /// What tells the present start of an instance that is kept from earlier and later ones.
+    pub fn start(&self) -> Option<String> {
+        match self {
+            Target::Named(_) => None,
+            Target::Kept(kept) => kept.start(),
+        }
+    }
 }
 
 /// The processes that are meant.
@@ -116,6 +124,31 @@ pub fn all() -> Vec<Process> {
 /// Those of them that have come through the gate: they are found with less trouble.
 pub fn gated() -> Vec<Process> {
     each(view_of_gated)
+}
+
+/// The id of a process of an instance of this name whose directory has been taken away under it, as happens to
+/// a user's runtime directory when the last session ends. It starts no program any more, and is seen by nobody else.
+pub fn orphan(name: &str, has_gate: bool) -> Option<i32> {
+    let is_its = |file: &[u8]| {
+        let path = Path::new(std::ffi::OsStr::from_bytes(file.strip_suffix(b" (deleted)")?));
+        let digest =
+            path.parent()?.file_name()?.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"-")?;
+        let is_digest = digest.get(..16)?.iter().all(u8::is_ascii_hexdigit);
+        let is_whole = digest.get(16).is_none_or(|byte| *byte == b'-');
+        let is_ours = path.file_name().is_some_and(|file| file == "gate" || file == VIEW);
+        (is_digest && is_whole && is_ours).then_some(())
+    };
+    let has_mapped = |process: &Path| {
+        let maps = fs::read(process.join("maps")).unwrap_or_default();
+        let file = |line: &[u8]| is_its(line.get(line.iter().position(|byte| *byte == b'/')?..)?);
+        maps.split(|byte| *byte == b'\n').any(|line| file(line).is_some())
+    };
+    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let id = entry.file_name().to_str()?.parse().ok()?;
+        let exe = fs::read_link(entry.path().join("exe")).ok()?;
+        let is_its = is_its(exe.as_os_str().as_bytes()).is_some() || !has_gate && has_mapped(&entry.path());
+        is_its.then_some(id)
+    })
 }
 
 fn each(view: impl Fn(&Path) -> Option<PathBuf>) -> Vec<Process> {

@@ -73,6 +73,11 @@ impl Side<'_> {
         Ok(unsafe { stat.assume_init() })
     }
 
+    /// Whether there is no file of this name.
+    pub fn is_gone(&self, path: &Path) -> bool {
+        matches!(self.look(path, false), Err(Errno::ENOENT | Errno::ENOTDIR))
+    }
+
     /// The names in a directory, but for `.` and `..`.
     pub fn list(&self, path: &Path) -> Result<Vec<OsString>, Errno> {
         /// Where in an entry its length and its name are; getdents64(2).

@@ -51,6 +51,13 @@ pub fn dir() -> Result<PathBuf> {
     let Some(dir) = dir else {
         bail!("there is no place to keep the application's changes; set XDG_STATE_HOME or HOME")
     };
+    if dir.to_str().is_none() {
+        bail!(
+            "the state directory {} cannot be used, since its name is no UTF-8: set STATE_DIRECTORY or \
+             XDG_STATE_HOME to another",
+            dir.display()
+        )
+    }
     DirBuilder::new().recursive(true).mode(0o755).create(&dir).and_then(|()| dir.canonicalize()).with_context(
         || {
             let shown = dir.display();
@@ -61,13 +68,24 @@ pub fn dir() -> Result<PathBuf> {
     )
 }
 
+/// One of the directories in it. It may be a link to a larger disk; what a view leads to lies
+/// behind none.
+///
+/// # Errors
+///
+/// As [`dir`].
+pub fn part(name: &str) -> Result<PathBuf> {
+    let part = dir()?.join(name);
+    Ok(part.canonicalize().unwrap_or(part))
+}
+
 /// The store of images.
 ///
 /// # Errors
 ///
 /// As [`dir`], and that it cannot be used.
 pub fn images() -> Result<Store> {
-    Ok(Store::at(dir()?.join("images"), users_of_layers)?.with_book(owners::kept))
+    Ok(Store::at(part("images")?, users_of_layers)?.with_book(owners::kept))
 }
 
 /// Who uses which of these layers of images: all that runs, or an instance that is kept.
@@ -93,7 +111,7 @@ fn users_of_layers(trees: &[PathBuf]) -> Result<Vec<(PathBuf, User)>> {
 ///
 /// As [`dir`].
 pub fn of_application(name: &str) -> Result<PathBuf> {
-    Ok(dir()?.join("instances").join(name))
+    Ok(part("instances")?.join(name))
 }
 
 impl WriteLayer {

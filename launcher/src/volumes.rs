@@ -50,7 +50,7 @@ pub struct Lock(#[expect(dead_code, reason = "the open file is the lock")] File)
 ///
 /// As [`state::dir`].
 pub fn dir() -> Result<PathBuf> {
-    Ok(state::dir()?.join("volumes"))
+    state::part("volumes")
 }
 
 impl Volume {
@@ -99,23 +99,25 @@ pub fn names() -> Result<Vec<String>> {
     };
     let mut names: Vec<String> =
         entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    names.retain(|name| name != DRAFT);
+    // Drafts, what is being removed, and what a file system's root has.
+    names.retain(|name| !name.starts_with('.') && name != "lost+found");
     names.sort();
     Ok(names)
 }
 
-/// Removes the volumes that are an instance's own.
+/// Removes the volumes that are an instance's own; tells whether there are any.
 ///
 /// # Errors
 ///
 /// What the file system says.
-pub fn remove_own(instance: &str) -> Result<()> {
+pub fn remove_own(instance: &str) -> Result<bool> {
     let _lock = lock(FlockOperation::LockExclusive)?;
     let prefix = format!("{instance}@");
-    for name in names()?.iter().filter(|name| name.starts_with(&prefix)) {
+    let own: Vec<String> = names()?.into_iter().filter(|name| name.starts_with(&prefix)).collect();
+    for name in &own {
         removal::remove(&dir()?.join(name))?;
     }
-    Ok(())
+    Ok(!own.is_empty())
 }
 
 /// Sees to it that an application's volumes stay, until the lock goes.
@@ -148,7 +150,12 @@ pub fn make(volumes: &[Volume], policy: &Policy, kept: &Path) -> Result<()> {
         if fs::symlink_metadata(&volume.dir).is_ok() {
             bail!("{} is no directory, so it cannot be the volume `{}`", volume.dir.display(), volume.name)
         }
-        seed(volume, policy, kept).with_context(|| format!("the volume `{}` was not made", volume.name))?;
+        let made = seed(volume, policy, kept);
+        if made.is_err() {
+            // It may have filled the disk.
+            let _ = removal::take_away(&volume.dir.with_file_name(DRAFT));
+        }
+        made.with_context(|| format!("the volume `{}` was not made", volume.name))?;
     }
     Ok(())
 }

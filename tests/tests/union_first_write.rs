@@ -120,3 +120,50 @@ fn where_data_cannot_be_shared_the_kernel_copies_it_in_pieces() {
     assert_eq!(pieces, seen.mib.div_ceil(64));
     assert_eq!(seen.numbers["shared"], 0);
 }
+
+/// What is done to layers that take no change: on a file system, and behind a mount, that is read-only.
+const READ_ONLY: &str = r#"
+mkdir -p base other at state runtime; chmod 777 state runtime; mount -t tmpfs none base
+mkdir base/deep base/open other/deep other/open; chmod 777 base/open other/open
+for tree in base other; do echo closed > $tree/deep/closed; echo one > $tree/open/one; chmod 666 $tree/open/one; done
+mount --bind other other; mount -o remount,ro base; mount -o remount,ro,bind other
+! touch base/x 2> /dev/null; ! touch other/x 2> /dev/null
+for layer in base other; do
+    printf '[app]
+name = "read-only"
+[[mount]]
+at = "%s/at"
+layers = ["%s"]
+' $PWD $layer > policy.toml
+    for id in 0 12345; do
+        setpriv --reuid $id --regid $id --clear-groups env STATE_DIRECTORY=$PWD/state/$layer$id XDG_RUNTIME_DIR=$PWD/runtime/$id \
+            "$LAUNCHER" --door $1 --policy policy.toml /bin/sh -c 'cd at; for path in deep deep/closed open open/one; do
+                if test -w $path; then echo writable $path; else echo not $path; fi; done
+                echo more >> deep/closed; echo two >> open/one; mkdir open/new; mv open/one open/new; rm -r deep; ls -R; cat open/new/one' 2>&1
+    done
+done
+"#;
+
+#[test]
+fn layers_on_a_file_system_that_takes_no_change_get_copies() {
+    assert!(is_root(), "file systems are mounted: run the tests as root");
+    for door in ["shim", "gate"] {
+        let place = Place::new(&format!("read-only-{door}"));
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-euc", READ_ONLY, "sh", door]).current_dir(&place.dir);
+        let output = feed(command.env("LAUNCHER", launcher()).env("LC_ALL", "C.UTF-8"), b"");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!said.contains("Read-only"), "{said}");
+        let count = |line: &str| said.lines().filter(|found| *found == line).count();
+        // Root may change all of it, the other user what its mode says.
+        assert_eq!((count("writable deep"), count("writable deep/closed")), (2, 2), "{said}");
+        assert_eq!(
+            (count("writable open"), count("writable open/one"), count("not deep")),
+            (4, 4, 2),
+            "{said}"
+        );
+        assert_eq!((count("two"), count("closed")), (4, 2), "{said}");
+        assert_eq!(said.matches("Permission denied").count(), 4, "{said}");
+    }
+}

@@ -8,7 +8,7 @@ use super::look::follows;
 use super::place::{Place, Want, is_link_of};
 use super::plain::PlainScratch;
 use super::refusal::may_access;
-use super::union::WholePath;
+use super::union::{WholePath, may_write_copy};
 use crate::kernel::{self, syscall4};
 use crate::{Answer, Errno, Instance};
 
@@ -107,11 +107,27 @@ impl Instance<'_> {
         let args = [place.dirfd as usize, place.path as usize, mode as usize, flags as usize];
         let nr = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
         // SAFETY: the kernel only reads the string.
-        let done = unsafe { syscall4(nr, args) }?;
+        let done = match unsafe { syscall4(nr, args) } {
+            Err(Errno::EROFS) => {
+                cold_path();
+                return self.access_copy(place, mode, flags).map(|()| 0);
+            }
+            done => done?,
+        };
         if mode & libc::W_OK != 0 && self.is_read_only(place) && is_protected(place, flags)? {
             return Err(Errno::EROFS);
         }
         Ok(done)
+    }
+
+    /// Whether what lies on a file system that takes no change may be written to: a layer of a union gets a copy.
+    #[inline(never)]
+    fn access_copy(&self, place: &Place, mode: i32, flags: i32) -> Result<(), Errno> {
+        if self.is_read_only(place) || self.view.mount(place.mount).kind != view::Kind::Layers {
+            return Err(Errno::EROFS);
+        }
+        // Who plays somebody is judged by what the file is told to be.
+        if self.plays() { Ok(()) } else { may_write_copy((place.dirfd, place.path), mode, flags) }
     }
 
     fn is_read_only(&self, place: &Place) -> bool {

@@ -51,6 +51,15 @@ pub fn getegid() -> u32 {
     unsafe { syscall(libc::SYS_getegid, [0; 6]) }.unwrap_or(0) as u32
 }
 
+/// Whether this process has a group beside its own, of the first 256 that it has. getgroups(2)
+pub fn has_group(group: u32) -> bool {
+    let mut groups = [0_u32; 256];
+    // SAFETY: the kernel writes no more than the array's length.
+    let count =
+        unsafe { syscall(libc::SYS_getgroups, [groups.len(), groups.as_mut_ptr() as usize, 0, 0, 0, 0]) };
+    groups.get(..count.unwrap_or(0)).is_some_and(|groups| groups.contains(&group))
+}
+
 /// mmap(2) of a file from its start, shared. Gives the address.
 pub fn map_file(file: i32, len: usize, protection: i32) -> Result<usize, Errno> {
     let args = [0, len, protection as usize, libc::MAP_SHARED as usize, file as usize, 0];

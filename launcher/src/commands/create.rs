@@ -1,15 +1,16 @@
 //! `launcher create`, `start` and `restart`: an instance that remembers what it runs.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::print;
+use super::{complain, print};
 use crate::cli::{Create, Restart, Start};
 use crate::instances::{self, Record};
 use crate::prepare::{Asked, prepare};
 use crate::processes::Target;
-use crate::{FAILED, background};
+use crate::{FAILED, background, root_image};
 
 /// Makes an instance with all that it needs, and runs nothing.
 pub fn create(asked: &Create) -> Result<u8> {
@@ -62,7 +63,23 @@ pub fn start(asked: &Start) -> Result<u8> {
 /// Ends what runs in an instance, and starts it anew.
 pub fn restart(asked: &Restart) -> Result<u8> {
     let kept = instances::find(&asked.start.name)?;
-    if kept.runs().is_some() {
+    if let (Some(record), true) = (kept.record()?, kept.runs().is_some()) {
+        // What could not be started again goes on.
+        let wanted =
+            super::load(&record.policy).and_then(|policy| Ok((policy::plan(&policy, false)?, policy)));
+        let (plan, policy) = match wanted {
+            Ok(wanted) => wanted,
+            Err(report) => {
+                complain(&report);
+                eprintln!("launcher: `{}` has not been stopped", kept.name);
+                return Ok(FAILED);
+            }
+        };
+        let keeps_root = plan.write_layers().iter().any(|layer| layer.is_kept && layer.at == Path::new("/"));
+        if let (Some((name, image)), true) = (&policy.image, keeps_root) {
+            root_image::hold_to(&kept, name, image)
+                .with_context(|| format!("`{}` has not been stopped", kept.name))?;
+        }
         super::stop::end(&Target::Kept(&kept), asked.timeout, asked.signal.as_deref())?;
     }
     start(&asked.start)

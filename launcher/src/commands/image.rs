@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{bar, ignore_closed_pipes, print, shown_on};
 use crate::cli::ImageVerb;
-use crate::state;
+use crate::{removal, state};
 
 /// What the words of a configuration are called, in its JSON and here.
 const CONFIG: [(&str, &str); 9] = [
@@ -49,6 +49,7 @@ pub fn image(verb: &ImageVerb) -> Result<u8> {
         ImageVerb::Rm { name } => store.remove(name).map(|()| 0),
         ImageVerb::Gc { json } => {
             let done = store.collect()?;
+            removal::tidy()?;
             if *json {
                 return print(&format!("{}\n", json!({ "layers": done.layers, "drafts": done.drafts })));
             }

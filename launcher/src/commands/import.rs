@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use serde_json::json;
 
 use super::{bar, complain, ignore_closed_pipes, print, shown_on};
 use crate::cli::Import;
-use crate::instances::{Kept, Record, Word};
+use crate::instances::{self, Kept, Record, Word};
 use crate::portable::renamed;
 use crate::state::WriteLayer;
 use crate::volumes::{self, Volume};
@@ -77,10 +77,14 @@ fn take_in(
         bail!(taken(name))
     }
     let store = state::images()?;
+    must_be_beside(&store)?;
     let _lock = store.lock_for_import()?;
     let drafted = store.draft()?;
     let draft = drafted.path().join("instance");
-    DirBuilder::new().mode(0o755).create(&draft).context("cannot make the instance's directory")?;
+    DirBuilder::new()
+        .mode(instances::DIRECTORY)
+        .create(&draft)
+        .context("cannot make the instance's directory")?;
     let image = match &contents.image {
         Some(wanted) => {
             let layout = drafted.path().join("image");
@@ -140,6 +144,22 @@ fn take_in(
     }
     drafted.close().context("cannot remove the draft")?;
     Ok(Some((name.to_owned(), place.dir)))
+}
+
+/// What is brought in is moved to its place in one step, which no file system's border lets through.
+fn must_be_beside(store: &Store) -> Result<()> {
+    let device = |dir: &Path| fs::metadata(dir).ok().map(|about| about.dev());
+    let drafts = store.drafts();
+    for part in [state::part("instances")?, volumes::dir()?] {
+        if device(&part).is_some_and(|other| Some(other) != device(&drafts)) {
+            bail!(
+                "{} and {} lie on two file systems, and an import needs them on one: set STATE_DIRECTORY to another",
+                part.display(),
+                drafts.display()
+            )
+        }
+    }
+    Ok(())
 }
 
 /// Puts the volumes in their places, and then the instance.

@@ -1,7 +1,7 @@
 //! `launcher logs`: what an instance that was started in the background has printed.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read as _, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::thread::sleep;
@@ -40,10 +40,11 @@ pub fn logs(asked: &Logs) -> Result<u8> {
                 }
             }
         }
-        io::copy(&mut file, &mut out)?;
-        out.flush()?;
         if !asked.follow {
-            return Ok(());
+            // What a program adds meanwhile may be more than its reader takes.
+            let rest = file.metadata()?.len().saturating_sub(file.stream_position()?);
+            io::copy(&mut file.take(rest), &mut out)?;
+            return out.flush();
         }
         loop {
             // Asked before it is read: what ends has printed all.
@@ -55,7 +56,11 @@ pub fn logs(asked: &Logs) -> Result<u8> {
             match std::fs::metadata(&log) {
                 // Cut short by somebody, or moved aside by another start.
                 Ok(_) if own.len() < at => drop(file.seek(SeekFrom::Start(0))?),
-                Ok(there) if there.ino() != own.ino() => file = File::open(&log)?,
+                Ok(there) if there.ino() != own.ino() => {
+                    // What came before it was moved.
+                    io::copy(&mut file, &mut out)?;
+                    file = File::open(&log)?;
+                }
                 _ if !runs && more == 0 => return Ok(()),
                 _ => {}
             }

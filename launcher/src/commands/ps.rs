@@ -24,6 +24,9 @@ fn shown(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
+/// What is said of an instance that has never been made whole.
+const CUT_OFF: &str = "(its making was cut off)";
+
 /// A line of the list.
 struct Row {
     name: String,
@@ -50,12 +53,18 @@ pub fn ps(all: bool, as_json: bool) -> Result<u8> {
         rows.push(Row { name, policy, id, door: door_of(&process), command: command(&process) });
     }
     for kept in if all { instances::all()? } else { Vec::new() } {
-        let Some(record) = kept.record()? else { continue };
-        if kept.runs().is_none() {
+        let Some(record) = kept.record()? else {
+            // A launcher that was killed, or a full disk; or one is at it.
+            let (policy, command) = (String::new(), CUT_OFF.to_owned());
+            rows.push(Row { name: kept.name, policy, id: None, door: None, command });
+            continue;
+        };
+        let runs = kept.runs();
+        if runs.is_none() || !rows.iter().any(|row| row.name == kept.name && row.id.is_some()) {
             let words = record.program.iter().map(|word| OsString::from(word).to_string_lossy().into_owned());
             let command = words.collect::<Vec<_>>().join(" ");
             let policy = record.policy.to_string_lossy().into_owned();
-            rows.push(Row { name: kept.name, policy, id: None, door: None, command: shown(&command) });
+            rows.push(Row { name: kept.name, policy, id: runs, door: None, command: shown(&command) });
         }
     }
     rows.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));

@@ -1,7 +1,8 @@
 //! `launcher stop`: ends an application, daemons that have left their parents too.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::cli::Stop;
+use crate::instances::Kept;
 use crate::processes::{self, Process, Target};
 
 /// How often it is looked whether all have ended.
@@ -20,7 +22,31 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Ends the processes of an application: by the signal that its policy or image names, and by
 /// KILL those that are still there after a while.
 pub fn stop(asked: &Stop) -> Result<u8> {
-    end(&Target::Named(&asked.name), asked.timeout, asked.signal.as_deref()).map(|()| 0)
+    let name = asked.name.as_str();
+    // Of one that is kept here, and runs, no other of its name is meant: also not when it has ended.
+    let kept = Kept::of(name).ok().filter(|kept| !processes::of(&Target::Kept(kept)).is_empty());
+    let target = kept.as_ref().map_or(Target::Named(name), Target::Kept);
+    if kept.is_none() {
+        must_be_one(name, &processes::of(&target))?;
+    }
+    end(&target, asked.timeout, asked.signal.as_deref()).map(|()| 0)
+}
+
+/// Refuses to end several instances that are kept in other state directories and share a name.
+fn must_be_one(name: &str, found: &[Process]) -> Result<()> {
+    let dirs: BTreeMap<PathBuf, i32> =
+        found.iter().filter_map(|process| Some((process.kept()?, process.id))).collect();
+    let mut dirs = dirs.into_iter();
+    if let (Some((one, first)), Some((other, second))) = (dirs.next(), dirs.next()) {
+        bail!(
+            "several instances `{name}` run here, and none is kept in {}: process {first} belongs to {}, and \
+             {second} to {}; STATE_DIRECTORY says which state directory is meant",
+            crate::state::dir()?.display(),
+            one.display(),
+            other.display()
+        )
+    }
+    Ok(())
 }
 
 /// The same of the processes that are meant: `timeout` seconds until they are killed, and the
@@ -33,6 +59,12 @@ pub fn end(target: &Target<'_>, timeout: u64, signal: Option<&str>) -> Result<()
     let name = target.name();
     let found = of(target);
     let Some((first, _)) = found.first() else {
+        if let Some(id) = Kept::of(name).ok().and_then(|kept| kept.runs()) {
+            bail!(
+                "the instance `{name}` runs, as process {id}, and its view has been taken away (a user's runtime \
+                 directory goes with the last session, unless `loginctl enable-linger` keeps it): end it by kill {id}"
+            )
+        }
         bail!("no process of the application `{name}` runs here: `launcher ps` says which do")
     };
     let said = signal.map(ToOwned::to_owned).or_else(|| stop_signal(first));
@@ -47,7 +79,15 @@ pub fn end(target: &Target<'_>, timeout: u64, signal: Option<&str>) -> Result<()
             send(fd, signal)?;
         }
     }
-    if wait(target, Duration::from_secs(timeout)) {
+    // One that has been stopped (SIGSTOP, a terminal) would not hear of it.
+    for (_, fd) in found.iter().filter(|(process, _)| is_stopped(process.id)) {
+        send(fd, libc::SIGCONT)?;
+    }
+    let start = target.start();
+    // Nobody is started while one is left: another start says that all have ended.
+    let of = |target: &Target<'_>| if target.start() == start { of(target) } else { Vec::new() };
+    let wait = |most| wait(|| of(target).is_empty(), most);
+    if wait(Duration::from_secs(timeout)) {
         return ended(&found);
     }
     let deadline = Instant::now() + PATIENCE;
@@ -56,7 +96,7 @@ pub fn end(target: &Target<'_>, timeout: u64, signal: Option<&str>) -> Result<()
         for (_, fd) in of(target) {
             send(&fd, libc::SIGKILL)?;
         }
-        if wait(target, PERIOD * 5) {
+        if wait(PERIOD * 5) {
             return ended(&found);
         }
         if Instant::now() > deadline {
@@ -85,13 +125,14 @@ fn send(fd: &OwnedFd, signal: i32) -> Result<()> {
 }
 
 /// Waits until none is left. False where that takes too long.
-fn wait(target: &Target<'_>, most: Duration) -> bool {
-    let deadline = Instant::now() + most;
+fn wait(is_none_left: impl Fn() -> bool, most: Duration) -> bool {
+    // None: for ever.
+    let deadline = Instant::now().checked_add(most);
     loop {
-        if of(target).is_empty() {
+        if is_none_left() {
             return true;
         }
-        if Instant::now() >= deadline {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return false;
         }
         sleep(PERIOD);
@@ -113,10 +154,19 @@ fn ended(found: &[(Process, OwnedFd)]) -> Result<()> {
     Ok(())
 }
 
-fn parent(id: i32) -> Option<i32> {
+/// A word of what proc(5) tells of a process after its name, from its state on.
+fn told(id: i32, number: usize) -> Option<String> {
     let text = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     // The name before it may hold anything.
-    text.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+    text.rsplit_once(") ")?.1.split(' ').nth(number).map(ToOwned::to_owned)
+}
+
+fn parent(id: i32) -> Option<i32> {
+    told(id, 1)?.parse().ok()
+}
+
+fn is_stopped(id: i32) -> bool {
+    told(id, 0).as_deref() == Some("T")
 }
 
 /// The signal that an application's policy names, or its image.

@@ -98,5 +98,38 @@ impl Union<'_> {
 
 /// Whether the program has a right, by its effective user.
 pub(super) fn may(path: &mut Scratch, right: i32) -> Result<(), Errno> {
-    kernel::faccessat2(AT_FDCWD, path.as_ptr(), right, libc::AT_EACCESS)
+    let at = (AT_FDCWD, path.as_ptr());
+    match kernel::faccessat2(AT_FDCWD, at.1, right, libc::AT_EACCESS) {
+        Err(Errno::EROFS) => may_write_copy(at, right, libc::AT_EACCESS),
+        done => done,
+    }
+}
+
+/// The same of a layer's file on a file system that takes no change, which its copy does: the kernel has said
+/// that without a look at who asks. Access control lists are not looked at.
+#[inline(never)]
+pub(in super::super) fn may_write_copy(
+    (dirfd, path): (i32, *const u8),
+    right: i32,
+    flags: i32,
+) -> Result<(), Errno> {
+    match (right & !libc::W_OK, flags) {
+        (right, 0) => kernel::faccessat(dirfd, path, right)?,
+        (right, flags) => kernel::faccessat2(dirfd, path, right, flags)?,
+    }
+    let by_effective = flags & libc::AT_EACCESS != 0;
+    let (user, group) = match by_effective {
+        true => (kernel::geteuid(), kernel::getegid()),
+        false => (kernel::getuid(), kernel::getgid()),
+    };
+    if user == 0 {
+        return Ok(());
+    }
+    let stat = kernel::fstatat(dirfd, path, flags & (libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH))?;
+    let bit = match () {
+        () if stat.st_uid == user => libc::S_IWUSR,
+        () if stat.st_gid == group || kernel::has_group(stat.st_gid) => libc::S_IWGRP,
+        () => libc::S_IWOTH,
+    };
+    if stat.st_mode & bit != 0 { Ok(()) } else { Err(Errno::EACCES) }
 }

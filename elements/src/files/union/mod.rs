@@ -41,6 +41,7 @@ mod working;
 mod xattr;
 
 pub(super) use list::{ALL_GIVEN, Listing};
+pub(super) use may::may_write_copy;
 pub use origin::COPIES;
 pub(super) use position::Position;
 pub(super) use settled::Settled;
