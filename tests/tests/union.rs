@@ -169,13 +169,16 @@ fn a_descriptor_of_a_layers_file_does_not_lead_to_it() {
                   print(os.stat('sub').st_ino == os.fstat(d).st_ino)\n\
                   w = os.open(f'/proc/self/fd/{f}', os.O_WRONLY | os.O_TRUNC); os.write(w, b'mine\\n'); print(open('file').read())\n\
                   g = os.open('sub/deep', os.O_RDONLY); os.rename('sub', 'moved')\n\
-                  try: os.fchmod(g, 0o600)\n\
+                  os.fchmod(g, 0o600); print(oct(os.stat('moved/deep').st_mode)); os.rename('moved/deep', 'moved/other')\n\
+                  try: os.fchmod(g, 0o640)\n\
                   except OSError as e: print(e.strerror)\n\
+                  os.rename('moved/other', 'moved/deep')\n\
                   print(sorted(os.listdir('moved')), os.listxattr('moved'))\n";
     let file = world.dir.join("script.py");
     fs::write(&file, script).expect("the world is writable");
     let said = says(&world, &format!("/usr/bin/python3 {}", file.display()));
-    let expected = "0o100600\n0o40700 0o40700\nTrue\nmine\n\nStale file handle\n['both', 'deep', 'new'] []\n";
+    let expected =
+        "0o100600\n0o40700 0o40700\nTrue\nmine\n\n0o100600\nStale file handle\n['both', 'deep', 'new'] []\n";
     assert_eq!(said, expected);
     assert_eq!(host(&world), before);
     let mode = |path: &str| {

@@ -8,6 +8,7 @@ use super::lexical::Look;
 use super::namei::Walk;
 use super::place::Want;
 use super::text::Text;
+use super::union::WholePath;
 use super::{MAX_PATH, note_duplicate};
 use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance, process};
@@ -68,14 +69,31 @@ impl Instance<'_> {
         Answer::Done(done)
     }
 
-    /// Whether a directory of a union's layer is in the union no longer, or not under this name: a layer keeps what the
-    /// program has taken away.
-    fn is_gone_from_union(&self, host: &[u8], app: &[u8]) -> bool {
-        let Some(mount) = self.has_unions().then(|| self.layers_own(host)).flatten() else { return false };
+    /// Puts the app path of the working directory right, which has been found by its letters: a layer keeps what the program
+    /// has renamed or taken away.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` where it is in the union no longer.
+    fn follow_working_directory(&self, host: &[u8], app: &mut Text<MAX_PATH>) -> Result<(), Errno> {
+        if !self.has_unions() || self.layers_own(host).is_none() {
+            return Ok(());
+        }
+        let mut kept = WholePath::new();
+        if self.kept_path(AT_FDCWD, &mut kept).is_some() {
+            app.truncate(0);
+            return app.push(kept.bytes());
+        }
+        let finding = self.begin_path(AT_FDCWD);
         let mut walk = Walk::new();
-        let at = mount.at.strip_suffix(b"/").unwrap_or(mount.at);
-        let walked = self.walk_union(&mut walk, mount.id, app.get(at.len()..).unwrap_or(&[]));
-        walked.is_err() || !self.is_side_of(&walk, host)
+        if self.walk_to_side(&mut walk, host, app.bytes()).map_err(|_| Errno::ENOENT)? {
+            app.truncate(0);
+            app.push(walk.app.bytes())?;
+            if let Some(finding) = finding {
+                finding.keep(app.bytes());
+            }
+        }
+        Ok(())
     }
 
     /// getcwd(2): the length, with the NUL.
@@ -98,8 +116,8 @@ impl Instance<'_> {
         if let Err(errno) = told {
             return Answer::fail(errno);
         }
-        if !unreachable && self.is_gone_from_union(host.bytes(), app.bytes()) {
-            return Answer::fail(Errno::ENOENT);
+        if !unreachable && let Err(errno) = self.follow_working_directory(host.bytes(), &mut app) {
+            return Answer::fail(errno);
         }
         let len = app.len() + 1;
         if len > size {

@@ -218,6 +218,7 @@ impl Instance<'_> {
         if host.bytes().first() != Some(&b'/')
             || !(corrected || self.is_behind_mount(host.bytes()))
             || self.reverse(host.bytes(), &mut app).is_err()
+            || self.follow_renames(host.bytes(), &mut app).is_err()
         {
             return Answer::Pass;
         }

@@ -9,6 +9,7 @@ use super::look::follows;
 use super::owners::Reached;
 use super::place::{Place, Scratch, Want};
 use super::plain::PlainScratch;
+use super::present::About;
 use super::refusal::may_stat;
 use super::union::WholePath;
 use crate::kernel::{syscall, syscall4};
@@ -160,7 +161,12 @@ impl Instance<'_> {
                 (found.st_dev, found.st_ino, found.st_nlink) = (device, inode, 1);
                 Ok(())
             }
-            Some(place) => self.look_and_count(&place, stat, libc::AT_SYMLINK_NOFOLLOW).map(|_| ()),
+            Some(place) => {
+                self.look_and_count(&place, stat, libc::AT_SYMLINK_NOFOLLOW)?;
+                // SAFETY: a call that succeeds has filled the struct.
+                self.learn_origin(&About::of(unsafe { &*stat }).version, &place);
+                Ok(())
+            }
             None => {
                 self.count(place, stat);
                 Ok(())
@@ -292,7 +298,12 @@ impl Instance<'_> {
             // SAFETY: a call that succeeds has filled the struct.
             let is_dir = done.is_ok() && is_directory(unsafe { (*buf).stx_mode }.into());
             if is_dir && let Some(place) = self.union_place(dirfd, path, &mut scratch) {
-                return Answer::Done(look(&place, flags & !libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW));
+                let done = look(&place, flags & !libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW);
+                if done.is_ok() {
+                    // SAFETY: a call that succeeds has filled the struct.
+                    self.learn_origin(&About::of_statx(unsafe { &*buf }).version, &place);
+                }
+                return Answer::Done(done);
             }
             return Answer::Done(done);
         }

@@ -54,6 +54,11 @@ fn other_sides(key: u64) -> u64 {
     key.rotate_left(32) ^ 0x6f74_6865_7273_6964
 }
 
+/// The key of a directory that layers below know by another name, of which no path tells.
+fn under_own_name(key: u64) -> u64 {
+    key.rotate_left(17) ^ 0x6f77_6e20_6e61_6d65 | 1
+}
+
 /// Whether a walk has come to a directory that the lowest layer alone has.
 fn is_in_base(walk: &Walk) -> bool {
     walk.in_union() && walk.position.is_dir() && walk.position.sides == Layers::LOWEST
@@ -179,14 +184,18 @@ impl Instance<'_> {
         if word == not_in(epoch) {
             return Some(word);
         }
+        let mut is_straight = true;
         for name in scan::components(above) {
             if name != b"." {
                 walk.enter(self, name).ok()?;
+                // What is below a redirect has other names in the layer.
+                is_straight &= walk.position.redirect.is_empty();
             }
         }
         if !above.is_empty() {
             let key = key_below(word, above);
-            shared.set_plain(if is_in_base(&walk) { key } else { other_sides(key) }, epoch);
+            let is_base = is_straight && is_in_base(&walk);
+            shared.set_plain(if is_base { key } else { other_sides(key) }, epoch);
         }
         Some(word)
     }
@@ -198,7 +207,10 @@ impl Instance<'_> {
         }
         let union = self.union(self.view.region(walk.cursor.node))?;
         let below = union.below(walk.app.bytes());
-        let key = directory_hash(union.id, below) | 1;
+        let mut key = directory_hash(union.id, below) | 1;
+        if walk.position.has_own_name() {
+            key = under_own_name(key);
+        }
         let word = if is_in_base(walk) {
             self.shared?.set_plain(key, epoch);
             key
