@@ -24,16 +24,22 @@ impl Instance<'_> {
         }
         // SAFETY: the kernel only reads the string.
         let as_given = || Answer::Done(unsafe { syscall(libc::SYS_chdir, [path as usize, 0, 0, 0, 0, 0]) });
+        let epoch = self.shared.map(|shared| shared.epoch());
+        let mut is_in_mount = false;
         let answer = match self.look_up(AT_FDCWD, path, Want::LOOK) {
             Look::Untouched | Look::Boundary(_) => as_given(),
             _ if IS_JAILED.load(Ordering::Relaxed) => as_given(),
             _ => {
+                is_in_mount = true;
                 self.settle_directory(path);
                 self.look(libc::SYS_chdir, path, true, [0; 3])
             }
         };
         if matches!(answer, Answer::Done(Ok(_))) {
             self.note_directory(AT_FDCWD, None);
+            if let Some(epoch) = epoch.filter(|_| is_in_mount && self.has_unions()) {
+                self.enter_lowest(epoch);
+            }
         }
         answer
     }

@@ -87,7 +87,7 @@ impl Instance<'_> {
         if means_descriptor(path, flags) && !self.traces() {
             return Answer::Done(self.fstat(dirfd, path, stat, flags));
         }
-        if self.is_path_behind(dirfd, path) || self.in_base(dirfd, path).is_some() {
+        if self.is_path_behind(dirfd, path) || start.is_anew() && self.in_base(dirfd, path).is_some() {
             let done = look_at(&Place::new(dirfd, path, 0, None), stat, flags | libc::AT_SYMLINK_NOFOLLOW);
             if !(follows(flags) && done.is_ok() && found_link(stat)) {
                 return Answer::Done(done);
@@ -257,7 +257,7 @@ impl Instance<'_> {
             return Answer::fail(errno);
         }
         let look = |place: &Place| self.look_at_extended(place, flags | libc::AT_SYMLINK_NOFOLLOW, mask, buf);
-        if self.is_path_behind(dirfd, path) || self.in_base(dirfd, path).is_some() {
+        if self.is_path_behind(dirfd, path) || start.is_anew() && self.in_base(dirfd, path).is_some() {
             let done = look(&Place::new(dirfd, path, 0, None));
             if !(follows(flags) && done.is_ok() && found_extended_link(buf)) {
                 return Answer::Done(done);

@@ -21,6 +21,7 @@
 
 mod change;
 mod copy_up;
+mod enter;
 mod given;
 mod known;
 mod list;
