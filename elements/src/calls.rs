@@ -145,6 +145,16 @@ calls! {
 
     SYS_chdir Always => |i, _, [path, ..]| i.chdir(p(path));
     SYS_chroot Always => |i, _, [path, ..]| i.chroot(p(path));
+    SYS_mount Always => |i, _, [source, target, kind, flags, data, _]| i.mount([source, target, kind, flags, data]);
+    SYS_umount2 Always => |i, _, [target, flags, ..]| i.umount(p(target), flags as i32);
+    SYS_pivot_root Always => |i, _, [new_root, put_old, ..]| i.pivot_root(p(new_root), p(put_old));
+    SYS_open_tree Always => |i, _, [dir, path, flags, ..]| i.open_tree((dir as i32, p(path)), flags as u32);
+    SYS_move_mount Always => |i, _, [dir, from, other, to, flags, _]| i.move_mount((dir as i32, p(from)), (other as i32, p(to)), flags as u32);
+    SYS_fspick Always => |i, _, [dir, path, flags, ..]| i.at_mount(libc::SYS_fspick, (dir as i32, p(path)), flags as u32, [flags, 0, 0]);
+    SYS_mount_setattr Always => |i, _, [dir, path, flags, attributes, size, _]| i.at_mount(libc::SYS_mount_setattr, (dir as i32, p(path)), flags as u32, [flags, attributes, size]);
+    SYS_swapon Always => |i, _, [path, flags, ..]| i.at_kernels_file(libc::SYS_swapon, p(path), flags);
+    SYS_swapoff Always => |i, _, [path, ..]| i.at_kernels_file(libc::SYS_swapoff, p(path), 0);
+    SYS_acct Always => |i, _, [path, ..]| i.at_kernels_file(libc::SYS_acct, p(path), 0);
     SYS_fchdir Always => |i, _, [fd, ..]| i.fchdir(fd as i32);
     SYS_getcwd Always => |i, _, [buf, size, ..]| i.getcwd(buf as *mut u8, size);
     SYS_getdents64 Always => |i, _, [fd, buf, size, ..]| i.getdents64(fd as i32, buf as *mut u8, size);
@@ -252,6 +262,12 @@ impl Instance<'_> {
             libc::SYS_prctl if !self.plays() => Some(Is(0, SECCOMP)),
             libc::SYS_fstat => {
                 (self.has_unions() || self.plays() || self.file_clock().is_some()).then_some(when)
+            }
+            // Whom root becomes is let into its image.
+            libc::SYS_setuid | libc::SYS_setreuid | libc::SYS_setresuid | libc::SYS_setfsuid
+                if self.has_unions() =>
+            {
+                Some(when)
             }
             _ if of_credentials(i64::from(number)) && !self.plays() => None,
             libc::SYS_ioctl if self.view.has_link_names() => Some(when),

@@ -13,8 +13,10 @@ use view::View;
 use crate::errno::Errno;
 use crate::files::{MAX_PATH, Text};
 use crate::kernel;
+use crate::shared::copies::Copies;
+use crate::shared::notices::Notices;
 use crate::shared::owners::Book;
-use crate::shared::{self, Shared};
+use crate::shared::{self, Directories, Shared};
 use crate::trace::{self, Ring};
 
 /// One application's view, mapped, and what its processes share.
@@ -26,6 +28,11 @@ pub struct Instance<'v> {
     pub shared: Option<&'v Shared>,
     /// The same page, to read what others have told.
     pub told: Option<&'v Shared>,
+    /// What is known of directories, and where others are told of changes: what is shared, or a table of this process's own. None
+    /// where it would not hear of others' changes.
+    pub directories: Option<&'v Directories>,
+    /// What has been found of files that may be copies: what is shared, or this process's own.
+    pub copies: Option<&'v Copies>,
     /// Which files have owners that the kernel knows nothing of; none where it could not be mapped.
     pub book: Option<&'v Book>,
     /// Where calls are told of, if they are.
@@ -45,7 +52,9 @@ pub enum AttachError {
 impl<'v> Instance<'v> {
     /// An instance of a view that the caller holds, without a directory.
     pub fn new(view: View<'v>, shared: Option<&'v Shared>) -> Instance<'v> {
-        Instance { view, shared, told: shared, book: None, ring: None, dir: &[] }
+        let directories = shared.map(|shared| &shared.directories);
+        let copies = shared.map(|shared| &shared.copies);
+        Instance { view, shared, told: shared, directories, copies, book: None, ring: None, dir: &[] }
     }
 
     /// The instance's directory on the host.
@@ -148,9 +157,13 @@ impl Instance<'_> {
         let view = self.told.map_or(0, |told| core::ptr::from_ref(told) as usize);
         let ring = self.ring.map_or(view, |ring| core::ptr::from_ref(ring) as usize);
         let book = self.book.map_or(view, |book| core::ptr::from_ref(book) as usize);
-        view.min(ring).min(book)
+        let directories = self.directories.map_or(view, |table| core::ptr::from_ref(table) as usize);
+        view.min(ring).min(book).min(directories)
     }
 }
+
+/// The name in an instance's directory of the page in which processes of other users tell of changes.
+pub const NOTICES: &str = "notices";
 
 /// The file of the view: first what the processes share, then the image.
 pub const VIEW: &str = "view";
@@ -184,7 +197,19 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
     // and holds atomics, for which any bytes will do.
     let told = unsafe { &*(address as *const Shared) };
     let shared = writable.then_some(told);
+    let shared = if told.directories.has_notices() {
+        // Who would not hear of changes has no part in what is shared.
+        shared.filter(|shared| hear_notices(dir, &shared.directories).is_ok())
+    } else {
+        shared
+    };
     let mut instance = Instance::new(view, shared);
+    if shared.is_none()
+        && told.directories.has_notices()
+        && let Ok(own) = own_copy(dir)
+    {
+        (instance.directories, instance.copies) = (Some(&own.directories), Some(&own.copies));
+    }
     instance.told = Some(told);
     instance.dir = dir;
     if instance.traces()
@@ -202,7 +227,7 @@ fn map_instance(dir: &'static [u8]) -> Result<Instance<'static>, AttachError> {
         instance.book = Some(unsafe { &*(address as *const Book) });
     }
     if let Some(shared) = shared {
-        shared.check_in();
+        shared.directories.check_in();
     }
     Ok(instance)
 }
@@ -229,16 +254,54 @@ impl Instance<'_> {
     }
 }
 
-/// Maps a file of the instance's directory. Gives address and length.
-#[unsafe(link_section = ".text.start")]
-fn map(dir: &[u8], name: &str, flags: i32, protection: i32) -> Result<(usize, usize), Errno> {
+/// Maps the notices over their place in a table of directories.
+#[cold]
+fn hear_notices(dir: &[u8], directories: &Directories) -> Result<(), Errno> {
+    let place = core::ptr::from_ref(directories.notices()) as usize;
+    let both = libc::PROT_READ | libc::PROT_WRITE;
+    with_file(dir, NOTICES, libc::O_RDWR, |file| {
+        // SAFETY: pages of a mapping of ours, which holds atomics before and after.
+        unsafe { kernel::map_over(file, place, Notices::LEN, both) }
+    })
+}
+
+/// A copy of what is shared for this process alone, which begins with what is known there of directories and copies, and hears of
+/// what others change. The rest of it is of no use.
+#[cold]
+fn own_copy(dir: &[u8]) -> Result<&'static Shared, Errno> {
+    let address = with_file(dir, VIEW, libc::O_RDONLY, |file| {
+        let address = kernel::map_copy(file, shared::LEN)?;
+        // SAFETY: pages of what has just been mapped, which holds atomics before and after.
+        unsafe { kernel::map_over(file, address, Directories::ANNOUNCED, libc::PROT_READ) }.map(|()| address)
+    })?;
+    // SAFETY: as for the shared words.
+    let own = unsafe { &*(address as *const Shared) };
+    own.directories.make_private();
+    hear_notices(dir, &own.directories).map(|()| own)
+}
+
+#[inline(always)]
+fn with_file<T>(
+    dir: &[u8],
+    name: &str,
+    flags: i32,
+    use_it: impl FnOnce(i32) -> Result<T, Errno>,
+) -> Result<T, Errno> {
     let mut path = Text::<MAX_PATH>::new();
     for part in [dir, b"/", name.as_bytes()] {
         path.push_at_start(part)?;
     }
     let file = kernel::openat_at_once(kernel::AT_FDCWD, path.as_ptr(), flags | libc::O_CLOEXEC, 0)?;
-    let mapped = kernel::lseek(file, 0, libc::SEEK_END)
-        .and_then(|len| Ok((kernel::map_file(file, len, protection)?, len)));
+    let done = use_it(file);
     kernel::close(file);
-    mapped
+    done
+}
+
+/// Maps a file of the instance's directory. Gives address and length.
+#[unsafe(link_section = ".text.start")]
+fn map(dir: &[u8], name: &str, flags: i32, protection: i32) -> Result<(usize, usize), Errno> {
+    with_file(dir, name, flags, |file| {
+        let len = kernel::lseek(file, 0, libc::SEEK_END)?;
+        Ok((kernel::map_file(file, len, protection)?, len))
+    })
 }

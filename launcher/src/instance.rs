@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::instances::Kept;
 use crate::state::WriteLayer;
 use crate::volumes::{self, Volume};
-use crate::{copies, own_names, room, root_image, stale};
+use crate::{admission, copies, own_names, room, root_image, stale};
 
 /// The doors: the shim, as ld.so will load it, and the gate, as the kernel will
 /// start it. Each stands in an instance's directory under its name.
@@ -99,7 +99,7 @@ impl Placed {
     /// Those of reading a file.
     pub fn checked_in(&self) -> std::io::Result<u64> {
         let mut count = [0; 8];
-        fs::File::open(self.dir.join(VIEW))?.read_exact_at(&mut count, shared::Shared::CHECKED_IN)?;
+        fs::File::open(self.dir.join(VIEW))?.read_exact_at(&mut count, shared::Directories::CHECKED_IN)?;
         Ok(u64::from_ne_bytes(count))
     }
 
@@ -112,7 +112,7 @@ impl Placed {
     pub fn look_anew(&self) -> std::io::Result<()> {
         let record = copies::Kept::of(&self.dir)?;
         self.with_shared(|shared| {
-            shared.forget_directories();
+            shared.directories.forget_directories();
             if let Some(record) = &record {
                 shared.copies.take_over(record.get());
             }
@@ -145,7 +145,7 @@ impl Placed {
     /// Those of writing to a file.
     pub fn forget_uncovered(&self) -> std::io::Result<()> {
         let file = OpenOptions::new().write(true).open(self.dir.join(VIEW))?;
-        file.write_all_at(&[0; 4], shared::Shared::SAID_UNCOVERED)
+        file.write_all_at(&[0; 4], shared::Directories::SAID_UNCOVERED)
     }
 }
 
@@ -423,7 +423,8 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8], settings: &Setting
     written.with_context(|| format!("cannot write {}", file.display()))?;
     match kept {
         Some(kept) if plan.write_layers().iter().any(|layer| layer.is_kept) => {
-            copies::lead_to_record(draft, kept)
+            copies::lead_to_record(draft, kept)?;
+            admission::lead_to_notices(draft, kept)
         }
         _ => Ok(()),
     }

@@ -82,3 +82,26 @@ fn a_child_started_by_descriptor_is_in_the_view() {
     );
     assert_same("expected", &expected, "the view", &said);
 }
+
+#[test]
+fn mounts_that_a_program_makes_itself_are_of_the_views_directories() {
+    if !is_root() {
+        eprintln!("not root, who alone may mount");
+        return;
+    }
+    let script = r#"
+        cd "$APP"; mkdir w/t w/sub/deep w/old; echo deep > w/sub/deep/file; export LC_ALL=C
+        cat > script <<'END'
+        mount --bind w/sub w/t && ls w/t; cat "$APP/w/t/deep/file"; echo new > w/t/new; umount w/t; ls w/t w/sub
+        mount -t tmpfs t "$APP/w/t" && echo x > w/t/x; ls "$APP/w/t"; stat -f -c %T w/t; (cd w/t; mount -o remount,ro . ; echo y > y); umount -l "$APP/w/t"; ls w/t
+        mount --bind w/link w/file && cat w/file; umount w/file; cat w/file; mount --bind none w/t; mount --bind w none; umount w/t; umount none
+        mount -t tmpfs t w/t; mount --make-rprivate /; mount --bind w/sub/deep w/t; mount --move w/t w/old; ls w/old; umount w/old
+        mkdir w/t/usr w/t/old; mount --rbind /usr w/t/usr; ls -d w/t/usr/bin | wc -l; umount -l w/t
+END
+        sed -i 's/mount --bind w.link w.file/mount --bind w\/sub\/new w\/file/' script
+        unshare -m sh script 2>&1 | sed 's/^.*mount: //; s/.dmesg.*//'; ls w/t w/sub; rm -r script w/t w/old w/sub/deep w/sub/new; cat w/file
+    "#;
+    World::new("rare-mount", MOUNTS, fill)
+        .saying("coverage.door = \"gate\"")
+        .same_session("/bin/bash", script);
+}

@@ -52,7 +52,7 @@ fn shop(place: &Place) {
     let script = r#"
         umoci init --layout oci && umoci new --image oci:v1 && umoci unpack --image oci:v1 bundle
         cd bundle/rootfs && mkdir -p bin etc srv tmp && cp /bin/busybox bin/busybox
-        for name in sh id env sort ls cat stat readlink grep test sleep mkdir mv ln chmod chown rm cut; do ln -s busybox bin/$name; done
+        for name in sh id env sort ls cat stat readlink grep test sleep mkdir rmdir mv ln chmod chown rm cut; do ln -s busybox bin/$name; done
         echo hello > etc/greeting && echo old > etc/gone && chmod 1777 tmp
         echo 'root:x:0:0::/root:/bin/sh
 shop:x:1234:50::/srv:/bin/sh' > etc/passwd
@@ -290,7 +290,8 @@ fn what_gives_up_roots_rights_changes_what_is_its_own() {
     assert!(is_root(), "chroot is run: run the tests as root");
     let place = Place::new("own");
     shop(&place);
-    let changes = "id -u; umask 022; cd /home; echo new > new; cat new; echo more >> own; cat own; rm data/own; ls data; \
+    let changes = "id -u; umask 022; cd /home; echo new > new; cat new; \
+                   inode=$(stat -c %i own); echo more >> own; cat own; test $inode = $(stat -c %i own) && echo same inode; rm data/own; ls data; \
                    echo more >> data/deep/own; cat data/deep/own; rm data/deep/own; echo again > data/own; cat data/own; \
                    mkdir data/made; echo in > data/made/in; cat data/made/in; rm high; chmod 700 data; mv new newer; \
                    ln newer data/newest; ln -s own link; cat link; echo t > /tmp/t; rm /tmp/t; echo t > /tmp/t; cat /tmp/t; \
@@ -309,6 +310,33 @@ fn what_gives_up_roots_rights_changes_what_is_its_own() {
     let ours = in_view(&place, &policy, &["/bin/sh", "-c", &again]);
     let theirs = chrooted(&place, "0:0", "", &["PATH=/bin"], &again);
     assert_same("chroot", &theirs, "the view", &ours);
+    // Directories that come and go, by turns with root, whose processes have looked at them before. A link that takes a
+    // directory's place must be seen by both. Deep is merged: a layer has it too. One user is made meanwhile.
+    let turns = "cd /home/data; su() { busybox su shop -c \"cd /home/data; $1\"; }; look() { ls -d */* * | sort; cat */in 2>&1; }; \
+                 su 'mkdir a a/b; echo a > a/in; mkdir /tmp/m; rmdir /tmp/m; mkdir /tmp/m'; look; su 'mv a c; mkdir a; echo new > a/in'; look; \
+                 su 'rm -r a; ln -s /etc a'; look; cat a/greeting; su 'rm a; mv c a; rmdir a/b; mkdir /tmp/m/n'; look; \
+                 su 'echo y > deep/in; mv deep sunk; mkdir deep; ls sunk deep'; look; echo of root > sunk/more; su 'ls sunk; mv sunk deep/er; ls deep/er'; look; \
+                 su 'rm -r deep; ls deep; rm -r a; cd ..; mv data moved; ls -R moved; mv moved data; rmdir /tmp/m/n; mv /tmp/m /tmp/o; rmdir /etc; mv /srv /tmp/srv; mv /home /tmp/home'; \
+                 look; ls /tmp; stat -c '%n %A %u %g' /tmp/o /home/data; echo 'late:x:4321:50::/:/bin/sh' >> /etc/passwd; \
+                 busybox su late -c 'id -u; cat /etc/greeting; mkdir /tmp/late; mv /tmp/late /tmp/later; rmdir /tmp/later; ls /tmp'";
+    let ours = in_view(&place, &policy, &["/bin/sh", "-c", turns]);
+    let theirs = chrooted(&place, "0:0", "", &["PATH=/bin"], turns);
+    assert_same("chroot", &theirs, "the view", &ours);
+}
+
+#[test]
+fn what_root_mounts_in_an_image_is_not_on_the_hosts_directories() {
+    assert!(is_root(), "mounts are made: run the tests as root");
+    let place = Place::new("mounting");
+    shop(&place);
+    let script = "mkdir /srv/m /srv/n; echo x > /srv/n/x; export PATH=/bin; alias mount='busybox mount'; mount -t tmpfs none /srv/m; echo in > /srv/m/in; \
+                  cat /srv/m/in; busybox umount /srv/m; ls /srv/m; mount -t tmpfs none /etc; mount --bind /etc /srv/m; \
+                  mount --bind /srv/n /srv/m; ls /srv/m; mount --bind /srv/n/x /etc/greeting; cat /etc/greeting; busybox umount /etc/greeting; cat /etc/greeting";
+    let policy = format!("[app]\nuser = \"\"\n{IMAGE}");
+    let answer = in_view(&place, &policy, &["/bin/busybox", "unshare", "-m", "sh", "-c", script]);
+    let refused = "mount: permission denied (are you root?)\n";
+    assert!(answer.starts_with("in\nx\nx\nhello\n") && answer.matches(refused).count() == 2, "{answer}");
+    assert!(!fs::exists("/srv/m").expect("the host can be looked at"));
 }
 
 #[test]

@@ -104,8 +104,8 @@ impl Instance<'_> {
 
     /// What the table of directories knows is about to change, or just has.
     pub(super) fn forget_directories(&self) {
-        if let Some(shared) = self.shared {
-            shared.forget_directories();
+        if let Some(directories) = self.directories {
+            directories.forget_directories();
         }
     }
 

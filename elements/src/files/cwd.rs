@@ -24,7 +24,7 @@ impl Instance<'_> {
         }
         // SAFETY: the kernel only reads the string.
         let as_given = || Answer::Done(unsafe { syscall(libc::SYS_chdir, [path as usize, 0, 0, 0, 0, 0]) });
-        let epoch = self.shared.map(|shared| shared.epoch());
+        let epoch = self.directories.map(|directories| directories.epoch());
         let mut is_in_mount = false;
         let answer = match self.look_up(AT_FDCWD, path, Want::LOOK) {
             Look::Untouched | Look::Boundary(_) => as_given(),
@@ -51,9 +51,8 @@ impl Instance<'_> {
         match self.look_up(AT_FDCWD, path, Want::LOOK) {
             Look::Untouched | Look::Boundary(_) => Answer::Pass,
             _ => {
-                self.prepare_directory(path);
-                if self.is_merged(path) {
-                    return Answer::fail(Errno::EPERM);
+                if let Err(errno) = self.make_whole((AT_FDCWD, path), true, false) {
+                    return Answer::fail(errno);
                 }
                 let answer = self.look(libc::SYS_chroot, path, true, [0; 3]);
                 // A vfork child's root is its own, and the memory its parent's.

@@ -15,6 +15,7 @@ use super::namei::Walk;
 use super::text::Text;
 use super::union::{self, Listing};
 use crate::kernel::{self, AT_FDCWD};
+use crate::shared::Directories;
 use crate::{Answer, Errno, Instance};
 
 /// The position at which the first of our entries is next; the others follow.
@@ -66,7 +67,7 @@ impl Instance<'_> {
         if position == union::ALL_GIVEN {
             return Answer::Done(Ok(0));
         }
-        let epoch = self.shared.map(|shared| shared.epoch());
+        let epoch = self.directories.map(Directories::epoch);
         let mut walk = Walk::new();
         match self.walk_descriptor(&mut walk, dirfd) {
             Ok(()) if walk.position.is_dir() => {}

@@ -24,6 +24,7 @@ mod list;
 mod look;
 mod magic;
 mod message;
+mod mount;
 mod namei;
 mod open;
 mod opened;

@@ -180,7 +180,7 @@ impl Instance<'_> {
 
     /// Stands at the working directory or a descriptor's.
     fn walk_base(&self, walk: &mut Walk, dirfd: i32) -> Result<(), Errno> {
-        let epoch = self.shared.map(|shared| shared.epoch());
+        let epoch = self.directories.map(|directories| directories.epoch());
         let mut kept = WholePath::new();
         let Some(cursor) = self.kept_path(dirfd, &mut kept) else { return self.walk_base_anew(walk, dirfd) };
         let is_point = self.view.is_mount_point(cursor.node);
@@ -192,7 +192,7 @@ impl Instance<'_> {
             Err(errno) => Err(errno),
         };
         // It may have been renamed before the walk began.
-        let is_kept = self.shared.map(|shared| shared.epoch()) == epoch;
+        let is_kept = self.directories.map(|directories| directories.epoch()) == epoch;
         if is_kept { walked } else { self.walk_base_anew(walk, dirfd) }
     }
 

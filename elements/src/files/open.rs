@@ -17,6 +17,7 @@ use super::rename::ends_in_dots;
 use super::union::WholePath;
 use super::{is_worth_knowing, note_open};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
+use crate::shared::Directories;
 use crate::{Answer, Errno, Instance, process};
 
 /// The flags that openat(2) knows. It ignores others; openat2(2) refuses them.
@@ -293,7 +294,7 @@ impl Instance<'_> {
             return Err(Errno::EISDIR);
         }
         self.open_again(|| {
-            let epoch = self.shared.map(|shared| shared.epoch());
+            let epoch = self.directories.map(Directories::epoch);
             let mut walk = Walk::new();
             let slash = self.walk_path(&mut walk, dirfd, path, follow);
             if !walk.in_union() {

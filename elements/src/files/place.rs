@@ -15,7 +15,7 @@ use super::lexical::{Look, Rest};
 use super::text::Text;
 use super::{MAX_PATH, scan};
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
-use crate::shared::directory_hash;
+use crate::shared::{Directories, directory_hash};
 use crate::{Errno, Instance};
 
 /// Room for one host path.
@@ -309,10 +309,10 @@ impl Instance<'_> {
     /// Has the kernel look for links on the way to a directory of a mount, and remembers that there are none.
     pub(super) fn learn_plain(&self, directory: &[u8], mount: u32) -> Result<(), Errno> {
         let below = directory.get(self.view.mount(mount).source.len()..).unwrap_or(&[]);
-        let epoch = self.shared.map(|shared| shared.epoch());
+        let epoch = self.directories.map(Directories::epoch);
         let confirmed = confirm(AT_FDCWD, directory);
-        if let (Some(shared), Some(epoch), Ok(())) = (self.shared, epoch, confirmed) {
-            shared.set_plain(directory_hash(mount, below), epoch);
+        if let (Some(directories), Some(epoch), Ok(())) = (self.directories, epoch, confirmed) {
+            directories.set_plain(directory_hash(mount, below), epoch);
         }
         confirmed
     }
@@ -321,7 +321,7 @@ impl Instance<'_> {
     /// from a mount's source.
     #[inline]
     pub(super) fn is_known_plain(&self, mount: u32, below: &[u8]) -> bool {
-        self.shared.is_some_and(|shared| shared.is_plain(directory_hash(mount, below)))
+        self.directories.is_some_and(|directories| directories.is_plain(directory_hash(mount, below)))
     }
 
     /// The same for a path relative to a descriptor in a mount.

@@ -43,24 +43,24 @@ impl Instance<'_> {
         if way == 0 || tail.end as usize == tail.slash as usize + 1 {
             return false;
         }
-        let known = origin(dirfd).filter(|(_, word)| *word != 0).zip(self.shared);
+        let known = origin(dirfd).filter(|(_, word)| *word != 0).zip(self.directories);
         // SAFETY: just read.
         let way = unsafe { core::slice::from_raw_parts(path, way) };
-        known.is_some_and(|((_, word), shared)| shared.is_plain(key_below(word, way)))
+        known.is_some_and(|((_, word), directories)| directories.is_plain(key_below(word, way)))
     }
 
     /// Whether no symbolic link lies on a way down from a descriptor. Known ways are kept in
     /// the table of directories, by where they begin. A way that climbs does not come here.
     pub(super) fn is_way_plain(&self, dirfd: i32, way: &[u8]) -> bool {
-        let Some(shared) = self.shared else { return is_no_link(confirm(dirfd, way)) };
-        let epoch = shared.epoch();
+        let Some(directories) = self.directories else { return is_no_link(confirm(dirfd, way)) };
+        let epoch = directories.epoch();
         let key = self.way_key(dirfd, epoch).map(|key| key_below(key, way));
-        if key.is_some_and(|key| shared.is_plain(key)) {
+        if key.is_some_and(|key| directories.is_plain(key)) {
             return true;
         }
         let confirmed = confirm(dirfd, way);
         if let (Some(key), Ok(())) = (key, confirmed) {
-            shared.set_plain(key, epoch);
+            directories.set_plain(key, epoch);
         }
         is_no_link(confirmed)
     }

@@ -77,6 +77,26 @@ pub unsafe fn allow_writing(address: usize, len: usize) -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_mprotect, args) }.map(|_| ())
 }
 
+/// mmap(2) of the beginning of a file over what is mapped at an address.
+///
+/// # Safety
+///
+/// What is there is the caller's own, and may become the file's.
+pub unsafe fn map_over(file: i32, address: usize, len: usize, protection: i32) -> Result<(), Errno> {
+    let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+    let args = [address, len, protection as usize, flags as usize, file as usize, 0];
+    // SAFETY: the caller's promise.
+    unsafe { syscall(libc::SYS_mmap, args) }.map(|_| ())
+}
+
+/// mmap(2) of the beginning of a file as it is, to write to as to a copy of one's own. Gives the address.
+pub fn map_copy(file: i32, len: usize) -> Result<usize, Errno> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let args = [0, len, protection as usize, libc::MAP_PRIVATE as usize, file as usize, 0];
+    // SAFETY: the kernel picks a free range, so nothing that is mapped changes.
+    unsafe { syscall(libc::SYS_mmap, args) }
+}
+
 /// mmap(2) of fresh private memory. Gives the address.
 pub fn map_anonymous(len: usize) -> Result<usize, Errno> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;

@@ -52,7 +52,7 @@ impl Format {
 }
 
 /// The files in an instance's directory that programs do not map themselves.
-const OURS: [&[u8]; 4] = [b"/view", b"/trace", b"/gate", b"/shim.so"];
+const OURS: [&[u8]; 5] = [b"/view", b"/notices", b"/trace", b"/gate", b"/shim.so"];
 
 /// Where the gate lies in every process that has it: its slots and its image.
 pub const GATE: core::ops::Range<u64> = 0x7e00_0010_0000..0x7e00_0420_0000;

@@ -263,7 +263,7 @@ impl Instance<'_> {
         // The gate's filter lasts: without a handler the first call that traps would end the program.
         let lasts = matches!(door, Door::Gate { note, .. } if note & gated::FIRST == 0);
         let required = self.view.flags() & view::flags::COVERAGE_REQUIRED != 0;
-        if !lasts && !required && !self.shared.is_none_or(crate::shared::Shared::first_uncovered) {
+        if !lasts && !required && !self.shared.is_none_or(|shared| shared.directories.first_uncovered()) {
             return Ok(());
         }
         let mut line = Text::<{ 3 * crate::files::MAX_PATH }>::new();

@@ -87,7 +87,7 @@ fn become_program(
         list.iter().map(|text| CString::new(text.as_bytes()).context("an argument holds NUL")).collect()
     };
     let argv = strings(program)?;
-    let (user, home) = who(instance, settings)?;
+    let (user, home) = who(placed, instance, is_first)?;
     let envp = environment::variables(&settings.env, home);
     let Some(name) = argv.first() else { return Err(anyhow!("no program is named")) };
     if let Some(workdir) = &settings.workdir {
@@ -185,7 +185,8 @@ fn become_program(
 }
 
 /// Who the application is to run as, and the home directory that an image gives.
-fn who(instance: &Instance<'_>, settings: &Settings) -> Result<(Option<User>, Option<String>)> {
+fn who(placed: &Placed, instance: &Instance<'_>, is_first: bool) -> Result<(Option<User>, Option<String>)> {
+    let settings = &placed.settings;
     if settings.user.is_none() && !settings.is_image {
         return Ok((None, None));
     }
@@ -196,11 +197,8 @@ fn who(instance: &Instance<'_>, settings: &Settings) -> Result<(Option<User>, Op
         line => format!("{}:{line}: `run_as`", String::from_utf8_lossy(instance.view.policy_file())),
     })?;
     if settings.is_image && rustix::process::geteuid().is_root() {
-        let uids = || names.uids().chain(user.iter().map(|user| user.uid));
-        admission::admit(instance, uids())?;
-        for layer in &settings.write_layers {
-            admission::let_draft(&layer.dir.join("work"), uids())?;
-        }
+        let uids = names.uids().chain(user.iter().map(|user| user.uid));
+        admission::admit(placed, instance, is_first && settings.kept.is_some(), uids)?;
     }
     let home = || user.as_ref().map(|user| user.home.clone()).or_else(|| Some(names.user("0").ok()?.home));
     let home = if settings.is_image { home() } else { None };

@@ -54,7 +54,7 @@ impl Instance<'_> {
     #[inline]
     pub(super) fn search_key(&self, directory: &[u8]) -> Option<Key> {
         let version = self.credentials_version()?;
-        let epoch = self.shared?.rights_epoch();
+        let epoch = self.shared?.directories.rights_epoch();
         let who = (u64::from(version) << 32 | u64::from(epoch)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Some(Key(path_hash(directory) ^ who | 1))
     }
@@ -62,7 +62,7 @@ impl Instance<'_> {
     /// Says that directories are about to have other names, or others who may search them, or have them now.
     pub(in crate::files) fn forget_rights(&self) {
         if let (true, Some(shared)) = (self.plays(), self.shared) {
-            shared.change_rights();
+            shared.directories.change_rights();
         }
     }
 }

@@ -169,26 +169,6 @@ impl Instance<'_> {
         );
     }
 
-    /// Whether a path leads to a directory of a union that has names in another layer than the write layer, or might get
-    /// some there.
-    pub(in crate::files) fn is_merged(&self, path: *const u8) -> bool {
-        let mut walk = Walk::new();
-        if !self.has_unions()
-            || !crate::user::is_string(path)
-            || self.walk_path(&mut walk, AT_FDCWD, path, true).is_err()
-            || !walk.in_union()
-        {
-            return false;
-        }
-        let Some(union) = self.union(self.view.region(walk.cursor.node)) else { return false };
-        let (at, below) = (&walk.position, union.below(walk.app.bytes()));
-        let is_only_written = at.sides == union.top_bit();
-        let has_write_side = union.top().is_some_and(|top| at.sides.has(top));
-        at.is_dir()
-            && !is_only_written
-            && !(has_write_side && union.is_empty(at, below).is_ok_and(|(is_empty, _)| is_empty))
-    }
-
     /// Gives what is to be watched its side in the write layer: that is what changes. A file that the
     /// program may not change gets none, since a copy would be the program's.
     pub(in crate::files) fn settle_watched(&self, path: *const u8, follow: bool) {
@@ -380,7 +360,7 @@ impl Step<'_, '_> {
         union.may_change_names(at, self.below())?;
         union.may_remove(at, self.below())?;
         if let Err(errno) = is_right {
-            union.may_write_directory(at, self.below())?;
+            union.may_remove_first(at, self.below())?;
             return Err(errno);
         }
         if directory {
@@ -433,6 +413,7 @@ impl Union<'_> {
     fn remove_directory(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
         let (is_empty, _looked_into) = self.is_empty(at, below)?;
         if !is_empty {
+            self.may_remove_first(at, below)?;
             return Err(Errno::ENOTEMPTY);
         }
         let covered = self.is_covered(at)?;

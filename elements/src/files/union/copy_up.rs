@@ -53,7 +53,7 @@ impl Union<'_> {
         let times = spot.keep_times()?;
         let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
         if is_dir {
-            self.may_change_directories()?;
+            self.may_copy_directory(&stat)?;
             self.instance.forget_directories();
         }
         let known_by =
@@ -80,6 +80,16 @@ impl Union<'_> {
             Err(Errno::ENOENT) => Err(LOST),
             done => done,
         }
+    }
+
+    /// Whether a directory may get its side. It must keep its owner, and others must be told.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES` in another user's process.
+    fn may_copy_directory(&self, stat: &libc::stat) -> Result<(), Errno> {
+        let keeps_owner = self.directories().is_some() && stat.st_uid == kernel::geteuid();
+        if self.shared().is_some() || keeps_owner { Ok(()) } else { Err(Errno::EACCES) }
     }
 
     /// A regular file. It has no name until it is whole.

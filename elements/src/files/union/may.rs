@@ -36,10 +36,20 @@ impl Union<'_> {
     }
 
     /// Whether the program may take a name away from a directory in which users
-    /// may only do so with their own (`S_ISVTX`).
+    /// may only do so with their own (`S_ISVTX`). Of what is in the write layer the kernel says so itself.
     pub(super) fn may_remove(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
+        if at.sides.highest() == self.top() { Ok(()) } else { self.may_take_away(at, below) }
+    }
+
+    /// That the program may take a name away is asked before anything else is said about that: here the kernel will not be asked.
+    pub(super) fn may_remove_first(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
+        self.may_write_directory(at, below)?;
+        self.may_take_away(at, below)
+    }
+
+    fn may_take_away(&self, at: &Position, below: &[u8]) -> Result<(), Errno> {
         let (Some(above), Some(here)) = (at.above.highest(), at.sides.highest()) else { return Ok(()) };
-        if Some(here) == self.top() || self.is_roots() {
+        if self.is_roots() {
             return Ok(());
         }
         let user = kernel::geteuid();

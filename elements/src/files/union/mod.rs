@@ -19,6 +19,7 @@
 //! directory and moved into place by one call; what that call finds in the way
 //! tells the loser of a race.
 
+mod admission;
 mod change;
 mod copy_up;
 mod enter;
@@ -37,6 +38,7 @@ mod rename;
 mod settled;
 mod spot;
 mod upper;
+mod whole;
 mod working;
 mod xattr;
 
@@ -56,7 +58,7 @@ use super::namei::Walk;
 use super::place::{Place, Scratch};
 use crate::kernel::{self, AT_FDCWD};
 use crate::shared::copies::Identity;
-use crate::shared::{Layers, Shared};
+use crate::shared::{Directories, Layers, Shared};
 use crate::{Errno, Instance};
 
 /// How often a call that has lost a race looks again before it gives up.
@@ -108,7 +110,7 @@ impl Instance<'_> {
         {
             return None;
         }
-        let epoch = self.shared.map(|shared| shared.epoch());
+        let epoch = self.directories.map(Directories::epoch);
         let mut walk = Walk::new();
         self.walk_descriptor(&mut walk, dirfd).ok()?;
         if !walk.position.is_dir() {
@@ -226,27 +228,28 @@ impl<'i> Union<'i> {
         self.instance.shared
     }
 
-    /// A directory may only come, move or go where the table of directories can be told.
-    ///
-    /// # Errors
-    ///
-    /// `EACCES` in another user's process, which cannot write to it.
-    fn may_change_directories(&self) -> Result<(), Errno> {
-        if self.shared().is_some() { Ok(()) } else { Err(Errno::EACCES) }
+    fn directories(&self) -> Option<&'i Directories> {
+        self.instance.directories
     }
 
     /// Makes a change that moves directories or takes them away.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES` in another user's process that cannot tell others of it.
     fn move_directories<T>(&self, change: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
-        self.may_change_directories()?;
-        match self.shared() {
-            Some(shared) => shared.move_directories(change),
-            None => change(),
-        }
+        self.directories().ok_or(Errno::EACCES)?.move_directories(change)
+    }
+
+    /// A moment at which no directory is being moved, if this is one.
+    fn quiet(&self) -> Option<u32> {
+        self.directories()?.quiet()
     }
 
     /// Whether no directory has been moved since a walk began, nor is being moved.
     fn is_quiet_since(&self, at: &Position) -> bool {
-        self.shared().zip(at.moment).is_some_and(|(shared, moment)| shared.is_quiet_since(moment))
+        let known = self.directories().zip(at.moment);
+        known.is_some_and(|(directories, moment)| directories.is_quiet_since(moment))
     }
 
     /// The number of the write layer, if there is one.

@@ -209,7 +209,7 @@ impl Instance<'_> {
         let union = self.layers_own(host).and_then(|mount| self.union(mount.id)).ok_or(Errno::ENOENT)?;
         let (_, old) = union.side_at(host).filter(|(_, old)| !old.is_empty()).ok_or(Errno::ENOENT)?;
         for _ in 0..TRIES {
-            let moment = self.shared.and_then(|shared| shared.quiet());
+            let moment = self.directories.and_then(|directories| directories.quiet());
             let lost = self.settled(path_hash(host) ^ 0x6c6f_7374_2070_6174);
             if lost.is_some_and(|lost| lost.is_known()) {
                 break;
@@ -219,7 +219,7 @@ impl Instance<'_> {
                 return Ok(());
             }
             let is_quiet =
-                self.shared.zip(moment).is_none_or(|(shared, moment)| shared.is_quiet_since(moment));
+                self.directories.zip(moment).is_none_or(|(known, moment)| known.is_quiet_since(moment));
             if is_quiet {
                 if let Some(lost) = lost.filter(|_| is_whole && moment.is_some()) {
                     lost.note();

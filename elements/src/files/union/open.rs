@@ -80,7 +80,7 @@ impl Instance<'_> {
     /// Opens a directory of which the table knows the sides, by the lowest. None: that takes a walk.
     #[inline(never)]
     fn open_known_directory(&self, start: Start, path: *const u8, flags: i32) -> Option<i32> {
-        let epoch = self.shared?.epoch();
+        let epoch = self.directories?.epoch();
         let (mount, below) = self.plain_in_union(path, start)?;
         let union = self.union(mount)?;
         let sides = union.known(below)?;

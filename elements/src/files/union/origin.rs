@@ -116,15 +116,17 @@ impl Union<'_> {
             }
             record.expect(own.st_ino);
         }
-        if let Some(shared) = self.shared() {
-            shared.copies.expect(own.st_ino);
+        match (self.shared(), self.directories()) {
+            (Some(shared), _) => shared.copies.expect(own.st_ino),
+            (None, Some(directories)) => directories.notices().expect_copy(own.st_ino),
+            (None, None) => {}
         }
         Ok(())
     }
 
     /// Whether a directory's entry may be a copy.
     pub(super) fn may_be_copy(&self, inode: u64) -> bool {
-        self.instance.told.is_some_and(|told| told.copies.may_have(inode))
+        self.instance.may_be_copy(inode)
     }
 }
 
@@ -133,15 +135,23 @@ impl Instance<'_> {
     #[inline]
     pub(crate) fn has_copies(&self) -> bool {
         self.told.is_some_and(|told| told.copies.any())
+            || self.directories.is_some_and(|directories| directories.notices().has_copies())
+    }
+
+    /// Whether a file may be a copy.
+    #[inline]
+    fn may_be_copy(&self, inode: u64) -> bool {
+        self.told.is_some_and(|told| told.copies.may_have(inode))
+            || self.directories.is_some_and(|directories| directories.notices().may_be_copy(inode))
     }
 
     /// What a copy is known by; none where a file is known by its own inode.
     #[inline]
     pub(in crate::files) fn known_by(&self, version: &Version, reached: Reached) -> Option<Identity> {
-        let copies = &self.told?.copies;
-        if !copies.may_have(version.inode) {
+        if !self.may_be_copy(version.inode) {
             return None;
         }
+        let copies = self.copies.or(self.told.map(|told| &told.copies))?;
         copies.get(version).unwrap_or_else(|| self.find_copied(version, reached))
     }
 
@@ -154,8 +164,8 @@ impl Instance<'_> {
                 return None;
             }
             let of = self.origin_of(file, &stat);
-            if let Some(shared) = self.shared {
-                shared.copies.set(version, of);
+            if let Some(copies) = self.copies {
+                copies.set(version, of);
             }
             of
         })

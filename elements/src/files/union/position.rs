@@ -6,7 +6,7 @@ use super::super::text::Text;
 use super::{Settled, Union, is_whiteout, xattr};
 use crate::Errno;
 use crate::kernel::{self, AT_FDCWD};
-use crate::shared::{Layers, directory_hash};
+use crate::shared::{Directories, Layers, directory_hash};
 
 /// A place in a union: a directory, another file, or a name that nothing has.
 pub(in crate::files) struct Position {
@@ -19,7 +19,7 @@ pub(in crate::files) struct Position {
     pub kind: u32,
     /// Whether the write layer says that the name is gone.
     pub is_gone: bool,
-    /// When the walk began, if no directory was being moved then ([`crate::shared::Shared::quiet`]).
+    /// When the walk began, if no directory was being moved then ([`crate::shared::Directories::quiet`]).
     pub moment: Option<u32>,
     /// Whether layers below know the directory under another name than the app.
     pub is_moved: bool,
@@ -58,7 +58,7 @@ impl Position {
     pub(in crate::files) fn begin(&mut self, union: &Union<'_>) {
         self.redirect.truncate(0);
         self.is_moved = false;
-        self.moment = union.shared().and_then(|shared| shared.quiet());
+        self.moment = union.quiet();
     }
 
     /// Goes from such a directory to one below it, of which the table has the sides.
@@ -353,21 +353,21 @@ impl Union<'_> {
 
     /// The sides of a directory that the table knows.
     pub(in crate::files) fn known(&self, below: &[u8]) -> Option<Layers> {
-        let sides = self.shared()?.sides(directory_hash(self.id, below))?;
+        let sides = self.directories()?.sides(directory_hash(self.id, below))?;
         Some(sides & self.all())
     }
 
     fn epoch(&self) -> u32 {
-        self.shared().map_or(0, |shared| shared.epoch())
+        self.directories().map_or(0, Directories::epoch)
     }
 
     /// Tells the table of a directory's sides, as they were found in an epoch.
     fn remember(&self, below: &[u8], sides: Layers, epoch: u32) {
-        let Some(shared) = self.shared() else { return };
+        let Some(directories) = self.directories() else { return };
         let hash = directory_hash(self.id, below);
-        shared.set_sides(hash, &sides, epoch);
+        directories.set_sides(hash, &sides, epoch);
         if sides == Layers::LOWEST {
-            shared.set_plain(hash, epoch);
+            directories.set_plain(hash, epoch);
         }
     }
 }

@@ -83,7 +83,7 @@ impl Instance<'_> {
             return known;
         }
         let (cursor, word) = origin(dirfd)?;
-        if word != 0 && word == not_in(self.shared?.epoch()) || !self.may_be_base(cursor) {
+        if word != 0 && word == not_in(self.directories?.epoch()) || !self.may_be_base(cursor) {
             return None;
         }
         if word & 1 != 0 && is_in_reach(path) {
@@ -92,7 +92,7 @@ impl Instance<'_> {
                 unsafe { scan::tail(path, path.add(REACH)) }.map(|tail| tail.slash as usize - path as usize);
             // SAFETY: just read.
             let key = way.map(|way| key_below(word, unsafe { core::slice::from_raw_parts(path, way) }));
-            if key.zip(self.shared).is_some_and(|(key, shared)| shared.is_plain(other_sides(key))) {
+            if key.zip(self.directories).is_some_and(|(key, known)| known.is_plain(other_sides(key))) {
                 return None;
             }
         }
@@ -121,7 +121,7 @@ impl Instance<'_> {
     /// The same, as far as a glance and the table tell.
     #[inline(always)]
     pub(in crate::files) fn known_in_base(&self, dirfd: i32, path: *const u8) -> Option<InBase> {
-        let shared = self.shared?;
+        let directories = self.directories?;
         let (directory, word) = origin(dirfd)?;
         if word & 1 == 0 || !self.may_be_base(directory) || !is_in_reach(path) {
             return None;
@@ -136,7 +136,7 @@ impl Instance<'_> {
         // SAFETY: just read.
         let above = unsafe { core::slice::from_raw_parts(path, way) };
         let key = key_below(word, above);
-        shared.is_plain(key).then_some(InBase { directory, way, key, name: (start, len - start) })
+        directories.is_plain(key).then_some(InBase { directory, way, key, name: (start, len - start) })
     }
 
     /// Whether the kernel is right about a relative path, unless it finds a link that is to be followed, since the
@@ -157,10 +157,10 @@ impl Instance<'_> {
     /// at a path below it.
     fn origin_with(&self, dirfd: i32, above: &[u8]) -> Option<(Cursor, u64)> {
         let (cursor, word) = origin(dirfd)?;
-        let shared = self.shared?;
-        let holds = |word: u64| word & 1 != 0 && shared.is_plain(key_below(word, above));
-        let is_other = word == not_in(shared.epoch())
-            || word & 1 != 0 && shared.is_plain(other_sides(key_below(word, above)));
+        let directories = self.directories?;
+        let holds = |word: u64| word & 1 != 0 && directories.is_plain(key_below(word, above));
+        let is_other = word == not_in(directories.epoch())
+            || word & 1 != 0 && directories.is_plain(other_sides(key_below(word, above)));
         let is_known = holds(word) || is_other || word & 1 != 0 && self.confirm_below(dirfd, above, word);
         let word = if is_known { word } else { self.find_origin(dirfd, above)? };
         holds(word).then_some((cursor, word))
@@ -170,12 +170,12 @@ impl Instance<'_> {
     /// it is that layer's for as long as it is reached without a link.
     #[inline(never)]
     fn confirm_below(&self, dirfd: i32, above: &[u8], word: u64) -> bool {
-        let Some(shared) = self.shared else { return false };
-        let epoch = shared.epoch();
+        let Some(directories) = self.directories else { return false };
+        let epoch = directories.epoch();
         let ends = || (0..=above.len()).rev().filter(|end| above.get(*end).is_none_or(|byte| *byte == b'/'));
         let key = |end: usize| key_below(word, above.get(..end).unwrap_or(above));
-        let known = ends().find(|end| shared.is_plain(key(*end)));
-        let known = known.or_else(|| shared.is_plain(word).then_some(0));
+        let known = ends().find(|end| directories.is_plain(key(*end)));
+        let known = known.or_else(|| directories.is_plain(word).then_some(0));
         let Some(known) = known else { return false };
         let mut path = Scratch::new();
         for end in (known + 1..=above.len()).filter(|end| above.get(*end).is_none_or(|byte| *byte == b'/')) {
@@ -187,7 +187,7 @@ impl Instance<'_> {
             if !found.is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR) {
                 return false;
             }
-            shared.set_plain(key(end), epoch);
+            directories.set_plain(key(end), epoch);
         }
         true
     }
@@ -195,8 +195,8 @@ impl Instance<'_> {
     /// Finds out what is to be noted of a directory, and of one below it.
     #[inline(never)]
     fn find_origin(&self, dirfd: i32, above: &[u8]) -> Option<u64> {
-        let shared = self.shared?;
-        let epoch = shared.epoch();
+        let directories = self.directories?;
+        let epoch = directories.epoch();
         let mut walk = Walk::new();
         self.walk_descriptor(&mut walk, dirfd).ok()?;
         let word = self.note_walked(dirfd, &walk, epoch)?;
@@ -214,7 +214,7 @@ impl Instance<'_> {
         if !above.is_empty() {
             let key = key_below(word, above);
             let is_base = is_straight && is_in_base(&walk);
-            shared.set_plain(if is_base { key } else { other_sides(key) }, epoch);
+            directories.set_plain(if is_base { key } else { other_sides(key) }, epoch);
         }
         Some(word)
     }
@@ -231,7 +231,7 @@ impl Instance<'_> {
             key = under_own_name(key);
         }
         let word = if is_in_base(walk) {
-            self.shared?.set_plain(key, epoch);
+            self.directories?.set_plain(key, epoch);
             key
         } else if walk.in_union()
             && walk.position.is_dir()
@@ -239,7 +239,7 @@ impl Instance<'_> {
             && (self.is_noted_lowest(dirfd, key) || self.is_lowest_side(dirfd, &union, below))
         {
             // What is in it may be the lowest layer's alone.
-            self.shared?.set_plain(other_sides(key), epoch);
+            self.directories?.set_plain(other_sides(key), epoch);
             key
         } else {
             not_in(epoch)
@@ -271,10 +271,10 @@ impl Instance<'_> {
     /// Notes what has been opened as the lowest layer's side of a directory with several, as that was found in an
     /// epoch, in a process that is no borrower.
     pub(in crate::files) fn note_lowest(&self, fd: i32, mount: u32, below: &[u8], epoch: u32) {
-        let known = origin(fd).filter(|(cursor, _)| self.may_be_base(*cursor)).zip(self.shared);
-        if let Some((_, shared)) = known {
+        let known = origin(fd).filter(|(cursor, _)| self.may_be_base(*cursor)).zip(self.directories);
+        if let Some((_, directories)) = known {
             let key = directory_hash(mount, below) | 1;
-            shared.set_plain(other_sides(key), epoch);
+            directories.set_plain(other_sides(key), epoch);
             note_own_origin(fd, key);
         }
     }
@@ -289,8 +289,8 @@ impl Instance<'_> {
         let (start, len) = found.name;
         // SAFETY: the path that has been read.
         let name = unsafe { core::slice::from_raw_parts(path.add(start), len) };
-        let Some(shared) = self.shared else { return };
-        let epoch = shared.epoch();
+        let Some(directories) = self.directories else { return };
+        let epoch = directories.epoch();
         let is_dot = name == b".";
         let cursor = found.directory;
         // SAFETY: as above.
@@ -300,8 +300,8 @@ impl Instance<'_> {
         self.note_directory(fd, Some(Cursor { below, ..cursor }));
         let key = if is_dot { found.key } else { key_below(found.key, name) };
         // As long as the directory above is in the lowest layer alone, so is what is in it.
-        if shared.is_plain(found.key) {
-            shared.set_plain(key, epoch);
+        if directories.is_plain(found.key) {
+            directories.set_plain(key, epoch);
             note_origin(fd, key);
         }
     }
@@ -309,18 +309,18 @@ impl Instance<'_> {
     /// Notes what has been opened by its host path, in a directory that the lowest layer alone has.
     #[inline(never)]
     pub(in crate::files) fn opened_base(&self, fd: i32, mount: u32, host: &[u8]) {
-        let Some(shared) = self.shared else { return };
+        let Some(directories) = self.directories else { return };
         let below = self.union(mount).and_then(|union| host.strip_prefix(union.layer(0)));
         // A directory may have been named with a slash behind it.
         let Some(below) = below.map(|below| below.strip_suffix(b"/").unwrap_or(below)) else { return };
         if below.last() == Some(&b'/') {
             return;
         }
-        let epoch = shared.epoch();
+        let epoch = directories.epoch();
         let above = super::parent(below);
         let key = directory_hash(mount, below) | 1;
-        if shared.is_plain(directory_hash(mount, above)) {
-            shared.set_plain(key, epoch);
+        if directories.is_plain(directory_hash(mount, above)) {
+            directories.set_plain(key, epoch);
             note_origin(fd, key);
         }
     }
@@ -328,9 +328,9 @@ impl Instance<'_> {
     /// Notes what has been opened by its path below a union's root, of which it was found in an epoch that the lowest
     /// layer alone has it.
     pub(in crate::files) fn opened_base_below(&self, fd: i32, mount: u32, below: &[u8], epoch: u32) {
-        if let Some(shared) = self.shared {
+        if let Some(directories) = self.directories {
             let key = directory_hash(mount, below) | 1;
-            shared.set_plain(key, epoch);
+            directories.set_plain(key, epoch);
             note_origin(fd, key);
         }
     }
@@ -339,7 +339,7 @@ impl Instance<'_> {
     /// nothing mounted in it: the kernel's own listing is right.
     pub(in crate::files) fn is_noted_base_directory(&self, dirfd: i32) -> bool {
         let noted = origin(dirfd).filter(|(cursor, word)| word & 1 != 0 && self.may_be_base(*cursor));
-        noted.zip(self.shared).is_some_and(|((_, word), shared)| shared.is_plain(word))
+        noted.zip(self.directories).is_some_and(|((_, word), directories)| directories.is_plain(word))
     }
 
     /// Opens a name to read it. None: that takes a walk.

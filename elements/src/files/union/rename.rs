@@ -87,7 +87,7 @@ impl Rename<'_, '_> {
             };
             if fits.is_err() {
                 for end in [from, to] {
-                    union.may_write_directory(end.at, end.below)?;
+                    union.may_remove_first(end.at, end.below)?;
                 }
                 return fits;
             }

@@ -41,7 +41,7 @@ impl Settled {
 impl Instance<'_> {
     /// The file with this hash. To be asked for before the kernel is.
     pub(in crate::files) fn settled(&self, hash: u64) -> Option<Settled> {
-        Some(Settled(self.shared?.in_present_epoch(hash)))
+        Some(Settled(self.directories?.in_present_epoch(hash)))
     }
 
     /// Whether a link is at a plain place.

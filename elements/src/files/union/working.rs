@@ -142,7 +142,7 @@ impl Instance<'_> {
     /// Before it is found out where a directory is, to keep that. None: it is not to be kept.
     pub(in crate::files) fn begin_path(&self, dirfd: i32) -> Option<Finding> {
         let kept = Kept::of(dirfd)?;
-        let epoch = self.shared?.epoch();
+        let epoch = self.directories?.epoch();
         KEEPS.store(true, Ordering::SeqCst);
         // A vfork child's descriptors are not those of the memory that it runs in.
         let version = kept.version.load(Ordering::Acquire);
@@ -154,7 +154,7 @@ impl Instance<'_> {
         let (cursor, _) = origin(dirfd)?;
         let is_layered = self.view.node(cursor.node)?.is_layered();
         path.truncate(0);
-        Kept::of(dirfd).filter(|_| is_layered)?.read(dirfd, self.shared?.epoch(), path)?;
+        Kept::of(dirfd).filter(|_| is_layered)?.read(dirfd, self.directories?.epoch(), path)?;
         Some(cursor)
     }
 
@@ -193,7 +193,7 @@ impl Instance<'_> {
         if matches!(given, [] | [b'/', ..]) {
             return None;
         }
-        let epoch = self.shared?.epoch();
+        let epoch = self.directories?.epoch();
         let kept = Kept::of(dirfd)?;
         if kept.read(dirfd, epoch, whole).is_none() {
             self.find_path(dirfd, whole)?;

@@ -52,6 +52,13 @@ impl Instance<'_> {
         Answer::Done(Ok(0))
     }
 
+    /// Sees to it that whom root's process becomes is let into the image that it runs.
+    fn before_change(&self, whom: Whom, ids: &[u32]) {
+        if whom == Whom::User && !self.plays() {
+            self.before_becoming(ids);
+        }
+    }
+
     fn changed(
         &self,
         scope: Scope,
@@ -65,6 +72,7 @@ impl Instance<'_> {
 
     /// setuid(2), setgid(2)
     pub fn set_id(&self, scope: Scope, whom: Whom, id: u32) -> Answer {
+        self.before_change(whom, &[id]);
         self.changed(scope, |old| match whom {
             Whom::User => old.set_user(id),
             Whom::Group => old.set_group(id),
@@ -73,6 +81,7 @@ impl Instance<'_> {
 
     /// setreuid(2), setregid(2)
     pub fn set_two_ids(&self, scope: Scope, whom: Whom, real: u32, effective: u32) -> Answer {
+        self.before_change(whom, &[real, effective]);
         self.changed(scope, |old| match whom {
             Whom::User => old.set_two_users(real, effective),
             Whom::Group => old.set_two_groups(real, effective),
@@ -81,6 +90,7 @@ impl Instance<'_> {
 
     /// setresuid(2), setresgid(2)
     pub fn set_three_ids(&self, scope: Scope, whom: Whom, ids: [u32; 3]) -> Answer {
+        self.before_change(whom, &ids);
         self.changed(scope, |old| match whom {
             Whom::User => old.set_three_users(ids),
             Whom::Group => old.set_three_groups(ids),
@@ -89,6 +99,7 @@ impl Instance<'_> {
 
     /// setfsuid(2), setfsgid(2): gives the id before. libc leaves them to the one thread.
     pub fn set_files_id(&self, whom: Whom, id: u32) -> Answer {
+        self.before_change(whom, &[id]);
         if !self.plays() {
             return Answer::Pass;
         }
