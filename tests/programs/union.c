@@ -318,33 +318,8 @@ static void some_path(char *path)
 }
 
 static int files[3] = {-1, -1, -1};
-// Directories that are held open, and by which path.
+// Directories that are held open, and by which path they were opened.
 static struct { int fd; char path[400]; } held[3] = {{-1, ""}, {-1, ""}, {-1, ""}};
-
-// Whether a directory is one of two, or lies in one.
-static int lies_in(int dir, ino_t one, ino_t other)
-{
-    int fd = dup(dir), found = 0;
-    for (int depth = 0; fd >= 0 && !found && depth < 8; depth++) {
-        struct stat st;
-        found = !fstat(fd, &st) && (st.st_ino == one || st.st_ino == other);
-        int above = openat(fd, "..", O_PATH | O_DIRECTORY);
-        close(fd);
-        fd = above;
-    }
-    close(fd);
-    return found;
-}
-
-// The descriptor of one that has been moved does not lead to what it has since.
-static void let_go(ino_t one, ino_t other)
-{
-    for (int slot = 0; slot < 3; slot++)
-        if (held[slot].fd >= 0 && lies_in(held[slot].fd, one, other)) {
-            close(held[slot].fd);
-            held[slot].fd = -1;
-        }
-}
 
 static void told(long done)
 {
@@ -354,11 +329,34 @@ static void told(long done)
         printf(" %ld\n", done);
 }
 
+// Tells where a directory is by now, in three ways.
+static int where_is(int fd)
+{
+    char cwd[600], link[600], name[40];
+    struct stat by_fd, here, there;
+    if (fchdir(fd))
+        return -1;
+    sprintf(name, "/proc/self/fd/%d", fd);
+    char *found = getcwd(cwd, sizeof cwd);
+    ssize_t len = found ? readlink(name, link, sizeof link - 1) : -1;
+    int same = found && !fstat(fd, &by_fd) && !stat(".", &here) && !stat(cwd, &there)
+        && by_fd.st_ino == here.st_ino && here.st_ino == there.st_ino;
+    if (chdir(top))
+        perror(top);
+    if (!found) {
+        printf("gone ");
+        return -1;
+    }
+    link[len < 0 ? 0 : len] = 0;
+    printf("at %s %s%s", cwd, strcmp(cwd, link) ? link : "", same ? "" : "and another ");
+    return 0;
+}
+
 static void from_held(const char *path, int slot)
 {
-    struct stat st, by_path;
+    struct stat st;
     int fd = held[slot].fd;
-    if (fd >= 0 && (fstat(fd, &st) || stat(held[slot].path, &by_path) || st.st_ino != by_path.st_ino)) {
+    if (fd >= 0 && where_is(fd) < 0) {
         close(fd);
         fd = -1;
     }
@@ -373,7 +371,7 @@ static void from_held(const char *path, int slot)
     static const char *const forms[] = {"%c", "%c/%c", "./%c", "%c/", "%c/./%c", "."};
     sprintf(name, forms[upto(6)], 'a' + upto(5), 'a' + upto(5));
     printf("held %s %s", held[slot].path, name);
-    switch (upto(5)) {
+    switch (upto(8)) {
     case 0: {
         int done = fstatat(fd, name, &st, upto(2) ? AT_SYMLINK_NOFOLLOW : 0);
         if (!done)
@@ -400,6 +398,21 @@ static void from_held(const char *path, int slot)
         char names[64][300];
         int below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
         DIR *dir = below < 0 ? NULL : fdopendir(below);
+        int count = dir ? names_of(dir, names, 64) : -1;
+        for (int i = 0; i < count; i++)
+            printf(" %s", names[i]);
+        if (dir)
+            closedir(dir);
+        told(count);
+        break;
+    }
+    case 5: told(mkdirat(fd, name, 0755)); break;
+    case 6: told(renameat(fd, name, held[upto(3)].fd, "d")); break;
+    case 7: {
+        // The very descriptor, once more from the beginning.
+        lseek(fd, 0, SEEK_SET);
+        DIR *dir = fdopendir(dup(fd));
+        char names[64][300];
         int count = dir ? names_of(dir, names, 64) : -1;
         for (int i = 0; i < count; i++)
             printf(" %s", names[i]);
@@ -463,7 +476,6 @@ static void step(void)
         int flags = (const int[]){0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE}[upto(5)];
         struct stat after;
         int found = lstat(path, &st);
-        let_go(found ? 0 : st.st_ino, lstat(other, &after) ? 0 : after.st_ino);
         printf("rename %s %s %d", path, other, flags);
         long done = syscall(SYS_renameat2, AT_FDCWD, path, AT_FDCWD, other, flags);
         if (!done && !found && (st.st_nlink == 1 || S_ISDIR(st.st_mode)) && !lstat(other, &after))
@@ -521,7 +533,6 @@ static void step(void)
             break;
         }
         case 3:
-            let_go(fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) ? 0 : st.st_ino, 0);
             told(renameat(fd, name, AT_FDCWD, other));
             break;
         case 4: told(fchmodat(fd, name, mode, 0)); break;

@@ -2,8 +2,9 @@
 //! the kernel's overlayfs does is for `union_oracle`.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tests::{World, feed, is_root, launcher, transcript, write};
 
@@ -169,13 +170,16 @@ fn a_descriptor_of_a_layers_file_does_not_lead_to_it() {
                   print(os.stat('sub').st_ino == os.fstat(d).st_ino)\n\
                   w = os.open(f'/proc/self/fd/{f}', os.O_WRONLY | os.O_TRUNC); os.write(w, b'mine\\n'); print(open('file').read())\n\
                   g = os.open('sub/deep', os.O_RDONLY); os.rename('sub', 'moved')\n\
-                  try: os.fchmod(g, 0o600)\n\
+                  os.fchmod(g, 0o600); print(oct(os.stat('moved/deep').st_mode)); os.rename('moved/deep', 'moved/other')\n\
+                  try: os.fchmod(g, 0o640)\n\
                   except OSError as e: print(e.strerror)\n\
+                  os.rename('moved/other', 'moved/deep')\n\
                   print(sorted(os.listdir('moved')), os.listxattr('moved'))\n";
     let file = world.dir.join("script.py");
     fs::write(&file, script).expect("the world is writable");
     let said = says(&world, &format!("/usr/bin/python3 {}", file.display()));
-    let expected = "0o100600\n0o40700 0o40700\nTrue\nmine\n\nStale file handle\n['both', 'deep', 'new'] []\n";
+    let expected =
+        "0o100600\n0o40700 0o40700\nTrue\nmine\n\n0o100600\nStale file handle\n['both', 'deep', 'new'] []\n";
     assert_eq!(said, expected);
     assert_eq!(host(&world), before);
     let mode = |path: &str| {
@@ -198,6 +202,70 @@ fn who_watches_a_layers_file_is_told_of_what_is_made_of_it() {
     // IN_MODIFY, IN_CLOSE_WRITE, IN_ATTRIB, IN_MOVE_SELF, IN_ATTRIB (its links), IN_DELETE_SELF, IN_IGNORED.
     let expected = "['0x2', '0x8', '0x4', '0x800', '0x4', '0x400', '0x8000']\n";
     assert_eq!(says(&world, &format!("/usr/bin/python3 {}", file.display())), expected);
+    assert_eq!(host(&world), before);
+}
+
+/// Where the kernel has the working directory of a program in the view, which changes it by lines of shell, after each.
+fn working_directories(world: &World, lines: &[&str]) -> Vec<String> {
+    let app = world.dir.join("app").to_string_lossy().into_owned();
+    let mut command = world.in_view(Path::new("/bin/bash"));
+    command.args(["-c", "while read -r line; do eval \"$line\"; echo done; done"]).current_dir("/");
+    command.env("STATE_DIRECTORY", world.dir.join("state")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the launcher runs");
+    let (mut to, from) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    let mut said = BufReader::new(from).lines();
+    let places = lines.iter().map(|line| {
+        writeln!(to, "{}", line.replace('@', &app)).expect("it reads");
+        assert_eq!(said.next().expect("it lives").expect("text"), "done", "{line}");
+        let cwd = fs::read_link(format!("/proc/{}/cwd", child.id())).expect("its own");
+        let place = cwd.strip_prefix(&world.dir).unwrap_or(&cwd).to_string_lossy().into_owned();
+        let below = place.rsplit_once("/upper").map(|(_, below)| format!("upper{below}"));
+        below.unwrap_or(place)
+    });
+    let places = places.collect();
+    drop(to);
+    assert!(child.wait().expect("it ends").success());
+    places
+}
+
+#[test]
+fn the_working_directory_is_the_lowest_side_where_that_is_open_to_the_same() {
+    let world = world("union-entered", "");
+    for directory in ["same", "mode", "list", "low", "gone"] {
+        write(world.dir.join("host/base").join(directory).join("below/file"), "x\n");
+    }
+    let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").expect("procfs");
+    let before = host(&world);
+    let list = "import os; os.setxattr(\"@/at/list\", \"system.posix_acl_access\", bytes.fromhex(\"0200000001000700ffffffff\"\
+                + \"02000700e8030000\" + \"04000500ffffffff\" + \"10000700ffffffff\" + \"20000500ffffffff\"))";
+    let lines = [
+        &format!(
+            "cd @/at; for d in same mode list gone; do touch $d/new; done; chmod 700 mode; /usr/bin/python3 -c '{list}'"
+        ),
+        "cd same",
+        "cd ../mode",
+        "cd ../list",
+        "cd ../low",
+        "cd below",
+        "cd @/at; mv gone moved; cd moved",
+        "cd ../same; mv ../same ../other; echo x > made; test $(cat ../other/made) = x; cd .",
+        "ulimit -S -c unlimited; cd ../low",
+    ];
+    let lands = !pattern.starts_with(['/', '|']);
+    let dumped = if lands { "upper/low" } else { "host/base/low" };
+    let expected = [
+        "host/base",
+        "host/base/same",
+        "upper/mode",
+        "upper/list",
+        "host/base/low",
+        "host/base/low/below",
+        "upper/moved",
+        "upper/other",
+        dumped,
+    ];
+    let found = working_directories(&world, &lines);
+    assert_eq!(found.iter().map(|place| place.trim_start_matches('/')).collect::<Vec<_>>(), expected);
     assert_eq!(host(&world), before);
 }
 

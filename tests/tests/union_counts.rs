@@ -83,7 +83,7 @@ fn a_look_at_a_union_takes_no_call_more_and_one_more_after_a_write() {
         hold("below a write", root, &absolute("written/below", name), 0);
         hold("beside a write", root, &absolute("written", name), 1);
         hold("beside a write, by a name", &written, name, 1);
-        hold("below a write, by a way down", &written, &format!("below/{name}"), 1);
+        hold("below a write, by a way down", &written, &format!("below/{name}"), 0);
         hold("of what was written", root, &absolute("written", made), 1);
     }
     assert!(more.is_empty(), "{more}");

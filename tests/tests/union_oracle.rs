@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tests::{assert_same, compiled, feed, is_root, launcher, program, transcript};
+use tests::{assert_same, compiled, feed, is_root, launcher, program, transcript, write};
 
 /// Sequences that are made at once.
 const BATCH: u64 = 100;
@@ -183,6 +183,29 @@ fn random_calls_are_answered_as_by_the_kernel() {
             ground.nothing_is_left_over();
             fs::remove_dir_all(ground.dir.join("state")).expect("what was changed");
         }
+    }
+}
+
+#[test]
+fn a_directory_is_where_it_was_renamed_to() {
+    if !can_mount() {
+        return;
+    }
+    let ground = Ground::new("moved");
+    let files = ["base/a/x/y/deep", "base/a/x/f", "base/b/z", "base/low/l", "base/low/k/l2", "middle/a/x/m"];
+    for file in files.into_iter().chain(["patches/a/x/f", "patches/b/n"]) {
+        write(ground.dir.join(file), &format!("{file}\n"));
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/moved.py");
+    let words = [script.to_str().expect("a path in UTF-8"), "@"];
+    let python = Path::new("/usr/bin/python3");
+    let expected = ground.on_overlay(&ground.kernels(), python, &words);
+    assert!(expected.contains("a/x/y @/a/x/y ") && expected.contains("-- made anew"), "{expected}");
+    for door in ["shim", "gate"] {
+        let found = ground.through(door, python, &words);
+        assert_same("the kernel", &expected, "the view", &found);
+        ground.nothing_is_left_over();
+        fs::remove_dir_all(ground.dir.join("state")).expect("what was changed");
     }
 }
 

@@ -60,7 +60,10 @@ impl Instance<'_> {
             }
             return Answer::Done(self.access(&place, mode, flags));
         }
-        if !writes && let Some(found) = self.in_base(dirfd, path) {
+        if !writes
+            && start.is_anew()
+            && let Some(found) = self.in_base(dirfd, path)
+        {
             let given = Place::new(dirfd, path, found.mount(self), None);
             if !(follows(flags) && self.is_link_in_base(&given, found.hash(path))) {
                 return Answer::Done(self.access(&given, mode, flags));

@@ -16,8 +16,8 @@ use view::{Kind, NodeId, Stop, View};
 
 use super::text::Text;
 use super::{MAX_PATH, scan};
-use crate::Instance;
 use crate::kernel::{self, AT_FDCWD};
+use crate::{Errno, Instance};
 
 /// A place in the app's tree: a node, and how many components below it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -256,8 +256,9 @@ impl Instance<'_> {
 
     #[inline(never)]
     fn find_base(&self, dirfd: i32) -> Option<Cursor> {
-        let mut app = Text::<MAX_PATH>::new();
-        self.base_path(dirfd, &mut app).ok()?;
+        let (mut host, mut app) = (Text::new(), Text::<MAX_PATH>::new());
+        // What has been renamed since is still as far from all mounts.
+        self.base_paths(dirfd, &mut host, &mut app).ok()?;
         let cursor = self.locate(app.bytes());
         let standing = if is_of_kernel(app.bytes()) { 0 } else { self.standing(cursor) };
         remember(dirfd, cursor.pack(standing));
@@ -297,29 +298,38 @@ impl Instance<'_> {
     }
 
     /// The app path of the working directory or of a descriptor.
-    pub(crate) fn base_path(&self, dirfd: i32, app: &mut Text<MAX_PATH>) -> Result<(), crate::Errno> {
+    pub(crate) fn base_path(&self, dirfd: i32, app: &mut Text<MAX_PATH>) -> Result<(), Errno> {
+        let mut kept = super::union::WholePath::new();
+        if self.kept_path(dirfd, &mut kept).is_some() {
+            app.truncate(0);
+            return app.push(kept.bytes());
+        }
         let mut host = Text::<MAX_PATH>::new();
-        self.base_paths(dirfd, &mut host, app)
+        self.base_paths(dirfd, &mut host, app)?;
+        self.follow_renames(host.bytes(), app)
     }
 
-    /// The same, and the host path.
+    /// The host path, and the app path by its letters: of a directory in a layer the one that it had at first.
     pub(super) fn base_paths(
         &self,
         dirfd: i32,
         host: &mut Text<MAX_PATH>,
         app: &mut Text<MAX_PATH>,
-    ) -> Result<(), crate::Errno> {
+    ) -> Result<(), Errno> {
         host.truncate(0);
         if dirfd == AT_FDCWD {
             host.read(kernel::getcwd)?;
         } else {
             let mut link = Text::<32>::new();
             link.push(b"/proc/self/fd/")?;
-            link.push_decimal(dirfd.unsigned_abs())?;
-            host.read(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room))?;
+            link.push_decimal(u32::try_from(dirfd).map_err(|_| Errno::EBADF)?)?;
+            match host.read(|room| kernel::readlinkat(AT_FDCWD, link.as_ptr(), room)) {
+                Err(Errno::ENOENT) if kernel::status_flags(dirfd).is_err() => return Err(Errno::EBADF),
+                read => read?,
+            };
         }
         if host.bytes().first() != Some(&b'/') {
-            return Err(crate::Errno::ENOENT);
+            return Err(Errno::ENOENT);
         }
         app.truncate(0);
         self.reverse(host.bytes(), app)

@@ -8,6 +8,7 @@ use super::lexical::Look;
 use super::namei::Walk;
 use super::place::Want;
 use super::text::Text;
+use super::union::WholePath;
 use super::{MAX_PATH, note_duplicate};
 use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance, process};
@@ -23,16 +24,22 @@ impl Instance<'_> {
         }
         // SAFETY: the kernel only reads the string.
         let as_given = || Answer::Done(unsafe { syscall(libc::SYS_chdir, [path as usize, 0, 0, 0, 0, 0]) });
+        let epoch = self.directories.map(|directories| directories.epoch());
+        let mut is_in_mount = false;
         let answer = match self.look_up(AT_FDCWD, path, Want::LOOK) {
             Look::Untouched | Look::Boundary(_) => as_given(),
             _ if IS_JAILED.load(Ordering::Relaxed) => as_given(),
             _ => {
+                is_in_mount = true;
                 self.settle_directory(path);
                 self.look(libc::SYS_chdir, path, true, [0; 3])
             }
         };
         if matches!(answer, Answer::Done(Ok(_))) {
             self.note_directory(AT_FDCWD, None);
+            if let Some(epoch) = epoch.filter(|_| is_in_mount && self.has_unions()) {
+                self.enter_lowest(epoch);
+            }
         }
         answer
     }
@@ -67,14 +74,31 @@ impl Instance<'_> {
         Answer::Done(done)
     }
 
-    /// Whether a directory of a union's layer is in the union no longer, or not under this name: a layer keeps what the
-    /// program has taken away.
-    fn is_gone_from_union(&self, host: &[u8], app: &[u8]) -> bool {
-        let Some(mount) = self.has_unions().then(|| self.layers_own(host)).flatten() else { return false };
+    /// Puts the app path of the working directory right, which has been found by its letters: a layer keeps what the program
+    /// has renamed or taken away.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` where it is in the union no longer.
+    fn follow_working_directory(&self, host: &[u8], app: &mut Text<MAX_PATH>) -> Result<(), Errno> {
+        if !self.has_unions() || self.layers_own(host).is_none() {
+            return Ok(());
+        }
+        let mut kept = WholePath::new();
+        if self.kept_path(AT_FDCWD, &mut kept).is_some() {
+            app.truncate(0);
+            return app.push(kept.bytes());
+        }
+        let finding = self.begin_path(AT_FDCWD);
         let mut walk = Walk::new();
-        let at = mount.at.strip_suffix(b"/").unwrap_or(mount.at);
-        let walked = self.walk_union(&mut walk, mount.id, app.get(at.len()..).unwrap_or(&[]));
-        walked.is_err() || !self.is_side_of(&walk, host)
+        if self.walk_to_side(&mut walk, host, app.bytes()).map_err(|_| Errno::ENOENT)? {
+            app.truncate(0);
+            app.push(walk.app.bytes())?;
+            if let Some(finding) = finding {
+                finding.keep(app.bytes());
+            }
+        }
+        Ok(())
     }
 
     /// getcwd(2): the length, with the NUL.
@@ -97,8 +121,8 @@ impl Instance<'_> {
         if let Err(errno) = told {
             return Answer::fail(errno);
         }
-        if !unreachable && self.is_gone_from_union(host.bytes(), app.bytes()) {
-            return Answer::fail(Errno::ENOENT);
+        if !unreachable && let Err(errno) = self.follow_working_directory(host.bytes(), &mut app) {
+            return Answer::fail(errno);
         }
         let len = app.len() + 1;
         if len > size {

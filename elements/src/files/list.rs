@@ -69,8 +69,11 @@ impl Instance<'_> {
         }
         let epoch = self.directories.map(Directories::epoch);
         let mut walk = Walk::new();
-        if self.walk_descriptor(&mut walk, dirfd).is_err() || !walk.position.is_dir() {
-            return Answer::Pass;
+        match self.walk_descriptor(&mut walk, dirfd) {
+            Ok(()) if walk.position.is_dir() => {}
+            // The layer still has what the program has taken away.
+            Err(Errno::ENOENT) if self.is_layers_own(dirfd) => return Answer::fail(Errno::ENOENT),
+            _ => return Answer::Pass,
         }
         let Cursor { node, below } = walk.cursor;
         let points = (below == 0 && self.view.has_children(node)).then_some(node);
@@ -78,7 +81,9 @@ impl Instance<'_> {
             self.note_walked(dirfd, &walk, epoch);
         }
         let Some(union) = self.union(self.view.region(node)) else { return Answer::Pass };
-        let listing = Listing::new(union, &walk.position, union.below(walk.app.bytes()));
+        let below = union.below(walk.app.bytes());
+        let side = if walk.position.has_own_name() { self.side_of_descriptor(dirfd, &walk) } else { None };
+        let listing = Listing::of_side(union, &walk.position, below, side);
         if points.is_none() && listing.is_native() {
             return Answer::Pass;
         }

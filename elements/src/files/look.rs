@@ -105,7 +105,7 @@ impl Instance<'_> {
         if size == 0 {
             return Answer::fail(Errno::EINVAL);
         }
-        if self.in_base(dirfd, path).is_some() {
+        if start.is_anew() && self.in_base(dirfd, path).is_some() {
             return Answer::Done(read_link(&Place::new(dirfd, path, 0, None), buf, size));
         }
         let mut whole = WholePath::new();
@@ -218,6 +218,7 @@ impl Instance<'_> {
         if host.bytes().first() != Some(&b'/')
             || !(corrected || self.is_behind_mount(host.bytes()))
             || self.reverse(host.bytes(), &mut app).is_err()
+            || self.follow_renames(host.bytes(), &mut app).is_err()
         {
             return Answer::Pass;
         }

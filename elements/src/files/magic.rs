@@ -114,7 +114,7 @@ impl Instance<'_> {
         if host.bytes() == b"/" && (!self.view.has_root() || link.ends_with(b"/root")) {
             return Some(());
         }
-        self.reverse(host.bytes(), app).ok()
+        self.reverse(host.bytes(), app).and_then(|()| self.follow_renames(host.bytes(), app)).ok()
     }
 }
 

@@ -174,29 +174,40 @@ impl Instance<'_> {
 
     /// Stands at the directory that a descriptor is of, in a union, by its name.
     pub(super) fn walk_descriptor(&self, walk: &mut Walk, dirfd: i32) -> Result<(), Errno> {
-        let mut kept = WholePath::new();
-        if let Some(cursor) = self.kept_path(dirfd, &mut kept) {
-            let is_point = self.view.is_mount_point(cursor.node);
-            let union = self.union(self.view.region(cursor.node)).filter(|_| is_point);
-            let below = union.map_or(&[][..], |union| union.below(kept.bytes()));
-            match self.walk_below(walk, cursor.node, below)? {
-                Some(name) => walk.enter(self, name)?,
-                None => walk.start(self, kept.bytes())?,
-            }
-        } else {
-            self.walk_base(walk, dirfd)?;
-        }
+        self.walk_base(walk, dirfd)?;
         if walk.in_union { Ok(()) } else { Err(Errno::EXDEV) }
     }
 
     /// Stands at the working directory or a descriptor's.
     fn walk_base(&self, walk: &mut Walk, dirfd: i32) -> Result<(), Errno> {
+        let epoch = self.directories.map(|directories| directories.epoch());
+        let mut kept = WholePath::new();
+        let Some(cursor) = self.kept_path(dirfd, &mut kept) else { return self.walk_base_anew(walk, dirfd) };
+        let is_point = self.view.is_mount_point(cursor.node);
+        let union = self.union(self.view.region(cursor.node)).filter(|_| is_point);
+        let below = union.map_or(&[][..], |union| union.below(kept.bytes()));
+        let walked = match self.walk_below(walk, cursor.node, below) {
+            Ok(Some(name)) => walk.enter(self, name),
+            Ok(None) => walk.start(self, kept.bytes()),
+            Err(errno) => Err(errno),
+        };
+        // It may have been renamed before the walk began.
+        let is_kept = self.directories.map(|directories| directories.epoch()) == epoch;
+        if is_kept { walked } else { self.walk_base_anew(walk, dirfd) }
+    }
+
+    /// The same, where nothing is known of its path.
+    #[inline(never)]
+    fn walk_base_anew(&self, walk: &mut Walk, dirfd: i32) -> Result<(), Errno> {
+        let note = self.begin_path(dirfd);
         let (mut host, mut app) = (Text::new(), Text::new());
         self.base_paths(dirfd, &mut host, &mut app)?;
-        walk.start(self, app.bytes())?;
         // In a union it may have gone or been renamed, which its side below does not know.
-        let known = !walk.in_union || self.is_side_of(walk, host.bytes());
-        if known { Ok(()) } else { Err(Errno::ENOENT) }
+        let has_moved = self.walk_to_side(walk, host.bytes(), app.bytes())?;
+        if let (true, Some(note)) = (has_moved, note) {
+            note.keep(walk.app.bytes());
+        }
+        Ok(())
     }
 
     /// Walks on from where the walk stands.

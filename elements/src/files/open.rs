@@ -94,6 +94,7 @@ impl Instance<'_> {
         }
         if look.is_none()
             && !writes(flags)
+            && start.is_anew()
             && let Some(opened) = self.open_in_base(dirfd, path, &how(flags, mode, RESOLVE_NO_SYMLINKS))
             && !opened.is_err_and(may_be_link)
         {

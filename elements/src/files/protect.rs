@@ -148,13 +148,16 @@ impl Instance<'_> {
         }
         let mut walk = Walk::new();
         let below = app.bytes().get(mount.at.len()..).unwrap_or(&[]);
-        if self.walk_union(&mut walk, mount.id, below).is_err()
-            || !self.is_descriptors(&mut walk, fd, host.bytes())
-        {
-            // It has been taken away or renamed since, and nobody knows where it is now.
+        let host = host.bytes();
+        if self.walk_union(&mut walk, mount.id, below).is_ok() && self.is_at(&mut walk, host) {
+            return Some(Ok(mount.id));
+        }
+        if self.walk_to_moved(&mut walk, host, &|walk| self.is_at(walk, host)).is_err() {
+            // It has been taken away since, or renamed to where nobody finds it.
             return Some(Err(Errno::ESTALE));
         }
-        Some(Ok(mount.id))
+        app.truncate(0);
+        Some(app.push(walk.app.bytes()).map(|()| mount.id))
     }
 
     /// Whether a descriptor stands for something in a layer of a union.

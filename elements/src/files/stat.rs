@@ -9,6 +9,7 @@ use super::look::follows;
 use super::owners::Reached;
 use super::place::{Place, Scratch, Want};
 use super::plain::PlainScratch;
+use super::present::About;
 use super::refusal::may_stat;
 use super::union::WholePath;
 use crate::kernel::{syscall, syscall4};
@@ -86,7 +87,7 @@ impl Instance<'_> {
         if means_descriptor(path, flags) && !self.traces() {
             return Answer::Done(self.fstat(dirfd, path, stat, flags));
         }
-        if self.is_path_behind(dirfd, path) || self.in_base(dirfd, path).is_some() {
+        if self.is_path_behind(dirfd, path) || start.is_anew() && self.in_base(dirfd, path).is_some() {
             let done = look_at(&Place::new(dirfd, path, 0, None), stat, flags | libc::AT_SYMLINK_NOFOLLOW);
             if !(follows(flags) && done.is_ok() && found_link(stat)) {
                 return Answer::Done(done);
@@ -160,7 +161,12 @@ impl Instance<'_> {
                 (found.st_dev, found.st_ino, found.st_nlink) = (device, inode, 1);
                 Ok(())
             }
-            Some(place) => self.look_and_count(&place, stat, libc::AT_SYMLINK_NOFOLLOW).map(|_| ()),
+            Some(place) => {
+                self.look_and_count(&place, stat, libc::AT_SYMLINK_NOFOLLOW)?;
+                // SAFETY: a call that succeeds has filled the struct.
+                self.learn_origin(&About::of(unsafe { &*stat }).version, &place);
+                Ok(())
+            }
             None => {
                 self.count(place, stat);
                 Ok(())
@@ -251,7 +257,7 @@ impl Instance<'_> {
             return Answer::fail(errno);
         }
         let look = |place: &Place| self.look_at_extended(place, flags | libc::AT_SYMLINK_NOFOLLOW, mask, buf);
-        if self.is_path_behind(dirfd, path) || self.in_base(dirfd, path).is_some() {
+        if self.is_path_behind(dirfd, path) || start.is_anew() && self.in_base(dirfd, path).is_some() {
             let done = look(&Place::new(dirfd, path, 0, None));
             if !(follows(flags) && done.is_ok() && found_extended_link(buf)) {
                 return Answer::Done(done);
@@ -292,7 +298,12 @@ impl Instance<'_> {
             // SAFETY: a call that succeeds has filled the struct.
             let is_dir = done.is_ok() && is_directory(unsafe { (*buf).stx_mode }.into());
             if is_dir && let Some(place) = self.union_place(dirfd, path, &mut scratch) {
-                return Answer::Done(look(&place, flags & !libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW));
+                let done = look(&place, flags & !libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW);
+                if done.is_ok() {
+                    // SAFETY: a call that succeeds has filled the struct.
+                    self.learn_origin(&About::of_statx(unsafe { &*buf }).version, &place);
+                }
+                return Answer::Done(done);
             }
             return Answer::Done(done);
         }

@@ -145,6 +145,12 @@ pub fn chmod(path: *const u8, mode: u32) -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_chmod, [path as usize, mode as usize, 0, 0, 0, 0]) }.map(|_| ())
 }
 
+/// chdir(2)
+pub fn chdir(path: *const u8) -> Result<(), Errno> {
+    // SAFETY: the kernel only reads the string.
+    unsafe { syscall(libc::SYS_chdir, [path as usize, 0, 0, 0, 0, 0]) }.map(|_| ())
+}
+
 /// lsetxattr(2)
 pub fn lsetxattr(path: *const u8, name: *const u8, value: &[u8], flags: i32) -> Result<(), Errno> {
     let args = [path as usize, name as usize, value.as_ptr() as usize, value.len(), flags as usize, 0];

@@ -15,6 +15,14 @@ pub fn getppid() -> u32 {
     unsafe { syscall(libc::SYS_getppid, [0; 6]) }.unwrap_or(0) as u32
 }
 
+/// prlimit(2): how long a core dump of this process may be. None: the kernel does not say.
+pub fn core_limit() -> Option<u64> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let args = [0, libc::RLIMIT_CORE as usize, 0, &raw mut limit as usize, 0, 0];
+    // SAFETY: the kernel writes one struct.
+    unsafe { syscall(libc::SYS_prlimit64, args) }.ok().map(|_| limit.rlim_cur)
+}
+
 /// getpgrp(2)
 pub fn getpgrp() -> i32 {
     // SAFETY: touches no memory and cannot fail.

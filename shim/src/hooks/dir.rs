@@ -89,9 +89,14 @@ impl Stream {
         if self.given >= self.filled {
             let room = (self.buffer.as_mut_ptr(), self.buffer.len());
             let answer = instance().getdents64(self.fd, room.0, room.1);
-            self.filled = match answer {
-                Answer::Done(done) => done?,
-                Answer::Pass => kernel::getdents64(self.fd, &mut self.buffer)?,
+            let filled = match answer {
+                Answer::Done(done) => done,
+                Answer::Pass => kernel::getdents64(self.fd, &mut self.buffer),
+            };
+            self.filled = match filled {
+                // A directory that has been removed has come to its end, for libc too.
+                Err(Errno::ENOENT) => 0,
+                filled => filled?,
             };
             self.given = 0;
             if self.filled == 0 {

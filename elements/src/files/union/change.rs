@@ -5,6 +5,7 @@ use super::super::namei::Walk;
 use super::super::place::{Change, Need, Place, Scratch, Want};
 use super::super::refusal::{links_are_protected, may_be_linked};
 use super::copy_up::Data;
+use super::enter::dumps_lie_elsewhere;
 use super::may::may;
 use super::open::is_gone_at;
 use super::spot::Spot;
@@ -148,10 +149,12 @@ impl Instance<'_> {
     }
 
     /// Gives a directory its side in the write layer, if it lies in a union that
-    /// takes changes, before the program stays there.
+    /// takes changes, before the program stays there, where that has a name of its own, or the kernel might write
+    /// into it.
     pub(in crate::files) fn settle_directory(&self, path: *const u8) {
         self.settle(path, true, |union, at, below| {
-            if at.is_dir() && at.has_own_name() { union.ensure_upper(below) } else { Ok(()) }
+            let stays = at.has_own_name() || !dumps_lie_elsewhere();
+            if at.is_dir() && stays { union.ensure_upper(below) } else { Ok(()) }
         });
     }
 

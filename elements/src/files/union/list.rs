@@ -49,10 +49,20 @@ pub(in crate::files) struct Listing<'l, 'i> {
 
 impl<'l, 'i> Listing<'l, 'i> {
     /// `below` is the directory's path below the union's root.
-    pub fn new(union: Union<'i>, at: &'l Position, below: &'l [u8]) -> Listing<'l, 'i> {
+    fn new(union: Union<'i>, at: &'l Position, below: &'l [u8]) -> Listing<'l, 'i> {
+        Listing::of_side(union, at, below, None)
+    }
+
+    /// The same for a descriptor, which is of a side of it: the lowest, unless that is said.
+    pub fn of_side(
+        union: Union<'i>,
+        at: &'l Position,
+        below: &'l [u8],
+        side: Option<usize>,
+    ) -> Listing<'l, 'i> {
         let mut listing = Listing { union, at, below, turns: [0; view::MAX_LAYERS], count: 0 };
         // The descriptor's own side is the first.
-        let first = if at.has_own_name() { union.top_bit() & at.sides } else { Layers::NONE };
+        let first = side.map_or(Layers::NONE, Layers::of) & at.sides;
         let others = (at.sides & !first).upwards();
         for layer in first.highest().into_iter().chain(others) {
             if let Some(turn) = listing.turns.get_mut(listing.count) {

@@ -22,11 +22,13 @@
 mod admission;
 mod change;
 mod copy_up;
+mod enter;
 mod given;
 mod known;
 mod list;
 mod marks;
 mod may;
+mod moved;
 mod names;
 mod open;
 mod origin;
@@ -140,14 +142,19 @@ impl Instance<'_> {
     pub(super) fn is_side_of(&self, walk: &Walk, host: &[u8]) -> bool {
         let at = &walk.position;
         let Some(union) = self.union(self.view.region(walk.cursor.node)) else { return false };
-        let is_below = |below: &&[u8]| below.first().is_none_or(|byte| *byte == b'/');
-        let side = (0..union.count)
-            .find_map(|number| Some((number, host.strip_prefix(union.layer(number)).filter(is_below)?)));
-        side.is_some_and(|(layer, path)| {
+        union.side_at(host).is_some_and(|(layer, path)| {
             at.is_dir()
                 && at.sides.has(layer)
                 && path == at.path_in(&union, layer, union.below(walk.app.bytes()))
         })
+    }
+
+    /// Which layer's side of a directory that a walk has come to a descriptor is of.
+    pub(super) fn side_of_descriptor(&self, dirfd: i32, walk: &Walk) -> Option<usize> {
+        let union = self.union(self.view.region(walk.cursor.node))?;
+        let (mut host, mut app) = (Scratch::new(), Scratch::new());
+        self.base_paths(dirfd, &mut host, &mut app).ok()?;
+        Some(union.side_at(host.bytes())?.0)
     }
 
     /// Which layer has what a walk has come to.
@@ -163,16 +170,20 @@ impl Instance<'_> {
         })
     }
 
-    /// Whether what a walk has come to is what a descriptor stands for, which lies at a
-    /// host path in a layer that never changes: that itself, or a copy of it.
-    pub(super) fn is_descriptors(&self, walk: &mut Walk, fd: i32, host: &[u8]) -> bool {
+    /// Whether what a walk has come to is what lies at a host path in a layer that never changes: that itself, or a
+    /// copy of it.
+    pub(super) fn is_at(&self, walk: &mut Walk, host: &[u8]) -> bool {
         if walk.position.is_dir() {
             return self.is_side_of(walk, host);
         }
-        let Ok(stat) = kernel::fstatat(fd, c"".as_ptr().cast(), libc::AT_EMPTY_PATH) else { return false };
-        !walk.position.sides.is_empty()
-            && (walk.host.bytes() == host
-                || origin::origin_at(walk.host.as_ptr()) == Some(Identity::of(&stat)))
+        if walk.position.sides.is_empty() || walk.host.bytes() == host {
+            return !walk.position.sides.is_empty();
+        }
+        let mut path = Scratch::new();
+        let stat = path
+            .push(host)
+            .and_then(|()| kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW));
+        stat.is_ok_and(|stat| origin::origin_at(walk.host.as_ptr()) == Some(Identity::of(&stat)))
     }
 
     /// Makes a try at a call until nobody interferes: None and [`LOST`] are a lost race.
@@ -201,9 +212,7 @@ impl Instance<'_> {
         let (layer, union) = (place.identity?, self.union(place.mount)?);
         // SAFETY: a place's path is a string.
         let path = unsafe { CStr::from_ptr(place.path.cast()) }.to_bytes();
-        let is_below = |below: &&[u8]| below.first().is_none_or(|byte| *byte == b'/');
-        let below =
-            (0..union.count).find_map(|number| path.strip_prefix(union.layer(number)).filter(is_below))?;
+        let (_, below) = union.side_at(path)?;
         let mut text = Scratch::new();
         let text = union.host_path(layer, below, &mut text).ok()?;
         kernel::fstatat(AT_FDCWD, text.as_ptr(), libc::AT_SYMLINK_NOFOLLOW).ok()

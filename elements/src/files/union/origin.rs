@@ -12,7 +12,7 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use super::super::owners::{Reached, bare, by_number, carries, open_place};
-use super::super::place::Scratch;
+use super::super::place::{Place, Scratch};
 use super::super::present::About;
 use super::Union;
 use super::copy_up::Copy;
@@ -218,6 +218,14 @@ impl Instance<'_> {
         // SAFETY: a mapping as long as a record, never taken away, that holds atomics, for which
         // any bytes will do.
         Some(unsafe { &*mapped })
+    }
+
+    /// Finds out what a directory's other side is known by, of which a descriptor does not tell.
+    pub(in crate::files) fn learn_origin(&self, version: &Version, place: &Place) {
+        if self.has_copies() {
+            let _ =
+                self.known_by(version, Reached::Place(place.dirfd, place.path, libc::AT_SYMLINK_NOFOLLOW));
+        }
     }
 
     /// Tells the program of a file by what it is known by.

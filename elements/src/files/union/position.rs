@@ -71,7 +71,7 @@ impl Position {
 
     /// Whether a directory has its name in the write layer alone, because it has been
     /// renamed, or one above it.
-    pub(super) fn has_own_name(&self) -> bool {
+    pub(in crate::files) fn has_own_name(&self) -> bool {
         self.is_moved || !self.redirect.is_empty()
     }
 

@@ -54,6 +54,11 @@ fn other_sides(key: u64) -> u64 {
     key.rotate_left(32) ^ 0x6f74_6865_7273_6964
 }
 
+/// The key of a directory that layers below know by another name, of which no path tells.
+fn under_own_name(key: u64) -> u64 {
+    key.rotate_left(17) ^ 0x6f77_6e20_6e61_6d65 | 1
+}
+
 /// Whether a walk has come to a directory that the lowest layer alone has.
 fn is_in_base(walk: &Walk) -> bool {
     walk.in_union() && walk.position.is_dir() && walk.position.sides == Layers::LOWEST
@@ -62,8 +67,14 @@ fn is_in_base(walk: &Walk) -> bool {
 impl Instance<'_> {
     /// Reads a relative path from such a directory. What the kernel answers there is right,
     /// unless it finds a link that is to be followed. None: it may not be.
-    #[inline(never)]
+    #[inline]
     pub(in crate::files) fn in_base(&self, dirfd: i32, path: *const u8) -> Option<InBase> {
+        self.name_in_base(dirfd, path, false)
+    }
+
+    /// The same of a path that may have a slash at its end, for a call that follows no link there either.
+    #[inline(never)]
+    fn name_in_base(&self, dirfd: i32, path: *const u8, may_end_in_slash: bool) -> Option<InBase> {
         if !self.has_unions() || self.traces() {
             return None;
         }
@@ -75,10 +86,23 @@ impl Instance<'_> {
         if word != 0 && word == not_in(self.directories?.epoch()) || !self.may_be_base(cursor) {
             return None;
         }
+        if word & 1 != 0 && is_in_reach(path) {
+            // SAFETY: as for the look that is known.
+            let way =
+                unsafe { scan::tail(path, path.add(REACH)) }.map(|tail| tail.slash as usize - path as usize);
+            // SAFETY: just read.
+            let key = way.map(|way| key_below(word, unsafe { core::slice::from_raw_parts(path, way) }));
+            if key.zip(self.directories).is_some_and(|(key, known)| known.is_plain(other_sides(key))) {
+                return None;
+            }
+        }
         let survey = scan::survey(path, 0)?;
         Self::prepare_glance(path);
         // SAFETY: just read.
-        let bytes = unsafe { core::slice::from_raw_parts(path, survey.len) };
+        let mut bytes = unsafe { core::slice::from_raw_parts(path, survey.len) };
+        if may_end_in_slash {
+            bytes = bytes.strip_suffix(b"/").unwrap_or(bytes);
+        }
         if survey.climbs || matches!(bytes, [] | [b'/', ..] | [.., b'/']) {
             return None;
         }
@@ -89,7 +113,7 @@ impl Instance<'_> {
             directory,
             way: above.len(),
             key: key_below(word, above),
-            name: (start, survey.len - start),
+            name: (start, bytes.len() - start),
         };
         Some(found)
     }
@@ -179,14 +203,18 @@ impl Instance<'_> {
         if word == not_in(epoch) {
             return Some(word);
         }
+        let mut is_straight = true;
         for name in scan::components(above) {
             if name != b"." {
                 walk.enter(self, name).ok()?;
+                // What is below a redirect has other names in the layer.
+                is_straight &= walk.position.redirect.is_empty();
             }
         }
         if !above.is_empty() {
             let key = key_below(word, above);
-            directories.set_plain(if is_in_base(&walk) { key } else { other_sides(key) }, epoch);
+            let is_base = is_straight && is_in_base(&walk);
+            directories.set_plain(if is_base { key } else { other_sides(key) }, epoch);
         }
         Some(word)
     }
@@ -198,7 +226,10 @@ impl Instance<'_> {
         }
         let union = self.union(self.view.region(walk.cursor.node))?;
         let below = union.below(walk.app.bytes());
-        let key = directory_hash(union.id, below) | 1;
+        let mut key = directory_hash(union.id, below) | 1;
+        if walk.position.has_own_name() {
+            key = under_own_name(key);
+        }
         let word = if is_in_base(walk) {
             self.directories?.set_plain(key, epoch);
             key
@@ -318,7 +349,8 @@ impl Instance<'_> {
         path: *const u8,
         how: &kernel::OpenHow,
     ) -> Option<Result<i32, crate::Errno>> {
-        let found = self.in_base(dirfd, path)?;
+        let follows_none = how.resolve & kernel::RESOLVE_NO_SYMLINKS != 0;
+        let found = self.name_in_base(dirfd, path, follows_none)?;
         let opened = kernel::openat2(dirfd, path, how);
         if let Ok(fd) = opened {
             if super::super::is_worth_knowing(how.flags as i32) {

@@ -100,6 +100,23 @@ impl Kept {
     }
 }
 
+/// A directory of which it is being found out where it is.
+pub(in crate::files) struct Finding {
+    kept: &'static Kept,
+    dirfd: i32,
+    epoch: u32,
+    version: u32,
+}
+
+impl Finding {
+    /// Keeps its path, if it is no other directory by now.
+    pub fn keep(&self, app: &[u8]) {
+        if app.len() <= 8 * WORDS {
+            self.kept.keep(self.dirfd, app, self.epoch, self.version);
+        }
+    }
+}
+
 /// A descriptor, or the working directory, is another directory: what a thread has found out before is not
 /// to be kept.
 pub(in crate::files) fn forget_path(dirfd: i32) {
@@ -122,6 +139,16 @@ impl Instance<'_> {
         }
     }
 
+    /// Before it is found out where a directory is, to keep that. None: it is not to be kept.
+    pub(in crate::files) fn begin_path(&self, dirfd: i32) -> Option<Finding> {
+        let kept = Kept::of(dirfd)?;
+        let epoch = self.directories?.epoch();
+        KEEPS.store(true, Ordering::SeqCst);
+        // A vfork child's descriptors are not those of the memory that it runs in.
+        let version = kept.version.load(Ordering::Acquire);
+        (!process::is_borrower()).then_some(Finding { kept, dirfd, epoch, version })
+    }
+
     /// The path of a directory in a union, if that is kept, and where that stands.
     pub(in crate::files) fn kept_path(&self, dirfd: i32, path: &mut WholePath) -> Option<Cursor> {
         let (cursor, _) = origin(dirfd)?;
@@ -135,16 +162,14 @@ impl Instance<'_> {
     /// program that has just begun has not touched.
     #[cold]
     #[inline(never)]
-    fn find_path(&self, kept: &Kept, dirfd: i32, epoch: u32, whole: &mut WholePath) -> Option<()> {
-        KEEPS.store(true, Ordering::SeqCst);
-        let version = kept.version.load(Ordering::Acquire);
+    fn find_path(&self, dirfd: i32, whole: &mut WholePath) -> Option<()> {
+        let finding = self.begin_path(dirfd);
         whole.truncate(0);
         let mut walk = super::super::namei::Walk::new();
         self.walk_descriptor(&mut walk, dirfd).ok()?;
         whole.push(walk.app.bytes()).ok()?;
-        // A vfork child's descriptors are not those of the memory that it runs in.
-        if whole.len() <= 8 * WORDS && !process::is_borrower() {
-            kept.keep(dirfd, whole.bytes(), epoch, version);
+        if let Some(finding) = finding {
+            finding.keep(whole.bytes());
         }
         Some(())
     }
@@ -171,7 +196,7 @@ impl Instance<'_> {
         let epoch = self.directories?.epoch();
         let kept = Kept::of(dirfd)?;
         if kept.read(dirfd, epoch, whole).is_none() {
-            self.find_path(kept, dirfd, epoch, whole)?;
+            self.find_path(dirfd, whole)?;
         }
         whole.push(b"/").ok()?;
         whole.push(given.strip_prefix(b"./").unwrap_or(given)).ok()?;
