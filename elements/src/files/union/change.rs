@@ -7,7 +7,7 @@ use super::super::refusal::{links_are_protected, may_be_linked};
 use super::copy_up::Data;
 use super::enter::dumps_lie_elsewhere;
 use super::may::may;
-use super::open::is_gone_at;
+use super::open::is_other_at;
 use super::spot::Spot;
 use super::{LOST, Position, Union, is_whiteout, xattr};
 use crate::kernel::{self, AT_FDCWD};
@@ -276,7 +276,8 @@ impl Step<'_, '_> {
         }
         self.union.writable()?;
         if want.change == Change::Mode && at.kind == libc::S_IFLNK {
-            return Err(Errno::EOPNOTSUPP);
+            // One that is to be followed has come or gone while it was read.
+            return if want.follow { Ok(None) } else { Err(Errno::EOPNOTSUPP) };
         }
         self.union.may_modify(at, self.below(), want)?;
         match self.union.copy_up(at, self.below(), Data::All) {
@@ -289,7 +290,9 @@ impl Step<'_, '_> {
         match self.call_at(path, call) {
             // Renamed or taken away by somebody else.
             Err(Errno::ENOENT) => Ok(None),
-            Err(Errno::EPERM | Errno::EINVAL) if is_gone_at(path) => Ok(None),
+            // A link was there.
+            Err(Errno::EOPNOTSUPP) if want.change == Change::Mode => Ok(None),
+            Err(Errno::EPERM | Errno::EINVAL) if is_other_at(path, at.kind) => Ok(None),
             done => {
                 if done.is_ok()
                     && at.is_dir()

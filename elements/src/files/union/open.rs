@@ -111,10 +111,10 @@ impl Instance<'_> {
     }
 }
 
-/// Whether a path of the write layer leads to nothing, or to a whiteout.
-pub(super) fn is_gone_at(path: &mut Scratch) -> bool {
+/// Whether a path of the write layer leads to something of another kind by now, to a whiteout or to nothing.
+pub(super) fn is_other_at(path: &mut Scratch, kind: u32) -> bool {
     match kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) {
-        Ok(stat) => is_whiteout(&stat),
+        Ok(stat) => is_whiteout(&stat) || stat.st_mode & libc::S_IFMT != kind,
         Err(errno) => errno == Errno::ENOENT,
     }
 }
@@ -178,7 +178,7 @@ impl Open<'_, '_> {
             return match self.call(here, scratch) {
                 Err(Errno::ENOENT) if here == union.top() => Ok(None),
                 // What has no reader, or no driver, or is a whiteout by now.
-                Err(Errno::ENXIO) if here == union.top() && is_gone_at(scratch) => Ok(None),
+                Err(Errno::ENXIO) if here == union.top() && is_other_at(scratch, at.kind) => Ok(None),
                 done => done.map(Some),
             };
         }
