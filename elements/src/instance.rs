@@ -162,6 +162,9 @@ impl Instance<'_> {
     }
 }
 
+/// The size of a page.
+const PAGE: usize = 4096;
+
 /// The name in an instance's directory of the page in which processes of other users tell of changes.
 pub const NOTICES: &str = "notices";
 
@@ -277,7 +280,10 @@ fn own_copy(dir: &[u8]) -> Result<&'static Shared, Errno> {
     // SAFETY: as for the shared words.
     let own = unsafe { &*(address as *const Shared) };
     own.directories.make_private();
-    hear_notices(dir, &own.directories).map(|()| own)
+    hear_notices(dir, &own.directories)?;
+    // The counts, which it will write to; the file has holes.
+    kernel::reserve(core::ptr::from_ref(own.directories.notices()) as usize, PAGE)?;
+    Ok(own)
 }
 
 #[inline(always)]

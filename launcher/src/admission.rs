@@ -17,7 +17,6 @@ use elements::shared::notices::Notices;
 
 use crate::commands::run::words;
 use crate::instance::Placed;
-use crate::room;
 
 const NOBODY: u32 = u32::MAX;
 /// As many users as an access control list holds.
@@ -63,10 +62,17 @@ pub fn admit(
 }
 
 fn make_notices(path: &Path, anew: bool) -> std::io::Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    // What is written to memory cannot be told of a full disk.
-    room::reserve(&file, 0..Notices::LEN)?;
-    if anew { file.write_all_at(&Notices::NO_MOVES, Notices::MOVES) } else { Ok(()) }
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    // A hole, until somebody has something to tell.
+    file.set_len(Notices::LEN as u64)?;
+    let mut moves = Notices::NO_MOVES;
+    file.read_exact_at(&mut moves, Notices::MOVES)?;
+    if anew && moves != Notices::NO_MOVES {
+        file.write_all_at(&Notices::NO_MOVES, Notices::MOVES)
+    } else {
+        Ok(())
+    }
 }
 
 /// Has an instance's directory in the making lead to what is kept of the notices in another directory.

@@ -14,6 +14,8 @@ use super::owners::{Bare, Row, Version};
 
 const ROWS: usize = 2048;
 const RECORDS: usize = 8192;
+/// What a record says that has copies: which bits of its filter stand for an inode. Those of an earlier version say 1.
+const PAGED: u64 = 2;
 /// How many rows of the record a file may have its place in.
 const REACH: usize = 64;
 
@@ -46,7 +48,7 @@ impl Identity {
 pub struct Copies {
     any: AtomicU64,
     reserved: [u64; 7],
-    filter: Filter,
+    filter: Filter<true>,
     rows: [Row; ROWS],
 }
 
@@ -71,10 +73,13 @@ impl Copies {
 
     /// Takes over what is kept of the instance.
     pub fn take_over(&self, record: &Record) {
-        if record.any.load(Ordering::Acquire) != 0 {
-            self.filter.add_all(&record.filter);
-            self.any.store(1, Ordering::Release);
+        match record.any.load(Ordering::Acquire) {
+            0 => return,
+            PAGED => self.filter.add_all(&record.filter),
+            // Each file is asked: it is not known any more which were meant.
+            _ => self.filter.fill(),
         }
+        self.any.store(1, Ordering::Release);
     }
 
     fn row(&self, key: u64) -> &Row {
@@ -100,7 +105,7 @@ impl Copies {
 pub struct Record {
     any: AtomicU64,
     reserved: [u64; 7],
-    filter: Filter,
+    filter: Filter<true>,
     records: [Row; RECORDS],
 }
 
@@ -111,12 +116,12 @@ impl Record {
     /// Says that an inode is about to be a copy's.
     pub fn expect(&self, inode: u64) {
         self.filter.add(inode);
-        self.any.store(1, Ordering::Release);
+        let _ = self.any.compare_exchange(0, PAGED, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Where in it, in bytes, that is written down.
     pub fn expected_at(inode: u64) -> [usize; 3] {
-        let [first, second] = Filter::places(inode);
+        let [first, second] = Filter::<true>::places(inode);
         let filter = offset_of!(Record, filter);
         [offset_of!(Record, any), filter + first, filter + second]
     }
@@ -163,6 +168,23 @@ mod tests {
         record.expect(7);
         copies.take_over(&record);
         assert!(copies.may_have(7) && !copies.may_have(8));
+    }
+
+    #[test]
+    fn a_start_takes_a_record_of_an_earlier_version_to_have_any_file() {
+        let (copies, record) = (zeroed::<Copies>(), zeroed::<Record>());
+        record.any.store(1, Ordering::Relaxed);
+        record.expect(7);
+        copies.take_over(&record);
+        assert!(copies.may_have(7) && copies.may_have(8));
+    }
+
+    #[test]
+    fn what_says_that_an_inode_is_a_copys_lies_in_one_page() {
+        for inode in 0..10_000 {
+            let [first, second] = Filter::<true>::places(inode);
+            assert_eq!(first / 4096, second / 4096);
+        }
     }
 
     #[test]

@@ -5,42 +5,52 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use super::owners::mixed;
 
 const WORDS: usize = 4096;
+/// How many are in a page: a file that holds a filter has room for few.
+const IN_PAGE: usize = 512;
 
-/// 256 Kbit. All zeros: none.
+/// 256 Kbit. All zeros: none. `PAGED`: what stands for an inode lies in one page.
 #[repr(C)]
-pub struct Filter {
+pub struct Filter<const PAGED: bool = false> {
     words: [AtomicU64; WORDS],
 }
 
-impl Filter {
+impl<const PAGED: bool> Filter<PAGED> {
     fn bits(inode: u64) -> [(usize, u64); 2] {
         let hash = mixed(inode ^ 0x5851_f42d_4c95_7f2d);
-        let bit = |hash: u64| ((hash >> 6) as usize % WORDS, 1 << (hash & 63));
-        [bit(hash), bit(hash >> 32)]
+        let bit = |hash: u64| ((hash >> 6) as usize, 1 << (hash & 63));
+        let ((first, one), (second, other)) = (bit(hash), bit(hash >> 32));
+        let first = first % WORDS;
+        let second = if PAGED { first - first % IN_PAGE + second % IN_PAGE } else { second % WORDS };
+        [(first, one), (second, other)]
     }
 
     /// Where in it, in bytes, an inode's bits are.
     pub(super) fn places(inode: u64) -> [usize; 2] {
-        Filter::bits(inode).map(|(word, _)| word * size_of::<u64>())
+        Self::bits(inode).map(|(word, _)| word * size_of::<u64>())
     }
 
     /// Whether an inode may be one of them.
     #[inline]
     pub fn may_have(&self, inode: u64) -> bool {
-        Filter::bits(inode).iter().all(|(word, bit)| self.words[*word].load(Ordering::Acquire) & bit != 0)
+        Self::bits(inode).iter().all(|(word, bit)| self.words[*word].load(Ordering::Acquire) & bit != 0)
     }
 
     /// Adds one.
     pub fn add(&self, inode: u64) {
-        for (word, bit) in Filter::bits(inode) {
+        for (word, bit) in Self::bits(inode) {
             if self.words[word].load(Ordering::Acquire) & bit == 0 {
                 self.words[word].fetch_or(bit, Ordering::AcqRel);
             }
         }
     }
 
+    /// Adds all that there may be.
+    pub fn fill(&self) {
+        self.words.iter().for_each(|word| word.store(u64::MAX, Ordering::Release));
+    }
+
     /// Adds all that another has.
-    pub fn add_all(&self, other: &Filter) {
+    pub fn add_all(&self, other: &Filter<PAGED>) {
         for (to, from) in self.words.iter().zip(&other.words) {
             to.fetch_or(from.load(Ordering::Acquire), Ordering::AcqRel);
         }

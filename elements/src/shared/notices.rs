@@ -17,7 +17,7 @@ pub struct Notices {
     pub(super) moves_begun: AtomicU32,
     pub(super) moves_done: AtomicU32,
     has_copies: AtomicU32,
-    copies: Filter,
+    copies: Filter<true>,
 }
 
 impl Notices {
@@ -29,6 +29,11 @@ impl Notices {
     pub const MOVES: u64 = offset_of!(Notices, moves_begun) as u64;
     /// The bytes that say so.
     pub const NO_MOVES: [u8; 2 * size_of::<AtomicU32>()] = [0; _];
+
+    /// Where in it, in bytes, it is written down that an inode is a copy's. The file has holes: who writes has room made there first.
+    pub fn expected_at(inode: u64) -> [usize; 2] {
+        Filter::<true>::places(inode).map(|at| offset_of!(Notices, copies) + at)
+    }
 
     /// Says that an inode is about to be a copy's.
     pub fn expect_copy(&self, inode: u64) {

@@ -18,6 +18,7 @@ use super::Union;
 use super::copy_up::Copy;
 use crate::kernel::{self, AT_FDCWD};
 use crate::shared::copies::{Identity, Record};
+use crate::shared::notices::Notices;
 use crate::shared::owners::Version;
 use crate::{Errno, Instance};
 
@@ -118,7 +119,13 @@ impl Union<'_> {
         }
         match (self.shared(), self.directories()) {
             (Some(shared), _) => shared.copies.expect(own.st_ino),
-            (None, Some(directories)) => directories.notices().expect_copy(own.st_ino),
+            (None, Some(directories)) => {
+                let notices = directories.notices();
+                for at in Notices::expected_at(own.st_ino) {
+                    kernel::reserve((&raw const *notices as usize + at) & !(PAGE - 1), PAGE)?;
+                }
+                notices.expect_copy(own.st_ino);
+            }
             (None, None) => {}
         }
         Ok(())
