@@ -183,7 +183,7 @@ pub fn place(base: &Path, policy: &Policy, plan: &Plan, kept: Option<&Kept>) -> 
     };
     let kept = settings.kept.clone().unwrap_or_default();
     // Who comes later finds the settings by the view.
-    let salt = postcard::to_allocvec(&(DOORS_HASH, &settings)).context("cannot write the settings")?;
+    let salt = written(&(DOORS_HASH, &settings))?;
     let places = Places { instance: Path::new(""), kept: &kept, volumes: &volumes };
     let digest = plan.digest(&salt, &places);
     let digest = digest.get(..16).unwrap_or(&digest);
@@ -407,7 +407,7 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8], settings: &Setting
     }
     // They may hold what the policy's owner keeps to himself.
     let kept = settings.kept.as_deref();
-    let settings = postcard::to_allocvec(settings).context("cannot write the settings")?;
+    let settings = written(settings)?;
     write(&draft.join(SETTINGS), &settings, 0o400)?;
     // Others read it: a process of the application that runs as another user.
     let file = draft.join(VIEW);
@@ -428,6 +428,13 @@ fn fill(base: &Path, draft: &Path, plan: &Plan, image: &[u8], settings: &Setting
         }
         _ => Ok(()),
     }
+}
+
+/// Settings, as they are kept. Their paths must be text.
+fn written(settings: &impl Serialize) -> Result<Vec<u8>> {
+    postcard::to_allocvec(settings).map_err(|error| {
+        anyhow!("cannot write the settings ({error}): is a path of the policy's, or that of the policy itself, not UTF-8?")
+    })
 }
 
 /// The image in the directory of an instance that has been placed.
