@@ -17,8 +17,11 @@ use elements::shared::notices::Notices;
 
 use crate::commands::run::words;
 use crate::instance::Placed;
+use crate::room;
 
 const NOBODY: u32 = u32::MAX;
+/// linux/magic.h
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
 /// As many users as an access control list holds.
 const MANY: usize = 390;
 
@@ -64,8 +67,11 @@ pub fn admit(
 fn make_notices(path: &Path, anew: bool) -> std::io::Result<()> {
     let file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    // A hole, until somebody has something to tell.
     file.set_len(Notices::LEN as u64)?;
+    // The counts are looked at all the time. The rest stays a hole until somebody has something to tell, but where a look
+    // at a hole takes room too: what is done to memory cannot be told of a full disk.
+    let is_tmpfs = rustix::fs::fstatfs(&file)?.f_type == TMPFS_MAGIC;
+    room::reserve(&file, 0..if is_tmpfs { Notices::LEN } else { Notices::COUNTS })?;
     let mut moves = Notices::NO_MOVES;
     file.read_exact_at(&mut moves, Notices::MOVES)?;
     if anew && moves != Notices::NO_MOVES {

@@ -24,6 +24,9 @@ impl Notices {
     /// How many bytes the file has.
     pub const LEN: usize = size_of::<Notices>();
 
+    /// How many bytes the counts take, with what follows in their page.
+    pub const COUNTS: usize = 4096;
+
     /// Where in it is counted which moves of directories have begun and been done, and what says that none is under way: a
     /// start writes it.
     pub const MOVES: u64 = offset_of!(Notices, moves_begun) as u64;
