@@ -352,6 +352,17 @@ static int where_is(int fd)
     return 0;
 }
 
+static void told_names(DIR *dir)
+{
+    char names[64][300];
+    int count = dir ? names_of(dir, names, 64) : -1;
+    for (int i = 0; i < count; i++)
+        printf(" %s", names[i]);
+    if (dir)
+        closedir(dir);
+    told(count);
+}
+
 static void from_held(const char *path, int slot)
 {
     struct stat st;
@@ -395,15 +406,8 @@ static void from_held(const char *path, int slot)
     case 2: told(faccessat(fd, name, upto(8), 0)); break;
     case 3: told(readlinkat(fd, name, buf, sizeof buf)); break;
     case 4: {
-        char names[64][300];
         int below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-        DIR *dir = below < 0 ? NULL : fdopendir(below);
-        int count = dir ? names_of(dir, names, 64) : -1;
-        for (int i = 0; i < count; i++)
-            printf(" %s", names[i]);
-        if (dir)
-            closedir(dir);
-        told(count);
+        told_names(below < 0 ? NULL : fdopendir(below));
         break;
     }
     case 5: told(mkdirat(fd, name, 0755)); break;
@@ -411,14 +415,7 @@ static void from_held(const char *path, int slot)
     case 7: {
         // The very descriptor, once more from the beginning.
         lseek(fd, 0, SEEK_SET);
-        DIR *dir = fdopendir(dup(fd));
-        char names[64][300];
-        int count = dir ? names_of(dir, names, 64) : -1;
-        for (int i = 0; i < count; i++)
-            printf(" %s", names[i]);
-        if (dir)
-            closedir(dir);
-        told(count);
+        told_names(fdopendir(dup(fd)));
         break;
     }
     }

@@ -6,7 +6,6 @@ use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use tests::images::must;
 use tests::instances::{ROOT, Site, WAITING, started, until};
@@ -208,7 +207,6 @@ fn what_a_program_takes_away_meanwhile_is_no_fault_of_a_copy() {
         assert!(archive.status.success(), "{}", String::from_utf8_lossy(&archive.stderr));
         let listed = tests::feed(Command::new("tar").arg("-t"), &archive.stdout);
         assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
-        std::thread::sleep(Duration::from_millis(5));
     }
     site.good(&["stop", "busy", "--timeout", "0"]);
     child.wait().expect("it ends");

@@ -5,6 +5,8 @@
 //! is refused with `EPERM` but for what lies in the write layer as a whole. What a program may not write to in its view it
 //! may not bind elsewhere either (`EROFS`), since it could write to it there.
 
+use core::ffi::CStr;
+
 use super::lexical::Look;
 use super::place::{Change, Need, Scratch, Want};
 use crate::kernel::{AT_FDCWD, syscall};
@@ -189,6 +191,6 @@ impl Instance<'_> {
 
 /// Whether a path is the root's, by its letters.
 fn is_root(path: *const u8) -> bool {
-    // SAFETY: read only where found readable.
-    crate::user::is_string(path) && unsafe { core::slice::from_raw_parts(path, 2) } == b"/\0"
+    // SAFETY: read only where found to be a string, and no further than that is.
+    crate::user::is_string(path) && unsafe { CStr::from_ptr(path.cast()) } == c"/"
 }
