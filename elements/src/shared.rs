@@ -16,6 +16,7 @@ pub mod layers;
 mod names;
 pub mod notices;
 pub mod owners;
+pub mod sites;
 
 use core::mem::offset_of;
 use core::ops::Range;

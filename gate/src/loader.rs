@@ -4,7 +4,7 @@
 mod image;
 mod stack;
 
-use core::ffi::CStr;
+use core::ffi::{CStr, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use elements::Errno;
@@ -13,8 +13,8 @@ use elements::instance::{self, AttachError};
 use elements::kernel::{self, AT_FDCWD};
 use elements::process::{self, elf, gated};
 
-use crate::arch::gate_jump;
-use crate::place::{POOL, SLOT_SIZE, SLOTS};
+use crate::arch::{gate_begin, gate_jump};
+use crate::place::{POOL, SLOT_SIZE, SLOTS, last_slot};
 use crate::{die, filter, ptrace, seccomp, signals, trap, vdso};
 use image::Image;
 use stack::Stack;
@@ -32,6 +32,9 @@ pub fn own_path() -> &'static CStr {
     }
 }
 
+/// How much of a slot's stack a walk in a union takes.
+const WALK_STACK: usize = 17 * 4096;
+
 /// What the gate is told by its own arguments (elements::process::gated).
 struct Asked {
     /// Its bits (`gated::FIRST` and others).
@@ -44,15 +47,35 @@ struct Asked {
     name: &'static CStr,
 }
 
+/// A process that is being started.
+struct Started {
+    stack: Stack,
+    asked: Asked,
+}
+
 pub extern "C" fn start(stack: *mut usize) -> ! {
     // SAFETY: the kernel has laid the stack out.
-    let mut stack = unsafe { Stack::new(stack) };
+    let stack = unsafe { Stack::new(stack) };
     let Some(asked) = asked(&stack) else {
         die(&[b"this is a part of `launcher`, which starts it by itself"]);
     };
     attach(&stack);
     process::set_owner(kernel::getpid());
     map_slots();
+    let slot = last_slot();
+    if instance::attached().is_some_and(|instance| instance.has_unions()) {
+        slot.prepare_stack(WALK_STACK);
+    }
+    let mut started = Started { stack, asked };
+    // SAFETY: no call is under way, so nobody is on that slot.
+    unsafe { gate_begin(slot.stack(), begin, (&raw mut started).cast()) }
+}
+
+/// Goes on on a slot's stack: the pages that a walk takes are those that the program's calls take, and its own stack is
+/// as the kernel has made it.
+extern "C" fn begin(started: *mut c_void) -> ! {
+    // SAFETY: what `start` has given.
+    let Started { stack, asked } = unsafe { &mut *started.cast::<Started>() };
     let mut action = trap::action();
     let both = &raw mut action;
     // SAFETY: the gate's own handler; the kernel reads it before it writes what was there.
@@ -64,7 +87,7 @@ pub extern "C" fn start(stack: *mut usize) -> ! {
     if asked.note & gated::FIRST != 0 && filter::install().is_err() {
         die(&[b"the kernel takes no seccomp filter; set coverage.door = \"shim\""]);
     }
-    let entry = load(&mut stack, &asked);
+    let entry = load(stack, asked);
     // From here on calls come on slots.
     kernel::set_waiting(waiting);
     stack.take_own_arguments(gated::OWN_ARGUMENTS);

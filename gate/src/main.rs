@@ -13,7 +13,7 @@
 //! - [`filter`]: which system calls trap.
 //! - [`trap`]: from a trapped call to its answer, by way of [`arch::entry`].
 //! - [`calls`]: the table of calls, each a line that names its element.
-//! - [`patch`]: call sites that trap often come by a jump instead.
+//! - [`patch`]: call sites that trap often come by a jump instead, to one of [`stubs`]; [`common`]: those of all programs.
 //! - [`vdso`]: the program's clock, without a system call.
 //! - [`arch`]: registers and instructions.
 //! - [`seccomp`] and [`bpf`]: filters that the program installs; [`ptrace`]: debuggers.
@@ -29,6 +29,7 @@ mod alternate;
 mod arch;
 mod bpf;
 mod calls;
+mod common;
 mod deliver;
 mod filter;
 mod loader;
@@ -38,6 +39,7 @@ mod ptrace;
 mod seccomp;
 mod signals;
 mod sigsys;
+mod stubs;
 mod trap;
 mod vdso;
 

@@ -94,7 +94,13 @@ pub fn is_inside(address: u64) -> bool {
     (address as usize).wrapping_sub(BASE) < SIZE
 }
 
-/// The slot that an address lies in.
+/// The slot that a program's first calls take.
+pub fn last_slot() -> &'static Slot {
+    // SAFETY: the loader has mapped all slots.
+    unsafe { &*((FIRST + (SLOTS - 1) * SLOT_SIZE) as *const Slot) }
+}
+
+/// The slot that a thread is on whose stack pointer this is. While a program is started, its thread is on one that nobody has claimed.
 pub fn slot_of(address: u64) -> Option<&'static mut Slot> {
     let offset = (address as usize).wrapping_sub(POOL);
     if offset >= SLOTS * SLOT_SIZE {
@@ -103,7 +109,8 @@ pub fn slot_of(address: u64) -> Option<&'static mut Slot> {
     let slot = FIRST + offset / SLOT_SIZE * SLOT_SIZE;
     // SAFETY: the loader has mapped all slots; the caller's thread, whose
     // stack pointer lies there, has claimed this one.
-    Some(unsafe { &mut *(slot as *mut Slot) })
+    let slot = unsafe { &mut *(slot as *mut Slot) };
+    (slot.busy.load(Ordering::Relaxed) != 0).then_some(slot)
 }
 
 /// Frees all slots but the one that the caller is on: after a fork, the

@@ -4,6 +4,7 @@
 //! Much of what is tested of the shim is tested of the gate as well: with
 //! `DOOR=gate` in the environment the other tests run through it.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,7 +17,7 @@ fn fill(dir: &Path) {
     let host = dir.join("host");
     write(host.join("fixed/file"), "fixed\n");
     write(host.join("data/file"), "data\n");
-    std::fs::create_dir_all(dir.join("home")).expect("a fresh tree");
+    fs::create_dir_all(dir.join("home")).expect("a fresh tree");
 }
 
 fn world(name: &str) -> World {
@@ -95,7 +96,7 @@ fn narrow(dir: &Path, flag: &str) -> std::path::PathBuf {
         #endif
         }
     "#;
-    std::fs::write(&source, code).expect("the world is writable");
+    fs::write(&source, code).expect("the world is writable");
     let mut gcc = Command::new("gcc");
     gcc.args([flag, "-nostdlib", "-static", "-fno-pie", "-fno-stack-protector", "-o"])
         .arg(&built)
@@ -263,6 +264,33 @@ fn sites_that_trap_often_are_rewritten_and_mean_the_same() {
     }
 }
 
+/// Programs that call little: each traps as often as the one before, until what they have in common is known.
+#[test]
+fn a_site_at_which_programs_of_an_instance_have_trapped_is_rewritten_for_the_next_ones() {
+    let probe = program("few");
+    let world = world("gate-common");
+    let runtime = world.dir.join("runtime");
+    fs::create_dir(&runtime).expect("a fresh tree");
+    let run = || transcript(&feed(world.in_view(&probe).env("XDG_RUNTIME_DIR", &runtime), b""));
+    let as_it_was = transcript(&feed(&mut Command::new(&probe), b""));
+    assert_eq!(run(), as_it_was);
+    for _ in 0..4 {
+        run();
+    }
+    assert_eq!(run(), as_it_was.replace("as it was", "rewritten"));
+    // A file that others have written to is not believed: other bytes are at the site than it says.
+    let directories =
+        fs::read_dir(runtime.join("launcher")).expect("ours").map(|entry| entry.expect("ours").path());
+    let view = directories.map(|dir| dir.join("view")).find(|file| file.exists()).expect("the instance's");
+    let mut bytes = fs::read(&view).expect("the view's file");
+    let (sites, entry, code) = (64, 24, 8);
+    for at in (sites + code..4096 - entry).step_by(entry) {
+        bytes[at] ^= 1;
+    }
+    fs::write(&view, bytes).expect("it can be written");
+    assert_eq!(run(), as_it_was);
+}
+
 #[test]
 fn a_start_costs_few_page_faults_more_than_natively() {
     // Each is a microsecond or two; a look at every slot after a fork made it 300 more, and a large frame 12. It is
@@ -290,7 +318,7 @@ fn private_memory(run: &dyn Fn() -> Command) -> u64 {
     };
     let (mut beside, mut measured) = (start(), start());
     // As the host has it: the program itself is not shown what is the gate's.
-    let said = std::fs::read_to_string(format!("/proc/{}/smaps", measured.id())).expect("it runs");
+    let said = fs::read_to_string(format!("/proc/{}/smaps", measured.id())).expect("it runs");
     let lines = said.lines().filter(|line| line.starts_with("Private_"));
     let sum =
         lines.map(|line| line.split_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok())).sum();
@@ -325,8 +353,8 @@ fn a_loop_of_starts_loses_none_and_leaves_nothing() {
 fn a_program_that_is_being_written_is_not_started() {
     let world = world("gate-busy");
     let file = world.dir.join("busy");
-    std::fs::copy("/bin/true", &file).expect("a copy");
-    let _writer = std::fs::OpenOptions::new().append(true).open(&file).expect("it can be opened");
+    fs::copy("/bin/true", &file).expect("a copy");
+    let _writer = fs::OpenOptions::new().append(true).open(&file).expect("it can be opened");
     let script = format!("{}; echo $?", file.display());
     let run = |mut command: Command| transcript(&feed(command.args(["-c", &script]), b""));
     let natively = run(Command::new("/bin/bash"));

@@ -3,6 +3,7 @@
 use crate::Errno;
 use crate::files::MAX_PATH;
 use crate::kernel;
+use crate::shared::{key_below, path_hash};
 
 /// A line: one mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,12 +115,25 @@ const OF_A_FILE: u64 = 0x20;
 const READABLE: u64 = 1;
 const EXECUTABLE: u64 = 4;
 
-/// Where the mapping begins that an address lies in, if that is a file's code which nobody may write to.
+/// A mapping of a file's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// Its first byte.
+    pub start: u64,
+    /// The byte after its last.
+    pub end: u64,
+    /// Where in the file it begins.
+    pub offset: u64,
+    /// What the file is known by: a hash of its device and inode number.
+    pub file: u32,
+}
+
+/// The mapping that an address lies in, if that is a file's code which nobody may write to.
 ///
 /// # Errors
 ///
 /// `EINVAL` where it is something else, `ENOENT` or `ESRCH` where there is nothing.
-pub fn start_of_code(address: u64) -> Result<u64, Errno> {
+pub fn code_at(address: u64) -> Result<Code, Errno> {
     let path = c"/proc/self/maps".as_ptr().cast();
     let mut query = Query { size: size_of::<Query>() as u64, flags: OF_A_FILE, address, ..Query::default() };
     let file = kernel::open_at_once(path)?;
@@ -128,12 +142,19 @@ pub fn start_of_code(address: u64) -> Result<u64, Errno> {
     let asked = unsafe { kernel::syscall(libc::SYS_ioctl, args) };
     kernel::close(file);
     match asked {
-        Ok(_) if query.rights == READABLE | EXECUTABLE => Ok(query.start),
+        Ok(_) if query.rights == READABLE | EXECUTABLE => {
+            let Query { start, end, offset, inode, device: [major, minor], .. } = query;
+            let device = u64::from(major) << 32 | u64::from(minor);
+            let file = key_below(path_hash(&device.to_ne_bytes()), &inode.to_ne_bytes()) as u32;
+            Ok(Code { start, end, offset, file })
+        }
         Ok(_) => Err(Errno::EINVAL),
         // An older kernel.
         Err(Errno::ENOTTY) => find(path, address, |mapping| {
             let is_code = mapping.rights == b"r-xp" && !mapping.file.is_empty();
-            if is_code { Ok(mapping.start) } else { Err(Errno::EINVAL) }
+            let Mapping { start, end, offset, inode: (device, inode), .. } = mapping;
+            let file = key_below(path_hash(device), inode) as u32;
+            if is_code { Ok(Code { start, end, offset, file }) } else { Err(Errno::EINVAL) }
         }),
         Err(errno) => Err(errno),
     }

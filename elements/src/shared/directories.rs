@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::layers::{self, Layers};
 use super::notices::Notices;
+use super::sites::Sites;
 
 const DIRECTORIES: usize = 4096;
 const SIDES: usize = 2048;
@@ -31,7 +32,11 @@ struct Announced {
     rights: AtomicU32,
     /// Whether there is a file of notices.
     has_notices: AtomicU32,
+    /// Where they make calls that trap.
+    sites: Sites,
 }
+
+const _: () = assert!(size_of::<Announced>() == 4096);
 
 /// The announcements, the notices, and the table itself.
 #[repr(C)]
@@ -105,6 +110,11 @@ impl Directories {
             }
             self.noticed.store(changes, Ordering::Release);
         }
+    }
+
+    /// Where calls are made that trap, and whether this process may count them.
+    pub fn sites(&self) -> (&Sites, bool) {
+        (&self.announced.sites, !self.is_private())
     }
 
     fn is_private(&self) -> bool {

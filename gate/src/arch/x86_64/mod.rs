@@ -20,7 +20,7 @@ mod start;
 
 pub use context::Context;
 pub use deliver::gate_deliver;
-pub use start::gate_jump;
+pub use start::{gate_begin, gate_jump};
 
 /// The bytes of the instruction that makes a system call.
 pub const CALL_LEN: u64 = 2;

@@ -1,5 +1,7 @@
 //! The first instructions of a process, and the last before the program's own.
 
+use core::ffi::c_void;
+
 use crate::loader::start;
 
 core::arch::global_asm!(
@@ -9,6 +11,13 @@ core::arch::global_asm!(
     "mov rdi, rsp",
     "and rsp, -16",
     "call {start}",
+    "ud2",
+    // gate_begin(stack, begin, started): goes on with another stack.
+    ".globl gate_begin",
+    "gate_begin:",
+    "mov rsp, rdi",
+    "mov rdi, rdx",
+    "call rsi",
     "ud2",
     // gate_jump(stack, entry): nothing of ours is left in the registers.
     ".globl gate_jump",
@@ -35,6 +44,8 @@ core::arch::global_asm!(
 );
 
 unsafe extern "C" {
+    /// Goes on with a function, on a stack that ends at `stack`.
+    pub fn gate_begin(stack: u64, begin: extern "C" fn(*mut c_void) -> !, started: *mut c_void) -> !;
     /// Jumps to the program.
     pub fn gate_jump(stack: usize, entry: u64) -> !;
 }

@@ -1,0 +1,155 @@
+//! Where the instance's programs make system calls that trap.
+//!
+//! A trap costs a signal, so a door rewrites a call site that traps often. Most processes are short, and trap at the same few
+//! sites of the same libraries as the one before. What they have in common is counted here; each process then rewrites in
+//! one go what has been counted often enough.
+//!
+//! Nothing here is believed: a process looks at the bytes of a site before it touches them. So entries are written word
+//! by word, and one that two processes have mixed up is of no use until it is counted anew.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// How many are kept.
+const SITES: usize = 160;
+/// How many places a site may have.
+const PLACES: usize = 4;
+/// How many traps of all processes together make it worth to be rewritten.
+const OFTEN: u32 = 8;
+
+/// A site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallSite {
+    /// What its file is known by ([`crate::process::maps::Code::file`]).
+    pub file: u32,
+    /// Where in the file its call ends.
+    pub offset: u32,
+    /// The number of its call.
+    pub number: u32,
+    /// A hash of its bytes.
+    pub code: u32,
+}
+
+impl CallSite {
+    fn place(self) -> u64 {
+        u64::from(self.file) << 32 | u64::from(self.offset)
+    }
+
+    fn proof(self) -> u64 {
+        u64::from(self.number) << 32 | u64::from(self.code)
+    }
+}
+
+/// All zeros where there is none.
+#[repr(C)]
+struct Entry {
+    place: AtomicU64,
+    proof: AtomicU64,
+    count: AtomicU32,
+}
+
+/// The sites. What is written beside them at every change stays out of their cache lines.
+#[repr(C, align(64))]
+pub struct Sites {
+    entries: [Entry; SITES],
+}
+
+impl Sites {
+    /// Counts a trap.
+    pub fn count(&self, site: CallSite) {
+        let first = (site.place().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize;
+        let entries = || (first..first + PLACES).map(|index| &self.entries[index % SITES]);
+        let place = |entry: &&Entry| entry.place.load(Ordering::Relaxed);
+        let known = entries().find(|entry| place(entry) == site.place());
+        if let Some(entry) = known.filter(|entry| entry.proof.load(Ordering::Relaxed) == site.proof()) {
+            entry.count.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        // One that is not counted any more makes room in the end.
+        let Some(entry) = known.or_else(|| {
+            let seldom = entries().min_by_key(|entry| entry.count.load(Ordering::Relaxed))?;
+            let count = seldom.count.load(Ordering::Relaxed);
+            if count != 0 && count < OFTEN {
+                seldom.count.store(count - 1, Ordering::Relaxed);
+            }
+            (count == 0).then_some(seldom)
+        }) else {
+            return;
+        };
+        entry.count.store(1, Ordering::Relaxed);
+        entry.place.store(site.place(), Ordering::Relaxed);
+        entry.proof.store(site.proof(), Ordering::Relaxed);
+    }
+
+    /// The sites in a file that trap often.
+    pub fn often(&self, file: u32) -> impl Iterator<Item = CallSite> {
+        self.entries.iter().filter_map(move |entry| {
+            let place = entry.place.load(Ordering::Relaxed);
+            let proof = entry.proof.load(Ordering::Relaxed);
+            let is_often = entry.count.load(Ordering::Relaxed) >= OFTEN;
+            (is_often && (place >> 32) as u32 == file).then_some(CallSite {
+                file,
+                offset: place as u32,
+                number: (proof >> 32) as u32,
+                code: proof as u32,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn none() -> Sites {
+        let entry = || Entry { place: 0.into(), proof: 0.into(), count: 0.into() };
+        Sites { entries: core::array::from_fn(|_| entry()) }
+    }
+
+    fn site(file: u32, offset: u32) -> CallSite {
+        CallSite { file, offset, number: 257, code: file ^ offset }
+    }
+
+    #[test]
+    fn a_site_is_told_of_once_it_has_trapped_often() {
+        let sites = none();
+        for _ in 1..OFTEN {
+            sites.count(site(1, 0x1000));
+        }
+        assert_eq!(sites.often(1).next(), None);
+        sites.count(site(1, 0x1000));
+        assert_eq!(sites.often(1).next(), Some(site(1, 0x1000)));
+        assert_eq!(sites.often(2).next(), None);
+    }
+
+    #[test]
+    fn other_bytes_at_the_same_place_are_counted_from_the_beginning() {
+        let sites = none();
+        for _ in 0..OFTEN {
+            sites.count(site(1, 0x1000));
+        }
+        let other = CallSite { code: 7, ..site(1, 0x1000) };
+        sites.count(other);
+        assert_eq!(sites.often(1).next(), None);
+        for _ in 1..OFTEN {
+            sites.count(other);
+        }
+        assert_eq!(sites.often(1).next(), Some(other));
+    }
+
+    #[test]
+    fn what_traps_often_keeps_its_place_among_many_that_trap_once() {
+        let sites = none();
+        for _ in 0..OFTEN {
+            sites.count(site(1, 0x1000));
+        }
+        for offset in 0..100_000 {
+            sites.count(site(2, offset));
+        }
+        assert_eq!(sites.often(1).next(), Some(site(1, 0x1000)));
+        // And there is room for another one.
+        for _ in 0..2 * OFTEN {
+            sites.count(site(3, 0x2000));
+        }
+        assert_eq!(sites.often(3).next(), Some(site(3, 0x2000)));
+    }
+}

@@ -1,0 +1,103 @@
+//! Pages of stubs: what the jumps of rewritten call sites lead to.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use elements::process::maps::Code;
+use elements::{Errno, kernel};
+
+use crate::arch::site::{self, Site};
+use crate::loader::own_path;
+use crate::patch::{PAGE, protect};
+
+/// How far apart pages are tried.
+const STEP: u64 = 1 << 20;
+
+/// How many fit in a page.
+pub const MOST: usize = PAGE as usize / site::STUB_LEN;
+
+/// Where each page begins, and how many bytes of it are taken.
+#[unsafe(link_section = ".data.start")]
+static STUBS: [(AtomicU64, AtomicU32); 16] = [const { (AtomicU64::new(0), AtomicU32::new(0)) }; 16];
+
+/// Writes stubs for sites of some code, [`MOST`] at most; gives their addresses.
+///
+/// # Errors
+///
+/// Those of mmap(2) and mprotect(2), `ENOMEM` where no page is free within reach.
+pub fn write(code: &Code, sites: &[(u64, Site)]) -> Result<impl Iterator<Item = u64>, Errno> {
+    let len = (sites.len() * site::STUB_LEN) as u64;
+    let has_room = |used: &AtomicU32| u64::from(used.load(Ordering::Relaxed)) + len <= PAGE;
+    let known = STUBS.iter().find(|(page, used)| {
+        let page = page.load(Ordering::Relaxed);
+        page != 0 && reaches(page, code) && has_room(used)
+    });
+    let (page, used) = match known {
+        Some(known) => known,
+        None => {
+            let entry =
+                STUBS.iter().find(|(page, _)| page.load(Ordering::Relaxed) == 0).ok_or(Errno::ENOMEM)?;
+            entry.0.store(new_page(code)?, Ordering::Relaxed);
+            entry
+        }
+    };
+    let page = page.load(Ordering::Relaxed);
+    let first = page + u64::from(used.load(Ordering::Relaxed));
+    let stubs = (first..).step_by(site::STUB_LEN).take(sites.len());
+    protect(page, page, true)?;
+    for ((back, site), stub) in sites.iter().zip(stubs.clone()) {
+        // SAFETY: the next free part of a page of ours, which no thread runs yet.
+        unsafe { (stub as *mut site::Stub).write(site.stub(*back, stub)) };
+    }
+    protect(page, page, false)?;
+    used.fetch_add(len as u32, Ordering::Relaxed);
+    Ok(stubs)
+}
+
+/// Whether a jump leads from everywhere in some code to a page.
+fn reaches(page: u64, code: &Code) -> bool {
+    page.abs_diff(code.start) < site::REACH && page.abs_diff(code.end) < site::REACH
+}
+
+/// Maps a page for stubs within reach of some code.
+fn new_page(code: &Code) -> Result<u64, Errno> {
+    // A page of our own file is known for ours in /proc/PID/maps.
+    let own = own_file();
+    let page = new_page_of(own, code);
+    if let Some(own) = own {
+        kernel::close(own);
+    }
+    page
+}
+
+/// The gate's file; none where it cannot be opened.
+fn own_file() -> Option<i32> {
+    let path = own_path().as_ptr().cast();
+    kernel::open_at_once(path).ok()
+}
+
+fn new_page_of(file: Option<i32>, code: &Code) -> Result<u64, Errno> {
+    let below = (1..1024).map(|step| code.start.wrapping_sub(step * STEP));
+    let above = (1..1024).map(|step| code.start.wrapping_add(step * STEP));
+    for address in below.chain(above) {
+        let address = address & !(PAGE - 1);
+        if address < 1 << 16 || !reaches(address, code) {
+            continue;
+        }
+        let rights = (libc::PROT_READ | libc::PROT_EXEC) as usize;
+        let anonymous = if file.is_none() { libc::MAP_ANONYMOUS } else { 0 };
+        let flags = (libc::MAP_PRIVATE | anonymous | libc::MAP_FIXED_NOREPLACE) as usize;
+        let file = file.map_or(usize::MAX, |file| file as usize);
+        // SAFETY: only where nothing is mapped.
+        let got = unsafe {
+            kernel::syscall(libc::SYS_mmap, [address as usize, PAGE as usize, rights, flags, file, 0])
+        };
+        match got {
+            Ok(got) if got as u64 == address => return Ok(address),
+            // SAFETY: what has just been mapped in the wrong place.
+            Ok(got) => unsafe { kernel::unmap(got, PAGE as usize) },
+            Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::ENOMEM)
+}
