@@ -10,7 +10,7 @@
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use elements::instance::attached;
-use elements::kernel;
+use elements::{Errno, kernel};
 
 use crate::alternate;
 use crate::arch::entry::{
@@ -137,7 +137,7 @@ fn send_later(signal: i32, about: &Info, context: &mut Context) {
     alternate::set_mask(all);
     context.mask = all;
     arm_again(signal);
-    send(signal, about.as_ptr() as usize);
+    send(signal, about);
 }
 
 /// A handler that was for one time only is needed once more.
@@ -148,11 +148,22 @@ fn arm_again(signal: i32) {
     }
 }
 
-/// Sends this thread a signal with the siginfo_t that lies at an address.
-fn send(signal: i32, about: usize) {
-    let args = [kernel::getpid() as usize, kernel::gettid() as usize, signal as usize, about, 0, 0];
+/// Sends a signal once more: to this thread, but for what may be any thread's.
+pub fn send_again(signal: i32, about: &Info) -> Result<usize, Errno> {
+    let (pid, info) = (kernel::getpid() as usize, about.as_ptr() as usize);
+    let (number, args) = if sigsys::is_for_process(about) {
+        (libc::SYS_rt_sigqueueinfo, [pid, signal as usize, info, 0, 0, 0])
+    } else {
+        (libc::SYS_rt_tgsigqueueinfo, [pid, kernel::gettid() as usize, signal as usize, info, 0, 0])
+    };
     // SAFETY: the kernel reads one siginfo_t.
-    if unsafe { kernel::syscall(libc::SYS_rt_tgsigqueueinfo, args) }.is_err() {
+    unsafe { kernel::syscall(number, args) }
+}
+
+/// The same, where it must come even if nothing can be told of it.
+fn send(signal: i32, about: &Info) {
+    if send_again(signal, about).is_err() {
+        let args = [kernel::getpid() as usize, kernel::gettid() as usize, signal as usize, 0, 0, 0];
         // SAFETY: numbers only.
         let _ = unsafe { kernel::syscall(libc::SYS_tgkill, args) };
     }
@@ -205,7 +216,8 @@ pub extern "C" fn leave(slot: *mut Slot) {
         kept.result = kept.number;
         kept.back -= CALL_LEN;
     }
-    send(kept.signal as i32, kept.info.as_ptr() as usize);
+    // SAFETY: both are as large as a siginfo_t.
+    send(kept.signal as i32, unsafe { &*kept.info.as_ptr().cast::<Info>() });
 }
 
 /// A signal is about to be handed to the program: puts into what is told of it who has sent it. This runs on the

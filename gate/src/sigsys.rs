@@ -95,6 +95,12 @@ pub fn unmark(info: &mut Info) -> bool {
     marked
 }
 
+/// Whether one that stands in for SIGSYS was sent to the process. Then any of its threads may have it: this one may be about to
+/// end, and has it blocked.
+pub fn is_for_process(info: &Info) -> bool {
+    info[1] & !0xff == TAG && info[1] as i8 != libc::SI_TKILL as i8
+}
+
 /// Keeps a SIGSYS for later, if the program has it blocked.
 pub fn postpone(info: &Info, context: &Context) -> bool {
     let mask = native::mask_of_wait(context).unwrap_or(context.mask);
@@ -103,14 +109,7 @@ pub fn postpone(info: &Info, context: &Context) -> bool {
     }
     let mut about = *info;
     mark(&mut about);
-    let (pid, signal, about) = (kernel::getpid() as usize, STANDS_IN as usize, (&raw const about) as usize);
-    let (number, args) = if info[2] == libc::SI_TKILL {
-        (libc::SYS_rt_tgsigqueueinfo, [pid, kernel::gettid() as usize, signal, about, 0, 0])
-    } else {
-        (libc::SYS_rt_sigqueueinfo, [pid, signal, about, 0, 0, 0])
-    };
-    // SAFETY: the kernel reads one siginfo_t.
-    unsafe { kernel::syscall(number, args) }.is_ok()
+    deliver::send_again(STANDS_IN, &about).is_ok()
 }
 
 /// SIGSTKFLT has come, where the program was.
