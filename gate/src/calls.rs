@@ -167,11 +167,8 @@ fn answer_with_care(slot: &mut Slot) -> End {
     match seccomp::judge(number, &slot.args) {
         Verdict::Allowed => {}
         Verdict::Answered(value) => return End::told(value),
-        Verdict::ByItself => {
-            // The kernel judges the call as the program makes it.
-            slot.back = site::by_itself(slot.back);
-            return End::told(slot.number as isize);
-        }
+        // The kernel judges the call as the program makes it.
+        Verdict::ByItself => return by_itself(slot),
     }
     let answer = match number {
         libc::SYS_rt_sigaction => Answer::Done(signals::sigaction(slot.args)),
@@ -188,6 +185,8 @@ fn answer_with_care(slot: &mut Slot) -> End {
             Err(errno) => Answer::fail(errno),
         },
         libc::SYS_execve | libc::SYS_execveat => exec(slot, number, &slot.args),
+        // A thread's, by a jump: the function makes processes of their own as well, and its site has been rewritten for them.
+        libc::SYS_clone if slot.args[0] as i32 & libc::CLONE_VM != 0 => return by_itself(slot),
         libc::SYS_fork | libc::SYS_clone => fork(slot, number, slot.args),
         libc::SYS_ptrace => ptrace::trace_me(),
         libc::SYS_seccomp => seccomp::seccomp(slot.args),
@@ -205,6 +204,13 @@ fn answer_with_care(slot: &mut Slot) -> End {
         ptrace::before(number);
     }
     End::of(slot, answer)
+}
+
+/// Leaves a call to the program, which makes it where it was to.
+fn by_itself(slot: &mut Slot) -> End {
+    slot.back = site::by_itself(slot.back);
+    // The number goes where the result would: it is what the call needs there.
+    End::told(slot.number as isize)
 }
 
 /// The door as calls see it that start no program.

@@ -1,5 +1,5 @@
 // Call sites that trap often, of several shapes: glibc's syscall(3), sendto(2) and
-// recvfrom(2) where there are threads, and what pthread_create(3) blocks signals with.
+// recvfrom(2) where there are threads, clone(2), and what pthread_create(3) blocks signals with.
 //
 //     sites
 //
@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +41,8 @@ static void *wait_for_ever(void *nothing) {
     pause();
     return nothing;
 }
+
+static int ends(void *status) { return *(int *)status; }
 
 int main(int count, char **arguments) {
     for (int index = 0; index < FUNCTIONS; index++)
@@ -85,6 +88,19 @@ int main(int count, char **arguments) {
     }
     printf("datagrams: sent %d, received %d\n", sent, received);
 
+    // clone(2) of glibc's makes both: processes of their own, and threads.
+    int ended = 0, status = 7;
+    static char stack[1 << 16];
+    for (int time = 0; time < 20; time++) {
+        pid_t child = clone(ends, stack + sizeof stack, SIGCHLD, &status);
+        int found;
+        ended += waitpid(child, &found, 0) == child && WIFEXITED(found) && WEXITSTATUS(found) == status;
+    }
+    pthread_t another;
+    int created = pthread_create(&another, NULL, mask_of_thread, &mask);
+    printf("clones: ended %d, a thread after them %d\n", ended, created || pthread_join(another, NULL));
+    fflush(stdout);
+
     // The same once all are rewritten: pointers to nothing, a signal that interrupts, and a child's.
     void *bad = (void *)1;
     printf("bad pointers: %d", syscall(SYS_openat, AT_FDCWD, bad, O_RDONLY, 0) == -1 && errno == EFAULT);
@@ -106,7 +122,7 @@ int main(int count, char **arguments) {
         pthread_join(thread, NULL);
         _exit(syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY, 0) >= 0 ? 0 : 1);
     }
-    int status = -1;
+    status = -1;
     waitpid(child, &status, 0);
     printf("in a child: %d\n", status);
     child = vfork();
