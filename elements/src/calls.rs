@@ -145,11 +145,11 @@ calls! {
 
     SYS_chdir Always => |i, _, [path, ..]| i.chdir(p(path));
     SYS_chroot Always => |i, _, [path, ..]| i.chroot(p(path));
-    SYS_mount Always => |i, _, [source, target, kind, flags, data, _]| i.mount([source, target, kind, flags, data]);
-    SYS_umount2 Always => |i, _, [target, flags, ..]| i.umount(p(target), flags as i32);
-    SYS_pivot_root Always => |i, _, [new_root, put_old, ..]| i.pivot_root(p(new_root), p(put_old));
+    SYS_mount Always => |i, _, [source, target, kind, flags, data, _]| i.remounting(|| i.mount([source, target, kind, flags, data]));
+    SYS_umount2 Always => |i, _, [target, flags, ..]| i.remounting(|| i.umount(p(target), flags as i32));
+    SYS_pivot_root Always => |i, _, [new_root, put_old, ..]| i.remounting(|| i.pivot_root(p(new_root), p(put_old)));
     SYS_open_tree Always => |i, _, [dir, path, flags, ..]| i.open_tree((dir as i32, p(path)), flags as u32);
-    SYS_move_mount Always => |i, _, [dir, from, other, to, flags, _]| i.move_mount((dir as i32, p(from)), (other as i32, p(to)), flags as u32);
+    SYS_move_mount Always => |i, _, [dir, from, other, to, flags, _]| i.remounting(|| i.move_mount((dir as i32, p(from)), (other as i32, p(to)), flags as u32));
     SYS_fspick Always => |i, _, [dir, path, flags, ..]| i.at_mount(libc::SYS_fspick, (dir as i32, p(path)), flags as u32, [flags, 0, 0]);
     SYS_mount_setattr Always => |i, _, [dir, path, flags, attributes, size, _]| i.at_mount(libc::SYS_mount_setattr, (dir as i32, p(path)), flags as u32, [flags, attributes, size]);
     SYS_swapon Always => |i, _, [path, flags, ..]| i.at_kernels_file(libc::SYS_swapon, p(path), flags);
@@ -163,6 +163,7 @@ calls! {
     SYS_dup3 Always => |_, _, args| duplicate(libc::SYS_dup3, args);
     SYS_fcntl Is(1, DUPLICATES) => |_, _, args| duplicate(libc::SYS_fcntl, args);
     SYS_unshare Always => |_, _, [flags, ..]| unshare(flags);
+    SYS_setns Always => |_, _, _| setns();
 
     SYS_bind NotNull(1) => |i, _, [fd, address, len, ..]| i.bind(fd as i32, p(address), len as u32 as usize);
     SYS_connect NotNull(1) => |i, _, [fd, address, len, ..]| i.connect(fd as i32, p(address), len as u32 as usize);
@@ -263,12 +264,9 @@ impl Instance<'_> {
             libc::SYS_fstat => {
                 (self.has_unions() || self.plays() || self.file_clock().is_some()).then_some(when)
             }
-            // Whom root becomes is let into its image.
-            libc::SYS_setuid | libc::SYS_setreuid | libc::SYS_setresuid | libc::SYS_setfsuid
-                if self.has_unions() =>
-            {
-                Some(when)
-            }
+            // Whom root becomes is let into its image, and whoever becomes another may search other directories.
+            number if changes_credentials(number) && self.has_unions() => Some(when),
+            libc::SYS_setns => self.has_unions().then_some(when),
             _ if of_credentials(i64::from(number)) && !self.plays() => None,
             libc::SYS_ioctl if self.view.has_link_names() => Some(when),
             libc::SYS_ioctl => self.view.has_links().then_some(Is(1, links::REQUESTS)),
@@ -307,18 +305,11 @@ const PRCTL: &[u32] = &{
     all
 };
 
-/// Whether a call is about credentials alone.
-fn of_credentials(number: i64) -> bool {
+/// Whether a call gives a process other credentials.
+fn changes_credentials(number: i64) -> bool {
     matches!(
         number,
-        libc::SYS_getuid
-            | libc::SYS_geteuid
-            | libc::SYS_getgid
-            | libc::SYS_getegid
-            | libc::SYS_getresuid
-            | libc::SYS_getresgid
-            | libc::SYS_getgroups
-            | libc::SYS_setuid
+        libc::SYS_setuid
             | libc::SYS_setgid
             | libc::SYS_setreuid
             | libc::SYS_setregid
@@ -327,8 +318,22 @@ fn of_credentials(number: i64) -> bool {
             | libc::SYS_setfsuid
             | libc::SYS_setfsgid
             | libc::SYS_setgroups
-            | libc::SYS_capget
             | libc::SYS_capset
+    )
+}
+
+/// Whether a call is about credentials alone.
+fn of_credentials(number: i64) -> bool {
+    let asks = matches!(
+        number,
+        libc::SYS_getuid
+            | libc::SYS_geteuid
+            | libc::SYS_getgid
+            | libc::SYS_getegid
+            | libc::SYS_getresuid
+            | libc::SYS_getresgid
+            | libc::SYS_getgroups
+            | libc::SYS_capget
             | libc::SYS_kill
             | libc::SYS_tkill
             | libc::SYS_tgkill
@@ -337,7 +342,8 @@ fn of_credentials(number: i64) -> bool {
             | libc::SYS_pidfd_send_signal
             | libc::SYS_waitid
             | libc::SYS_fstat
-    )
+    );
+    asks || changes_credentials(number)
 }
 
 const CREAT: i32 = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
@@ -423,9 +429,18 @@ fn utime(instance: &Instance<'_>, path: usize, times: usize) -> Answer {
     instance.utimensat(AT_FDCWD, p(path), times.as_ptr(), 0)
 }
 
+/// setns(2): in another namespace a process may be another, or find other mounts.
+fn setns() -> Answer {
+    files::forget_answers();
+    Answer::Pass
+}
+
 /// unshare(2)
 fn unshare(flags: usize) -> Answer {
     const SEPARATE: i32 = libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_NEWNS | libc::CLONE_NEWUSER;
+    if flags as i32 & libc::CLONE_NEWUSER != 0 {
+        files::forget_answers();
+    }
     // SAFETY: numbers only.
     let done = unsafe { kernel::syscall(libc::SYS_unshare, [flags, 0, 0, 0, 0, 0]) };
     if done.is_ok() && flags as i32 & SEPARATE != 0 {

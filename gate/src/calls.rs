@@ -8,10 +8,10 @@ use core::sync::atomic::Ordering;
 
 use elements::calls::{Args, CALLS, FirstLook, SECCOMP, When};
 use elements::instance::attached;
-use elements::kernel;
 use elements::process::{self, exec::Door};
 use elements::time::vdso;
 use elements::{Answer, Errno, Instance};
+use elements::{files, kernel};
 
 use crate::arch::entry::gate_waiting;
 use crate::arch::native::{self, Mask};
@@ -264,6 +264,9 @@ fn exec_on(slot: &Slot, number: i64, args: &Args) -> Answer {
 /// thread, and memory of its own. It leaves the gate as its parent does, so a
 /// stack that it is to begin on is for then.
 fn fork(slot: &mut Slot, number: i64, mut args: Args) -> Answer {
+    if number == libc::SYS_clone && args[0] as i32 & libc::CLONE_NEWUSER != 0 {
+        files::forget_answers();
+    }
     let stack = if number == libc::SYS_clone { core::mem::take(&mut args[1]) } else { 0 };
     patch::hold();
     // SAFETY: the program's own arguments; the child goes on as we do.

@@ -167,6 +167,7 @@ macro_rules! for_each_hook {
             descriptor "dup(2)" fn dup3 [] (old: c_int, new: c_int, flags: c_int) -> c_int;
             descriptor "fcntl(2)" fn fcntl [fcntl64 __fcntl] (fd: c_int, command: c_int, argument: usize) -> c_int;
             descriptor "unshare(2)" fn unshare [] (flags: c_int) -> c_int;
+            descriptor "setns(2)" fn setns [] (fd: c_int, kind: c_int) -> c_int;
             descriptor "syscall(2)" fn syscall [] (number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long;
 
             socket "bind(2)" fn bind [] (socket: c_int, address: *const c_void, len: socklen_t) -> c_int;

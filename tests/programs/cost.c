@@ -22,6 +22,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -61,6 +62,11 @@ static int may_read(const char *path) { return access(path, R_OK); }
 static int read_link(const char *path) {
     char target[256];
     return readlink(path, target, sizeof target) < 0 ? -1 : 0;
+}
+
+static int read_no_link(const char *path) {
+    char target[256];
+    return readlink(path, target, sizeof target) < 0 && errno == EINVAL ? 0 : -1;
 }
 
 static int list(const char *path) {
@@ -275,7 +281,7 @@ static const struct {
 } operations[] = {
     {"open", open_close}, {"stat", look},          {"lstat", look_at_link},
     {"access", may_read}, {"readlink", read_link}, {"readdir", list},
-    {"trap", open_by_hand},
+    {"trap", open_by_hand}, {"readlink-none", read_no_link},
     {"exec", start_and_wait}, {"getppid", ask_pid},
     {"uname", ask_machine}, {"gethostname", ask_host}, {"getpwnam", ask_user},
     {"getpwuid", ask_user_by_number}, {"statx", look_closer}, {"create", make_and_remove}, {"rename", rename_and_back},

@@ -144,16 +144,14 @@ static void make(const char *dir, uint64_t seed, int count)
     close(open(path, O_WRONLY | O_CREAT, 0644));
 }
 
-// The inode of the mark, where there is one: those of layers are below it, on a file system that counts them.
+// The inode of the mark, if the environment has it: those of layers are below it, on a file system that counts them.
 static ino_t limit;
 
-static void find_limit(const char *app)
+static void find_limit(void)
 {
-    char path[400];
-    struct stat st;
-    snprintf(path, sizeof path, "%s/../%s", app, mark);
-    if (!stat(path, &st))
-        limit = st.st_ino;
+    const char *younger = getenv("YOUNGER");
+    if (younger)
+        limit = strtoul(younger, NULL, 10);
 }
 
 static const char *when(time_t seconds) { return seconds == LONG_AGO ? "long ago" : seconds < LONG_AGO ? "set" : "now"; }
@@ -503,7 +501,14 @@ static void step(void)
         printf("readlink %s", path);
         ssize_t len = readlink(path, buf, sizeof buf);
         printf(" %.*s", len < 0 ? 0 : (int)len, buf);
-        told(len);
+        // The way there, as realpath(3) asks for it, and a second time.
+        for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+            *slash = 0;
+            for (int i = 0; i < 2; i++)
+                printf(" %s", readlink(path, buf, sizeof buf) < 0 ? strerrorname_np(errno) : "link");
+            *slash = '/';
+        }
+        told(readlink(path, buf, sizeof buf));
         return;
     }
     case 25: printf("list %s", path); tell_listing(path); printf("\n"); return;
@@ -624,7 +629,7 @@ int main(int argc, char **argv)
     if (argc < 7)
         return 2;
     uint64_t seed = strtoull(argv[3], 0, 0);
-    find_limit(argv[2]);
+    find_limit();
     int first = atoi(argv[4]), count = atoi(argv[5]), steps = atoi(argv[6]);
     for (int number = first; number < first + count; number++) {
         state = seed * 7000003 + number;

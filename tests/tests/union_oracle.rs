@@ -7,6 +7,7 @@
 //! calls there are, `UNION_SEED` where they begin.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -23,12 +24,15 @@ fn number(name: &str, default: u64) -> u64 {
 /// Layers, a place for their union, and a place for what is kept.
 struct Ground {
     dir: PathBuf,
+    /// The union's place. What is below /dev is looked at more closely than other places, so it is none there.
+    app: PathBuf,
 }
 
 impl Drop for Ground {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.dir);
+            let _ = self.app.parent().map(fs::remove_dir_all);
         }
     }
 }
@@ -38,17 +42,19 @@ impl Ground {
         // Of two temporary directories the quicker.
         let memory = Path::new("/dev/shm");
         let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let dir = base.join(format!("launcher-union-{name}-{}", std::process::id()));
+        let ground = format!("launcher-union-{name}-{}", std::process::id());
+        let (dir, app) = (base.join(&ground), std::env::temp_dir().join(ground).join("app"));
         let _ = fs::remove_dir_all(&dir);
-        for below in ["app", "state", "kernel/upper", "kernel/work"] {
-            fs::create_dir_all(dir.join(below)).expect("the temporary directory is writable");
+        let made = ["state", "kernel/upper", "kernel/work"].map(|below| dir.join(below));
+        for made in made.iter().chain([&app]) {
+            fs::create_dir_all(made).expect("the temporary directory is writable");
         }
         let policy = format!(
             "app.name = \"oracle\"\n[[mount]]\nat = \"{}\"\nlayers = [\"base\", \"middle\", \"patches\"]\n",
-            dir.join("app").display()
+            app.display()
         );
         fs::write(dir.join("policy.toml"), policy).expect("the temporary directory is writable");
-        Ground { dir }
+        Ground { dir, app }
     }
 
     /// With random layers.
@@ -71,7 +77,7 @@ impl Ground {
     fn through(&self, door: &str, program: &Path, words: &[&str]) -> String {
         let mut command = Command::new(launcher());
         command.args(["--door", door, "--policy"]).arg(self.dir.join("policy.toml")).arg(program);
-        command.args(self.spelled(words));
+        command.args(self.spelled(words)).env("YOUNGER", self.younger());
         command.env("STATE_DIRECTORY", self.dir.join("state")).current_dir("/");
         transcript(&feed(&mut command, b""))
     }
@@ -85,18 +91,24 @@ impl Ground {
             write.display()
         );
         let script = format!(
-            "mount --make-rprivate / && mount -t overlay overlay -o {options} {}/app && exec \"$@\"",
-            self.dir.display()
+            "mount --make-rprivate / && mount -t overlay overlay -o {options} {} && exec \"$@\"",
+            self.app.display()
         );
         let mut command = Command::new("unshare");
         command.args(["--mount", "--", "sh", "-c", &script, "sh"]).arg(program).args(self.spelled(words));
+        command.env("YOUNGER", self.younger());
         command.current_dir("/");
         transcript(&feed(&mut command, b""))
     }
 
+    /// The inode of what has been made after random layers.
+    fn younger(&self) -> String {
+        fs::metadata(self.dir.join("mark")).map_or(0, |mark| mark.ino()).to_string()
+    }
+
     /// `@` stands for the union.
     fn spelled(&self, words: &[&str]) -> Vec<String> {
-        words.iter().map(|word| word.replace('@', &self.dir.join("app").to_string_lossy())).collect()
+        words.iter().map(|word| word.replace('@', &self.app.to_string_lossy())).collect()
     }
 
     /// The directory of the write layer.

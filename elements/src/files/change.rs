@@ -109,6 +109,18 @@ impl Instance<'_> {
         }
     }
 
+    /// Makes a change after which others may search a directory of a union.
+    pub(super) fn changing_rights<T>(&self, change: impl FnOnce() -> T) -> T {
+        if let Some(directories) = self.directories {
+            directories.change_rights();
+        }
+        let done = change();
+        if let Some(directories) = self.directories {
+            directories.change_rights();
+        }
+        done
+    }
+
     /// fchmodat(2), and fchmodat2(2) where there are flags.
     pub fn fchmodat(&self, dirfd: i32, path: *const u8, mode: u32, flags: i32) -> Answer {
         const SYS_FCHMODAT2: i64 = 452;
@@ -224,11 +236,17 @@ impl Instance<'_> {
         {
             return done;
         }
-        self.at(nr, dirfd, path, want.following(follow), |place| {
+        let call = |place: &Place| {
             let [a, b, c] = words;
             // SAFETY: the program's pointers, for the kernel to judge.
             unsafe { syscall(nr, [place.dirfd as usize, place.path as usize, a, b, c, 0]) }
-        })
+        };
+        match self.at(nr, dirfd, path, want.following(follow), call) {
+            Answer::Pass if names_descriptor(path, flags) && self.has_unions() => {
+                Answer::Done(self.changing_rights(|| call(&Place::new(dirfd, path, 0, None))))
+            }
+            answer => answer,
+        }
     }
 
     /// A call that changes what a path leads to and takes up to four more

@@ -8,7 +8,7 @@ use super::lexical::Look;
 use super::namei::Walk;
 use super::place::Want;
 use super::text::Text;
-use super::union::WholePath;
+use super::union::{WholePath, forget_answers};
 use super::{MAX_PATH, note_duplicate};
 use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance, process};
@@ -48,6 +48,7 @@ impl Instance<'_> {
     /// layer, which must be all of it: `EPERM` otherwise, since what the other sides have would be missing there. From then on
     /// what the view has is out of reach (`ENOENT`), as it is for who gives up its rights in an empty directory.
     pub fn chroot(&self, path: *const u8) -> Answer {
+        forget_answers();
         match self.look_up(AT_FDCWD, path, Want::LOOK) {
             Look::Untouched | Look::Boundary(_) => Answer::Pass,
             _ => {

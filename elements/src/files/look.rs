@@ -10,7 +10,7 @@ use super::plain::PlainScratch;
 use super::refusal::attribute_has_name;
 use super::stat::is_whole;
 use super::text::Text;
-use super::union::{Settled, WholePath, is_whiteout, look_at_attributes};
+use super::union::{NoLink, Settled, WholePath, is_whiteout, look_at_attributes};
 use super::{MAX_PATH, scan};
 use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::shared::path_hash;
@@ -82,6 +82,9 @@ impl Instance<'_> {
         size: usize,
         start: Start,
     ) -> Answer {
+        if self.has_unions() {
+            return self.readlinkat_with_unions(dirfd, path, buf, size, start);
+        }
         let mut scratch = PlainScratch::new();
         if let Some(place) = self.plain_place(path, start, true, &mut scratch)
             && !(scratch.bytes().starts_with(b"/proc/") && is_magic(scratch.bytes()))
@@ -89,12 +92,12 @@ impl Instance<'_> {
             return Answer::Done(read_link(&place, buf, size));
         }
         cold_path();
-        self.readlinkat_beyond_plain(dirfd, path, buf, size, start)
+        self.readlinkat_beyond_plain((dirfd, path), buf, size, start, None)
     }
 
-    /// The same, where the path is not plain.
+    /// The same where the view has unions: what is known to be no link is not asked for.
     #[inline(never)]
-    fn readlinkat_beyond_plain(
+    fn readlinkat_with_unions(
         &self,
         dirfd: i32,
         path: *const u8,
@@ -102,7 +105,40 @@ impl Instance<'_> {
         size: usize,
         start: Start,
     ) -> Answer {
+        let plain = self.plain_path(path, start);
+        let no_link = plain.as_ref().and_then(|plain| self.no_link_at(plain));
+        if no_link.is_some_and(NoLink::is_known) {
+            return Answer::fail(Errno::EINVAL);
+        }
+        let mut scratch = PlainScratch::new();
+        if let Some(place) = plain.and_then(|plain| self.place_of_plain(&plain, true, &mut scratch))
+            && !(scratch.bytes().starts_with(b"/proc/") && is_magic(scratch.bytes()))
+        {
+            let done = read_link(&place, buf, size);
+            if let Some(no_link) = no_link.filter(|_| is_no_link(done, size)) {
+                no_link.note();
+            }
+            return Answer::Done(done);
+        }
+        cold_path();
+        self.readlinkat_beyond_plain((dirfd, path), buf, size, start, no_link)
+    }
+
+    /// The same, where the path is not plain.
+    #[inline(never)]
+    fn readlinkat_beyond_plain(
+        &self,
+        (dirfd, path): (i32, *const u8),
+        buf: *mut u8,
+        size: usize,
+        start: Start,
+        no_link: Option<NoLink>,
+    ) -> Answer {
         if size == 0 {
+            return Answer::fail(Errno::EINVAL);
+        }
+        let no_link = no_link.or_else(|| self.no_link_at_point(path, start));
+        if no_link.is_some_and(NoLink::is_known) {
             return Answer::fail(Errno::EINVAL);
         }
         if start.is_anew() && self.in_base(dirfd, path).is_some() {
@@ -112,7 +148,7 @@ impl Instance<'_> {
         if let Some(start) = self.below_directory(dirfd, path, &mut whole) {
             return self.readlinkat_from(dirfd, whole.as_ptr(), buf, size, start);
         }
-        if let Some(done) = self.read_one_of_two(path, start, buf, size) {
+        if let Some(done) = self.read_one_of_two(path, start, (buf, size), no_link) {
             return Answer::Done(done);
         }
         let look = self.look_closer(dirfd, path, start, Want::LOOK_AT_LINK);
@@ -128,7 +164,11 @@ impl Instance<'_> {
             }
         }
         self.at_place(libc::SYS_readlinkat, (dirfd, path), look, Want::LOOK_AT_LINK, |place| {
-            read_link(place, buf, size)
+            let done = read_link(place, buf, size);
+            if let Some(no_link) = no_link.filter(|_| is_no_link(done, size)) {
+                self.note_known_directory(no_link);
+            }
+            done
         })
     }
 
@@ -138,8 +178,8 @@ impl Instance<'_> {
         &self,
         path: *const u8,
         start: Start,
-        buf: *mut u8,
-        size: usize,
+        (buf, size): (*mut u8, usize),
+        no_link: Option<NoLink>,
     ) -> Option<Result<usize, Errno>> {
         let mut scratch = [PlainScratch::new(), PlainScratch::new()];
         let (higher, lower) = self.two_places(path, start, &mut scratch)?;
@@ -155,6 +195,11 @@ impl Instance<'_> {
             // It is no link, and perhaps a whiteout.
             Err(Errno::EINVAL) => {
                 let stat = kernel::fstatat(place.dirfd, place.path, libc::AT_SYMLINK_NOFOLLOW).ok()?;
+                if let Some(no_link) =
+                    no_link.filter(|_| is_no_link(done, size) && stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
+                {
+                    no_link.note();
+                }
                 (!is_whiteout(&stat)).then_some(done)
             }
             Err(_) => None,
@@ -343,6 +388,11 @@ impl Instance<'_> {
         app.truncate(0);
         app.push(if walk.app.is_empty() { b"/" } else { walk.app.bytes() })
     }
+}
+
+/// Whether the kernel has found that it is no link: of a size that is none it says the same without a look.
+fn is_no_link(done: Result<usize, Errno>, size: usize) -> bool {
+    done == Err(Errno::EINVAL) && size as i32 > 0
 }
 
 /// Reads the link at a place, as readlinkat(2).

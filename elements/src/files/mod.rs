@@ -55,7 +55,7 @@ pub use plain::PlainScratch;
 pub use present::About;
 pub use socket::{SUN_PATH_LEN, UnixName, is_unix};
 pub use text::Text;
-pub use union::COPIES;
+pub use union::{COPIES, forget_answers};
 
 use view::Access;
 

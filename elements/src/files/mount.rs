@@ -9,6 +9,7 @@ use core::ffi::CStr;
 
 use super::lexical::Look;
 use super::place::{Change, Need, Scratch, Want};
+use super::union::forget_answers;
 use crate::kernel::{AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance};
 
@@ -31,6 +32,15 @@ const PROPAGATION: usize =
     (libc::MS_SHARED | libc::MS_PRIVATE | libc::MS_SLAVE | libc::MS_UNBINDABLE) as usize;
 
 impl Instance<'_> {
+    /// Makes a change to what is mounted, also for other processes.
+    pub fn remounting(&self, change: impl FnOnce() -> Answer) -> Answer {
+        forget_answers();
+        self.forget_directories();
+        let answer = change();
+        self.forget_directories();
+        answer
+    }
+
     /// mount(2)
     pub fn mount(&self, args: [usize; 5]) -> Answer {
         let [source, target, _, flags, _] = args;

@@ -8,10 +8,11 @@ use core::{ptr, slice};
 
 use view::{Node, NodeId};
 
-use super::glance::{REACH, Start};
+use super::glance::{REACH, Start, is_in_reach};
 use super::place::{Place, is_link_of};
 use super::scan;
 use super::text::Text;
+use super::union::NoLink;
 use crate::Instance;
 use crate::kernel::AT_FDCWD;
 
@@ -19,7 +20,7 @@ use crate::kernel::AT_FDCWD;
 pub type PlainScratch = Text<512>;
 
 /// A plain path below a mount point.
-struct PlainPath<'v, 'p> {
+pub(super) struct PlainPath<'v, 'p> {
     /// The last node on the way.
     node: &'v Node,
     /// What follows the mount point, but for the last name.
@@ -49,7 +50,17 @@ impl Instance<'_> {
         confirmed: bool,
         scratch: &mut PlainScratch,
     ) -> Option<Place> {
-        let PlainPath { node, above, whole } = self.plain_path(path, start)?;
+        self.place_of_plain(&self.plain_path(path, start)?, confirmed, scratch)
+    }
+
+    /// The same of a path that has been read.
+    #[inline(always)]
+    pub(super) fn place_of_plain(
+        &self,
+        &PlainPath { node, above, whole }: &PlainPath<'_, '_>,
+        confirmed: bool,
+        scratch: &mut PlainScratch,
+    ) -> Option<Place> {
         let must_know = (confirmed && !above.is_empty()) || node.is_layered();
         if must_know && !self.is_known_plain(node.region(), above) {
             return None;
@@ -76,9 +87,44 @@ impl Instance<'_> {
         Some(Place::new(AT_FDCWD, host, node.region(), None))
     }
 
+    /// What is at a plain path in a union.
+    #[inline(always)]
+    pub(super) fn no_link_at(&self, path: &PlainPath<'_, '_>) -> Option<NoLink> {
+        if path.node.is_layered() { self.no_link(path.node.region(), path.whole) } else { None }
+    }
+
+    /// What is at a path that ends at the point of a union.
+    #[inline(never)]
+    pub(super) fn no_link_at_point(&self, path: *const u8, start: Start) -> Option<NoLink> {
+        if !self.has_unions() || !is_in_reach(path) {
+            return None;
+        }
+        let (from, after) =
+            if start.is_anew() { (self.view.app_root(), 0) } else { (start.node, start.after) };
+        let limit = path.wrapping_add(REACH);
+        let mut node = self.view.node(from)?;
+        // SAFETY: what is in reach can be read, and what comes after a slash is at most the string's end.
+        unsafe {
+            let mut at = path.add(after as usize);
+            if *at != b'/' {
+                return None;
+            }
+            while *at == b'/' {
+                let first = at.add(1);
+                if !node.may_have_child(*first) || node.is_link() {
+                    return None;
+                }
+                let name = slice::from_raw_parts(first, scan::name_length(first, limit)?);
+                node = self.view.node(self.view.child_by_key(node, scan::key(name), name)?)?;
+                at = first.add(name.len());
+            }
+        }
+        if node.is_layered() && node.is_mount_point() { self.no_link(node.region(), &[]) } else { None }
+    }
+
     /// What follows the last mount point in a plain path.
     #[inline(always)]
-    fn plain_path<'p>(&self, path: *const u8, start: Start) -> Option<PlainPath<'_, 'p>> {
+    pub(super) fn plain_path<'p>(&self, path: *const u8, start: Start) -> Option<PlainPath<'_, 'p>> {
         let limit = path.wrapping_add(REACH);
         // SAFETY: the glance has seen to it that as much can be read, and a
         // slash comes after what it has read.

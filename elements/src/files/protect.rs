@@ -19,10 +19,26 @@ impl Instance<'_> {
     /// fchmod(2), fchown(2), futimens(3), fsetxattr(2), fremovexattr(2): passes
     /// but for a descriptor of a read-only mount. One that was opened to write
     /// is of no such mount, and costs no look at its path.
-    pub fn change_by_descriptor(&self, fd: i32) -> Answer {
+    fn change_by_descriptor(&self, number: i64, args: [usize; 6]) -> Answer {
+        let fd = args[0] as i32;
         let reads = kernel::status_flags(fd)
             .is_ok_and(|flags| flags & libc::O_ACCMODE == libc::O_RDONLY && flags & libc::O_PATH == 0);
-        if reads && self.is_protected_descriptor(fd) { Answer::fail(Errno::EROFS) } else { Answer::Pass }
+        if !reads {
+            return Answer::Pass;
+        }
+        if self.is_protected_descriptor(fd) {
+            return Answer::fail(Errno::EROFS);
+        }
+        // It may be a directory's, which is never opened to write.
+        let gives_rights = matches!(
+            number,
+            libc::SYS_fchmod | libc::SYS_fchown | libc::SYS_fsetxattr | libc::SYS_fremovexattr
+        );
+        if !gives_rights || !self.has_unions() {
+            return Answer::Pass;
+        }
+        // SAFETY: the program's own arguments, for the kernel to judge, and perhaps a name of ours.
+        Answer::Done(self.changing_rights(|| unsafe { kernel::syscall(number, args) }))
     }
 
     /// The same, of a call that is given whole. One that means a file in a layer that never
@@ -50,7 +66,7 @@ impl Instance<'_> {
                 return Answer::fail(Errno::EOPNOTSUPP);
             }
             if is_attribute && is_access_list(args[1] as *const u8) && !self.is_layers_own(fd) {
-                let done = match self.change_by_descriptor(fd) {
+                let done = match self.change_by_descriptor(number, args) {
                     // SAFETY: the program's own arguments, for the kernel to judge.
                     Answer::Pass => unsafe { kernel::syscall(number, args) },
                     Answer::Done(done) => done,
@@ -71,7 +87,8 @@ impl Instance<'_> {
                 Err(errno) => return Answer::fail(errno),
             };
         }
-        match self.modify_in_union(number, args, false).unwrap_or_else(|| self.change_by_descriptor(fd)) {
+        let modified = self.modify_in_union(number, args, false);
+        match modified.unwrap_or_else(|| self.change_by_descriptor(number, args)) {
             // SAFETY: the program's own arguments, for the kernel to judge, and a name of ours.
             Answer::Pass if kept.is_some() => Answer::Done(unsafe { kernel::syscall(number, args) }),
             answer => answer,

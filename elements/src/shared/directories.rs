@@ -147,6 +147,14 @@ impl Directories {
         in_epoch(hash, self.epoch())
     }
 
+    /// The same, for as long as the rights to directories do not change either.
+    #[inline]
+    pub fn in_present_rights(&self, hash: u64) -> u64 {
+        let epoch = self.epoch();
+        let rights = u64::from(self.announced.rights.load(Ordering::Acquire));
+        in_epoch(hash ^ rights.wrapping_mul(0xd6e8_feb8_6659_fd93), epoch)
+    }
+
     fn directory(&self, hash: u64, epoch: u32) -> (&AtomicU64, u64) {
         // The table's size is a power of two, so the index is in range.
         (&self.directories[(hash >> 20) as usize % DIRECTORIES], in_epoch(hash, epoch))
@@ -234,9 +242,11 @@ impl Directories {
         self.announced.rights.load(Ordering::Acquire)
     }
 
-    /// Begins another one.
+    /// Begins another one: who may search a directory is about to change, or just has. A process that cannot write to
+    /// what others share has a way to end an epoch alone.
     pub fn change_rights(&self) {
-        self.announced.rights.fetch_add(1, Ordering::AcqRel);
+        let word = if self.is_private() { &self.notices.changes } else { &self.announced.rights };
+        word.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Forgets all: a directory is about to go, or has gone, and a link may take its name.

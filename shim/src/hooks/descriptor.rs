@@ -55,6 +55,11 @@ pub unsafe fn unshare(flags: c_int) -> c_int {
     unsafe { syscall(libc::SYS_unshare, flags as usize, 0, 0, 0, 0, 0) as c_int }
 }
 
+pub unsafe fn setns(fd: c_int, kind: c_int) -> c_int {
+    // SAFETY: touches no memory.
+    unsafe { syscall(libc::SYS_setns, fd as usize, kind as usize, 0, 0, 0, 0) as c_int }
+}
+
 /// syscall(2)
 pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
     let args = [a, b, c, d, e, f];

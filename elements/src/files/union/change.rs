@@ -287,7 +287,12 @@ impl Step<'_, '_> {
         }
         let mut path = Scratch::new();
         let path = self.union.upper_path(self.below(), &mut path)?;
-        match self.call_at(path, call) {
+        let done = if at.is_dir() {
+            self.union.instance.changing_rights(|| self.call_at(path, call))
+        } else {
+            self.call_at(path, call)
+        };
+        match done {
             // Renamed or taken away by somebody else.
             Err(Errno::ENOENT) => Ok(None),
             // A link was there.

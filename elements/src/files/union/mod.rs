@@ -46,7 +46,8 @@ pub(super) use list::{ALL_GIVEN, Listing};
 pub(super) use may::may_write_copy;
 pub use origin::COPIES;
 pub(super) use position::Position;
-pub(super) use settled::Settled;
+pub use settled::forget_answers;
+pub(super) use settled::{NoLink, Settled};
 pub(super) use working::{WholePath, forget_path};
 pub(super) use xattr::{is_private_attribute, look_at_attributes};
 

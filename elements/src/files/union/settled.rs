@@ -3,13 +3,18 @@
 //! A call that follows a link in the last place must not be let loose on one: the kernel would follow it into the
 //! host's tree. What a layer has that takes no changes is the same for ever, so it is asked once in an epoch. Each
 //! process keeps what it has asked, for the files that it asks about again.
+//!
+//! That a directory is no link is an answer of its own, to readlink(2), which programs put for each name of a path. A
+//! directory is one for as long as an epoch lasts, whatever layer has it: one that goes, or gets another name, ends it. The
+//! answer is also one of who may search what is above it. So it holds for as long as nobody changes the rights to a
+//! directory, and this process is who it was when it began, where it began ([`forget_answers`]).
 
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::super::place::{Place, is_link_of};
 use super::super::plain::PlainScratch;
-use crate::shared::path_hash;
+use crate::shared::{directory_hash, path_hash};
 use crate::{Errno, Instance, kernel};
 
 /// How many are kept.
@@ -38,7 +43,58 @@ impl Settled {
     }
 }
 
+/// Whether this process is, or may be, another than it was, or elsewhere. It stays so up to the next execve(2), since
+/// threads, and a vfork child beside its parent, may be different ones with the same memory.
+static HAS_CHANGED: AtomicBool = AtomicBool::new(false);
+
+/// This process is about to get other credentials, another root, or other mounts: what the kernel has told it of
+/// directories may be wrong from now on.
+pub fn forget_answers() {
+    HAS_CHANGED.store(true, Ordering::SeqCst);
+}
+
+/// That something in a union is no link, as the kernel has told this process, or may tell it.
+#[derive(Clone, Copy)]
+pub(in crate::files) struct NoLink {
+    /// The hash by which the table knows it, if it is a directory.
+    hash: u64,
+    told: Settled,
+}
+
+impl NoLink {
+    /// Whether the kernel has said so.
+    #[inline(always)]
+    pub fn is_known(self) -> bool {
+        self.told.is_known() && !HAS_CHANGED.load(Ordering::Acquire)
+    }
+
+    /// It has just said so, of a directory, or of a name in one that the lowest layer alone has: that is the same until an
+    /// epoch ends, since the directory gets another side before a name in it can change.
+    pub fn note(self) {
+        self.told.note();
+    }
+}
+
 impl Instance<'_> {
+    /// What is at a path below a union's root. To be asked for before the kernel is.
+    #[inline(always)]
+    pub(in crate::files) fn no_link(&self, mount: u32, below: &[u8]) -> Option<NoLink> {
+        const SALT: u64 = 0x6e6f_2061_206c_696e;
+        // A slash leads through a link.
+        if below.last() == Some(&b'/') || self.traces() {
+            return None;
+        }
+        let hash = directory_hash(mount, below);
+        Some(NoLink { hash, told: Settled(self.directories?.in_present_rights(hash ^ SALT)) })
+    }
+
+    /// The kernel has said that it is no link: that holds if it is a directory that the table knows.
+    pub(in crate::files) fn note_known_directory(&self, no_link: NoLink) {
+        if self.directories.is_some_and(|directories| directories.sides(no_link.hash).is_some()) {
+            no_link.note();
+        }
+    }
+
     /// The file with this hash. To be asked for before the kernel is.
     pub(in crate::files) fn settled(&self, hash: u64) -> Option<Settled> {
         Some(Settled(self.directories?.in_present_epoch(hash)))

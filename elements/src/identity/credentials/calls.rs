@@ -2,7 +2,7 @@
 
 use super::own::Scope;
 use super::rules::{Credentials, MOST_GROUPS};
-use crate::{Answer, Errno, Instance, user};
+use crate::{Answer, Errno, Instance, files, user};
 
 /// Which of a process's ids a call is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,8 +52,10 @@ impl Instance<'_> {
         Answer::Done(Ok(0))
     }
 
-    /// Sees to it that whom root's process becomes is let into the image that it runs.
+    /// Sees to it that whom root's process becomes is let into the image that it runs, and is told of nothing that
+    /// another may not know.
     fn before_change(&self, whom: Whom, ids: &[u32]) {
+        files::forget_answers();
         if whom == Whom::User && !self.plays() {
             self.before_becoming(ids);
         }
@@ -138,6 +140,7 @@ impl Instance<'_> {
 
     /// setgroups(2)
     pub fn setgroups(&self, scope: Scope, count: i32, from: *const u32) -> Answer {
+        files::forget_answers();
         self.changed(scope, |old| {
             // Who may not is told so before the list is looked at.
             old.set_groups(&[])?;

@@ -2,7 +2,7 @@
 
 use super::own::Scope;
 use super::rules::{Credentials, capability, secure};
-use crate::{Answer, Errno, Instance, user};
+use crate::{Answer, Errno, Instance, files, user};
 
 /// The options of prctl(2) that are answered here.
 pub const OPTIONS: &[u32] = &[
@@ -103,6 +103,7 @@ impl Instance<'_> {
 
     /// capset(2)
     pub fn capset(&self, at: *mut u8, data: *const u8) -> Answer {
+        files::forget_answers();
         if !self.plays() {
             return Answer::Pass;
         }
