@@ -53,6 +53,9 @@ static void ask(const char *path)
     read_link(other);
     snprintf(other, sizeof other, "%s/../d", path);
     read_link(other);
+    struct stat st;
+    snprintf(other, sizeof other, "%s/..", path);
+    for (int i = 0; i < 2; i++) told("above", stat(other, &st));
     told("none", readlink(path, other, 0));
     told("nowhere", readlink(path, (char *)8, 9));
     snprintf(other, sizeof other, "%s", path);

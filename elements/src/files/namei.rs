@@ -12,7 +12,7 @@ use super::base::Cursor;
 use super::magic::is_magic;
 use super::place::{Place, Scratch, Want};
 use super::text::Text;
-use super::union::{Position, WholePath};
+use super::union::{Position, Told, WholePath};
 use crate::kernel::{self, AT_FDCWD};
 use crate::{Errno, Instance};
 
@@ -365,15 +365,26 @@ impl Walk {
 
     /// `.` and `..` are names that only a directory has, and only for those
     /// who may search it.
-    fn require_directory(&mut self) -> Result<(), Errno> {
-        if self.in_union && !self.position.is_dir() {
-            return Err(if self.position.sides.is_empty() { Errno::ENOENT } else { Errno::ENOTDIR });
+    fn require_directory(&mut self, instance: &Instance<'_>) -> Result<(), Errno> {
+        let mut search = None;
+        if self.in_union {
+            if !self.position.is_dir() {
+                return Err(if self.position.sides.is_empty() { Errno::ENOENT } else { Errno::ENOTDIR });
+            }
+            search = instance.search(self.host.bytes());
+            if search.is_some_and(Told::is_known) {
+                return Ok(());
+            }
         }
         let len = self.host.len();
         self.host.push(b"/.")?;
         let found = kernel::fstatat(AT_FDCWD, self.host.as_ptr(), 0);
         self.host.truncate(len);
-        found.map(|_| ())
+        found?;
+        if let Some(search) = search {
+            search.note();
+        }
+        Ok(())
     }
 
     /// Goes up one component; `/` is above itself.
@@ -409,9 +420,9 @@ impl Walk {
             name.push(pending.get(slash + 1..).unwrap_or(&[]))?;
             self.pending.truncate(slash);
             match name.bytes() {
-                b"." => self.require_directory()?,
+                b"." => self.require_directory(instance)?,
                 b".." => {
-                    self.require_directory()?;
+                    self.require_directory(instance)?;
                     self.leave(instance)?;
                     if self.pending.is_empty() {
                         return Ok(None);

@@ -47,7 +47,7 @@ pub(super) use may::may_write_copy;
 pub use origin::COPIES;
 pub(super) use position::Position;
 pub use settled::forget_answers;
-pub(super) use settled::{NoLink, Settled};
+pub(super) use settled::{NoLink, Settled, Told};
 pub(super) use working::{WholePath, forget_path};
 pub(super) use xattr::{is_private_attribute, look_at_attributes};
 

@@ -53,19 +53,36 @@ pub fn forget_answers() {
     HAS_CHANGED.store(true, Ordering::SeqCst);
 }
 
-/// That something in a union is no link, as the kernel has told this process, or may tell it.
+/// What the kernel has told this process, or may tell it, of a name in a union.
+#[derive(Clone, Copy)]
+pub(in crate::files) struct Told(Settled);
+
+impl Told {
+    /// Whether the kernel has said so.
+    #[inline(always)]
+    pub fn is_known(self) -> bool {
+        self.0.is_known() && !HAS_CHANGED.load(Ordering::Acquire)
+    }
+
+    /// It has just said so, of a directory.
+    pub fn note(self) {
+        self.0.note();
+    }
+}
+
+/// That something in a union is no link.
 #[derive(Clone, Copy)]
 pub(in crate::files) struct NoLink {
     /// The hash by which the table knows it, if it is a directory.
     hash: u64,
-    told: Settled,
+    told: Told,
 }
 
 impl NoLink {
     /// Whether the kernel has said so.
     #[inline(always)]
     pub fn is_known(self) -> bool {
-        self.told.is_known() && !HAS_CHANGED.load(Ordering::Acquire)
+        self.told.is_known()
     }
 
     /// It has just said so, of a directory, or of a name in one that the lowest layer alone has: that is the same until an
@@ -85,7 +102,18 @@ impl Instance<'_> {
             return None;
         }
         let hash = directory_hash(mount, below);
-        Some(NoLink { hash, told: Settled(self.directories?.in_present_rights(hash ^ SALT)) })
+        Some(NoLink { hash, told: self.told(hash ^ SALT)? })
+    }
+
+    /// That this process may search a directory of a union, with this host path: `.` and `..` ask for no more. To be asked for
+    /// before the kernel is.
+    pub(in crate::files) fn search(&self, host: &[u8]) -> Option<Told> {
+        self.told(path_hash(host) ^ 0x7365_6172_6368_2020)
+    }
+
+    #[inline(always)]
+    fn told(&self, hash: u64) -> Option<Told> {
+        Some(Told(Settled(self.directories?.in_present_rights(hash))))
     }
 
     /// The kernel has said that it is no link: that holds if it is a directory that the table knows.
