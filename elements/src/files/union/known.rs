@@ -117,7 +117,17 @@ impl Union<'_> {
         match kernel::renameat2(old.end(), new.end(), flags | whiteout) {
             // A directory is there, or something else has come between.
             Err(Errno::EISDIR | Errno::ENOTDIR | Errno::ENOENT | Errno::EEXIST) => None,
-            done => Some(done),
+            // A whiteout has taken the file's place meanwhile.
+            Ok(()) if leaves && new.is_gone().ok()? && (!hides || self.is_opaque_since(&at, &new)) => {
+                self.take_back_whiteout(&mut new);
+                None
+            }
+            done => {
+                if done.is_ok() && leaves {
+                    self.takes_back_whiteout(&at, &mut old);
+                }
+                Some(done)
+            }
         }
     }
 }
