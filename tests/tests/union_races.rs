@@ -57,9 +57,14 @@ fn a_whiteout_that_has_taken_a_files_place_is_not_renamed_to_where_it_hides_noth
     assert!(is_root(), "whiteouts are looked for: run the tests as root");
     let rename = "perl -e 'rename(\"f\", \"n/new\") or print \"$!\\n\"'";
     let script = format!("mkdir n; late {rename} & sleep 1; rm f; wait; ls . n");
+    let beside = "echo more >> f; late perl -e 'stat \"f\"; rename(\"f\", \"new\") or print \"$!\\n\"' & sleep 1; rm f; wait; ls";
     for door in ["gate", "shim"] {
         let (said, left) = raced(door, &script);
         assert!(said.contains("No such file or directory\n.:\ng\nn\n\nn:\n"), "{door}: {said}");
+        assert_eq!(left, [Path::new("f")], "{door}");
+        // In one directory, of a file that is known to have its copy.
+        let (said, left) = raced(door, beside);
+        assert!(said.contains("No such file or directory\ng\n"), "{door}: {said}");
         assert_eq!(left, [Path::new("f")], "{door}");
     }
 }

@@ -384,7 +384,7 @@ impl Step<'_, '_> {
             let mut path = Scratch::new();
             let path = union.draft_path(&mut path)?;
             Union::make_whiteout((AT_FDCWD, path.as_ptr()))?;
-            let done = whiteout_over(path, &mut spot)?;
+            let done = union.hide(|_| whiteout_over(path, &mut spot))?;
             if done {
                 union.takes_back_whiteout(at, &mut spot);
             }

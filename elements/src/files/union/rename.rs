@@ -121,7 +121,7 @@ impl Rename<'_, '_> {
             }
         };
         let moves_directory = from.at.is_dir() || to.at.is_dir();
-        match if moves_directory { union.move_directories(change) } else { change() } {
+        match if moves_directory { union.move_directories(change) } else { union.hide(|_| change()) } {
             // Taken away or made by somebody else, who will be met the next time.
             Err(Errno::ENOENT | Errno::EEXIST | Errno::ENOTEMPTY) => Err(LOST),
             Err(Errno::ENOTDIR) if moves_directory => Err(LOST),
