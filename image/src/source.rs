@@ -1,6 +1,7 @@
 //! Where an image comes from, as a person writes it.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -116,10 +117,34 @@ fn tagged(text: &str) -> (PathBuf, Option<&str>) {
 }
 
 fn open(path: &Path) -> Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
+    let shown = || format!("{} cannot be opened", path.display());
+    let about = path.metadata().with_context(shown)?;
+    if !about.is_file() {
+        bail!(
+            "{} is {}, and an image is read from a regular file or a directory: write it to a file first",
+            path.display(),
+            kind(&about)
+        )
+    }
     let mut options = File::options();
     options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    options.open(path).with_context(|| format!("{} cannot be opened", path.display()))
+    options.open(path).with_context(shown)
+}
+
+/// What a file is.
+pub fn kind(of: &Metadata) -> &'static str {
+    let of = of.file_type();
+    if of.is_dir() {
+        "a directory"
+    } else if of.is_fifo() {
+        "a pipe"
+    } else if of.is_socket() {
+        "a socket"
+    } else if of.is_file() {
+        "a regular file"
+    } else {
+        "a device"
+    }
 }
 
 fn plain(path: &Path) -> Result<Found> {

@@ -18,6 +18,7 @@ use rustix::process::{Pid, WaitOptions, setsid, waitpid};
 
 use crate::FAILED;
 use crate::commands::{print, run};
+use crate::output::say;
 use crate::prepare::Ready;
 
 /// A longer log is moved aside at the next start.
@@ -102,7 +103,7 @@ pub fn start(ready: &Ready, program: &[OsString], door: Option<Door>, verbose: b
                 run::start(&ready.placed, Some(held), program, door, verbose, Some(&streams))
             });
             let status = failed.unwrap_or_else(|error| {
-                eprintln!("launcher: {error:#}");
+                say!("launcher: {error:#}");
                 FAILED
             });
             // Who has asked may have gone away.

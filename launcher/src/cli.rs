@@ -4,8 +4,10 @@ mod changes;
 mod instances;
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use policy::Door;
@@ -13,6 +15,7 @@ use policy::Door;
 pub use changes::{Commit, Compression, Diff, Export, Import};
 pub use instances::{Cp, Create, Exec, Logs, Restart, Rm, Start, Stop, VolumeVerb};
 
+use crate::output::say;
 use crate::{FAILED, commands};
 
 /// How it is used, a command and what it does on each line.
@@ -355,10 +358,15 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
                 }
                 _ => error,
             };
-            // A reader that has gone away has seen what it wanted to see.
-            let _ = error.print();
             let fine = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if fine { 0 } else { FAILED };
+            return match error.print().and_then(|()| std::io::stdout().flush()) {
+                // A reader that has gone away has seen what it wanted to see.
+                Err(error) if fine && error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    finish(Err(error).context("cannot write the answer"))
+                }
+                _ if fine => 0,
+                _ => FAILED,
+            };
         }
     };
     let done = match (cli.verb, cli.run) {
@@ -397,7 +405,7 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
 
 fn finish(done: anyhow::Result<u8>) -> u8 {
     done.unwrap_or_else(|error| {
-        eprintln!("launcher: {error:#}");
+        say!("launcher: {error:#}");
         FAILED
     })
 }

@@ -16,9 +16,11 @@ mod copies;
 mod copying;
 mod door;
 mod environment;
+mod input;
 mod instance;
 mod instances;
 mod names;
+mod output;
 mod own_names;
 mod owners;
 mod places;
@@ -59,5 +61,6 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // SAFETY: the C runtime gives `argc` strings.
     let arguments = (0..count)
         .map(|index| unsafe { OsStr::from_bytes(CStr::from_ptr(*argv.add(index)).to_bytes()).to_owned() });
+    output::keep_standard_streams_apart();
     c_int::from(cli::main(arguments.collect()))
 }

@@ -18,6 +18,7 @@ use image::kept::Kept;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use view::View;
 
+use crate::output::say;
 use crate::{room, state};
 
 fn path() -> Result<PathBuf> {
@@ -110,7 +111,7 @@ fn take_in(book: &Book, tree: &Path, file: &Path) -> Result<()> {
         let record = Record { uid, gid, mode, device: 0, number: 0 };
         book.expect(bare.inode);
         if !book.set(&bare, &record) {
-            eprintln!(
+            say!(
                 "launcher: the book of owners is full: links of {} are shown as the starter's",
                 tree.display()
             );

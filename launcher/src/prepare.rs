@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use policy::{Door, Policy};
 
 use crate::commands::complain;
+use crate::input::read_policy;
 use crate::instance::{self, Placed};
 use crate::instances::{Held, Kept, Record};
 use crate::remembered::Memory;
@@ -50,7 +51,7 @@ pub fn prepare(asked: Asked<'_>) -> Result<Option<Ready>> {
     if let Some(name) = asked.name.filter(|name| !policy::is_name(name)) {
         bail!("`--name` cannot be {name:?}: {}", policy::NAME)
     }
-    let text = match policy::read(asked.policy) {
+    let text = match read_policy(asked.policy) {
         Ok(text) => text,
         Err(report) => {
             complain(&report);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::output::say;
 use crate::{instance, state};
 
 /// Where what is removed is moved to, in the state directory.
@@ -34,7 +35,7 @@ pub fn remove(dir: &Path) -> Result<()> {
     }
     moved.with_context(|| format!("cannot move {}", dir.display()))?;
     if let Err(error) = sweep(&aside) {
-        eprintln!("launcher: {error:#}: nobody sees it any more; the next removal tries again");
+        say!("launcher: {error:#}: nobody sees it any more; the next removal tries again");
     }
     Ok(())
 }

@@ -61,17 +61,8 @@ pub fn no_images(name: &str) -> Result<Image, String> {
 ///
 /// All that is wrong with the file.
 pub fn load(file: &Path, variables: Variables<'_>, images: Images<'_>) -> Result<Policy, Report> {
-    let bytes = read(file)?;
+    let bytes = std::fs::read(file).map_err(|error| Report::unreadable(file, &error))?;
     parse_bytes(file, &bytes, variables, images)
-}
-
-/// Reads a policy file.
-///
-/// # Errors
-///
-/// Why it cannot be read.
-pub fn read(file: &Path) -> Result<Vec<u8>, Report> {
-    std::fs::read(file).map_err(|error| Report::unreadable(file, &error))
 }
 
 /// Checks a policy's bytes, as [`parse`] does its text.

@@ -47,7 +47,8 @@ impl Report {
         Report { file: file.to_owned(), text: text.to_owned(), lines, diagnostics: Vec::new() }
     }
 
-    pub(crate) fn unreadable(file: &Path, error: &std::io::Error) -> Report {
+    /// A policy file that cannot be read.
+    pub fn unreadable(file: &Path, error: &std::io::Error) -> Report {
         let mut report = Report::new(file, "");
         let help = match error.kind() {
             ErrorKind::NotFound => "no such file: name the policy with --policy FILE",

@@ -29,6 +29,8 @@ struct Announced {
     said_uncovered: AtomicU32,
     moves_begun: AtomicU32,
     moves_done: AtomicU32,
+    hidings_begun: AtomicU32,
+    hidings_done: AtomicU32,
     rights: AtomicU32,
     /// Whether there is a file of notices.
     has_notices: AtomicU32,
@@ -214,14 +216,32 @@ impl Directories {
         done
     }
 
-    /// A moment at which no such change is under way, if this is one.
+    /// Makes a change that may put a whiteout in a file's place. It is given a question that can be asked once it is
+    /// made: whether no other change of this kind or of directories has been under way since it began.
+    pub fn hide<T>(&self, change: impl FnOnce(&dyn Fn() -> bool) -> T) -> T {
+        // A private table has no counts of its own that others hear of.
+        let (begun, ended) = if self.is_private() {
+            (&self.notices.moves_begun, &self.notices.moves_done)
+        } else {
+            (&self.announced.hidings_begun, &self.announced.hidings_done)
+        };
+        let all_begun = || {
+            let hidings = self.announced.hidings_begun.load(Ordering::Acquire);
+            hidings.wrapping_add(self.all_moves_begun())
+        };
+        begun.fetch_add(1, Ordering::AcqRel);
+        // In this order, as for a quiet moment.
+        let done = self.announced.hidings_done.load(Ordering::Acquire).wrapping_add(self.all_moves_done());
+        let at_first = all_begun();
+        let result = change(&|| at_first == done.wrapping_add(1) && all_begun() == at_first);
+        ended.fetch_add(1, Ordering::AcqRel);
+        result
+    }
+
+    /// A moment at which no directory is being moved, if this is one.
     pub fn quiet(&self) -> Option<u32> {
         // In this order: none has begun between the two that is not counted as begun.
-        let done = self
-            .announced
-            .moves_done
-            .load(Ordering::Acquire)
-            .wrapping_add(self.notices.moves_done.load(Ordering::Acquire));
+        let done = self.all_moves_done();
         let begun = self.all_moves_begun();
         (begun == done).then_some(begun)
     }
@@ -229,6 +249,11 @@ impl Directories {
     /// Whether none has begun since a quiet moment.
     pub fn is_quiet_since(&self, moment: u32) -> bool {
         self.all_moves_begun() == moment
+    }
+
+    fn all_moves_done(&self) -> u32 {
+        let announced = self.announced.moves_done.load(Ordering::Acquire);
+        announced.wrapping_add(self.notices.moves_done.load(Ordering::Acquire))
     }
 
     fn all_moves_begun(&self) -> u32 {

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::{bar, complain, ignore_closed_pipes, print};
 use crate::cli::{self, Compression};
+use crate::output::say;
 use crate::places::{self, Place};
 use crate::{FAILED, instances, state};
 
@@ -27,7 +28,7 @@ pub fn commit(asked: &cli::Commit) -> Result<u8> {
         if place.at == Path::new("/") {
             root = Some(place);
         } else if !diff(&place.union(&store)?)?.is_empty() {
-            eprintln!(
+            say!(
                 "launcher: the changes at {} stay with the instance: what is mounted is no part of the image",
                 place.at.display()
             );
@@ -53,7 +54,7 @@ pub fn commit(asked: &cli::Commit) -> Result<u8> {
             },
             Err(report) => {
                 complain(&report);
-                eprintln!(
+                say!(
                     "launcher: what the policy says of the start becomes a part of the image; --image-config leaves it out"
                 );
                 return Ok(FAILED);

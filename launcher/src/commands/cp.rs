@@ -16,6 +16,7 @@ use super::run::words;
 use crate::cli::Cp;
 use crate::copying::{Copier, Owners};
 use crate::instances;
+use crate::output::standard_output;
 use crate::prepare::{Asked, Ready, prepare};
 use crate::side::{Side, c};
 use crate::{FAILED, archiving};
@@ -89,7 +90,7 @@ fn pack(source: Side<'_>, said: &OsStr, follow: bool) -> Result<()> {
     let path = PathBuf::from(said);
     let name = path.file_name().filter(|_| !is_contents).map_or(&b"."[..], OsStr::as_bytes).to_vec();
     let path = if follow || is_contents || text.ends_with(b"/") { resolved(source, &path)? } else { path };
-    let out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let out = std::io::BufWriter::with_capacity(1 << 16, standard_output()?);
     archiving::pack(source, &path, &name, out)
 }
 

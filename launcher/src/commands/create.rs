@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::{complain, print};
 use crate::cli::{Create, Restart, Start};
 use crate::instances::{self, Record};
+use crate::output::say;
 use crate::prepare::{Asked, prepare};
 use crate::processes::Target;
 use crate::{FAILED, background, root_image};
@@ -71,7 +72,7 @@ pub fn restart(asked: &Restart) -> Result<u8> {
             Ok(wanted) => wanted,
             Err(report) => {
                 complain(&report);
-                eprintln!("launcher: `{}` has not been stopped", kept.name);
+                say!("launcher: `{}` has not been stopped", kept.name);
                 return Ok(FAILED);
             }
         };

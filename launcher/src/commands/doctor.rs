@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use ::image::source::kind;
 use anyhow::Result;
 use elements::Instance;
 use elements::process::loader;
@@ -234,6 +235,12 @@ fn examine(app: &Path, sight: &Sight<'_>, depth: u32, findings: &mut Findings) {
         }
     };
     let path = path.as_path();
+    if let Ok(about) = fs::metadata(path)
+        && !about.is_file()
+    {
+        findings.add(Verdict::Blocked, "program", format!("{shown} is {}, and no program", kind(&about)));
+        return;
+    }
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{bar, complain, ignore_closed_pipes, shown_on};
 use crate::cli::Export;
 use crate::instances::{Kept, Record, Word};
+use crate::output::{end_by_closed_pipe, say, standard_output};
 use crate::places::{self, Place};
 use crate::portable::{Portable, Source, portable};
 use crate::{FAILED, instances, state};
@@ -43,10 +44,7 @@ pub fn export(asked: &Export) -> Result<u8> {
         if asked.volumes {
             portable.trees.push((Tree::Volume { at: volume.at.clone() }, Source::Volume(volume.dir.clone())));
         } else {
-            eprintln!(
-                "launcher: the volume at {} stays here: --volumes takes volumes along",
-                volume.at.display()
-            );
+            say!("launcher: the volume at {} stays here: --volumes takes volumes along", volume.at.display());
         }
     }
     let contents = contents(&held.kept, &record, &portable, policy.image.map(|(name, _)| name))?;
@@ -61,6 +59,9 @@ pub fn export(asked: &Export) -> Result<u8> {
     };
     let done = whole.compressed(&contents);
     bar.finish_and_clear();
+    if let Err(error) = &done {
+        end_by_closed_pipe(error);
+    }
     done.with_context(|| format!("`{}` was not exported", asked.name)).map(|()| 0)
 }
 
@@ -109,12 +110,11 @@ impl Whole<'_> {
         let (from, to) = io::pipe().context("cannot make a pipe")?;
         std::thread::scope(|scope| {
             let writer = scope.spawn(move || self.write(to, contents));
-            let mut out = io::stdout().lock();
+            let mut out = standard_output()?;
             let compressed = Packing::Zstd.compress(from, &mut out);
             let written = writer.join().map_err(|_| anyhow::anyhow!("the writing thread ended"))?;
             compressed.context("cannot write to standard output")?;
-            written?;
-            out.flush().context("cannot write to standard output")
+            written
         })
     }
 

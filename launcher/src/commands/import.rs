@@ -6,13 +6,13 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt as _, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::image::bundle::{Contents, Tree, Unbundle};
 use ::image::import::{Progress, bring};
-use ::image::source::{Configuration, find};
+use ::image::source::{Configuration, find, kind};
 use ::image::{Digest, Limits, Store};
 use anyhow::{Context, Result, bail};
 use policy::{Door, Plan};
@@ -23,10 +23,11 @@ use serde_json::json;
 use super::{bar, complain, ignore_closed_pipes, print, shown_on};
 use crate::cli::Import;
 use crate::instances::{self, Kept, Record, Word};
+use crate::output::say;
 use crate::portable::renamed;
 use crate::state::WriteLayer;
 use crate::volumes::{self, Volume};
-use crate::{FAILED, root_image, state};
+use crate::{FAILED, input, root_image, state};
 
 /// The policy's name in the instance's directory.
 const POLICY: &str = "policy.toml";
@@ -54,9 +55,16 @@ fn open(file: &Path, progress: &dyn Fn(Progress)) -> Result<Box<dyn Read>> {
         return Ok(Box::new(io::stdin()));
     }
     let shown = || format!("{} cannot be opened", file.display());
-    let opened = File::open(file).with_context(shown)?;
-    let about = opened.metadata().with_context(shown)?;
-    progress(Progress::Total(about.is_file().then_some(about.len())));
+    let about = fs::metadata(file).with_context(shown)?;
+    let is_file = about.is_file();
+    if !is_file && !about.file_type().is_fifo() {
+        bail!(
+            "it is {}: name a file that `launcher export` has written, or - for standard input",
+            kind(&about)
+        )
+    }
+    let opened = input::open(file).with_context(shown)?;
+    progress(Progress::Total(is_file.then_some(about.len())));
     Ok(Box::new(opened))
 }
 
@@ -196,9 +204,7 @@ fn take_image(store: &Store, wanted: &str, layout: &Path, asked: &Import, limits
     let mut name = wanted.to_owned();
     if store.name(&name)?.exists() && store.image(&name)?.config != digest {
         name = format!("{wanted}-{short}");
-        eprintln!(
-            "launcher: there is another image `{wanted}`: the one of the instance is called `{name}` here"
-        );
+        say!("launcher: there is another image `{wanted}`: the one of the instance is called `{name}` here");
     }
     if store.name(&name)?.exists() && store.image(&name)?.config == digest {
         return Ok(name);

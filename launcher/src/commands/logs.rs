@@ -1,7 +1,7 @@
 //! `launcher logs`: what an instance that was started in the background has printed.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read as _, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read as _, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::thread::sleep;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::cli::Logs;
+use crate::output::standard_output;
 use crate::{background, instances};
 
 /// How often it is looked whether there is more.
@@ -27,7 +28,7 @@ pub fn logs(asked: &Logs) -> Result<u8> {
              was started; of a unit of systemd's, `journalctl -u UNIT` has it"
         )
     };
-    let mut out = io::stdout().lock();
+    let mut out = standard_output()?;
     let printed = (|| -> io::Result<()> {
         match asked.lines {
             Some(lines) => {
@@ -44,13 +45,12 @@ pub fn logs(asked: &Logs) -> Result<u8> {
             // What a program adds meanwhile may be more than its reader takes.
             let rest = file.metadata()?.len().saturating_sub(file.stream_position()?);
             io::copy(&mut file.take(rest), &mut out)?;
-            return out.flush();
+            return Ok(());
         }
         loop {
             // Asked before it is read: what ends has printed all.
             let runs = kept.runs().is_some();
             let more = io::copy(&mut file, &mut out)?;
-            out.flush()?;
             let at = file.stream_position()?;
             let own = file.metadata()?;
             match std::fs::metadata(&log) {

@@ -19,7 +19,7 @@ pub mod stop;
 pub mod trace;
 pub mod volume;
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use ::image::import::Progress;
@@ -28,25 +28,20 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use policy::{Policy, Report};
 
 use crate::cli::{EXAMPLES, EXIT_STATUS};
+use crate::input::read_policy;
+use crate::output::tell;
+pub use crate::output::{ignore_closed_pipes, print};
 use crate::root_image;
-
-/// Writes to standard output. A reader that has gone away is no error.
-pub fn print(text: &str) -> Result<u8> {
-    match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write the answer"),
-        _ => Ok(0),
-    }
-}
 
 /// Reads a policy with the process's own variables.
 pub fn load(file: &Path) -> Result<Policy, Report> {
-    policy::load(file, &|name| std::env::var(name).ok(), &root_image::find)
+    policy::parse_bytes(file, &read_policy(file)?, &|name| std::env::var(name).ok(), &root_image::find)
 }
 
 /// Prints a report to standard error, in colour where that is read by a person.
 pub fn complain(report: &Report) {
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    eprint!("{}", report.render(color));
+    tell(&report.render(color));
 }
 
 /// Says what is wrong with a policy, to a person or to a program, and gives
@@ -81,13 +76,6 @@ pub fn shown_on(bar: &ProgressBar) -> impl Fn(Progress) + Send + Sync + 'static 
         Progress::Total(None) => {}
         Progress::Read(bytes) => bar.inc(bytes),
     }
-}
-
-/// Has a write to a pipe that nobody reads fail, and not end this process: threads
-/// of its own are at both ends of some. It must not become a program any more.
-pub fn ignore_closed_pipes() {
-    // SAFETY: no handler is set, only the default taken away.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
 
 /// A number of mounts, in words.

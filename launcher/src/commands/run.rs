@@ -14,6 +14,7 @@ use crate::background::{self, Streams};
 use crate::cli::{Run, is_verb};
 use crate::instance::{Placed, Settings, view};
 use crate::instances::Held;
+use crate::output::say;
 use crate::prepare::{Asked, Ready, prepare};
 use crate::state::WriteLayer;
 use crate::user::{Names, User};
@@ -32,7 +33,7 @@ pub fn run(asked: &Run) -> Result<u8> {
     let Ready { placed, held, .. } = &ready;
     if asked.verbose {
         let Settings { name, mounts, .. } = &placed.settings;
-        eprintln!("launcher: {name}: {}, view in {}", counted(*mounts), placed.dir.display());
+        say!("launcher: {name}: {}, view in {}", counted(*mounts), placed.dir.display());
     }
     let program = ready.program(&asked.program)?;
     ready.remember(&asked.policy, &asked.program, asked.door, false)?;
@@ -98,7 +99,7 @@ fn become_program(
             return Err(anyhow!("cannot enter the workdir {}: {}: {text}", workdir.display(), words(errno)));
         }
     } else if std::env::current_dir().is_ok_and(|here| instance.is_unreachable(here.as_os_str().as_bytes())) {
-        eprintln!("launcher: the working directory is not in the view: starting in / (`workdir` says where)");
+        say!("launcher: the working directory is not in the view: starting in / (`workdir` says where)");
         std::env::set_current_dir(OsStr::from_bytes(instance.view.mount(0).source))
             .context("cannot enter the root that is mounted at /")?;
     }
@@ -125,8 +126,8 @@ fn become_program(
     let (chosen, instead) = match door::choose(asked, settings.no_new_privs, instance) {
         Ok(door) => door,
         Err(reason) if asked == Door::Shim => {
-            eprintln!("launcher: the shim cannot serve this view: {reason}");
-            eprintln!("  say coverage.door = \"gate\", or \"auto\"");
+            say!("launcher: the shim cannot serve this view: {reason}");
+            say!("  say coverage.door = \"gate\", or \"auto\"");
             return Ok(FAILED);
         }
         Err(reason) => return Ok(refuse_gate(instance, reason, asked_door, settings.door)),
@@ -138,9 +139,9 @@ fn become_program(
         _ => ("shim", &shim, exec::Door::Shim(shim.as_os_str().as_bytes())),
     };
     if verbose {
-        eprintln!("launcher: door: {name_of_door} ({})", file.display());
+        say!("launcher: door: {name_of_door} ({})", file.display());
         if let Some(reason) = instead {
-            eprintln!("launcher: not the gate: {reason}");
+            say!("launcher: not the gate: {reason}");
         }
     }
     if let (Some(user), Some(said)) = (&user, &settings.user) {
@@ -212,13 +213,13 @@ fn refuse_gate(instance: &Instance<'_>, reason: &str, by_option: Option<Door>, b
         (Some(Door::Gate), ..) => "`--door gate` asks for it".to_owned(),
         (None, Door::Gate, line) => format!("{file}:{line} asks for it (coverage.door = \"gate\")"),
         _ => {
-            eprintln!("launcher: the gate is closed: {reason}");
-            eprintln!("  this view takes it: it has a union of layers, or a root with an ld.so of its own");
+            say!("launcher: the gate is closed: {reason}");
+            say!("  this view takes it: it has a union of layers, or a root with an ld.so of its own");
             return FAILED;
         }
     };
-    eprintln!("launcher: the gate is closed: {reason}");
-    eprintln!("  {asks}; \"auto\" takes the shim where it is closed");
+    say!("launcher: the gate is closed: {reason}");
+    say!("  {asks}; \"auto\" takes the shim where it is closed");
     FAILED
 }
 
@@ -252,11 +253,11 @@ fn without_interpreter(instance: &Instance<'_>, attempts: &[CString]) -> Option<
 
 fn explain_failure(instance: &Instance<'_>, name: &CStr, attempts: &[CString], errno: Errno) -> u8 {
     let shown = name.to_string_lossy();
-    eprintln!("launcher: cannot run {shown}: {}", words(errno));
+    say!("launcher: cannot run {shown}: {}", words(errno));
     if errno == Errno::ENOENT
         && let Some((program, interpreter)) = without_interpreter(instance, attempts)
     {
-        eprintln!(
+        say!(
             "  {program} is there, and names {interpreter} to be run by, which the application does not have"
         );
         return NOT_FOUND;
@@ -265,16 +266,16 @@ fn explain_failure(instance: &Instance<'_>, name: &CStr, attempts: &[CString], e
         let explained = instance.explain(only, true);
         let host = String::from_utf8_lossy(explained.host.bytes()).into_owned();
         match explained.mount.line {
-            0 => eprintln!("  no mount of the policy touches it: it is the host's {host}"),
+            0 => say!("  no mount of the policy touches it: it is the host's {host}"),
             line => {
                 let file = String::from_utf8_lossy(instance.view.policy_file()).into_owned();
-                eprintln!("  {file}:{line} decides: {}", super::explain::outcome(&explained, &host));
+                say!("  {file}:{line} decides: {}", super::explain::outcome(&explained, &host));
             }
         }
     } else {
-        eprintln!("  it is in no directory of PATH, as the application sees them");
+        say!("  it is in no directory of PATH, as the application sees them");
         if is_verb(&shown) {
-            eprintln!("  for the command, put it first: launcher {shown} --policy FILE");
+            say!("  for the command, put it first: launcher {shown} --policy FILE");
         }
     }
     if matches!(errno, Errno::ENOENT | Errno::ENOTDIR) { NOT_FOUND } else { CANNOT_RUN }

@@ -22,6 +22,7 @@ use super::explain::symbol;
 use crate::FAILED;
 use crate::cli::Trace;
 use crate::instance::Placed;
+use crate::output::say;
 use crate::prepare::{Asked, Ready, prepare};
 
 /// How often the ring is looked at.
@@ -49,7 +50,7 @@ pub fn trace(asked: &Trace) -> Result<u8> {
         let Ready { placed, held, .. } = &ready;
         let done = super::run::start(placed, held.as_ref(), &asked.program, asked.door, false, None);
         let failed = done.unwrap_or_else(|error| {
-            eprintln!("launcher: {error:#}");
+            say!("launcher: {error:#}");
             FAILED
         });
         std::process::exit(i32::from(failed))

@@ -389,10 +389,16 @@ impl Step<'_, '_> {
             let mut path = Scratch::new();
             let path = union.draft_path(&mut path)?;
             Union::make_whiteout((AT_FDCWD, path.as_ptr()))?;
-            return whiteout_over(path, &mut spot).map(|done| done.then_some(0));
+            let done = union.hide(|_| whiteout_over(path, &mut spot))?;
+            if done {
+                union.takes_back_whiteout(at, &mut spot);
+            }
+            return Ok(done.then_some(0));
         }
         match Union::make_whiteout(spot.end()) {
             Err(Errno::EEXIST | Errno::ENOENT) => Ok(None),
+            // Others have taken the name away before.
+            Ok(()) if union.takes_back_whiteout(at, &mut spot) => Ok(None),
             done => done.map(|()| Some(0)),
         }
     }
@@ -431,10 +437,15 @@ impl Union<'_> {
         self.hold(&mut spot, at, below)?;
         self.move_directories(|| {
             if !(at.sides & self.top_bit()).is_empty() {
-                return self.take_out(&mut spot, covered);
+                self.take_out(&mut spot, covered)?;
+                if covered {
+                    self.takes_back_whiteout(at, &mut spot);
+                }
+                return Ok(());
             }
             match Union::make_whiteout(spot.end()) {
                 Err(Errno::EEXIST | Errno::ENOENT) => Err(LOST),
+                Ok(()) if self.takes_back_whiteout(at, &mut spot) => Err(LOST),
                 done => done,
             }
         })

@@ -108,16 +108,30 @@ impl Union<'_> {
             return None;
         }
         let is_file = |stat: &libc::stat| stat.st_mode & libc::S_IFMT != libc::S_IFDIR;
-        old.stat().ok()?.filter(|stat| is_file(stat) && !is_whiteout(stat))?;
-        // Where layers below have the name, they must be hidden already.
-        if hides {
-            new.stat().ok()?.filter(|stat| is_file(stat) && flags == 0)?;
-        }
-        let whiteout = if leaves { libc::RENAME_WHITEOUT } else { 0 };
-        match kernel::renameat2(old.end(), new.end(), flags | whiteout) {
-            // A directory is there, or something else has come between.
-            Err(Errno::EISDIR | Errno::ENOTDIR | Errno::ENOENT | Errno::EEXIST) => None,
-            done => Some(done),
-        }
+        self.hide(|is_alone| {
+            old.stat().ok()?.filter(|stat| is_file(stat) && !is_whiteout(stat))?;
+            // Where layers below have the name, they must be hidden already.
+            if hides {
+                new.stat().ok()?.filter(|stat| is_file(stat) && flags == 0)?;
+            }
+            let whiteout = if leaves { libc::RENAME_WHITEOUT } else { 0 };
+            match kernel::renameat2(old.end(), new.end(), flags | whiteout) {
+                // A directory is there, or something else has come between.
+                Err(Errno::EISDIR | Errno::ENOTDIR | Errno::ENOENT | Errno::EEXIST) => None,
+                // A whiteout has taken the file's place meanwhile.
+                Ok(())
+                    if !is_alone() && new.is_gone().ok()? && (!hides || self.is_opaque_since(&at, &new)) =>
+                {
+                    self.take_back_whiteout(&mut new);
+                    None
+                }
+                done => {
+                    if done.is_ok() && leaves {
+                        self.takes_back_whiteout(&at, &mut old);
+                    }
+                    Some(done)
+                }
+            }
+        })
     }
 }

@@ -444,11 +444,11 @@ impl Union<'_> {
         }
     }
 
-    /// Takes the whiteouts in a directory of the write layer's away.
+    /// Takes all whiteouts in a directory of the write layer's away.
     ///
     /// # Errors
     ///
-    /// `others` where something else is in it.
+    /// `others` where something else is in it as well.
     pub(super) fn clear_whiteouts(
         &self,
         directory: &mut Scratch,
@@ -456,16 +456,14 @@ impl Union<'_> {
     ) -> Result<(), Errno> {
         let opened = kernel::openat(AT_FDCWD, directory.as_ptr(), DIRECTORY, 0)?;
         let mut room = [0; ROOM];
+        let mut cleared = Ok(());
         let done = loop {
             match kernel::getdents64(opened, &mut room) {
-                Ok(0) => break Ok(()),
+                Ok(0) => break cleared,
                 Ok(len) => {
                     let entries = entries::records(room.get(..len).unwrap_or(&[]));
-                    let mut names = entries.filter(|entry| !matches!(entry.name, b"." | b".."));
-                    if let Err(errno) =
-                        names.try_for_each(|entry| unlink_whiteout(opened, entry.name, others))
-                    {
-                        break Err(errno);
+                    for entry in entries.filter(|entry| !matches!(entry.name, b"." | b"..")) {
+                        cleared = cleared.and(unlink_whiteout(opened, entry.name, others));
                     }
                 }
                 Err(errno) => break Err(errno),
@@ -479,9 +477,11 @@ impl Union<'_> {
 fn unlink_whiteout(dirfd: i32, name: &[u8], others: Result<(), Errno>) -> Result<(), Errno> {
     let mut path = Text::<256>::new();
     path.push(name)?;
-    let stat = kernel::fstatat(dirfd, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?;
-    if !is_whiteout(&stat) {
-        return others;
+    match kernel::fstatat(dirfd, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) {
+        Ok(stat) if is_whiteout(&stat) => kernel::unlinkat(dirfd, path.as_ptr(), 0),
+        Ok(_) => others,
+        Err(errno) => Err(errno),
     }
-    kernel::unlinkat(dirfd, path.as_ptr(), 0)
+    // Its maker may have taken it away.
+    .or_else(|errno| if errno == Errno::ENOENT { Ok(()) } else { Err(errno) })
 }

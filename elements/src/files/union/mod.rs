@@ -243,6 +243,15 @@ impl<'i> Union<'i> {
         self.directories().ok_or(Errno::EACCES)?.move_directories(change)
     }
 
+    /// Makes a change that may put a whiteout in a file's place. The question that it is given is whether
+    /// nothing else can have put one anywhere meanwhile.
+    fn hide<T>(&self, change: impl FnOnce(&dyn Fn() -> bool) -> T) -> T {
+        match self.directories() {
+            Some(directories) => directories.hide(change),
+            None => change(&|| false),
+        }
+    }
+
     /// A moment at which no directory is being moved, if this is one.
     fn quiet(&self) -> Option<u32> {
         self.directories()?.quiet()

@@ -48,6 +48,13 @@ impl Instance<'_> {
     }
 }
 
+impl End<'_> {
+    /// What rename(2) takes: a directory must be one still, and no whiteout that has taken its place.
+    fn name(&self, spot: &mut Spot) -> Result<(i32, *const u8), Errno> {
+        if self.at.is_dir() { spot.end_with_slash() } else { Ok(spot.end()) }
+    }
+}
+
 struct Rename<'r, 'i> {
     union: Union<'i>,
     from: End<'r>,
@@ -106,13 +113,18 @@ impl Rename<'_, '_> {
             if self.exchanges() {
                 self.exchange(&mut old, &mut new)
             } else {
-                self.replace(&mut old, &mut new)
+                let left = self.replace(&mut old, &mut new)?;
+                if left {
+                    union.takes_back_whiteout(from.at, &mut old);
+                }
+                Ok(())
             }
         };
         let moves_directory = from.at.is_dir() || to.at.is_dir();
-        match if moves_directory { union.move_directories(change) } else { change() } {
+        match if moves_directory { union.move_directories(change) } else { union.hide(|_| change()) } {
             // Taken away or made by somebody else, who will be met the next time.
             Err(Errno::ENOENT | Errno::EEXIST | Errno::ENOTEMPTY) => Err(LOST),
+            Err(Errno::ENOTDIR) if moves_directory => Err(LOST),
             done => done,
         }
     }
@@ -151,10 +163,30 @@ impl Rename<'_, '_> {
         let Rename { union, from, to, .. } = self;
         union.prepare_move(from.at, old, to.at)?;
         union.prepare_move(to.at, new, from.at)?;
-        kernel::renameat2(old.end(), new.end(), libc::RENAME_EXCHANGE)
+        kernel::renameat2(from.name(old)?, to.name(new)?, libc::RENAME_EXCHANGE)?;
+        if self.is_stray(old, from)? || self.is_stray(new, to)? {
+            // Somebody has taken one of them away meanwhile: its whiteout goes back.
+            return self.go_back(old, new);
+        }
+        Ok(())
     }
 
-    fn replace(&self, old: &mut Spot, new: &mut Spot) -> Result<(), Errno> {
+    /// Undoes an exchange that has met what somebody else has made or taken away meanwhile, which may be
+    /// taken away by now, and looked for by nobody in its new place.
+    #[cold]
+    fn go_back<T>(&self, old: &mut Spot, new: &mut Spot) -> Result<T, Errno> {
+        kernel::renameat2(old.end(), new.end(), libc::RENAME_EXCHANGE)?;
+        self.union.instance.forget_directories();
+        for (spot, end) in [(old, &self.from), (new, &self.to)] {
+            if self.is_stray(spot, end)? {
+                self.union.take_back_whiteout(spot);
+            }
+        }
+        Err(LOST)
+    }
+
+    /// Says whether a whiteout hides what layers below have in the place that is left.
+    fn replace(&self, old: &mut Spot, new: &mut Spot) -> Result<bool, Errno> {
         let Rename { union, from, to, .. } = self;
         union.prepare_move(from.at, old, to.at)?;
         let leaves = union.is_covered(from.at)?;
@@ -168,33 +200,50 @@ impl Rename<'_, '_> {
             if !has_name || keeps == 0 {
                 return match kernel::renameat2(old.end(), new.end(), keeps | whiteout) {
                     Err(Errno::EISDIR) => Err(LOST),
-                    done => done,
+                    done => done.and_then(|()| self.has_come(leaves, new)),
                 };
             }
         }
-        match new.stat()? {
-            None => kernel::renameat2(old.end(), new.end(), libc::RENAME_NOREPLACE | whiteout),
+        let done = match new.stat()? {
+            None => kernel::renameat2(from.name(old)?, new.end(), libc::RENAME_NOREPLACE | whiteout),
             Some(stat) if is_whiteout(&stat) => {
                 // What comes back must be the whiteout, or somebody has made something there.
-                kernel::renameat2(old.end(), new.end(), libc::RENAME_EXCHANGE)?;
+                kernel::renameat2(from.name(old)?, new.end(), libc::RENAME_EXCHANGE)?;
                 if !old.is_gone()? {
-                    kernel::renameat2(old.end(), new.end(), libc::RENAME_EXCHANGE)?;
-                    union.instance.forget_directories();
-                    return Err(LOST);
+                    return self.go_back(old, new);
                 }
-                let (dir, name) = old.end();
-                if whiteout == 0 { kernel::unlinkat(dir, name, 0) } else { Ok(()) }
+                if whiteout == 0 {
+                    union.take_back_whiteout(old);
+                }
+                Ok(())
             }
             Some(stat) if stat.st_mode & libc::S_IFMT == libc::S_IFDIR => {
                 if !to.at.is_dir() {
                     return Err(LOST);
                 }
                 union.make_bare(to.below, &stat, new)?;
-                kernel::renameat2(old.end(), new.end(), whiteout)
+                kernel::renameat2(from.name(old)?, new.end(), whiteout)
             }
             Some(_) if to.at.sides.is_empty() || to.at.is_dir() => Err(LOST),
-            Some(_) => kernel::renameat2(old.end(), new.end(), whiteout),
+            Some(_) => kernel::renameat2(from.name(old)?, new.end(), whiteout),
+        };
+        done.and_then(|()| self.has_come(leaves, new))
+    }
+}
+
+impl Rename<'_, '_> {
+    /// Looks whether what has been moved is no whiteout that has taken the file's place meanwhile: that goes.
+    fn has_come(&self, leaves: bool, new: &mut Spot) -> Result<bool, Errno> {
+        if !self.from.at.is_dir() && self.is_stray(new, &self.to)? {
+            self.union.take_back_whiteout(new);
+            return Err(LOST);
         }
+        Ok(leaves)
+    }
+
+    /// Whether a whiteout is there that hides nothing, as nobody leaves one who takes a name away.
+    fn is_stray(&self, spot: &mut Spot, end: &End<'_>) -> Result<bool, Errno> {
+        Ok(spot.is_gone()? && (!self.union.is_covered(end.at)? || self.union.is_opaque_since(end.at, spot)))
     }
 }
 

@@ -12,7 +12,7 @@ use super::super::namei::Walk;
 use super::super::place::Scratch;
 use super::super::text::Text;
 use super::upper::Times;
-use super::{LOST, Position, Union, is_whiteout, parent};
+use super::{LOST, Position, Union, is_whiteout, parent, xattr};
 use crate::Errno;
 use crate::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
 
@@ -77,6 +77,12 @@ impl Spot {
     /// A path of the directory, for calls that take no descriptor of this kind.
     pub(super) fn directory_path(&self) -> Result<Text<64>, Errno> {
         by_number(self.dir)
+    }
+
+    /// Whether the directory is opaque.
+    pub(super) fn is_in_opaque(&self) -> bool {
+        let path = self.directory_path().and_then(|mut path| path.push(b"/.").map(|()| path));
+        self.dir != AT_FDCWD && path.is_ok_and(|mut path| xattr::is_opaque(path.as_ptr()))
     }
 
     /// The directory's times, before something is copied up into it: that a program

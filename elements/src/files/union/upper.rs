@@ -8,7 +8,7 @@ use super::super::namei::Walk;
 use super::super::place::Scratch;
 use super::super::text::Text;
 use super::spot::Spot;
-use super::{LOST, Union, is_whiteout, xattr};
+use super::{LOST, Position, Union, is_whiteout, xattr};
 use crate::Errno;
 use crate::kernel::{self, AT_FDCWD};
 
@@ -149,6 +149,42 @@ impl<'i> Union<'i> {
         kernel::mknodat(dir, path, libc::S_IFCHR, 0)
     }
 
+    /// Takes a whiteout away that has just been made in a directory which has become opaque since the walk to it:
+    /// it hides nothing there, and the kernel lists it. False: the directory is none.
+    ///
+    /// Who makes a directory opaque says so first, and clears it of whiteouts after: those that
+    /// come later are their makers' to see.
+    #[inline(never)]
+    pub(super) fn takes_back_whiteout(&self, at: &Position, spot: &mut Spot) -> bool {
+        let is_opaque = self.is_opaque_since(at, spot);
+        if is_opaque {
+            self.take_back_whiteout(spot);
+        }
+        is_opaque
+    }
+
+    /// Whether a directory has become opaque since the walk to it.
+    pub(super) fn is_opaque_since(&self, at: &Position, spot: &Spot) -> bool {
+        !self.is_quiet_since(at) && spot.is_in_opaque()
+    }
+
+    /// Takes a whiteout away that hides nothing, if it is still there.
+    pub(super) fn take_back_whiteout(&self, spot: &mut Spot) {
+        let mut draft = Scratch::new();
+        let Ok(draft) = self.draft_path(&mut draft) else { return };
+        let outside = (AT_FDCWD, draft.as_ptr());
+        if kernel::renameat2(spot.end(), outside, libc::RENAME_NOREPLACE).is_err() {
+            return;
+        }
+        let came_out = kernel::fstatat(AT_FDCWD, draft.as_ptr(), libc::AT_SYMLINK_NOFOLLOW);
+        // Somebody has made something there meanwhile: it goes back, if nobody has made yet another since.
+        if came_out.is_ok_and(|stat| is_whiteout(&stat))
+            || kernel::renameat2(outside, spot.end(), libc::RENAME_NOREPLACE).is_err()
+        {
+            self.discard(draft);
+        }
+    }
+
     /// Takes a draft away that is not to be used.
     pub(super) fn discard(&self, draft: &mut Scratch) {
         if kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0).is_err() {
@@ -161,8 +197,8 @@ impl<'i> Union<'i> {
     ///
     /// # Errors
     ///
-    /// `ENOTEMPTY`: something has been put into it at the last moment. It hides all that layers
-    /// below have then, as its whiteouts did, and can go back.
+    /// `ENOTEMPTY`: something has been put into it at the last moment; [`LOST`]: a whiteout has. It hides all that
+    /// layers below have then, as its whiteouts did, and can go back.
     pub(super) fn take_apart(&self, draft: &mut Scratch) -> Result<(), Errno> {
         let remove = |draft: &mut Scratch| kernel::unlinkat(AT_FDCWD, draft.as_ptr(), libc::AT_REMOVEDIR);
         match remove(draft) {
@@ -172,7 +208,7 @@ impl<'i> Union<'i> {
         }
         xattr::set(draft.as_ptr(), &xattr::OPAQUE, b"y")?;
         self.clear_whiteouts(draft, Err(Errno::ENOTEMPTY))?;
-        remove(draft)
+        remove(draft).map_err(|errno| if errno == Errno::ENOTEMPTY { LOST } else { errno })
     }
 }
 
