@@ -131,10 +131,10 @@ fn run(mut shell: Command, app: &Path, linked: &str, package: &str, short: bool,
         });
         if let Some((word, name)) = ended {
             let name = name.rsplit_once(" (").map_or(name, |(name, _)| name);
-            results.insert(format!("{linked} {package} {name}"), (*word).into());
+            results.entry(format!("{linked} {package} {name}")).or_insert_with(|| (*word).into());
         }
     }
-    results.insert(format!("{linked} {package} as a whole"), output.status.to_string());
+    results.entry(format!("{linked} {package} as a whole")).or_insert_with(|| output.status.to_string());
     if !output.status.success() {
         let log = std::env::temp_dir().join(format!("suite-go-{linked}-{}", flat(package)));
         fs::write(&log, transcript(&output)).expect("the temporary directory is writable");
@@ -148,12 +148,13 @@ fn gos_own_tests_end_as_they_do_natively() {
     for linked in linked() {
         compile(linked);
     }
-    let suite = |native: bool| {
+    let suite = |native: bool, mut results: Results, is_wanted: &dyn Fn(&str) -> bool| {
         let world = World::new("go-suite", MOUNTS, fill).saying("coverage.door = \"gate\"").as_user(65534);
         let app = world.dir.join("app");
-        let mut results = Results::new();
         for linked in linked() {
-            for (package, always) in PACKAGES {
+            for (package, always) in
+                PACKAGES.iter().filter(|(package, _)| is_wanted(&format!("{linked} {package} ")))
+            {
                 let shell = Path::new("/bin/sh");
                 let command = if native { world.among_mounts(shell) } else { world.in_view(shell) };
                 run(command, &app, linked, package, is_short() || *always, &mut results);
@@ -161,7 +162,7 @@ fn gos_own_tests_end_as_they_do_natively() {
         }
         results
     };
-    let in_view = suite(false);
+    let mut in_view = suite(false, Results::new(), &|_| true);
     for (linked, (package, _)) in
         linked().iter().flat_map(|linked| PACKAGES.iter().map(move |of| (linked, of)))
     {
@@ -170,7 +171,19 @@ fn gos_own_tests_end_as_they_do_natively() {
             in_view.iter().filter(|(name, ended)| name.starts_with(&begins) && *ended == "PASS").count();
         assert!(passed >= AT_LEAST, "of {begins}only {passed} tests passed");
     }
-    let natively = suite(true);
+    let mut natively = suite(true, Results::new(), &|_| true);
+    // Go's testing forgets to tell of a parallel subtest now and then, natively too (1 in 30 runs of os/signal): who has
+    // not told is asked again. What has been told once stays.
+    for native in [true, false].repeat(3) {
+        let (mine, others) = if native { (&natively, &in_view) } else { (&in_view, &natively) };
+        let missing: Vec<&String> = others.keys().filter(|name| !mine.contains_key(*name)).collect();
+        if missing.is_empty() {
+            continue;
+        }
+        let asked = |begins: &str| missing.iter().any(|name| name.starts_with(begins));
+        let told = suite(native, mine.clone(), &asked);
+        *(if native { &mut natively } else { &mut in_view }) = told;
+    }
     let lines = |results: &Results| -> String {
         results.iter().map(|(name, ended)| format!("{name}: {ended}\n")).collect()
     };

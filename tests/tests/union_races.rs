@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tests::{feed, is_root, launcher, transcript};
 
@@ -19,12 +20,14 @@ fn whiteouts(dir: &Path, top: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Runs a script in a union whose lower layer has the files `f` and `g`. `late` is a program whose renameat2(2)
+/// Runs a script in a union whose lower layer has the files `f` and `g`, and an empty directory `d`. `late` is a program whose renameat2(2)
 /// comes two seconds late. Gives what is said, and the whiteouts that are left.
 fn raced(door: &str, script: &str) -> (String, Vec<PathBuf>) {
-    let dir = std::env::temp_dir().join(format!("launcher-races-{door}-{}", std::process::id()));
+    static TURN: AtomicU32 = AtomicU32::new(0);
+    let turn = TURN.fetch_add(1, Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(format!("launcher-races-{turn}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&dir);
-    for below in ["app", "state", "base"] {
+    for below in ["app", "state", "base/d"] {
         fs::create_dir_all(dir.join(below)).expect("the temporary directory is writable");
     }
     for file in ["f", "g"] {
@@ -60,11 +63,11 @@ fn a_whiteout_that_has_taken_a_files_place_is_not_renamed_to_where_it_hides_noth
     let beside = "echo more >> f; late perl -e 'stat \"f\"; rename(\"f\", \"new\") or print \"$!\\n\"' & sleep 1; rm f; wait; ls";
     for door in ["gate", "shim"] {
         let (said, left) = raced(door, &script);
-        assert!(said.contains("No such file or directory\n.:\ng\nn\n\nn:\n"), "{door}: {said}");
+        assert!(said.contains("No such file or directory\n.:\nd\ng\nn\n\nn:\n"), "{door}: {said}");
         assert_eq!(left, [Path::new("f")], "{door}");
         // In one directory, of a file that is known to have its copy.
         let (said, left) = raced(door, beside);
-        assert!(said.contains("No such file or directory\ng\n"), "{door}: {said}");
+        assert!(said.contains("No such file or directory\nd\ng\n"), "{door}: {said}");
         assert_eq!(left, [Path::new("f")], "{door}");
     }
 }
@@ -78,6 +81,18 @@ fn a_whiteout_that_has_taken_a_files_place_is_not_exchanged_with_another() {
     let script =
         format!("mkdir n; echo new > n/new; late {exchange} & sleep 1; rm f; wait; ls . n; cat n/new");
     let (said, left) = raced("shim", &script);
-    assert!(said.contains("No such file or directory\n.:\ng\nn\n\nn:\nnew\nnew\n"), "{said}");
+    assert!(said.contains("No such file or directory\n.:\nd\ng\nn\n\nn:\nnew\nnew\n"), "{said}");
     assert_eq!(left, [Path::new("f")]);
+}
+
+#[test]
+fn what_is_made_in_a_directory_that_is_being_removed_is_in_the_one_that_takes_its_name() {
+    // The first rename takes it out of its place; the second would put it back, since something is in it. That others
+    // take a directory away meanwhile has all look anew.
+    let script = "touch d/t; rm d/t; late rmdir d & sleep 1; echo x > d/x; sleep 2; mkdir e; rmdir e; mkdir d && echo y > d/y; wait $!; echo $?; ls -A d; cat d/*";
+    for door in ["gate", "shim"] {
+        let (said, left) = raced(door, script);
+        assert!(said.contains("\n0\nx\ny\nx\ny\n") || said.starts_with("0\nx\ny\nx\ny\n"), "{door}: {said}");
+        assert_eq!(left, [] as [&Path; 0], "{door}");
+    }
 }

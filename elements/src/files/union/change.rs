@@ -473,12 +473,9 @@ impl Union<'_> {
             }
         }
         let taken = self.take_apart(draft);
-        if taken.is_err() {
-            // It is another one now, or has something in it: it goes back.
-            kernel::renameat2(outside, inside, flags)?;
-            if covered {
-                kernel::unlinkat(AT_FDCWD, draft.as_ptr(), 0)?;
-            }
+        // It is another one now, or has something in it: it goes back, unless it is gone as far as others know.
+        if taken.is_err() && !self.put_back(draft, spot)? {
+            return Ok(());
         }
         taken
     }

@@ -20,6 +20,7 @@
 //! tells the loser of a race.
 
 mod admission;
+mod back;
 mod change;
 mod copy_up;
 mod enter;

@@ -296,7 +296,7 @@ impl Union<'_> {
         if taken.is_err() {
             // It is another one now, or has something in it: it goes back.
             kernel::renameat2(ends.0, ends.1, libc::RENAME_EXCHANGE)?;
-            self.discard(draft);
+            self.move_into(draft, spot);
         }
         taken
     }
