@@ -285,7 +285,7 @@ impl Instance<'_> {
     }
 
     /// Notes what has been opened by such a name, without a link.
-    pub(in crate::files) fn opened_in_base(&self, fd: i32, path: *const u8, found: &InBase) {
+    fn opened_in_base(&self, fd: i32, path: *const u8, found: &InBase, flags: i32) {
         let (start, len) = found.name;
         // SAFETY: the path that has been read.
         let name = unsafe { core::slice::from_raw_parts(path.add(start), len) };
@@ -298,6 +298,10 @@ impl Instance<'_> {
         let names = scan::components(way).count() as u32 + u32::from(!is_dot);
         let below = (cursor.below + names).min(Cursor::DEEP);
         self.note_directory(fd, Some(Cursor { below, ..cursor }));
+        // Most of what a walk through a tree opens otherwise are files, which would take the directories' places in the table.
+        if flags & (libc::O_DIRECTORY | libc::O_PATH) == 0 {
+            return;
+        }
         let key = if is_dot { found.key } else { key_below(found.key, name) };
         // As long as the directory above is in the lowest layer alone, so is what is in it.
         if directories.is_plain(found.key) {
@@ -354,7 +358,7 @@ impl Instance<'_> {
         let opened = kernel::openat2(dirfd, path, how);
         if let Ok(fd) = opened {
             if super::super::is_worth_knowing(how.flags as i32) {
-                self.opened_in_base(fd, path, &found);
+                self.opened_in_base(fd, path, &found, how.flags as i32);
             } else {
                 super::super::note_open(fd);
             }
