@@ -17,6 +17,7 @@ mod paired;
 mod peers;
 mod programs;
 mod report;
+mod turns;
 mod unions;
 
 use std::path::{Path, PathBuf};

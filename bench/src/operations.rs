@@ -291,6 +291,14 @@ impl Operation {
         matches!(self.what, What::Script(_) | What::Scripts(..) | What::Clones(..))
     }
 
+    /// The script that all peers are to run in turns: of whole programs over a union, where they differ by little.
+    pub fn in_turns(&self) -> Option<&'static str> {
+        match self.what {
+            What::Script(text) if self.among == Among::Unions => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether it is for a file system that can clone.
     pub fn wants_clones(&self) -> bool {
         matches!(self.what, What::Clones(..))

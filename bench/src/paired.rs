@@ -12,6 +12,7 @@ use anyhow::Result;
 use crate::ground::Ground;
 use crate::operations::{Effort, Operation};
 use crate::peers::Peer;
+use crate::turns;
 
 /// What became of a peer in one operation.
 pub enum Outcome {
@@ -72,6 +73,9 @@ const SLOW: f64 = 8.0;
 
 /// Measures an operation with every peer, in the order of its peers.
 pub fn measure(operation: &Operation, ground: &Ground, rounds: u32, effort: Effort) -> Result<Vec<Outcome>> {
+    if let Some(script) = operation.in_turns() {
+        return turns::measure(operation, script, ground, rounds, effort);
+    }
     let (native, others) = operation.among.peers().split_first().expect("native is always there");
     // What is done for the first time costs more: it is not counted, and shows who is slow.
     operation.sample(native, ground, effort.light())?;

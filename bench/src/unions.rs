@@ -70,6 +70,18 @@ impl Ground {
         self.dir.join("state")
     }
 
+    /// The same, with write layers of a peer's own.
+    pub fn state_of(&self, peer: &str) -> std::io::Result<PathBuf> {
+        let own = self.dir.join(format!("state-{peer}"));
+        if !own.exists() {
+            let status = Command::new("cp").arg("-a").arg(self.state()).arg(&own).status()?;
+            if !status.success() {
+                return Err(std::io::Error::other(format!("cp: {status}")));
+            }
+        }
+        Ok(own)
+    }
+
     /// The policy in which the mounts are unions.
     pub fn layers(&self) -> PathBuf {
         self.dir.join("layers.toml")

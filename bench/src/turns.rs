@@ -1,0 +1,144 @@
+//! Whole programs in turns.
+//!
+//! What a program takes differs by some percent from one minute to the next, and a peer's own start by more than the peers differ. So
+//! each peer is started once, with a shell that runs the script for each line that it is given, and all are asked in turn,
+//! each time in another order. A ratio is of two turns of one round, which lie parts of a second apart.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::ground::Ground;
+use crate::operations::{Effort, Operation, before};
+use crate::paired::{Outcome, Quartiles};
+use crate::programs;
+
+/// How many rounds there are for one of [`crate::paired`], which sample more at a time.
+const MORE: u32 = 4;
+/// How much longer that may take.
+const LONGER: u32 = 20;
+
+/// A peer's shell.
+struct Shell {
+    child: Child,
+    /// None when it has been told to end.
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+}
+
+impl Shell {
+    fn begin(command: &Command, patience: Duration) -> Result<Shell> {
+        let seconds = patience.as_secs().to_string();
+        let mut command = before(&["timeout", "--kill-after=1", &seconds].map(OsStr::new), command);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = piped.spawn().with_context(|| format!("{command:?}"))?;
+        let from = BufReader::new(child.stdout.take().context("no output")?);
+        let to = child.stdin.take();
+        Ok(Shell { child, to, from })
+    }
+
+    /// Nanoseconds of one operation.
+    fn turn(&mut self) -> Result<f64> {
+        let mut line = String::new();
+        let asked = self.to.as_ref().context("it has been told to end")?.write_all(b"\n");
+        if asked.and_then(|()| self.from.read_line(&mut line)).unwrap_or(0) == 0 {
+            bail!("it has ended: {}", self.child.wait()?);
+        }
+        line.trim().parse().with_context(|| format!("it says {line:?}"))
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        self.to = None;
+        // One that is stuck ends by `timeout`.
+        let _ = self.child.wait();
+    }
+}
+
+/// A peer while it is measured.
+enum Running {
+    Absent,
+    Failed(String),
+    At(Shell, Vec<f64>),
+}
+
+impl Running {
+    fn ask(&mut self) {
+        if let Running::At(shell, times) = self {
+            match shell.turn() {
+                Ok(time) => times.push(time),
+                Err(error) => *self = Running::Failed(format!("{error:#}")),
+            }
+        }
+    }
+}
+
+/// Measures a script with every peer of an operation, in the order of its peers.
+pub fn measure(
+    operation: &Operation,
+    script: &str,
+    ground: &Ground,
+    rounds: u32,
+    effort: Effort,
+) -> Result<Vec<Outcome>> {
+    // What several would write to at once each has for itself.
+    let begin = |number: usize| {
+        let own = script.replace("DIR", &format!("DIR/{number}"));
+        let peer = &operation.among.peers()[number];
+        if !peer.is_present() {
+            return Ok(Running::Absent);
+        }
+        let text = format!("mkdir -p DIR/{number}; while read -r line; do {own}; done");
+        let words = ["-ec".to_owned(), programs::script(&text, ground)];
+        let mut command = peer.command(ground, operation.rules, Path::new("/bin/dash"), &words);
+        if peer.is_ours() {
+            // An instance runs once at a time, so each door has one of its own.
+            command.env("STATE_DIRECTORY", ground.state_of(peer.name)?);
+        }
+        Ok(Shell::begin(&command, effort.patience * LONGER).map_or_else(
+            |error| Running::Failed(format!("{error:#}")),
+            |shell| Running::At(shell, Vec::new()),
+        ))
+    };
+    let count = operation.among.peers().len();
+    let mut running = (0..count).map(begin).collect::<Result<Vec<_>>>()?;
+    // The first time costs more, and is not counted.
+    for peer in &mut running {
+        peer.ask();
+        if let Running::At(_, times) = peer {
+            times.clear();
+        }
+    }
+    let begun = Instant::now();
+    for round in 0..(rounds * MORE) as usize {
+        if round >= 4 && begun.elapsed() > effort.budget * LONGER {
+            break;
+        }
+        let mut order: Vec<usize> = (0..count).map(|place| (place + round) % count).collect();
+        if !(round / count).is_multiple_of(2) {
+            order.reverse();
+        }
+        for number in order {
+            running[number].ask();
+        }
+    }
+    let native = match &running[0] {
+        Running::At(_, times) => times.clone(),
+        Running::Failed(reason) => bail!("{reason}"),
+        Running::Absent => bail!("native is always there"),
+    };
+    let outcome = |peer| match peer {
+        Running::Absent => Outcome::Absent,
+        Running::Failed(reason) => Outcome::Failed(reason),
+        Running::At(_, times) => Outcome::Measured {
+            time: Quartiles::of(times.iter().copied()),
+            ratio: Quartiles::of(times.iter().zip(&native).map(|(time, native)| time / native)),
+        },
+    };
+    Ok(running.into_iter().map(outcome).collect())
+}
