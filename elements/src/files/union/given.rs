@@ -7,6 +7,7 @@
 use super::super::entries;
 use super::super::place::Scratch;
 use super::list::{DIRECTORY, ROOM};
+use super::upper::Times;
 use super::{Position, Union, is_whiteout, xattr};
 use crate::Errno;
 use crate::kernel::{self, AT_FDCWD};
@@ -39,9 +40,23 @@ impl Union<'_> {
             }
         }
         let path = self.upper_path(below, &mut path)?;
+        // Without it only what is held open is lost.
+        let _ = kernel::lsetxattr(path.as_ptr(), xattr::PARTED.as_ptr().cast(), b"y", 0);
         self.move_directories(|| xattr::set(path.as_ptr(), &xattr::OPAQUE, b"y"))?;
-        // They hide nothing any more, and the kernel shows those in an opaque directory.
-        self.clear_whiteouts(path, Ok(()))
+        // They hide nothing any more, and the kernel shows those in an opaque directory. To the program nothing has changed in it.
+        let times = Times::of(&kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW)?);
+        let cleared = self.clear_whiteouts(path, Ok(()));
+        kernel::utimensat(AT_FDCWD, path.as_ptr(), times.as_array(), libc::AT_SYMLINK_NOFOLLOW).and(cleared)
+    }
+
+    /// Whether a directory that the write layer alone has is one that was made so here, and not another one by its name: what is held
+    /// open of its sides in layers is still it.
+    pub(super) fn has_parted(&self, at: &Position, below: &[u8]) -> bool {
+        let mut path = Scratch::new();
+        at.sides == self.top_bit()
+            && self
+                .upper_path(below, &mut path)
+                .is_ok_and(|path| kernel::lgetxattr(path.as_ptr(), xattr::PARTED, &mut [0]) == Ok(1))
     }
 
     /// Whether the write layer has a name of its own for each name of a side.

@@ -144,10 +144,10 @@ impl Instance<'_> {
     pub(super) fn is_side_of(&self, walk: &Walk, host: &[u8]) -> bool {
         let at = &walk.position;
         let Some(union) = self.union(self.view.region(walk.cursor.node)) else { return false };
+        let below = union.below(walk.app.bytes());
         union.side_at(host).is_some_and(|(layer, path)| {
-            at.is_dir()
-                && at.sides.has(layer)
-                && path == at.path_in(&union, layer, union.below(walk.app.bytes()))
+            let is_side = || at.sides.has(layer) && path == at.path_in(&union, layer, below);
+            at.is_dir() && (is_side() || path == below && union.has_parted(at, below))
         })
     }
 

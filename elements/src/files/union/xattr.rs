@@ -22,9 +22,15 @@ pub struct Names(pub &'static CStr, pub &'static CStr);
 pub const OPAQUE: Names = Names(c"user.overlay.opaque", c"trusted.overlay.opaque");
 /// A directory that is merged with those of another name below.
 pub const REDIRECT: Names = Names(c"user.overlay.redirect", c"trusted.overlay.redirect");
+/// A directory that is opaque since it has all names of its sides in layers ([`super::given`]).
+pub const PARTED: &CStr = c"user.launcher.parted";
+
 /// Whether an attribute is the union's own business, and not the program's.
 pub fn is_private(name: &[u8]) -> bool {
-    name.starts_with(b"user.overlay.") || name.starts_with(b"trusted.overlay.") || name == ORIGIN.to_bytes()
+    name.starts_with(b"user.overlay.")
+        || name.starts_with(b"trusted.overlay.")
+        || name == ORIGIN.to_bytes()
+        || name == PARTED.to_bytes()
 }
 
 /// Whether a directory is opaque. `path` ends in NUL.
