@@ -1,4 +1,5 @@
-// What readlink(2) says of directories, again and again, while somebody takes them away, renames them, or no longer lets everybody in.
+// What is said of directories, and of paths by way of them, again and again, while somebody takes them away, renames them, or no longer
+// lets everybody in.
 //
 //   asked make DIR   directories of DIR, up to three for each question
 //   asked ask DIR    asks all questions
@@ -28,6 +29,9 @@
 
 enum { USER = 1001, TEAM = 2001, OTHERS = 2002 };
 
+// Whether it is one user, and another one where files are concerned.
+static int is_two;
+
 static void told(const char *what, long done)
 {
     printf(" %s=%s", what, done < 0 ? strerrorname_np(errno) : "done");
@@ -41,6 +45,31 @@ static void read_link(const char *path)
         ssize_t len = i % 2 ? readlink(path, text, sizeof text - 1) : readlinkat(AT_FDCWD, path, text, sizeof text - 1);
         printf(" %.*s", len < 0 ? 20 : (int)len, len < 0 ? strerrorname_np(errno) : text);
     }
+}
+
+// What leads through directories that are left by `..`, through a link, and through one that is missing.
+static void ask_by(const char *path, const char *way)
+{
+    static const char *const names[] = {"e", "e/none/x", "e/none/y/../x", "e/../e/"};
+    char other[400];
+    struct stat st;
+    for (unsigned i = 0; i < 2 * sizeof names / sizeof *names; i++) {
+        snprintf(other, sizeof other, "%s/%s%s", path, way, names[i / 2]);
+        told("look", stat(other, &st));
+        // With another effective user a path that takes a walk is asked for as that one: docs/limitations.md.
+        if (!is_two)
+            told("may", access(other, R_OK));
+        told("link", readlink(other, other + 300, 99));
+        int fd = open(other, O_RDONLY);
+        told("open", fd);
+        if (fd >= 0)
+            close(fd);
+        struct statx stx;
+        told("statx", statx(AT_FDCWD, other, 0, STATX_MODE, &stx));
+    }
+    snprintf(other, sizeof other, "%s/%se/none/made", path, way);
+    told("make", mkdir(other, 0755));
+    told("unmake", rmdir(other));
 }
 
 // A path in each way that may be asked for, from its directory on.
@@ -64,6 +93,14 @@ static void ask(const char *path)
         read_link(other);
     }
     *other = 0;
+    snprintf(other, sizeof other, "%s", path);
+    if ((slash = strstr(other, "/p/")))
+        slash[2] = 0;
+    ask_by(other, "d/");
+    ask_by(other, "d/e/../");
+    ask_by(other, "d/../d/e/../../d/");
+    ask_by(other, "s/");
+    ask_by(other, "s/../s/");
     printf(" ]");
 }
 
@@ -87,6 +124,7 @@ static int become(const char *how)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct none[2] = {{0}};
+    is_two = strchr("ef", how[3]) != NULL;
     if (!strcmp(how, "setuid")) return setuid(USER);
     if (!strcmp(how, "setreuid")) return setreuid(USER, USER);
     if (!strcmp(how, "setresuid")) return setresuid(USER, USER, USER);
@@ -225,6 +263,11 @@ static const struct { const char *name; int asks; const char *steps[6]; int clos
     {"exchange", ROOT, {"symlink @/l text", "exchange @/l @/d", "exchange @/d @/l"}},
     {"exchange-self", SELF, {"symlink @/l text", "exchange @/d/e @/l", "exchange @/l @/d/e"}},
     {"above", ROOT, {"rename @ @2", "rename @2 @"}},
+    {"missing", ROOT, {"mkdir @/d/e/none", "mkdir @/d/e/none/x", "rmdir @/d/e/none/x", "rmdir @/d/e/none", "symlink @/d/e/none .."}},
+    {"missing-self", SELF, {"mkdir @/d/e/none", "mkdir @/d/e/none/x", "rmdir @/d/e/none/x", "rmdir @/d/e/none", "symlink @/d/e/none .."}},
+    {"turn", ROOT, {"symlink @/t d/e", "mkdir @/d/e/e", "rename @/t @/s", "rename @/s @/t"}},
+    {"turn-self", SELF, {"symlink @/t d/e", "mkdir @/d/e/e", "rename @/t @/s", "rename @/s @/t"}},
+    {"turn-away", ROOT, {"rename @/d @/c", "mkdir @/d", "mkdir @/d/e", "exchange @/c @/d"}},
     {"chmod", MEMBER, {"chmod @ 0", "chmod @ 755", "chmod @/d 700", "chmod @/d 755", "chmod @/d/e 0"}},
     {"chmod-stranger", STRANGER, {"chmod @ 0", "chmod @ 755", "chmod @/d 700", "chmod @/d 755"}},
     {"chmod-root", ROOT, {"chmod @ 0"}},
@@ -265,6 +308,9 @@ static void make_tree(const char *p, int closed)
         if (mkdir(path, 0755))
             perror(path);
     }
+    snprintf(path, sizeof path, "%s/s", p);
+    if (symlink("d", path))
+        perror(path);
     snprintf(path, sizeof path, "%s/d", p);
     if (chown(path, closed > ROOTS ? USER : 0, TEAM) || chmod(path, modes[closed]))
         perror(path);

@@ -1,7 +1,7 @@
 //! What a union answers of directories that it has been asked for before: as a plain directory does, whatever has become
 //! of them, and of who asks.
 //!
-//! tests/programs/asked.c asks readlink(2) again and again. It is run in the view, and natively on a directory that was made
+//! tests/programs/asked.c asks again and again. It is run in the view, and natively on a directory that was made
 //! alike: what the two print must be the same.
 
 use std::fs;
@@ -63,7 +63,7 @@ fn says(command: &mut Command) -> String {
 }
 
 #[test]
-fn a_directory_is_no_link_for_as_long_as_it_is_one_and_who_asks_may_know() {
+fn what_is_known_of_a_directory_holds_for_as_long_as_it_is_so_and_who_asks_may_know() {
     if !is_root() {
         eprintln!("skipped: only root can become others");
         return;

@@ -49,6 +49,11 @@ impl Instance<'_> {
         if let Err(errno) = may_access(mode, flags) {
             return Answer::fail(errno);
         }
+        match self.second_glance(dirfd, path, start) {
+            Some(Glance::Elsewhere) => return Answer::Pass,
+            Some(Glance::Closer(start)) => return self.faccessat_from(dirfd, path, mode, flags, start),
+            None => {}
+        }
         let writes = mode & libc::W_OK != 0;
         let mut scratch = PlainScratch::new();
         if self.has_unions()
@@ -70,8 +75,10 @@ impl Instance<'_> {
             }
         }
         let mut whole = WholePath::new();
-        if let Some(start) = self.below_directory(dirfd, path, &mut whole) {
-            return self.faccessat_from(dirfd, whole.as_ptr(), mode, flags, start);
+        match self.respelled((dirfd, path), start, &mut whole) {
+            Some(Ok(start)) => return self.faccessat_from(dirfd, whole.as_ptr(), mode, flags, start),
+            Some(Err(errno)) => return Answer::fail(errno),
+            None => {}
         }
         if !writes {
             let mut scratch = [PlainScratch::new(), PlainScratch::new()];

@@ -40,12 +40,19 @@ pub struct Start {
     /// None that there is: the path has not been read yet.
     pub(super) node: NodeId,
     /// How many bytes of the path lead to the node.
-    pub(super) after: u32,
+    pub(super) after: u16,
+    /// Whether the path is one of our own, which stands for another that takes a walk.
+    pub(super) is_respelled: bool,
 }
 
 impl Start {
     /// The beginning.
-    pub const ANEW: Start = Start { node: NodeId::NONE, after: 0 };
+    pub const ANEW: Start = Start::at(NodeId::NONE, 0);
+
+    #[inline(always)]
+    const fn at(node: NodeId, after: u16) -> Start {
+        Start { node, after, is_respelled: false }
+    }
 
     /// Whether it is that: the path may be a relative one.
     #[inline(always)]
@@ -82,17 +89,17 @@ impl Instance<'_> {
             let mut at = path.add(1);
             match self.view.first(*at) {
                 First::Nothing => {}
-                First::Root => return Glance::Closer(Start { node: self.view.app_root(), after: 0 }),
+                First::Root => return Glance::Closer(Start::at(self.view.app_root(), 0)),
                 First::Unsure => return UNSURE,
                 First::Way(way) => {
                     at = match common(at, &way.label) {
                         Some(end) => end,
                         None => return UNSURE,
                     };
-                    let after = (at as usize - path as usize) as u32;
-                    if *at == b'/' && after == way.after {
+                    let after = (at as usize - path as usize) as u16;
+                    if *at == b'/' && u32::from(after) == way.after {
                         if way.starts & view::bit(*at.add(1)) != 0 {
-                            return Glance::Closer(Start { node: NodeId(way.node), after });
+                            return Glance::Closer(Start::at(NodeId(way.node), after));
                         }
                     } else if *at <= b'/' {
                         // Perhaps the same in another spelling.
@@ -159,6 +166,16 @@ impl Instance<'_> {
         Some((node, path.wrapping_add(slash)))
     }
 
+    /// Another glance at a path, where the first one ended since nobody had looked at its page yet. None: that was
+    /// not why, or it cannot be known.
+    #[inline]
+    pub(super) fn second_glance(&self, dirfd: i32, path: *const u8, first: Start) -> Option<Glance> {
+        if !first.is_anew() || is_in_reach(path) || !comes_in_reach(path) {
+            return None;
+        }
+        Some(self.glance(dirfd, path))
+    }
+
     /// Sees to it that the next glance at a path here goes by what is known of
     /// the page after it.
     #[inline]
@@ -173,6 +190,19 @@ impl Instance<'_> {
 #[inline(always)]
 pub(super) fn is_in_reach(path: *const u8) -> bool {
     user::is_seen(path) && (!is_near_end(path) || user::is_seen(path.wrapping_add(READ)))
+}
+
+/// The same, after the kernel has been asked.
+#[cold]
+#[inline(never)]
+fn comes_in_reach(path: *const u8) -> bool {
+    if !user::is_readable(path, 1) {
+        return false;
+    }
+    if is_near_end(path) {
+        user::note_next(path.wrapping_add(READ));
+    }
+    is_in_reach(path)
 }
 
 /// Whether a glance may read beyond the page of a path's first byte.

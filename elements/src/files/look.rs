@@ -137,6 +137,11 @@ impl Instance<'_> {
         if size == 0 {
             return Answer::fail(Errno::EINVAL);
         }
+        match self.second_glance(dirfd, path, start) {
+            Some(Glance::Elsewhere) => return Answer::Pass,
+            Some(Glance::Closer(start)) => return self.readlinkat_from(dirfd, path, buf, size, start),
+            None => {}
+        }
         let no_link = no_link.or_else(|| self.no_link_at_point(path, start));
         if no_link.is_some_and(NoLink::is_known) {
             return Answer::fail(Errno::EINVAL);
@@ -145,8 +150,10 @@ impl Instance<'_> {
             return Answer::Done(read_link(&Place::new(dirfd, path, 0, None), buf, size));
         }
         let mut whole = WholePath::new();
-        if let Some(start) = self.below_directory(dirfd, path, &mut whole) {
-            return self.readlinkat_from(dirfd, whole.as_ptr(), buf, size, start);
+        match self.respelled((dirfd, path), start, &mut whole) {
+            Some(Ok(start)) => return self.readlinkat_from(dirfd, whole.as_ptr(), buf, size, start),
+            Some(Err(errno)) => return Answer::fail(errno),
+            None => {}
         }
         if let Some(done) = self.read_one_of_two(path, start, (buf, size), no_link) {
             return Answer::Done(done);

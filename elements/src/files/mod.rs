@@ -40,6 +40,7 @@ mod reverse;
 pub(crate) mod scan;
 mod socket;
 mod stat;
+mod step;
 mod stride;
 mod text;
 mod union;

@@ -12,8 +12,9 @@ use super::base::Cursor;
 use super::magic::is_magic;
 use super::place::{Place, Scratch, Want};
 use super::text::Text;
-use super::union::{Position, Told, WholePath};
+use super::union::{Position, Spelling, WholePath};
 use crate::kernel::{self, AT_FDCWD};
+use crate::shared::Layers;
 use crate::{Errno, Instance};
 
 /// How many links one path may lead through, as in the kernel.
@@ -33,6 +34,8 @@ pub(super) struct Walk {
     /// What is still to be walked, back to front: the next component is last.
     pub(super) pending: Text<{ 2 * MAX_PATH }>,
     links: u32,
+    /// Whether no link and no directory on the way can change within an epoch of the table of directories.
+    pub(super) is_settled: bool,
     /// Whether a link before a slash at the end is followed.
     slash_follows: bool,
     /// Whether a link in the last place has led to what has a slash at its end.
@@ -126,7 +129,7 @@ impl Instance<'_> {
         found?;
         walk.forget();
         walk.start(self, base.bytes())?;
-        self.walk_on(walk, rest, follow)
+        self.walk_on(walk, rest, follow, None)
     }
 
     /// Walks, and says whether the path ended in a slash. The last component
@@ -145,8 +148,9 @@ impl Instance<'_> {
         }
         if path.first() == Some(&b'/') {
             if let Some(name) = self.walk_at_once(walk, path)? {
-                return self.walk_on(walk, name, follow);
+                return self.walk_on(walk, name, follow, None);
             }
+            let spelling = self.spelling(path);
             // The letters lead to a mount point, whatever lies on the way to it on the host.
             let reach = self.view.reach(self.view.app_root(), path);
             let mount = self.view.mount(self.view.region(reach.node));
@@ -154,13 +158,14 @@ impl Instance<'_> {
             let stands = mount.kind.has_source() && mount.is_dir;
             if let (Some(left), true) = (reach.point, stands) {
                 walk.start_at_point(self, &mount)?;
-                return self.walk_on(walk, path.get(path.len() - left..).unwrap_or(&[]), follow);
+                let rest = path.get(path.len() - left..).unwrap_or(&[]);
+                return self.walk_on(walk, rest, follow, spelling);
             }
             walk.start(self, &[])?;
-        } else {
-            self.walk_base(walk, dirfd)?;
+            return self.walk_on(walk, path, follow, spelling);
         }
-        self.walk_on(walk, path, follow)
+        self.walk_base(walk, dirfd)?;
+        self.walk_on(walk, path, follow, None)
     }
 
     /// Stands at a path in a union, by names alone.
@@ -211,11 +216,25 @@ impl Instance<'_> {
     }
 
     /// Walks on from where the walk stands.
-    fn walk_on(&self, walk: &mut Walk, path: &[u8], follow: bool) -> Result<bool, Errno> {
+    fn walk_on(
+        &self,
+        walk: &mut Walk,
+        path: &[u8],
+        follow: bool,
+        mut spelling: Option<Spelling<'_>>,
+    ) -> Result<bool, Errno> {
         let slash = path.last() == Some(&b'/');
         walk.queue(path)?;
         walk.stride(self)?;
-        while let Some(last) = walk.step(self)? {
+        loop {
+            let step = walk.step(self);
+            if step != Ok(Some(false))
+                && let Some(spelling) = spelling.take()
+                && matches!(step, Ok(Some(true)) | Err(Errno::ENOENT))
+            {
+                spelling.note(walk);
+            }
+            let Some(last) = step? else { break };
             let links = walk.links;
             self.meet(walk, last, follow || walk.link_slash || slash && walk.slash_follows)?;
             if walk.links != links {
@@ -257,6 +276,7 @@ impl Instance<'_> {
                 Err(errno) => return Err(errno),
             }
         }
+        walk.is_settled &= is_link_row || walk.in_union && walk.position.above == Layers::LOWEST;
         walk.links += 1;
         if walk.links > MAX_LINKS {
             return Err(Errno::ELOOP);
@@ -286,6 +306,7 @@ impl Walk {
             in_union: false,
             pending: Text::new(),
             links: 0,
+            is_settled: true,
             slash_follows: true,
             link_slash: false,
         }
@@ -314,125 +335,5 @@ impl Walk {
     /// Whether it stands in a union of layers.
     pub(super) fn in_union(&self) -> bool {
         self.in_union
-    }
-
-    /// Stands at a canonical app path.
-    pub(super) fn start(&mut self, instance: &Instance<'_>, app: &[u8]) -> Result<(), Errno> {
-        self.app.truncate(0);
-        self.host.truncate(0);
-        self.cursor = Cursor::at(instance.view.app_root());
-        self.in_union = false;
-        let root = instance.view.node(self.cursor.node);
-        if let Some(union) =
-            root.filter(|root| root.is_layered()).and_then(|root| instance.union(root.region()))
-        {
-            self.in_union = true;
-            union.enter_root(&mut self.position)?;
-            union.write_host(&self.position, &[], &mut self.host)?;
-        } else if let Some(source) = root.and_then(|root| instance.view.source_of(root)) {
-            self.host.push(source)?;
-        }
-        for name in super::scan::components(app) {
-            self.enter(instance, name)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn enter(&mut self, instance: &Instance<'_>, name: &[u8]) -> Result<(), Errno> {
-        self.app.push(b"/")?;
-        self.app.push(name)?;
-        self.cursor = self.cursor.down(&instance.view, name);
-        let point = self.cursor.below == 0 && instance.view.is_mount_point(self.cursor.node);
-        let mount = instance.view.mount(instance.view.region(self.cursor.node));
-        if point && mount.kind.has_source() {
-            self.host.truncate(0);
-            self.in_union = mount.kind == Kind::Layers;
-            if let (true, Some(union)) = (self.in_union, instance.union(mount.id)) {
-                union.enter_root(&mut self.position)?;
-                return union.write_host(&self.position, &[], &mut self.host);
-            }
-            return self.host.push(mount.source);
-        }
-        if let (true, Some(union)) = (self.in_union, instance.union(mount.id)) {
-            let below = union.below(self.app.bytes());
-            union.enter(&mut self.position, below, name)?;
-            return union.write_host(&self.position, below, &mut self.host);
-        }
-        self.in_union = false;
-        self.host.push(b"/")?;
-        self.host.push(name)
-    }
-
-    /// `.` and `..` are names that only a directory has, and only for those
-    /// who may search it.
-    fn require_directory(&mut self, instance: &Instance<'_>) -> Result<(), Errno> {
-        let mut search = None;
-        if self.in_union {
-            if !self.position.is_dir() {
-                return Err(if self.position.sides.is_empty() { Errno::ENOENT } else { Errno::ENOTDIR });
-            }
-            search = instance.search(self.host.bytes());
-            if search.is_some_and(Told::is_known) {
-                return Ok(());
-            }
-        }
-        let len = self.host.len();
-        self.host.push(b"/.")?;
-        let found = kernel::fstatat(AT_FDCWD, self.host.as_ptr(), 0);
-        self.host.truncate(len);
-        found?;
-        if let Some(search) = search {
-            search.note();
-        }
-        Ok(())
-    }
-
-    /// Goes up one component; `/` is above itself.
-    fn leave(&mut self, instance: &Instance<'_>) -> Result<(), Errno> {
-        let end = self.app.bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-        if !self.in_union && (1..Cursor::DEEP).contains(&self.cursor.below) {
-            // The name above is of the same mount, and the host path ends in the same names.
-            self.host.truncate(self.host.len() - (self.app.len() - end));
-            self.app.truncate(end);
-            self.cursor.below -= 1;
-            return Ok(());
-        }
-        let mut above = Text::<MAX_PATH>::new();
-        above.push(self.app.bytes().get(..end).unwrap_or(&[]))?;
-        self.start(instance, above.bytes())
-    }
-
-    /// Puts a path before what is still to be walked.
-    fn queue(&mut self, path: &[u8]) -> Result<(), Errno> {
-        for name in path.rsplit(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
-            self.pending.push(b"/")?;
-            self.pending.push(name)?;
-        }
-        Ok(())
-    }
-
-    /// Takes the next component. Some(true) if it was the last one.
-    fn step(&mut self, instance: &Instance<'_>) -> Result<Option<bool>, Errno> {
-        loop {
-            let pending = self.pending.bytes();
-            let Some(slash) = pending.iter().rposition(|byte| *byte == b'/') else { return Ok(None) };
-            let mut name = Text::<MAX_PATH>::new();
-            name.push(pending.get(slash + 1..).unwrap_or(&[]))?;
-            self.pending.truncate(slash);
-            match name.bytes() {
-                b"." => self.require_directory(instance)?,
-                b".." => {
-                    self.require_directory(instance)?;
-                    self.leave(instance)?;
-                    if self.pending.is_empty() {
-                        return Ok(None);
-                    }
-                }
-                name => {
-                    self.enter(instance, name)?;
-                    return Ok(Some(self.pending.is_empty()));
-                }
-            }
-        }
     }
 }

@@ -75,6 +75,11 @@ impl Instance<'_> {
         mode: u32,
         (start, look): (Start, Option<Look>),
     ) -> Answer {
+        match self.second_glance(dirfd, path, start) {
+            Some(Glance::Elsewhere) => return Answer::Pass,
+            Some(Glance::Closer(start)) => return self.openat_from(dirfd, path, flags, mode, start),
+            None => {}
+        }
         if look.is_none() && !writes(flags) && self.is_path_behind(dirfd, path) {
             match kernel::openat2(dirfd, path, &how(flags, mode, RESOLVE_NO_SYMLINKS)) {
                 Err(errno) if may_be_link(errno) => {}
@@ -101,10 +106,16 @@ impl Instance<'_> {
             return Answer::Done(opened.map(|fd| fd as usize));
         }
         let mut whole = WholePath::new();
-        if look.is_none()
-            && let Some(start) = self.below_directory(dirfd, path, &mut whole)
-        {
-            return self.openat_from(dirfd, whole.as_ptr(), flags, mode, start);
+        // Who makes a file knows its directory by its plain name, nearly always.
+        if look.is_none() && (start.is_anew() || !writes(flags)) {
+            match self.respelled((dirfd, path), start, &mut whole) {
+                Some(Ok(start)) => return self.openat_from(dirfd, whole.as_ptr(), flags, mode, start),
+                // Flags that do not go together are refused first.
+                Some(Err(errno)) if !writes(flags) && flags & libc::O_TMPFILE & !libc::O_DIRECTORY == 0 => {
+                    return Answer::fail(errno);
+                }
+                _ => {}
+            }
         }
         let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
         let look = look.unwrap_or_else(|| self.look_closer(dirfd, path, start, want));

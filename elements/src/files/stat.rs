@@ -87,6 +87,11 @@ impl Instance<'_> {
         if means_descriptor(path, flags) && !self.traces() {
             return Answer::Done(self.fstat(dirfd, path, stat, flags));
         }
+        match self.second_glance(dirfd, path, start) {
+            Some(Glance::Elsewhere) => return Answer::Pass,
+            Some(Glance::Closer(start)) => return self.fstatat_from(dirfd, path, stat, flags, start),
+            None => {}
+        }
         if self.is_path_behind(dirfd, path) || start.is_anew() && self.in_base(dirfd, path).is_some() {
             let done = look_at(&Place::new(dirfd, path, 0, None), stat, flags | libc::AT_SYMLINK_NOFOLLOW);
             if !(follows(flags) && done.is_ok() && found_link(stat)) {
@@ -94,8 +99,10 @@ impl Instance<'_> {
             }
         }
         let mut whole = WholePath::new();
-        if let Some(start) = self.below_directory(dirfd, path, &mut whole) {
-            return self.fstatat_from(dirfd, whole.as_ptr(), stat, flags, start);
+        match self.respelled((dirfd, path), start, &mut whole) {
+            Some(Ok(start)) => return self.fstatat_from(dirfd, whole.as_ptr(), stat, flags, start),
+            Some(Err(errno)) => return Answer::fail(errno),
+            None => {}
         }
         let found = || {
             // SAFETY: a call that succeeds has filled the struct.
@@ -256,6 +263,11 @@ impl Instance<'_> {
         if let Err(errno) = may_stat(flags, mask) {
             return Answer::fail(errno);
         }
+        match self.second_glance(dirfd, path, start) {
+            Some(Glance::Elsewhere) => return Answer::Pass,
+            Some(Glance::Closer(start)) => return self.statx_closer(dirfd, path, (flags, mask), buf, start),
+            None => {}
+        }
         let look = |place: &Place| self.look_at_extended(place, flags | libc::AT_SYMLINK_NOFOLLOW, mask, buf);
         if self.is_path_behind(dirfd, path) || start.is_anew() && self.in_base(dirfd, path).is_some() {
             let done = look(&Place::new(dirfd, path, 0, None));
@@ -264,8 +276,10 @@ impl Instance<'_> {
             }
         }
         let mut whole = WholePath::new();
-        if let Some(start) = self.below_directory(dirfd, path, &mut whole) {
-            return self.statx_closer(dirfd, whole.as_ptr(), (flags, mask), buf, start);
+        match self.respelled((dirfd, path), start, &mut whole) {
+            Some(Ok(start)) => return self.statx_closer(dirfd, whole.as_ptr(), (flags, mask), buf, start),
+            Some(Err(errno)) => return Answer::fail(errno),
+            None => {}
         }
         let found = || {
             // SAFETY: a call that succeeds has filled the struct.

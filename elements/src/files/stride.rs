@@ -95,37 +95,62 @@ impl Walk {
         Ok(())
     }
 
-    /// The same in a union, where the table has the sides of the directory that the last component is in.
+    /// The same in a union, up to the last component or the first `.` or `..`, where the table has the sides of the directory there.
     fn stride_in_union(&mut self, instance: &Instance<'_>, mount: u32) -> Result<(), Errno> {
         let Some(union) = instance.union(mount).filter(|_| self.position.is_in_its_place()) else {
             return Ok(());
         };
         let pending = self.pending.bytes();
-        let mut slashes = pending.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-        let (Some(_), Some(end)) = (slashes.next(), slashes.next()) else { return Ok(()) };
         let is_dots = |name: &[u8]| matches!(name, b"." | b"..");
-        if is_dots(pending.get(1..end).unwrap_or(&[])) {
-            return Ok(());
-        }
         let (start, mut cursor) = (self.app.len(), self.cursor);
-        for name in pending.get(end + 1..).unwrap_or(&[]).rsplit(|byte| *byte == b'/') {
+        let mut end = pending.len();
+        let has_dots = loop {
+            let ahead = pending.get(..end).unwrap_or(&[]);
+            let slash = ahead.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            let name = ahead.get(slash + 1..).unwrap_or(&[]);
+            if slash == 0 || is_dots(name) {
+                break is_dots(name);
+            }
             cursor = cursor.down(&instance.view, name);
             let entered = self.app.push(b"/").and_then(|()| self.app.push(name));
-            if cursor.below == 0 || is_dots(name) || entered.is_err() {
+            if cursor.below == 0 || entered.is_err() {
                 self.app.truncate(start);
                 return Ok(());
             }
+            end = slash;
+        };
+        if end == pending.len() {
+            return Ok(());
         }
         let below = union.below(self.app.bytes());
         let Some(sides) = union.known(below) else {
             self.app.truncate(start);
             return Ok(());
         };
-        // Where that is on the host is written with the last component.
         self.position.stand(below, sides)?;
+        // Otherwise that is written with the last component.
+        if has_dots {
+            union.write_host(&self.position, below, &mut self.host)?;
+        }
         self.cursor = cursor;
         self.pending.truncate(end);
         Ok(())
+    }
+
+    /// Goes up one component in a union, to a directory of which the table has the sides. `end` is where its path ends. False: it has
+    /// not, or they are known by another name.
+    pub(super) fn leave_in_union(&mut self, instance: &Instance<'_>, end: usize) -> Result<bool, Errno> {
+        if !(1..Cursor::DEEP).contains(&self.cursor.below) || self.position.has_own_name() {
+            return Ok(false);
+        }
+        let Some(union) = instance.union(instance.view.region(self.cursor.node)) else { return Ok(false) };
+        let below = union.below(self.app.bytes().get(..end).unwrap_or(&[]));
+        let Some(sides) = union.known(below) else { return Ok(false) };
+        self.position.stand(below, sides)?;
+        union.write_host(&self.position, below, &mut self.host)?;
+        self.cursor.below -= 1;
+        self.app.truncate(end);
+        Ok(true)
     }
 
     /// Stands at a mount point.

@@ -25,7 +25,7 @@ impl Instance<'_> {
         whole: &'p mut WholePath,
     ) -> Option<(Given, Union<'_>, &'p [u8])> {
         let (path, start) = if start.is_anew() {
-            let start = self.below_directory(dirfd, path, whole)?;
+            let start = self.respelled((dirfd, path), start, whole)?.ok()?;
             (whole.as_ptr(), start)
         } else {
             (path, start)

@@ -3,7 +3,7 @@
 use super::super::MAX_PATH;
 use super::super::owners::Reached;
 use super::super::text::Text;
-use super::{Settled, Union, is_whiteout, xattr};
+use super::{Settled, Told, Union, is_whiteout, xattr};
 use crate::Errno;
 use crate::kernel::{self, AT_FDCWD};
 use crate::shared::{Directories, Layers, directory_hash};
@@ -214,15 +214,14 @@ impl Union<'_> {
         at.sides = Layers::NONE;
         at.kind = 0;
         let mut path = Text::<MAX_PATH>::new();
-        let mut cover = None;
+        let mut missing = None;
         for layer in among.downwards() {
             let is_top = Some(layer) == self.top();
-            if !is_top && cover.is_none() {
-                let known = self.cover(among & self.lower(), at.lower.bytes());
-                if known.is_some_and(|known| known.is_missing.is_known()) {
+            if !is_top && missing.is_none() {
+                missing = self.missing(among & self.lower(), at.lower.bytes());
+                if missing.is_some_and(Told::is_known) {
                     return Ok(());
                 }
-                cover = known;
             }
             path.truncate(0);
             path.push(self.layer(layer))?;
@@ -253,8 +252,8 @@ impl Union<'_> {
                 return Ok(());
             }
         }
-        if let Some(cover) = cover.filter(|_| (at.sides & self.lower()).is_empty()) {
-            cover.is_missing.note();
+        if let Some(missing) = missing.filter(|_| (at.sides & self.lower()).is_empty()) {
+            missing.note();
         }
         Ok(())
     }
@@ -343,12 +342,44 @@ impl Union<'_> {
         Ok(is_there)
     }
 
+    /// Whether nothing is at a path below the union's root, of which the table has no sides, since a directory on the way, or what is
+    /// there, is missing: as far as is known, and the write layer's directory tells.
+    pub(in crate::files) fn is_known_absent(&self, below: &[u8]) -> bool {
+        let Some(mut sides) = self.known(&[]) else { return false };
+        let ends = (1..=below.len()).filter(|end| below.get(*end).is_none_or(|byte| *byte == b'/'));
+        for name in ends.filter_map(|end| below.get(..end)) {
+            if let Some(known) = self.known(name) {
+                sides = known;
+                continue;
+            }
+            if !self.missing(sides & self.lower(), name).is_some_and(Told::is_known) {
+                return false;
+            }
+            let Some(top) = self.top().filter(|top| sides.has(*top)) else { return true };
+            let mut path = Text::<MAX_PATH>::new();
+            let written = path.push(self.layer(top)).and_then(|()| path.push(name));
+            return written.is_ok()
+                && kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW).err()
+                    == Some(Errno::ENOENT);
+        }
+        false
+    }
+
     /// What this process may know of layers that never change, under the name at the end of a path.
     fn cover(&self, layers: Layers, lower: &[u8]) -> Option<Cover> {
-        let mix = |hash: u64, word: &u64| hash.rotate_left(13) ^ word;
-        let hash = layers.0.iter().fold(directory_hash(self.id, lower), mix);
+        let hash = self.hash_in(layers, lower);
         let settled = |salt: u64| self.instance.settled(hash ^ salt);
         Some(Cover { is_missing: settled(0x6d69_7373_696e_6700)?, is_there: settled(0x636f_7665_7265_6400)? })
+    }
+
+    /// That they have nothing there, as the kernel has told it, who knows whether this process may search the directories above.
+    fn missing(&self, layers: Layers, lower: &[u8]) -> Option<Told> {
+        self.instance.told(self.hash_in(layers, lower) ^ 0x746f_6c64_206e_6f20)
+    }
+
+    fn hash_in(&self, layers: Layers, lower: &[u8]) -> u64 {
+        let mix = |hash: u64, word: &u64| hash.rotate_left(13) ^ word;
+        layers.0.iter().fold(directory_hash(self.id, lower), mix)
     }
 
     /// The sides of a directory that the table knows.

@@ -61,7 +61,13 @@ impl Told {
     /// Whether the kernel has said so.
     #[inline(always)]
     pub fn is_known(self) -> bool {
-        self.0.is_known() && !HAS_CHANGED.load(Ordering::Acquire)
+        self.0.is_known() && Told::is_told()
+    }
+
+    /// Whether this process is still who it was when the kernel told it.
+    #[inline(always)]
+    pub fn is_told() -> bool {
+        !HAS_CHANGED.load(Ordering::Acquire)
     }
 
     /// It has just said so, of a directory.
@@ -112,7 +118,7 @@ impl Instance<'_> {
     }
 
     #[inline(always)]
-    fn told(&self, hash: u64) -> Option<Told> {
+    pub(super) fn told(&self, hash: u64) -> Option<Told> {
         Some(Told(Settled(self.directories?.in_present_rights(hash))))
     }
 
