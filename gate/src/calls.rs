@@ -39,7 +39,7 @@ const OWN: &[(u32, When)] = &[
     // must not begin in the gate.
     (libc::SYS_clone as u32, When::Without(0, libc::CLONE_VM as u32)),
     (libc::SYS_fork as u32, When::Always),
-    (libc::SYS_ptrace as u32, When::Is(0, &[libc::PTRACE_TRACEME])),
+    (libc::SYS_ptrace as u32, When::Is(0, &[libc::PTRACE_TRACEME, libc::PTRACE_ATTACH, libc::PTRACE_SEIZE])),
     // The program's own filters.
     (libc::SYS_seccomp as u32, When::Always),
 ];
@@ -188,7 +188,7 @@ fn answer_with_care(slot: &mut Slot) -> End {
         // A thread's, by a jump: the function makes processes of their own as well, and its site has been rewritten for them.
         libc::SYS_clone if slot.args[0] as i32 & libc::CLONE_VM != 0 => return by_itself(slot),
         libc::SYS_fork | libc::SYS_clone => fork(slot, number, slot.args),
-        libc::SYS_ptrace => ptrace::trace_me(),
+        libc::SYS_ptrace => ptrace::ptrace(slot.args[0] as u32),
         libc::SYS_seccomp => seccomp::seccomp(slot.args),
         libc::SYS_prctl if SECCOMP.contains(&(slot.args[0] as u32)) => seccomp::prctl(slot.args),
         // The kernel's vDSO is called by ours, which has asked for the host's clock.

@@ -17,8 +17,8 @@ use crate::stubs;
 
 /// How many traps go by before any code is looked at: those of ld.so at the start of most programs.
 const UNASKED: u32 = 10;
-/// How many go by at other code, after that.
-const UNASKED_ELSEWHERE: u32 = 4;
+/// How many go by at other code, once the program's and its interpreter's is known, or some other.
+const UNASKED_ELSEWHERE: u32 = 2;
 /// How many mappings are looked at.
 const MAPPINGS: usize = 6;
 

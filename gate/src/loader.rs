@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use elements::Errno;
 use elements::files::{MAX_PATH, Text};
 use elements::instance::{self, AttachError};
-use elements::kernel::{self, AT_FDCWD};
+use elements::kernel::{self, AT_FDCWD, OpenHow, RESOLVE_NO_SYMLINKS};
 use elements::process::{self, elf, gated};
 
 use crate::arch::{gate_begin, gate_jump};
@@ -32,8 +32,8 @@ pub fn own_path() -> &'static CStr {
     }
 }
 
-/// How much of a slot's stack a walk in a union takes.
-const WALK_STACK: usize = 17 * 4096;
+/// How much of a slot's stack the start of a program takes.
+const START_STACK: usize = 4 * 4096;
 
 /// What the gate is told by its own arguments (elements::process::gated).
 struct Asked {
@@ -41,6 +41,8 @@ struct Asked {
     note: u8,
     /// A descriptor that has been opened for us.
     opened: Option<i32>,
+    /// Where its interpreter is on the host; empty where that is to be found out.
+    interpreter: &'static CStr,
     /// The program's host path.
     program: &'static CStr,
     /// The name that it was asked for by.
@@ -63,9 +65,7 @@ pub extern "C" fn start(stack: *mut usize) -> ! {
     process::set_owner(kernel::getpid());
     map_slots();
     let slot = last_slot();
-    if instance::attached().is_some_and(|instance| instance.has_unions()) {
-        slot.prepare_stack(WALK_STACK);
-    }
+    slot.prepare_stack(START_STACK);
     let mut started = Started { stack, asked };
     // SAFETY: no call is under way, so nobody is on that slot.
     unsafe { gate_begin(slot.stack(), begin, (&raw mut started).cast()) }
@@ -107,11 +107,15 @@ pub extern "C" fn waiting(nr: usize, args: &[usize; 6]) -> usize {
 }
 
 fn asked(stack: &Stack) -> Option<Asked> {
-    let (note, number) = stack.argument(1)?.to_bytes().strip_prefix(gated::MARK)?.split_first()?;
+    let told = stack.argument(1)?.to_bytes_with_nul().strip_prefix(gated::MARK)?;
+    let (note, told) = told.split_first()?;
+    let (number, interpreter) = told.split_at(told.iter().position(|byte| matches!(byte, b'/' | 0))?);
+    let interpreter = CStr::from_bytes_with_nul(interpreter).ok()?;
     let opened = number.iter().fold(None, |sum: Option<i32>, digit| {
         Some(sum.unwrap_or(0).wrapping_mul(10).wrapping_add(i32::from(digit.wrapping_sub(b'0'))))
     });
-    Some(Asked { note: note & !gated::NOTE, opened, program: stack.argument(2)?, name: stack.argument(3)? })
+    let (program, name) = (stack.argument(2)?, stack.argument(3)?);
+    Some(Asked { note: note & !gated::NOTE, opened, interpreter, program, name })
 }
 
 /// Attaches to the instance, in whose directory this program lies.
@@ -159,7 +163,9 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
     let mut entry = program.entry;
     let mut base = 0;
     if let Some(path) = interpreter {
-        let file = open_interpreter(path).unwrap_or_else(|| refuse(b"its interpreter cannot be opened"));
+        let file = open_known(asked.interpreter)
+            .or_else(|| open_interpreter(path))
+            .unwrap_or_else(|| refuse(b"its interpreter cannot be opened"));
         let (interpreter, _) =
             Image::map(file, true).unwrap_or_else(|_| refuse(b"its interpreter cannot be mapped"));
         kernel::close(file);
@@ -186,6 +192,13 @@ fn load(stack: &mut Stack, asked: &Asked) -> u64 {
     }
     stack.set_program(&program);
     entry
+}
+
+/// Opens an interpreter where the process that has started us has found it.
+fn open_known(host: &CStr) -> Option<i32> {
+    let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as u64;
+    let how = OpenHow { flags, mode: 0, resolve: RESOLVE_NO_SYMLINKS };
+    if host.is_empty() { None } else { kernel::openat2(AT_FDCWD, host.as_ptr().cast(), &how).ok() }
 }
 
 /// Opens an interpreter by its app path.

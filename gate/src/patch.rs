@@ -9,6 +9,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use elements::instance::attached;
 use elements::process::maps::{self, Code};
 use elements::{Errno, kernel};
 
@@ -143,18 +144,41 @@ fn rewrite_common(back: u64) -> Result<(), Errno> {
         return Ok(());
     }
     let code = maps::code_at(back).inspect_err(|_| common::note_none())?;
-    common::note_code(&code);
+    rewrite_known(&code)
+}
+
+/// Rewrites it in the code of a file that has just been mapped. There is one thread.
+pub fn rewrite_mapped(file: i32, segments: impl Iterator<Item = Code>) {
+    let Ok(stat) = kernel::fstatat(file, c"".as_ptr().cast(), libc::AT_EMPTY_PATH) else { return };
+    let device = (libc::major(stat.st_dev), libc::minor(stat.st_dev));
+    for code in segments {
+        // What cannot be done stays undone.
+        let _ = rewrite_known(&Code { file: maps::file_of(device, stat.st_ino), ..code });
+    }
+}
+
+/// Rewrites it in some code, which is then known.
+#[inline(never)]
+fn rewrite_known(code: &Code) -> Result<(), Errno> {
+    common::note_code(code);
     let mut sites = [(0, Site::Return); common::MOST];
-    let count = common::sites(&code, &mut sites);
+    let count = common::sites(code, &mut sites);
     let sites = sites.get(..count).unwrap_or(&[]);
-    if sites.is_empty() || is_traced() {
+    if sites.is_empty() || may_be_traced() {
         return Err(Errno::EINVAL);
     }
-    rewrite_all(&code, sites)?;
+    rewrite_all(code, sites)?;
     for (back, _) in sites {
         set_count(back.wrapping_sub(site::LEN), OFTEN + 1);
     }
     Ok(())
+}
+
+/// Whether a debugger of the instance's is attached. Others, on the host, are not looked for, which takes longer than all the rest: a
+/// breakpoint at a site makes other bytes of it.
+fn may_be_traced() -> bool {
+    let directories = attached().and_then(|instance| instance.directories);
+    directories.is_none_or(|directories| directories.notices().has_tracers()) && is_traced()
 }
 
 /// Rewrites sites of some code.

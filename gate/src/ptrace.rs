@@ -1,4 +1,4 @@
-//! A child that asks to be traced (`PTRACE_TRACEME`).
+//! Tracers in the instance, and a child that asks to be traced (`PTRACE_TRACEME`).
 //!
 //! gdb starts programs so, from a vfork child. From then on each of the gate's
 //! traps would stop the child for its parent to look at, and the parent waits in
@@ -7,15 +7,19 @@
 
 use core::sync::atomic::{AtomicI32, Ordering};
 
+use elements::instance::attached;
 use elements::{Answer, kernel, process};
 
 /// The vfork child that has asked; 0 for none.
 #[unsafe(link_section = ".data.start")]
 static ASKED: AtomicI32 = AtomicI32::new(0);
 
-/// ptrace(2) with `PTRACE_TRACEME`.
-pub fn trace_me() -> Answer {
-    if !process::is_borrower() {
+/// ptrace(2), where it begins to trace.
+pub fn ptrace(request: u32) -> Answer {
+    if let Some(directories) = attached().and_then(|instance| instance.directories) {
+        directories.notices().expect_tracer();
+    }
+    if request != libc::PTRACE_TRACEME || !process::is_borrower() {
         return Answer::Pass;
     }
     ASKED.store(kernel::getpid(), Ordering::Relaxed);

@@ -9,8 +9,11 @@ use crate::arch::site::{self, Site};
 use crate::loader::own_path;
 use crate::patch::{PAGE, protect};
 
-/// How far apart pages are tried.
-const STEP: u64 = 1 << 20;
+/// How far from the code a page is tried first: beyond what libraries have before it, and in the same page table.
+const STEP: u64 = 8 * PAGE;
+/// How often a place is tried, each further away than the one before.
+const TRIES: u64 = 256;
+const _: () = assert!(TRIES * TRIES * STEP >= site::REACH);
 
 /// How many fit in a page.
 pub const MOST: usize = PAGE as usize / site::STUB_LEN;
@@ -31,24 +34,30 @@ pub fn write(code: &Code, sites: &[(u64, Site)]) -> Result<impl Iterator<Item = 
         let page = page.load(Ordering::Relaxed);
         page != 0 && reaches(page, code) && has_room(used)
     });
-    let (page, used) = match known {
-        Some(known) => known,
-        None => {
-            let entry =
-                STUBS.iter().find(|(page, _)| page.load(Ordering::Relaxed) == 0).ok_or(Errno::ENOMEM)?;
-            entry.0.store(new_page(code)?, Ordering::Relaxed);
-            entry
+    let free = || STUBS.iter().find(|(page, _)| page.load(Ordering::Relaxed) == 0);
+    let (entry, used) = known.or_else(free).ok_or(Errno::ENOMEM)?;
+    let page = match entry.load(Ordering::Relaxed) {
+        // Nobody runs there yet, so it is made executable when it is written.
+        0 => new_page(code)?,
+        page => {
+            protect(page, page, true)?;
+            page
         }
     };
-    let page = page.load(Ordering::Relaxed);
     let first = page + u64::from(used.load(Ordering::Relaxed));
     let stubs = (first..).step_by(site::STUB_LEN).take(sites.len());
-    protect(page, page, true)?;
     for ((back, site), stub) in sites.iter().zip(stubs.clone()) {
         // SAFETY: the next free part of a page of ours, which no thread runs yet.
         unsafe { (stub as *mut site::Stub).write(site.stub(*back, stub)) };
     }
-    protect(page, page, false)?;
+    if let Err(errno) = protect(page, page, false) {
+        if known.is_none() {
+            // SAFETY: what has just been mapped.
+            unsafe { kernel::unmap(page as usize, PAGE as usize) };
+        }
+        return Err(errno);
+    }
+    entry.store(page, Ordering::Relaxed);
     used.fetch_add(len as u32, Ordering::Relaxed);
     Ok(stubs)
 }
@@ -76,14 +85,14 @@ fn own_file() -> Option<i32> {
 }
 
 fn new_page_of(file: Option<i32>, code: &Code) -> Result<u64, Errno> {
-    let below = (1..1024).map(|step| code.start.wrapping_sub(step * STEP));
-    let above = (1..1024).map(|step| code.start.wrapping_add(step * STEP));
+    let below = (1..=TRIES).map(|step| code.start.wrapping_sub(step * step * STEP));
+    let above = (1..=TRIES).map(|step| code.start.wrapping_add(step * step * STEP));
     for address in below.chain(above) {
         let address = address & !(PAGE - 1);
         if address < 1 << 16 || !reaches(address, code) {
             continue;
         }
-        let rights = (libc::PROT_READ | libc::PROT_EXEC) as usize;
+        let rights = (libc::PROT_READ | libc::PROT_WRITE) as usize;
         let anonymous = if file.is_none() { libc::MAP_ANONYMOUS } else { 0 };
         let flags = (libc::MAP_PRIVATE | anonymous | libc::MAP_FIXED_NOREPLACE) as usize;
         let file = file.map_or(usize::MAX, |file| file as usize);

@@ -153,7 +153,7 @@ pub const STOP_SIGNAL: &str = "stop-signal";
 
 /// Bumped when the layout of an instance's directory changes, or what a policy
 /// is compiled to.
-pub const FORMAT: u32 = 9;
+pub const FORMAT: u32 = 10;
 
 pub fn plan(policy: &Policy, trace: bool) -> Result<Plan, Report> {
     // Root becomes in truth who the policy says.

@@ -10,7 +10,7 @@ use crate::time::RawTime;
 use crate::tree::NodeId;
 
 /// The first eight bytes of every image. The last one counts incompatible changes.
-pub const MAGIC: [u8; 8] = *b"lnchvw\0\x0a";
+pub const MAGIC: [u8; 8] = *b"lnchvw\0\x0b";
 
 /// Bits of [`View::flags`].
 pub mod flags {

@@ -126,8 +126,9 @@ impl Instance<'_> {
             (Door::Gate { path: gate, note }, _) => {
                 let head = head.get(..seen.map_or(0, |(_, len)| len)).unwrap_or(&[]);
                 let found = gated::Found { dirfd, path, flags, head };
-                self.may_start(&found)?;
-                return self.through_gate((gate, note), start, &found, call);
+                let mut interpreter = Text::new();
+                self.may_start(&found, &mut interpreter)?;
+                return self.through_gate((gate, note), start, &found, interpreter.bytes(), call);
             }
         };
         if let Some(why) = uncovered {

@@ -27,8 +27,12 @@ pub const IGNORED: u8 = 8;
 /// What the bits are added to, so that the note is a letter.
 pub const NOTE: u8 = b'@';
 
-/// What the second of them begins with; the note follows.
+/// What the second of them begins with; the note follows, and the number of a descriptor, and where the interpreter is, if
+/// there are any to be told.
 pub const MARK: &[u8] = b"launcher-gate";
+
+/// Room for an interpreter's host path. One that is longer is found once more by the gate.
+pub(super) type InterpreterPath = Text<256>;
 
 /// execveat(2)'s flag to ask only (Linux 6.14).
 const AT_EXECVE_CHECK: i32 = 0x10000;
@@ -43,11 +47,15 @@ pub(super) struct Found<'a> {
 }
 
 impl Instance<'_> {
-    /// Whether the gate can start a program: what execve(2) would say of it.
+    /// Whether the gate can start a program: what execve(2) would say of it. Writes where its interpreter is.
     #[inline(never)]
-    pub(super) fn may_start(&self, found: &Found<'_>) -> Result<(), Errno> {
+    pub(super) fn may_start(
+        &self,
+        found: &Found<'_>,
+        interpreter: &mut InterpreterPath,
+    ) -> Result<(), Errno> {
         may_execute(found)?;
-        self.may_load(found.head)
+        self.may_load(found.head, interpreter)
     }
 
     /// Makes what starts a program through the gate, and gives it to `call`.
@@ -56,17 +64,18 @@ impl Instance<'_> {
         gate: (&CStr, u8),
         start: &Start,
         found: &Found<'_>,
+        interpreter: &[u8],
         call: &mut dyn FnMut(&Start) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
         if !start.script.is_null() {
-            return start_gate(gate, start, found, start.script, call);
+            return start_gate(gate, start, (found, interpreter), start.script, call);
         }
         // SAFETY: the path has been found readable.
         let is_whole = start.dirfd == AT_FDCWD || unsafe { *start.path } == b'/';
         if is_whole {
-            return start_gate(gate, start, found, start.path, call);
+            return start_gate(gate, start, (found, interpreter), start.path, call);
         }
-        self.by_descriptor(gate, start, found, call)
+        self.by_descriptor(gate, start, (found, interpreter), call)
     }
 
     /// A program that is named by a descriptor. Apart, for the sake of the stack.
@@ -75,16 +84,16 @@ impl Instance<'_> {
         &self,
         gate: (&CStr, u8),
         start: &Start,
-        found: &Found<'_>,
+        program: (&Found<'_>, &[u8]),
         call: &mut dyn FnMut(&Start) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
         let mut spelled = Text::<{ 2 * MAX_PATH }>::new();
         let asked = self.script_name(start, &mut spelled)?;
-        start_gate(gate, start, found, asked, call)
+        start_gate(gate, start, program, asked, call)
     }
 
     /// Whether the gate can map a program with these first bytes, and its interpreter is there.
-    fn may_load(&self, head: &[u8]) -> Result<(), Errno> {
+    fn may_load(&self, head: &[u8], known: &mut InterpreterPath) -> Result<(), Errno> {
         let image = elf::Header::read(head)?;
         // Where the program headers lie further on, the gate reads them.
         let Some(interpreter) = image.interpreter(head) else { return Ok(()) };
@@ -95,7 +104,11 @@ impl Instance<'_> {
         let path = interpreter.as_ptr();
         let mut scratch = Text::new();
         let host = self.host_path(AT_FDCWD, path, Want::LOOK, &mut scratch)?;
-        kernel::faccessat(AT_FDCWD, host.unwrap_or(path), libc::X_OK)
+        kernel::faccessat(AT_FDCWD, host.unwrap_or(path), libc::X_OK)?;
+        if host.is_some() && known.push(scratch.bytes()).is_err() {
+            known.truncate(0);
+        }
+        Ok(())
     }
 }
 
@@ -105,7 +118,7 @@ impl Instance<'_> {
 fn start_gate(
     (gate, note): (&CStr, u8),
     start: &Start,
-    found: &Found<'_>,
+    (found, interpreter): (&Found<'_>, &[u8]),
     asked: *const u8,
     call: &mut dyn FnMut(&Start) -> Result<usize, Errno>,
 ) -> Result<usize, Errno> {
@@ -120,12 +133,13 @@ fn start_gate(
         }
     };
     let trap = HeldTrap::new();
-    let mut words = Text::<32>::new();
+    let mut words = Text::<{ 32 + 256 }>::new();
     words.push(MARK)?;
     words.push(&[NOTE | note | trap.note()])?;
     if let Some(file) = opened {
         words.push_decimal(file.unsigned_abs())?;
     }
+    words.push(interpreter)?;
     let given = count(start.argv)?;
     let mut made = Pointers::new(OWN_ARGUMENTS + given.max(1))?;
     // As the kernel does since Linux 5.18, where there is none.

@@ -128,6 +128,12 @@ pub struct Code {
     pub file: u32,
 }
 
+/// What a file is known by, with this device and inode number.
+pub fn file_of(device: (u32, u32), inode: u64) -> u32 {
+    let device = u64::from(device.0) << 32 | u64::from(device.1);
+    key_below(path_hash(&device.to_ne_bytes()), &inode.to_ne_bytes()) as u32
+}
+
 /// The mapping that an address lies in, if that is a file's code which nobody may write to.
 ///
 /// # Errors
@@ -144,9 +150,7 @@ pub fn code_at(address: u64) -> Result<Code, Errno> {
     match asked {
         Ok(_) if query.rights == READABLE | EXECUTABLE => {
             let Query { start, end, offset, inode, device: [major, minor], .. } = query;
-            let device = u64::from(major) << 32 | u64::from(minor);
-            let file = key_below(path_hash(&device.to_ne_bytes()), &inode.to_ne_bytes()) as u32;
-            Ok(Code { start, end, offset, file })
+            Ok(Code { start, end, offset, file: file_of((major, minor), inode) })
         }
         Ok(_) => Err(Errno::EINVAL),
         // An older kernel.

@@ -17,6 +17,7 @@ pub struct Notices {
     pub(super) moves_begun: AtomicU32,
     pub(super) moves_done: AtomicU32,
     has_copies: AtomicU32,
+    has_tracers: AtomicU32,
     copies: Filter<true>,
 }
 
@@ -36,6 +37,16 @@ impl Notices {
     /// Where in it, in bytes, it is written down that an inode is a copy's. The file has holes: who writes has room made there first.
     pub fn expected_at(inode: u64) -> [usize; 2] {
         Filter::<true>::places(inode).map(|at| offset_of!(Notices, copies) + at)
+    }
+
+    /// Says that a process of the instance is about to trace another, or to be traced.
+    pub fn expect_tracer(&self) {
+        self.has_tracers.store(1, Ordering::Release);
+    }
+
+    /// Whether any ever was.
+    pub fn has_tracers(&self) -> bool {
+        self.has_tracers.load(Ordering::Acquire) != 0
     }
 
     /// Says that an inode is about to be a copy's.

@@ -4,11 +4,16 @@ use core::cell::UnsafeCell;
 use core::ffi::CStr;
 
 use elements::process::elf::{self, Header, Segment, Span};
+use elements::process::maps::Code;
 use elements::{Errno, kernel, user};
+
+use crate::patch;
 
 const PAGE: u64 = 4096;
 /// Where the kernel puts programs that can be anywhere (`ELF_ET_DYN_BASE`).
 const MOVABLE_BASE: u64 = 0x5555_5555_4000;
+/// What code may be done with.
+const CODE: i32 = libc::PROT_READ | libc::PROT_EXEC;
 /// How many pages the kernel moves them at random.
 const RANDOM_PAGES: u64 = 1 << 28;
 /// Data up to this size is mapped with its pages.
@@ -115,6 +120,8 @@ impl Image {
         }
         // It stays mapped: its strings need not be asked about.
         user::note_range(image.base.wrapping_add(span.start) as usize, image.end as usize);
+        let code = elf::segments(headers).flatten().filter(|segment| protection(segment) == CODE);
+        patch::rewrite_mapped(file, code.map(|segment| image.code_of(&segment)));
         Ok((image, interpreter))
     }
 
@@ -148,6 +155,13 @@ impl Image {
             }
         }
         Ok(())
+    }
+
+    /// The mapping of a segment of code, of a file that is not known yet.
+    fn code_of(&self, segment: &Segment) -> Code {
+        let start = self.base.wrapping_add(segment.address) & !(PAGE - 1);
+        let end = (self.base.wrapping_add(segment.address) + segment.file_size).next_multiple_of(PAGE);
+        Code { start, end, offset: segment.offset & !(PAGE - 1), file: 0 }
     }
 
     fn note(&mut self, segment: &Segment, header: &Header) {
