@@ -154,6 +154,16 @@ fn spawning_and_vforking_keep_the_view() {
 }
 
 #[test]
+fn a_child_that_shares_the_working_directory_takes_its_parent_along() {
+    world("shared").same_session(
+        "/bin/bash",
+        r#"
+        run "$APP/ro/children" shared "$APP/work" / "$APP/ro" /tmp "$APP/work"
+        "#,
+    );
+}
+
+#[test]
 fn a_child_that_a_filter_keeps_from_writing_stays_in_the_view() {
     world("filtered").same_session(
         "/bin/bash",

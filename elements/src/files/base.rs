@@ -112,8 +112,6 @@ pub(super) const SURE: u32 = 12;
 
 #[unsafe(link_section = ".data.start")]
 static WORKING_DIRECTORY: AtomicU32 = AtomicU32::new(UNKNOWN);
-/// How often it has become another.
-static WORKING_CHANGES: AtomicU32 = AtomicU32::new(0);
 static DIRECTORIES: [AtomicU32; DESCRIPTORS] = [const { AtomicU32::new(UNKNOWN) }; DESCRIPTORS];
 /// Of directories of a union: whether the lowest layer alone has them ([`super::union`]).
 /// An entry counts only beside one above.
@@ -158,26 +156,6 @@ pub(super) fn note_own_origin(dirfd: i32, word: u64) {
         && let Some(entry) = origin_entry(dirfd)
     {
         entry.store(word, Ordering::Relaxed);
-    }
-}
-
-/// A directory of which it is being found out where it is.
-pub(super) struct Finding {
-    dirfd: i32,
-    changes: u32,
-}
-
-impl Finding {
-    /// Before the kernel is asked.
-    pub fn begin(dirfd: i32) -> Finding {
-        Finding { dirfd, changes: WORKING_CHANGES.load(Ordering::Acquire) }
-    }
-
-    /// Once it has been noted. Another thread may have changed the working directory meanwhile: then nothing is known of it.
-    fn end(self) {
-        if self.dirfd == AT_FDCWD && WORKING_CHANGES.load(Ordering::SeqCst) != self.changes {
-            WORKING_DIRECTORY.store(UNKNOWN, Ordering::SeqCst);
-        }
     }
 }
 
@@ -231,11 +209,6 @@ fn remember(dirfd: i32, word: u32) {
     entry.store(if quiet { word } else { UNKNOWN }, Ordering::Relaxed);
 }
 
-/// The working directory has become another. To be told before that is noted.
-pub(super) fn change_working_directory() {
-    WORKING_CHANGES.fetch_add(1, Ordering::SeqCst);
-}
-
 /// Threads of this process may have working directories or descriptor tables
 /// of their own from now on (unshare(2), clone(2) without `CLONE_FS`).
 pub fn disable_base_cache() {
@@ -284,26 +257,12 @@ impl Instance<'_> {
     #[inline(never)]
     fn find_base(&self, dirfd: i32) -> Option<Cursor> {
         let (mut host, mut app) = (Text::new(), Text::<MAX_PATH>::new());
-        let finding = Finding::begin(dirfd);
         // What has been renamed since is still as far from all mounts.
         self.base_paths(dirfd, &mut host, &mut app).ok()?;
-        Some(self.found_base(finding, app.bytes()))
-    }
-
-    /// Notes where a directory has been found.
-    pub(super) fn found_base(&self, finding: Finding, app: &[u8]) -> Cursor {
-        let cursor = self.locate(app);
-        let standing = if is_of_kernel(app) { 0 } else { self.standing(cursor) };
-        remember(finding.dirfd, cursor.pack(standing));
-        finding.end();
-        cursor
-    }
-
-    /// Whether the working directory is known for one in the host's own tree.
-    pub(super) fn is_known_to_pass(&self) -> bool {
-        let quiet = VFORKS.load(Ordering::Acquire) == 0;
-        let known = Cursor::unpack(WORKING_DIRECTORY.load(Ordering::Relaxed)).filter(|_| quiet);
-        known.is_some_and(|known| self.view.passes(known.node))
+        let cursor = self.locate(app.bytes());
+        let standing = if is_of_kernel(app.bytes()) { 0 } else { self.standing(cursor) };
+        remember(dirfd, cursor.pack(standing));
+        Some(cursor)
     }
 
     /// `fd` (or the working directory) is now the directory at `cursor`. It was opened by a

@@ -4,7 +4,6 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use super::base::{Finding, change_working_directory};
 use super::lexical::Look;
 use super::namei::Walk;
 use super::place::Want;
@@ -37,7 +36,6 @@ impl Instance<'_> {
             }
         };
         if matches!(answer, Answer::Done(Ok(_))) {
-            change_working_directory();
             self.note_directory(AT_FDCWD, None);
             if let Some(epoch) = epoch.filter(|_| is_in_mount && self.has_unions()) {
                 self.enter_lowest(epoch);
@@ -72,7 +70,6 @@ impl Instance<'_> {
         // SAFETY: touches no memory.
         let done = unsafe { syscall(libc::SYS_fchdir, [fd as usize, 0, 0, 0, 0, 0]) };
         if done.is_ok() {
-            change_working_directory();
             note_duplicate(fd, AT_FDCWD);
         }
         Answer::Done(done)
@@ -107,17 +104,12 @@ impl Instance<'_> {
 
     /// getcwd(2): the length, with the NUL.
     pub fn getcwd(&self, buf: *mut u8, size: usize) -> Answer {
-        if self.is_known_to_pass() && !IS_JAILED.load(Ordering::Relaxed) {
-            return Answer::Pass;
-        }
-        let finding = Finding::begin(AT_FDCWD);
         let mut host = Text::<MAX_PATH>::new();
         if let Err(errno) = host.read(kernel::getcwd) {
             return Answer::fail(errno);
         }
         let unreachable = self.is_unreachable(host.bytes());
         if !unreachable && !self.is_behind_mount(host.bytes()) {
-            self.found_base(finding, host.bytes());
             return Answer::Pass;
         }
         let mut app = Text::<MAX_PATH>::new();
