@@ -7,11 +7,12 @@
 use core::sync::atomic::Ordering;
 
 use elements::calls::{Args, CALLS, FirstLook, SECCOMP, When};
+use elements::files::{self, note_open};
 use elements::instance::attached;
+use elements::kernel;
 use elements::process::{self, exec::Door};
 use elements::time::vdso;
 use elements::{Answer, Errno, Instance};
-use elements::{files, kernel};
 
 use crate::arch::entry::gate_waiting;
 use crate::arch::native::{self, Mask};
@@ -133,6 +134,7 @@ pub extern "C" fn answer(slot: *mut Slot) -> End {
         return match look {
             FirstLook::Elsewhere => End::asked(slot.number),
             FirstLook::OpensElsewhere { flags } => open(instance, slot, flags),
+            FirstLook::OpensFile => open_file(slot),
             FirstLook::Closer(start) => {
                 match instance.look_closer_from(slot.number as i64, &slot.args, start) {
                     Some(answer) => End::of(slot, answer),
@@ -153,6 +155,16 @@ fn open(instance: &Instance<'_>, slot: &Slot, flags: i32) -> End {
         let [dirfd, path, ..] = slot.args;
         instance.opened(dirfd as i32, path as *const u8, flags, opened as i32);
     }
+    End::told(opened)
+}
+
+/// The same of a file.
+#[inline(always)]
+fn open_file(slot: &Slot) -> End {
+    // SAFETY: as above.
+    let opened = unsafe { gate_waiting(slot.number as usize, &slot.args) } as isize;
+    // That there is none is beyond the table.
+    note_open(opened as i32);
     End::told(opened)
 }
 

@@ -64,6 +64,7 @@ pub const RETURN: u16 = 0x06;
 const FREQUENT: &[u32] = &[
     libc::SYS_newfstatat as u32,
     libc::SYS_openat as u32,
+    libc::SYS_fstat as u32,
     libc::SYS_statx as u32,
     libc::SYS_stat as u32,
     libc::SYS_lstat as u32,

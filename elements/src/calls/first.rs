@@ -19,6 +19,8 @@ pub enum FirstLook {
         /// The call's flags.
         flags: i32,
     },
+    /// openat(2) of such a file that is hardly a directory: its descriptor is to be told of ([`note_open`]).
+    OpensFile,
     /// It takes a closer look, [`Instance::look_closer_from`] here.
     Closer(Start),
 }
@@ -45,12 +47,11 @@ impl Instance<'_> {
         }
         match self.glance(dirfd, p(path)) {
             Glance::Elsewhere => Some(elsewhere),
-            Glance::Closer(start)
-                if start.is_anew() && looks_at_link(number, args) && self.is_of_base(dirfd, p(path)) =>
-            {
-                Some(FirstLook::Elsewhere)
+            Glance::Closer(start) => {
+                let in_base = if start.is_anew() { looks_at_link(number, args) } else { None };
+                let in_base = in_base.filter(|_| self.is_of_base(dirfd, p(path)));
+                Some(in_base.unwrap_or(FirstLook::Closer(start)))
             }
-            Glance::Closer(start) => Some(FirstLook::Closer(start)),
         }
     }
 
@@ -60,6 +61,9 @@ impl Instance<'_> {
         let [first, second, third, fourth, fifth, _] = *args;
         let follow = libc::AT_SYMLINK_NOFOLLOW;
         Some(match number {
+            libc::SYS_newfstatat if fourth as i32 == libc::AT_EMPTY_PATH && !self.traces() => {
+                self.fstatat_of_file(first as i32, p(second), third as *mut _, start)
+            }
             libc::SYS_newfstatat => self.stat_from((first as i32, second), third, fourth as i32, start),
             // What is known by another file's number takes more.
             libc::SYS_statx if !self.has_copies() => {
@@ -105,14 +109,25 @@ impl Instance<'_> {
     }
 }
 
-/// Whether a call that looks at a file does not follow a link in the last place.
+/// What a call is that follows no link in the last place, where the kernel is right about all that comes before it.
+/// None: it may follow one, or does more than to look or to read.
 #[inline(always)]
-fn looks_at_link(number: i64, &[_, _, third, fourth, ..]: &Args) -> bool {
+fn looks_at_link(number: i64, &[_, _, third, fourth, ..]: &Args) -> Option<FirstLook> {
     let flags = match number {
         libc::SYS_newfstatat => fourth,
         libc::SYS_statx => third,
-        libc::SYS_lstat | libc::SYS_readlink | libc::SYS_readlinkat => return true,
-        _ => return false,
+        libc::SYS_lstat | libc::SYS_readlink | libc::SYS_readlinkat => return Some(FirstLook::Elsewhere),
+        libc::SYS_openat => return reads_file(third as i32).then_some(FirstLook::OpensFile),
+        _ => return None,
     };
-    flags as i32 & libc::AT_SYMLINK_NOFOLLOW != 0
+    (flags as i32 & libc::AT_SYMLINK_NOFOLLOW != 0).then_some(FirstLook::Elsewhere)
+}
+
+/// Whether openat(2) is to read a file, and not what a link leads to. A directory is asked for as such, where paths will
+/// begin at it.
+#[inline(always)]
+fn reads_file(flags: i32) -> bool {
+    const OTHER: i32 =
+        libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_DIRECTORY | libc::O_PATH | libc::O_NOFOLLOW;
+    flags & OTHER == libc::O_NOFOLLOW
 }

@@ -135,12 +135,17 @@ fn origin_entry(dirfd: i32) -> Option<&'static AtomicU64> {
     if dirfd == AT_FDCWD { Some(&WORKING_ORIGIN) } else { ORIGINS.get(usize::try_from(dirfd).ok()?) }
 }
 
+/// Where a directory stands, as far as that has been noted.
+#[inline]
+pub(super) fn known(dirfd: i32) -> Option<Cursor> {
+    let quiet = VFORKS.load(Ordering::Acquire) == 0;
+    Cursor::unpack(entry(dirfd)?.load(Ordering::Relaxed)).filter(|_| quiet)
+}
+
 /// What has been noted of a directory, and where it is.
 #[inline]
 pub(super) fn origin(dirfd: i32) -> Option<(Cursor, u64)> {
-    let quiet = VFORKS.load(Ordering::Acquire) == 0;
-    let cursor = Cursor::unpack(entry(dirfd)?.load(Ordering::Relaxed)).filter(|_| quiet)?;
-    Some((cursor, origin_entry(dirfd)?.load(Ordering::Relaxed)))
+    Some((known(dirfd)?, origin_entry(dirfd)?.load(Ordering::Relaxed)))
 }
 
 /// Notes it, if it is known where the directory is.
@@ -245,24 +250,28 @@ impl Instance<'_> {
     /// directory, or one that has gone: the kernel knows what to say.
     #[inline]
     pub(super) fn base(&self, dirfd: i32) -> Option<Cursor> {
-        let known = match entry(dirfd) {
-            Some(entry) if VFORKS.load(Ordering::Acquire) == 0 => {
-                Cursor::unpack(entry.load(Ordering::Relaxed))
-            }
-            _ => None,
-        };
-        known.or_else(|| self.find_base(dirfd))
+        known(dirfd).or_else(|| self.find_base(dirfd))
     }
 
     #[inline(never)]
     fn find_base(&self, dirfd: i32) -> Option<Cursor> {
         let (mut host, mut app) = (Text::new(), Text::<MAX_PATH>::new());
-        // What has been renamed since is still as far from all mounts.
         self.base_paths(dirfd, &mut host, &mut app).ok()?;
-        let cursor = self.locate(app.bytes());
-        let standing = if is_of_kernel(app.bytes()) { 0 } else { self.standing(cursor) };
+        Some(self.note_base(dirfd, app.bytes()))
+    }
+
+    /// Notes where a directory stands that has an app path, by its letters: what has been renamed since is still as far
+    /// from all mounts.
+    fn note_base(&self, dirfd: i32, app: &[u8]) -> Cursor {
+        let cursor = self.locate(app);
+        let standing = if is_of_kernel(app) { 0 } else { self.standing(cursor) };
         remember(dirfd, cursor.pack(standing));
-        Some(cursor)
+        cursor
+    }
+
+    /// The same for one that may be known already.
+    pub(super) fn base_at(&self, dirfd: i32, app: &[u8]) -> Cursor {
+        known(dirfd).unwrap_or_else(|| self.note_base(dirfd, app))
     }
 
     /// `fd` (or the working directory) is now the directory at `cursor`. It was opened by a

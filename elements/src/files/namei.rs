@@ -8,7 +8,7 @@
 use view::Kind;
 
 use super::MAX_PATH;
-use super::base::Cursor;
+use super::base::{Cursor, known};
 use super::magic::is_magic;
 use super::place::{Place, Scratch, Want};
 use super::text::Text;
@@ -180,6 +180,21 @@ impl Instance<'_> {
     /// Stands at the directory that a descriptor is of, in a union, by its name.
     pub(super) fn walk_descriptor(&self, walk: &mut Walk, dirfd: i32) -> Result<(), Errno> {
         self.walk_base(walk, dirfd)?;
+        if walk.in_union { Ok(()) } else { Err(Errno::EXDEV) }
+    }
+
+    /// The same of a directory of which it need not be known where it stands: `EXDEV` where that is in no union.
+    pub(super) fn walk_opened(&self, walk: &mut Walk, dirfd: i32) -> Result<(), Errno> {
+        let is_layered = |cursor: Cursor| self.view.node(cursor.node).is_some_and(view::Node::is_layered);
+        if let Some(cursor) = known(dirfd) {
+            return if is_layered(cursor) { self.walk_descriptor(walk, dirfd) } else { Err(Errno::EXDEV) };
+        }
+        let (mut host, mut app) = (Text::new(), Text::new());
+        self.base_paths(dirfd, &mut host, &mut app)?;
+        if !is_layered(self.base_at(dirfd, app.bytes())) {
+            return Err(Errno::EXDEV);
+        }
+        self.walk_to_side(walk, host.bytes(), app.bytes())?;
         if walk.in_union { Ok(()) } else { Err(Errno::EXDEV) }
     }
 

@@ -12,7 +12,7 @@ use super::plain::PlainScratch;
 use super::present::About;
 use super::refusal::may_stat;
 use super::union::WholePath;
-use crate::kernel::{syscall, syscall4};
+use crate::kernel::{self, syscall, syscall4};
 use crate::{Answer, Errno, Instance};
 
 impl Instance<'_> {
@@ -131,35 +131,72 @@ impl Instance<'_> {
         first
     }
 
+    /// [`Instance::fstatat_from`] where fstat(3) may have asked, and nothing is traced: `AT_EMPTY_PATH` alone is set.
+    #[inline(always)]
+    pub fn fstatat_of_file(&self, fd: i32, path: *const u8, stat: *mut libc::stat, start: Start) -> Answer {
+        // The path of a library's, which is looked at again and again.
+        let is_file = fd >= 0 && crate::user::is_seen(path);
+        // SAFETY: found readable.
+        if !(is_file && unsafe { *path } == 0) {
+            return self.fstatat_by_path(fd, path, stat, start);
+        }
+        let done = kernel::fstat(fd, stat);
+        // SAFETY: a call that succeeds has filled the struct.
+        let is_dir = done.is_ok() && is_directory(unsafe { (*stat).st_mode });
+        let looked = if is_dir { self.look_closer_at_opened(fd, path, stat) } else { Ok(()) };
+        if done.is_ok() && looked.is_ok() {
+            self.show_origin(stat, Reached::File(fd));
+        }
+        Answer::Done(looked.and(done))
+    }
+
+    #[inline(never)]
+    fn fstatat_by_path(&self, fd: i32, path: *const u8, stat: *mut libc::stat, start: Start) -> Answer {
+        self.fstatat_from(fd, path, stat, libc::AT_EMPTY_PATH, start)
+    }
+
     /// The same for the descriptor itself. What is no directory is as the kernel says.
     fn fstat(&self, fd: i32, path: *const u8, stat: *mut libc::stat, flags: i32) -> Result<usize, Errno> {
         let done = look_at(&Place::new(fd, path, 0, None), stat, flags)?;
         // SAFETY: a call that succeeds has filled the struct.
-        if !is_directory(unsafe { (*stat).st_mode }) || is_free(fd) {
-            return Ok(done);
+        if is_directory(unsafe { (*stat).st_mode }) {
+            self.look_closer_at_opened(fd, path, stat)?;
         }
-        let look = self.look_closer(fd, path, Start::ANEW, Want::LOOK);
-        self.look_closer_at_directory(&Place::new(fd, path, 0, look.boundary()), stat)?;
         Ok(done)
     }
 
-    /// The same where the kernel finds what is meant by itself.
+    /// Looks at the right side of the directory that a descriptor is of.
+    #[inline(never)]
+    fn look_closer_at_opened(&self, fd: i32, path: *const u8, stat: *mut libc::stat) -> Result<(), Errno> {
+        if is_free(fd) {
+            return Ok(());
+        }
+        let boundary = || self.look_closer(fd, path, Start::ANEW, Want::LOOK).boundary();
+        self.look_closer_at_directory((fd, path), boundary, stat)
+    }
+
+    /// [`Instance::fstat`] where the kernel finds what is meant by itself.
     fn look_at_given(&self, place: &Place, stat: *mut libc::stat, flags: i32) -> Result<usize, Errno> {
         let done = look_at(place, stat, flags)?;
         // SAFETY: a call that succeeds has filled the struct.
         if is_directory(unsafe { (*stat).st_mode }) {
-            self.look_closer_at_directory(place, stat)?;
+            self.look_closer_at_directory((place.dirfd, place.path), || place.node, stat)?;
         }
         Ok(done)
     }
 
     /// Looks at the right side of a directory that the kernel has found, and counts what is
-    /// mounted in it.
-    fn look_closer_at_directory(&self, place: &Place, stat: *mut libc::stat) -> Result<(), Errno> {
+    /// mounted in it. `boundary` tells where in the tree of mounts it stands.
+    fn look_closer_at_directory(
+        &self,
+        (dirfd, path): (i32, *const u8),
+        boundary: impl FnOnce() -> Option<view::NodeId>,
+        stat: *mut libc::stat,
+    ) -> Result<(), Errno> {
         let mut scratch = Scratch::new();
-        match self.union_place(place.dirfd, place.path, &mut scratch) {
+        match self.union_place(dirfd, path, &mut scratch) {
             // The descriptor's own is what the directory is known by.
-            Some(side) if side.identity == Some(0) && self.is_lowest(place.dirfd) => {
+            Some(side) if side.identity == Some(0) && self.is_lowest(dirfd) => {
                 // SAFETY: a call that succeeds has filled the struct.
                 let (device, inode) = unsafe { ((*stat).st_dev, (*stat).st_ino) };
                 look_at(&side, stat, libc::AT_SYMLINK_NOFOLLOW)?;
@@ -175,7 +212,7 @@ impl Instance<'_> {
                 Ok(())
             }
             None => {
-                self.count(place, stat);
+                self.count(&Place::new(dirfd, path, 0, boundary()), stat);
                 Ok(())
             }
         }

@@ -76,6 +76,13 @@ pub fn close(file: i32) {
     let _ = unsafe { syscall(libc::SYS_close, [fd(file), 0, 0, 0, 0, 0]) };
 }
 
+/// fstat(2). `stat` is a program's, for the kernel to judge.
+#[inline]
+pub fn fstat(file: i32, stat: *mut libc::stat) -> Result<usize, Errno> {
+    // SAFETY: what the kernel cannot write to it answers `EFAULT` for.
+    unsafe { syscall4(libc::SYS_fstat, [fd(file), stat as usize, 0, 0]) }
+}
+
 /// Whether fcntl(2) says that a descriptor is closed by execve(2).
 pub fn closes_on_exec(number: i32) -> bool {
     // SAFETY: no memory is involved.

@@ -110,15 +110,12 @@ impl Instance<'_> {
     pub(super) fn union_place(&self, dirfd: i32, path: *const u8, scratch: &mut Scratch) -> Option<Place> {
         // SAFETY: the kernel has taken it for a string.
         let is_unnamed = unsafe { *path } == 0;
-        if !is_unnamed
-            || !self.view.node(self.base(dirfd)?.node)?.is_layered()
-            || self.is_noted_base_directory(dirfd)
-        {
+        if !is_unnamed || self.is_noted_base_directory(dirfd) {
             return None;
         }
         let epoch = self.directories.map(Directories::epoch);
         let mut walk = Walk::new();
-        self.walk_descriptor(&mut walk, dirfd).ok()?;
+        self.walk_opened(&mut walk, dirfd).ok()?;
         if !walk.position.is_dir() {
             return None;
         }
