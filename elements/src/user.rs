@@ -105,6 +105,13 @@ fn ask(page: usize) -> bool {
     readable
 }
 
+/// Tells of a page that has just been read or written.
+pub fn note_seen(address: usize) {
+    if let Some(entry) = PAGES.get(address / PAGE % SEEN) {
+        entry.store(address / PAGE + 1, Ordering::Relaxed);
+    }
+}
+
 /// Page numbers, plus one, that were not readable when last asked for [`is_seen`]'s sake.
 static UNREADABLE: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
 

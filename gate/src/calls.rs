@@ -20,7 +20,7 @@ use crate::arch::site;
 use crate::loader::own_path;
 use crate::place::{Slot, free_others};
 use crate::seccomp::Verdict;
-use crate::{alternate, patch, ptrace, seccomp, signals, sigsys};
+use crate::{alternate, mapped, patch, ptrace, seccomp, signals, sigsys};
 
 /// The gate's own calls, in the manner of [`CALLS`].
 const OWN: &[(u32, When)] = &[
@@ -200,6 +200,8 @@ fn answer_with_care(slot: &mut Slot) -> End {
         // A thread's, by a jump: the function makes processes of their own as well, and its site has been rewritten for them.
         libc::SYS_clone if slot.args[0] as i32 & libc::CLONE_VM != 0 => return by_itself(slot),
         libc::SYS_fork | libc::SYS_clone => fork(slot, number, slot.args),
+        // It comes from ld.so alone: no filter traps it.
+        libc::SYS_mmap => mapped::mmap(&slot.args),
         libc::SYS_ptrace => ptrace::ptrace(slot.args[0] as u32),
         libc::SYS_seccomp => seccomp::seccomp(slot.args),
         libc::SYS_prctl if SECCOMP.contains(&(slot.args[0] as u32)) => seccomp::prctl(slot.args),

@@ -12,7 +12,7 @@ use elements::shared::path_hash;
 use elements::shared::sites::CallSite;
 use elements::user;
 
-use crate::arch::site::{self, Site};
+use crate::arch::site::{self, SYSCALL, Site};
 use crate::stubs;
 
 /// How many traps go by before any code is looked at: those of ld.so at the start of most programs.
@@ -108,6 +108,55 @@ pub fn sites(code: &Code, found: &mut [(u64, Site); MOST]) -> usize {
         (there == site).then_some((back, kind))
     });
     here.zip(found).map(|(site, to)| *to = site).count()
+}
+
+/// The places in some code whose sites are counted often.
+pub fn places(code: &Code) -> impl Iterator<Item = u64> {
+    let directories = attached().and_then(|instance| instance.directories);
+    let often = directories.map(|directories| directories.sites().0.often(code.file));
+    often.into_iter().flatten().filter_map(|site| {
+        let place = (code.start + u64::from(site.offset)).checked_sub(code.offset)?;
+        (place >= code.start && place < code.end).then_some(place)
+    })
+}
+
+/// Sees to it that mmap(2) of an interpreter is one of its sites that are rewritten, though it does not trap: it maps libraries.
+/// The first process of an instance looks for it.
+pub fn expect_mmap(code: &Code) {
+    const LOADS: [u8; 7] = [0xb8, libc::SYS_mmap as u8, 0, 0, 0, SYSCALL[0], SYSCALL[1]];
+    let Some((sites, true)) = attached().and_then(|instance| Some(instance.directories?.sites())) else {
+        return;
+    };
+    let number = libc::SYS_mmap as u32;
+    if sites.often(code.file).any(|site| site.number == number) {
+        return;
+    }
+    // SAFETY: the gate has just mapped it to be read.
+    let bytes =
+        unsafe { core::slice::from_raw_parts(code.start as *const u8, (code.end - code.start) as usize) };
+    let at = bytes.windows(LOADS.len()).position(|window| *window == LOADS);
+    let back = at.map(|at| code.start + (at + LOADS.len()) as u64);
+    let found = back.and_then(|back| call_site(code, back, number)).map(|(site, _)| site);
+    // That there is none is known, too.
+    sites.expect(found.unwrap_or(CallSite { file: code.file, offset: 0, number, code: 0 }));
+}
+
+/// The program's own file, where it has code.
+fn program() -> u32 {
+    KNOWN.first().map_or(0, |known| known.file.load(Ordering::Relaxed))
+}
+
+/// Programs of this file have sites in some code, as this one has.
+pub fn note_habit(code: &Code) {
+    if let Some((sites, true)) = attached().and_then(|instance| Some(instance.directories?.sites())) {
+        sites.expect(CallSite::habit(program(), code.file));
+    }
+}
+
+/// Whether a program of this file is to trap in the code of another.
+pub fn is_habit(file: u32) -> bool {
+    let directories = attached().and_then(|instance| instance.directories);
+    directories.is_some_and(|directories| directories.sites().0.is_often(CallSite::habit(program(), file)))
 }
 
 /// A hash is made of so many bytes before and behind the end of a call.

@@ -33,6 +33,7 @@ mod common;
 mod deliver;
 mod filter;
 mod loader;
+mod mapped;
 mod patch;
 mod place;
 mod ptrace;

@@ -133,7 +133,7 @@ fn rewrite_site(site: Site, back: u64) -> Result<(), Errno> {
     }
     // Code of a file, that nobody writes to.
     let code = maps::code_at(site.range(back).0)?;
-    rewrite_all(&code, &[(back, site)])
+    rewrite_all(&code, &[(back, site)], false)
 }
 
 /// Rewrites what programs of the instance have in common in the code that an address lies in.
@@ -144,22 +144,25 @@ fn rewrite_common(back: u64) -> Result<(), Errno> {
         return Ok(());
     }
     let code = maps::code_at(back).inspect_err(|_| common::note_none())?;
-    rewrite_known(&code)
+    rewrite_known(&code, false)?;
+    common::note_habit(&code);
+    Ok(())
 }
 
-/// Rewrites it in the code of a file that has just been mapped. There is one thread.
-pub fn rewrite_mapped(file: i32, segments: impl Iterator<Item = Code>) {
-    let Ok(stat) = kernel::fstatat(file, c"".as_ptr().cast(), libc::AT_EMPTY_PATH) else { return };
-    let device = (libc::major(stat.st_dev), libc::minor(stat.st_dev));
-    for code in segments {
-        // What cannot be done stays undone.
-        let _ = rewrite_known(&Code { file: maps::file_of(device, stat.st_ino), ..code });
+/// Rewrites what programs of the instance have in common in code that has just been mapped, and that nothing has run yet: mapped to
+/// be written to, if it `is_writable`.
+pub fn rewrite_fresh(code: &Code, is_writable: bool) {
+    if FORBIDDEN.load(Ordering::Relaxed) || LOCK.swap(true, Ordering::Acquire) {
+        return;
     }
+    // What cannot be done stays undone.
+    let _ = rewrite_known(code, is_writable);
+    let_go();
 }
 
 /// Rewrites it in some code, which is then known.
 #[inline(never)]
-fn rewrite_known(code: &Code) -> Result<(), Errno> {
+fn rewrite_known(code: &Code, is_writable: bool) -> Result<(), Errno> {
     common::note_code(code);
     let mut sites = [(0, Site::Return); common::MOST];
     let count = common::sites(code, &mut sites);
@@ -167,7 +170,7 @@ fn rewrite_known(code: &Code) -> Result<(), Errno> {
     if sites.is_empty() || may_be_traced() {
         return Err(Errno::EINVAL);
     }
-    rewrite_all(code, sites)?;
+    rewrite_all(code, sites, is_writable)?;
     for (back, _) in sites {
         set_count(back.wrapping_sub(site::LEN), OFTEN + 1);
     }
@@ -181,17 +184,19 @@ fn may_be_traced() -> bool {
     directories.is_none_or(|directories| directories.notices().has_tracers()) && is_traced()
 }
 
-/// Rewrites sites of some code.
-fn rewrite_all(code: &Code, sites: &[(u64, Site)]) -> Result<(), Errno> {
+/// Rewrites sites of some code, which may be written to if it `is_writable`.
+fn rewrite_all(code: &Code, sites: &[(u64, Site)], is_writable: bool) -> Result<(), Errno> {
     let ends = || sites.iter().map(|(back, site)| site.range(*back));
     let first = ends().map(|(first, _)| first).min().ok_or(Errno::EINVAL)?;
     let last = ends().map(|(_, last)| last).max().ok_or(Errno::EINVAL)?;
     let stubs = stubs::write(code, sites)?;
-    protect(first, last, true).inspect_err(|_| FORBIDDEN.store(true, Ordering::Relaxed))?;
+    if !is_writable {
+        protect(first, last, true).inspect_err(|_| FORBIDDEN.store(true, Ordering::Relaxed))?;
+    }
     for ((back, site), stub) in sites.iter().zip(stubs) {
         site.rewrite(*back, stub);
     }
-    protect(first, last, false)
+    if is_writable { Ok(()) } else { protect(first, last, false) }
 }
 
 /// Makes the pages of some bytes of code writable, or no longer. They stay executable: other

@@ -4,7 +4,7 @@
 //     sites
 //
 // makes each call many times and prints what came of it; and, with `code` as its argument, whose code is no longer
-// what it was before.
+// as it is in its file.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -13,13 +13,13 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "in_file.h"
 
 enum { TIMES = 200, LOOKED_AT = 4096 };
 
@@ -28,7 +28,6 @@ static const struct {
     int length;
 } functions[] = {{"syscall", 64}, {"sendto", 256}, {"recvfrom", 256}, {"pthread_create", LOOKED_AT}};
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
-static char before[FUNCTIONS][LOOKED_AT];
 
 static void *mask_of_thread(void *mask) {
     sigprocmask(SIG_BLOCK, NULL, mask);
@@ -45,9 +44,6 @@ static void *wait_for_ever(void *nothing) {
 static int ends(void *status) { return *(int *)status; }
 
 int main(int count, char **arguments) {
-    for (int index = 0; index < FUNCTIONS; index++)
-        memcpy(before[index], dlsym(RTLD_DEFAULT, functions[index].name), functions[index].length);
-
     int opened = 0, refused = 0, passed = 0;
     for (int time = 0; time < TIMES; time++) {
         int fd = syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY, 0);
@@ -131,7 +127,7 @@ int main(int count, char **arguments) {
     printf("in a child of vfork: %d\n", status);
 
     for (int index = 0; count > 1 && index < FUNCTIONS; index++)
-        if (memcmp(before[index], dlsym(RTLD_DEFAULT, functions[index].name), functions[index].length))
+        if (!is_as_in_file(dlsym(RTLD_DEFAULT, functions[index].name), functions[index].length))
             printf("rewritten: %s\n", functions[index].name);
     return 0;
 }

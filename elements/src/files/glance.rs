@@ -41,8 +41,8 @@ pub struct Start {
     pub(super) node: NodeId,
     /// How many bytes of the path lead to the node.
     pub(super) after: u16,
-    /// Whether the path is one of our own, which stands for another that takes a walk.
-    pub(super) is_respelled: bool,
+    /// How often another spelling has taken the place of a path that takes a walk: then this one is our own.
+    pub(super) respelled: u8,
 }
 
 impl Start {
@@ -51,7 +51,7 @@ impl Start {
 
     #[inline(always)]
     const fn at(node: NodeId, after: u16) -> Start {
-        Start { node, after, is_respelled: false }
+        Start { node, after, respelled: 0 }
     }
 
     /// Whether it is that: the path may be a relative one.

@@ -2,7 +2,8 @@
 //!
 //! A trap costs a signal, so a door rewrites a call site that traps often. Most processes are short, and trap at the same few
 //! sites of the same libraries as the one before. What they have in common is counted here; each process then rewrites in
-//! one go what has been counted often enough.
+//! one go what has been counted often enough. A program is known for the libraries that it traps in, too: in the next process
+//! of its, their code is rewritten as it is mapped.
 //!
 //! Nothing here is believed: a process looks at the bytes of a site before it touches them. So entries are written word
 //! by word, and one that two processes have mixed up is of no use until it is counted anew.
@@ -29,7 +30,15 @@ pub struct CallSite {
     pub code: u32,
 }
 
+/// The number of what is no call: a [habit](CallSite::habit).
+const HABIT: u32 = u32::MAX;
+
 impl CallSite {
+    /// What stands for programs of one file trapping in another file's code again and again.
+    pub fn habit(program: u32, library: u32) -> CallSite {
+        CallSite { file: program, offset: library, number: HABIT, code: 0 }
+    }
+
     fn place(self) -> u64 {
         u64::from(self.file) << 32 | u64::from(self.offset)
     }
@@ -54,19 +63,43 @@ pub struct Sites {
 }
 
 impl Sites {
+    /// The entries that a site may have.
+    fn entries(&self, site: CallSite) -> impl Iterator<Item = &Entry> {
+        let first = (site.place().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize;
+        (first..first + PLACES).map(|index| &self.entries[index % SITES])
+    }
+
+    /// The entry that a site has.
+    fn known(&self, site: CallSite) -> Option<&Entry> {
+        self.entries(site).find(|entry| entry.place.load(Ordering::Relaxed) == site.place())
+    }
+
+    /// Whether a site is one that traps often.
+    pub fn is_often(&self, site: CallSite) -> bool {
+        self.known(site).is_some_and(|entry| {
+            entry.proof.load(Ordering::Relaxed) == site.proof()
+                && entry.count.load(Ordering::Relaxed) >= OFTEN
+        })
+    }
+
+    /// Counts a site as one that traps often, where there is room.
+    pub fn expect(&self, site: CallSite) {
+        self.count(site);
+        if let Some(entry) = self.known(site) {
+            entry.count.fetch_max(OFTEN, Ordering::Relaxed);
+        }
+    }
+
     /// Counts a trap.
     pub fn count(&self, site: CallSite) {
-        let first = (site.place().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize;
-        let entries = || (first..first + PLACES).map(|index| &self.entries[index % SITES]);
-        let place = |entry: &&Entry| entry.place.load(Ordering::Relaxed);
-        let known = entries().find(|entry| place(entry) == site.place());
+        let known = self.known(site);
         if let Some(entry) = known.filter(|entry| entry.proof.load(Ordering::Relaxed) == site.proof()) {
             entry.count.fetch_add(1, Ordering::Relaxed);
             return;
         }
         // One that is not counted any more makes room in the end.
         let Some(entry) = known.or_else(|| {
-            let seldom = entries().min_by_key(|entry| entry.count.load(Ordering::Relaxed))?;
+            let seldom = self.entries(site).min_by_key(|entry| entry.count.load(Ordering::Relaxed))?;
             let count = seldom.count.load(Ordering::Relaxed);
             if count != 0 && count < OFTEN {
                 seldom.count.store(count - 1, Ordering::Relaxed);
@@ -86,10 +119,11 @@ impl Sites {
             let place = entry.place.load(Ordering::Relaxed);
             let proof = entry.proof.load(Ordering::Relaxed);
             let is_often = entry.count.load(Ordering::Relaxed) >= OFTEN;
-            (is_often && (place >> 32) as u32 == file).then_some(CallSite {
+            let number = (proof >> 32) as u32;
+            (is_often && (place >> 32) as u32 == file && number != HABIT).then_some(CallSite {
                 file,
                 offset: place as u32,
-                number: (proof >> 32) as u32,
+                number,
                 code: proof as u32,
             })
         })
@@ -134,6 +168,17 @@ mod tests {
             sites.count(other);
         }
         assert_eq!(sites.often(1).next(), Some(other));
+    }
+
+    #[test]
+    fn what_is_expected_is_told_of_at_once_and_a_habit_is_no_site() {
+        let sites = none();
+        sites.expect(site(1, 0x1000));
+        assert_eq!(sites.often(1).next(), Some(site(1, 0x1000)));
+        assert!(sites.is_often(site(1, 0x1000)) && !sites.is_often(CallSite { code: 7, ..site(1, 0x1000) }));
+        sites.expect(CallSite::habit(2, 1));
+        assert!(sites.is_often(CallSite::habit(2, 1)) && !sites.is_often(CallSite::habit(1, 2)));
+        assert_eq!(sites.often(2).next(), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use elements::process::elf::{self, Header, Segment, Span};
 use elements::process::maps::Code;
 use elements::{Errno, kernel, user};
 
-use crate::patch;
+use crate::mapped;
 
 const PAGE: u64 = 4096;
 /// Where the kernel puts programs that can be anywhere (`ELF_ET_DYN_BASE`).
@@ -121,7 +121,7 @@ impl Image {
         // It stays mapped: its strings need not be asked about.
         user::note_range(image.base.wrapping_add(span.start) as usize, image.end as usize);
         let code = elf::segments(headers).flatten().filter(|segment| protection(segment) == CODE);
-        patch::rewrite_mapped(file, code.map(|segment| image.code_of(&segment)));
+        mapped::rewrite_mapped(file, code.map(|segment| image.code_of(&segment)), is_interpreter);
         Ok((image, interpreter))
     }
 

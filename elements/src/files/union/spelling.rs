@@ -108,7 +108,7 @@ impl Instance<'_> {
             Some(false) => return Some(Err(Errno::ENOENT)),
             None => {}
         }
-        if start.is_respelled {
+        if start.respelled > 0 {
             return None;
         }
         let len = scan::survey(path, 0)?.len;
@@ -136,7 +136,7 @@ impl Instance<'_> {
             let is_missing = self.has_directory(whole.as_ptr(), start, true) == Some(false);
             return is_missing.then_some(Err(Errno::ENOENT));
         }
-        Some(Ok(Start { is_respelled: is_absolute, ..start }))
+        Some(Ok(Start { respelled: u8::from(is_absolute), ..start }))
     }
 
     /// Spells an absolute path by its directory's own path, where that is kept, or by where a link of the policy's leads.

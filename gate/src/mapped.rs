@@ -1,0 +1,74 @@
+//! Code that is rewritten as it is mapped, before any of it has run.
+//!
+//! Later that is dear: /proc has to tell which mapping a call has come from, pages that have been read are mapped and get other
+//! rights one by one, and some calls have trapped before. The gate maps the program and its interpreter itself. Libraries are
+//! mapped by ld.so, whose site of mmap(2) is rewritten, though that call traps nowhere. So the code of a library in which
+//! programs of the same file have trapped is mapped to be written to, rewritten, and then given the rights that were asked for.
+
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use elements::process::maps::{self, Code};
+use elements::{Answer, Errno, kernel, user};
+
+use crate::common;
+use crate::patch::{self, PAGE, protect};
+
+/// The rights of code.
+const CODE: usize = (libc::PROT_READ | libc::PROT_EXEC) as usize;
+
+/// Rewrites the code of a file that the gate has just mapped. There is one thread.
+pub fn rewrite_mapped(file: i32, segments: impl Iterator<Item = Code>, is_interpreter: bool) {
+    let Ok((file, _)) = about(file) else { return };
+    for code in segments {
+        let code = Code { file, ..code };
+        if is_interpreter {
+            common::expect_mmap(&code);
+        }
+        patch::rewrite_fresh(&code, false);
+    }
+}
+
+/// What a file is known by, and its size.
+fn about(file: i32) -> Result<(u32, u64), Errno> {
+    let stat = kernel::fstatat(file, c"".as_ptr().cast(), libc::AT_EMPTY_PATH)?;
+    let device = (libc::major(stat.st_dev), libc::minor(stat.st_dev));
+    Ok((maps::file_of(device, stat.st_ino), stat.st_size as u64))
+}
+
+/// mmap(2), from a site that has been rewritten.
+pub fn mmap(args: &[usize; 6]) -> Answer {
+    let [address, len, rights, flags, file, offset] = *args;
+    let kind = flags as i32 & (libc::MAP_TYPE | libc::MAP_ANONYMOUS);
+    if rights != CODE || kind != libc::MAP_PRIVATE {
+        return Answer::Pass;
+    }
+    let Ok((known, size)) = about(file as i32) else { return Answer::Pass };
+    let end = (offset as u64).saturating_add(len as u64);
+    if end.saturating_sub(size) >= PAGE || !common::is_habit(known) {
+        return Answer::Pass;
+    }
+    let writable = rights | libc::PROT_WRITE as usize;
+    // SAFETY: what the program asks for, but for the right to write, which nobody has before it is taken away.
+    let mapped = unsafe { kernel::syscall(libc::SYS_mmap, [address, len, writable, flags, file, offset]) };
+    // The system may forbid it.
+    let Ok(start) = mapped else { return Answer::Pass };
+    let code = Code {
+        start: start as u64,
+        end: (start as u64 + len as u64).next_multiple_of(PAGE),
+        offset: offset as u64,
+        file: known,
+    };
+    for place in common::places(&code) {
+        touch(place);
+    }
+    patch::rewrite_fresh(&code, true);
+    Answer::Done(protect(code.start, code.end - 1, false).map(|()| start))
+}
+
+/// Has the kernel make a page that may be written to the process's own, in one fault: it is going to be read and then
+/// written.
+fn touch(place: u64) {
+    // SAFETY: a byte of what has just been mapped for that, within the file; it stays as it is.
+    unsafe { AtomicU8::from_ptr(place as *mut u8) }.fetch_or(0, Ordering::Relaxed);
+    user::note_seen(place as usize);
+}
