@@ -5,13 +5,11 @@
 //! mapped by ld.so, whose site of mmap(2) is rewritten, though that call traps nowhere. So the code of a library in which
 //! programs of the same file have trapped is mapped to be written to, rewritten, and then given the rights that were asked for.
 
-use core::sync::atomic::{AtomicU8, Ordering};
-
 use elements::process::maps::{self, Code};
 use elements::{Answer, Errno, kernel, user};
 
-use crate::common;
 use crate::patch::{self, PAGE, protect};
+use crate::{arch::site, common};
 
 /// The rights of code.
 const CODE: usize = (libc::PROT_READ | libc::PROT_EXEC) as usize;
@@ -59,16 +57,9 @@ pub fn mmap(args: &[usize; 6]) -> Answer {
         file: known,
     };
     for place in common::places(&code) {
-        touch(place);
+        site::own_page(place);
+        user::note_seen(place as usize);
     }
     patch::rewrite_fresh(&code, true);
     Answer::Done(protect(code.start, code.end - 1, false).map(|()| start))
-}
-
-/// Has the kernel make a page that may be written to the process's own, in one fault: it is going to be read and then
-/// written.
-fn touch(place: u64) {
-    // SAFETY: a byte of what has just been mapped for that, within the file; it stays as it is.
-    unsafe { AtomicU8::from_ptr(place as *mut u8) }.fetch_or(0, Ordering::Relaxed);
-    user::note_seen(place as usize);
 }

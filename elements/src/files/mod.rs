@@ -18,6 +18,7 @@ mod cwd;
 mod entries;
 mod explain;
 mod glance;
+mod last_link;
 mod lexical;
 mod links;
 mod list;

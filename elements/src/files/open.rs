@@ -57,7 +57,11 @@ impl Instance<'_> {
     #[inline(always)]
     pub fn openat_from(&self, dirfd: i32, path: *const u8, flags: i32, mode: u32, start: Start) -> Answer {
         let look = match self.open_plain(start, path, flags, mode) {
-            Some(Err(errno)) if may_be_link(errno) => Some(Look::Walk),
+            Some(Err(errno)) if may_be_link(errno) => match self.openat_beyond_link(path, flags, mode, start)
+            {
+                Some(answer) => return answer,
+                None => Some(Look::Walk),
+            },
             Some(opened) => return Answer::Done(opened.map(|fd| fd as usize)),
             None => None,
         };
@@ -401,7 +405,7 @@ enum ToOpen {
 }
 
 /// Whether openat2(2) may have met a link, or is not there: on an old kernel, or behind a filter.
-fn may_be_link(errno: Errno) -> bool {
+pub(super) fn may_be_link(errno: Errno) -> bool {
     matches!(errno, Errno::ELOOP | Errno::ENOSYS | Errno::EPERM)
 }
 

@@ -27,6 +27,7 @@ mod enter;
 mod given;
 mod kept;
 mod known;
+mod letters;
 mod list;
 mod marks;
 mod may;

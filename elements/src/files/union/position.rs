@@ -2,6 +2,7 @@
 
 use super::super::MAX_PATH;
 use super::super::owners::Reached;
+use super::super::plain::PlainScratch;
 use super::super::text::Text;
 use super::{Settled, Told, Union, is_whiteout, xattr};
 use crate::Errno;
@@ -352,7 +353,10 @@ impl Union<'_> {
                 sides = known;
                 continue;
             }
-            if !self.missing(sides & self.lower(), name).is_some_and(Told::is_known) {
+            let Some(missing) = self.missing(sides & self.lower(), name) else { return false };
+            if !missing.is_known()
+                && (sides & self.lower() != Layers::LOWEST || !self.lowest_is_without(name, missing))
+            {
                 return false;
             }
             let Some(top) = self.top().filter(|top| sides.has(*top)) else { return true };
@@ -363,6 +367,20 @@ impl Union<'_> {
                     == Some(Errno::ENOENT);
         }
         false
+    }
+
+    /// Asks the lowest layer whether a name is missing in a directory of which the table knows that no other layer below has it.
+    #[inline(never)]
+    fn lowest_is_without(&self, below: &[u8], missing: Told) -> bool {
+        let mut path = PlainScratch::new();
+        let written = path.push(self.layer(0)).and_then(|()| path.push(below));
+        let is_missing = written.is_ok()
+            && kernel::fstatat(AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW).err()
+                == Some(Errno::ENOENT);
+        if is_missing {
+            missing.note();
+        }
+        is_missing
     }
 
     /// What this process may know of layers that never change, under the name at the end of a path.

@@ -120,8 +120,14 @@ impl Instance<'_> {
         if !is_absolute {
             self.spell_whole(dirfd, given, whole)?;
         } else if self.spell_plainly(given, whole).is_none() {
-            whole.truncate(0);
-            whole.push(directory.map(|_| given)?).ok()?;
+            match self.spell_by_letters(given, start, whole) {
+                Some(Ok(())) => {}
+                Some(Err(errno)) => return Some(Err(errno)),
+                None => {
+                    whole.truncate(0);
+                    whole.push(directory.map(|_| given)?).ok()?;
+                }
+            }
         }
         if directory.is_some() {
             whole.truncate(whole.len() - 2);

@@ -114,6 +114,13 @@ impl Site {
     }
 }
 
+/// Has the kernel make a page that may be written to the process's own, in one fault: it is going to be read, and then written.
+/// The byte stays as it is.
+pub fn own_page(address: u64) {
+    // SAFETY: what the caller has just mapped for that, within its file. An atomic that changes nothing would be compiled to a read.
+    unsafe { core::arch::asm!("lock or byte ptr [{}], 0", in(reg) address, options(nostack)) };
+}
+
 /// Where the program makes the call by itself that it has come from.
 pub fn by_itself(back: u64) -> u64 {
     let call = back - 2;

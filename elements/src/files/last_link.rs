@@ -1,0 +1,117 @@
+//! A link in the last place of a plain path in a union, which leads to another plain path: what most links to libraries
+//! and programs are (`libz.so.1`, `/usr/bin/gcc`).
+//!
+//! Where the lowest layer alone has the link's directory, the kernel tells what the link says, and the path that this makes
+//! is answered as if it had been asked for. So it takes no walk, for whose paths there would have to be room on the stack. Whatever
+//! else a link leads to, or through, is for [`super::namei`].
+
+use super::glance::{Glance, Start};
+use super::open::{how, may_be_link, writes};
+use super::plain::PlainScratch;
+use super::scan;
+use super::union::WholePath;
+use crate::kernel::{self, AT_FDCWD, RESOLVE_NO_SYMLINKS};
+use crate::{Answer, Instance};
+
+/// How many links one after the other are followed in this way: a walk tells when they are too many.
+const LINKS: u8 = 8;
+
+impl Instance<'_> {
+    /// The path that a link leads to, and what a glance tells of that. None: it is none, or it takes a walk.
+    fn beyond_link(&self, path: *const u8, start: Start, whole: &mut WholePath) -> Option<Glance> {
+        if start.is_anew() || start.respelled >= LINKS || !self.has_unions() || self.traces() {
+            return None;
+        }
+        let mut scratch = PlainScratch::new();
+        let place = self.plain_place(path, start, true, &mut scratch)?;
+        if !self.is_layered(&place) || scratch.ends_in_slash() {
+            return None;
+        }
+        let len = scan::survey(path, 0)?.len;
+        // SAFETY: just read.
+        let given = unsafe { core::slice::from_raw_parts(path, len) };
+        let name = given.iter().rposition(|byte| *byte == b'/')? + 1;
+        let mut target = WholePath::new();
+        target.read(|room| kernel::readlinkat(AT_FDCWD, place.path, room)).ok()?;
+        whole.truncate(0);
+        if target.bytes().first() != Some(&b'/') {
+            whole.push(given.get(..name)?).ok()?;
+        }
+        // One that has not had room is too long for this as well.
+        whole.push(target.bytes()).ok()?;
+        whole.clear_rest();
+        // SAFETY: there is room for as much, all of it written.
+        match unsafe { self.glance_at(AT_FDCWD, whole.as_ptr()) } {
+            Glance::Closer(next) if next.is_anew() => None,
+            Glance::Closer(next) => {
+                Some(Glance::Closer(Start { respelled: start.respelled.saturating_add(1), ..next }))
+            }
+            Glance::Elsewhere => Some(Glance::Elsewhere),
+        }
+    }
+
+    /// openat(2) of a link.
+    #[inline(never)]
+    pub(super) fn openat_beyond_link(
+        &self,
+        path: *const u8,
+        flags: i32,
+        mode: u32,
+        start: Start,
+    ) -> Option<Answer> {
+        if writes(flags) || flags & libc::O_NOFOLLOW != 0 {
+            return None;
+        }
+        let mut whole = WholePath::new();
+        let answer = match self.beyond_link(path, start, &mut whole)? {
+            Glance::Closer(next) => self.openat_from(AT_FDCWD, whole.as_ptr(), flags, mode, next),
+            Glance::Elsewhere if self.may_tell_otherwise(whole.as_ptr(), flags) => return None,
+            Glance::Elsewhere => {
+                let path = whole.as_ptr();
+                // Another link there may lead back to a mount.
+                let opened = kernel::openat2(AT_FDCWD, path, &how(flags, mode, RESOLVE_NO_SYMLINKS));
+                if opened.is_err_and(may_be_link) {
+                    return None;
+                }
+                if let Ok(fd) = opened {
+                    self.opened(AT_FDCWD, path, flags, fd);
+                }
+                Answer::Done(opened.map(|fd| fd as usize))
+            }
+        };
+        done(answer)
+    }
+
+    /// newfstatat(2) of what a link leads to.
+    #[inline(never)]
+    pub(super) fn fstatat_beyond_link(
+        &self,
+        path: *const u8,
+        stat: *mut libc::stat,
+        flags: i32,
+        start: Start,
+    ) -> Option<Answer> {
+        let mut whole = WholePath::new();
+        let Glance::Closer(next) = self.beyond_link(path, start, &mut whole)? else { return None };
+        done(self.fstatat_from(AT_FDCWD, whole.as_ptr(), stat, flags, next))
+    }
+
+    /// statx(2) of the same.
+    #[inline(never)]
+    pub(super) fn statx_beyond_link(
+        &self,
+        path: *const u8,
+        what: (i32, u32),
+        buf: *mut libc::statx,
+        start: Start,
+    ) -> Option<Answer> {
+        let mut whole = WholePath::new();
+        let Glance::Closer(next) = self.beyond_link(path, start, &mut whole)? else { return None };
+        done(self.statx_closer(AT_FDCWD, whole.as_ptr(), what, buf, next))
+    }
+}
+
+/// An answer about another path than was asked for. None: it is the kernel's to give.
+fn done(answer: Answer) -> Option<Answer> {
+    matches!(answer, Answer::Done(_)).then_some(answer)
+}
