@@ -21,6 +21,7 @@ static PAGES: [AtomicUsize; SEEN] = [const { AtomicUsize::new(0) }; SEEN];
 
 /// What each of them took the place of: two pages with the same low bits that are read in turn, as one of the
 /// program's and one of ours may be, are not asked about each time.
+#[unsafe(link_section = ".bss.soon")]
 static BEFORE: [AtomicUsize; SEEN] = [const { AtomicUsize::new(0) }; SEEN];
 
 /// Ranges that stay readable for as long as the process runs: start and end.
@@ -100,7 +101,11 @@ fn ask(page: usize) -> bool {
     let address = page * PAGE;
     let readable = is_known(address) || kernel::is_readable(address);
     if readable && let (Some(entry), Some(before)) = (PAGES.get(page % SEEN), BEFORE.get(page % SEEN)) {
-        before.store(entry.swap(page + 1, Ordering::Relaxed), Ordering::Relaxed);
+        let replaced = entry.swap(page + 1, Ordering::Relaxed);
+        // What has taken nobody's place leaves the other table's page alone.
+        if replaced != 0 {
+            before.store(replaced, Ordering::Relaxed);
+        }
     }
     readable
 }
@@ -113,6 +118,7 @@ pub fn note_seen(address: usize) {
 }
 
 /// Page numbers, plus one, that were not readable when last asked for [`is_seen`]'s sake.
+#[unsafe(link_section = ".bss.soon")]
 static UNREADABLE: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
 
 /// Lets [`is_seen`] know of a page that is read beyond need. One that cannot be read is not asked about
@@ -143,6 +149,7 @@ fn is_known(address: usize) -> bool {
 }
 
 /// Page numbers, plus one, that could be written to when last asked.
+#[unsafe(link_section = ".bss.paths")]
 static WRITABLE: [AtomicUsize; SEEN] = [const { AtomicUsize::new(0) }; SEEN];
 
 /// Whether the page of an address can be written to. As with [`is_readable`], one that

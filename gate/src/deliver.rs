@@ -25,9 +25,11 @@ use crate::sigsys;
 use crate::trap::{Action, SA_RESTORER, rt_sigaction};
 
 /// The program's handlers; 0 where it has none.
+#[unsafe(link_section = ".bss.soon")]
 pub static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
 
 /// Whether the view has a say in who is told to have sent a signal.
+#[unsafe(link_section = ".bss.soon")]
 pub static SHOWS_SENDER: AtomicBool = AtomicBool::new(false);
 
 /// `siginfo_t`: si_signo, si_errno, si_code, and what else there is.

@@ -61,8 +61,6 @@ pub extern "C" fn start(stack: *mut usize) -> ! {
     let Some(asked) = asked(&stack) else {
         die(&[b"this is a part of `launcher`, which starts it by itself"]);
     };
-    attach(&stack);
-    process::set_owner(kernel::getpid());
     map_slots();
     let slot = last_slot();
     slot.prepare_stack(START_STACK);
@@ -71,11 +69,13 @@ pub extern "C" fn start(stack: *mut usize) -> ! {
     unsafe { gate_begin(slot.stack(), begin, (&raw mut started).cast()) }
 }
 
-/// Goes on on a slot's stack: the pages that a walk takes are those that the program's calls take, and its own stack is
-/// as the kernel has made it.
+/// Goes on on a slot's stack: the pages that paths and a walk take are those that the program's calls take, and its own
+/// stack is as the kernel has made it.
 extern "C" fn begin(started: *mut c_void) -> ! {
     // SAFETY: what `start` has given.
     let Started { stack, asked } = unsafe { &mut *started.cast::<Started>() };
+    attach(stack);
+    process::set_owner(kernel::getpid());
     let mut action = trap::action();
     let both = &raw mut action;
     // SAFETY: the gate's own handler; the kernel reads it before it writes what was there.

@@ -34,6 +34,7 @@ pub struct Kept {
 }
 
 /// For each signal that has a handler.
+#[unsafe(link_section = ".bss.soon")]
 pub static ACTIONS: [Kept; SIGNALS] = [const { Kept::new() }; SIGNALS];
 
 impl Kept {
@@ -157,7 +158,9 @@ pub fn begin(ignored: bool) {
     }
     sigsys::begin(ignored, mask & (SIGSYS_BIT | STAND_IN) != 0);
     let plays = elements::instance::attached().is_some_and(elements::Instance::plays);
-    SHOWS_SENDER.store(plays, Ordering::Relaxed);
+    if plays {
+        SHOWS_SENDER.store(true, Ordering::Relaxed);
+    }
     listen();
 }
 

@@ -25,9 +25,11 @@ pub const STANDS_IN: i32 = 16;
 const TAG: i32 = 0x4c_4400;
 
 /// Whether one has stood in for SIGSYS.
+#[unsafe(link_section = ".bss.soon")]
 static STOOD_IN: AtomicBool = AtomicBool::new(false);
 
 /// What a child that shares our memory believes: its process id, and its handler.
+#[unsafe(link_section = ".bss.soon")]
 static CHILD: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
 /// What is so from the program's first instruction on.

@@ -338,6 +338,46 @@ fn a_process_has_three_hundred_kib_more_to_itself_at_most() {
     assert!(in_view > natively && in_view - natively <= 300, "natively {natively}, in the view {in_view}");
 }
 
+/// How many pages of the gate's image a process has written to.
+fn pages_written(process: u32) -> u64 {
+    // gate/build.rs, gate/src/place.rs
+    const IMAGE: std::ops::Range<u64> = 0x7e00_0410_0000..0x7e00_0420_0000;
+    let said = fs::read_to_string(format!("/proc/{process}/smaps")).expect("it runs");
+    let (mut is_gate, mut sum) = (false, 0);
+    for line in said.lines() {
+        if let Some((start, _)) = line.split_once(' ').and_then(|(range, _)| range.split_once('-')) {
+            is_gate = u64::from_str_radix(start, 16).is_ok_and(|start| IMAGE.contains(&start));
+        } else if let Some(size) = line.strip_prefix("Private_Dirty:").filter(|_| is_gate) {
+            sum += size.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 4;
+        }
+    }
+    sum
+}
+
+#[test]
+fn the_calls_of_a_program_write_to_few_pages_of_the_gates() {
+    // Each is a fault of a microsecond or two in every process: gate/layout.ld.
+    const PLAIN: (&str, u64) = ("cd /; test -e etc/passwd; trap : INT", 2);
+    const UNION: (&str, u64) = ("cd $0/a; test -e ../a/b/file; read word < b/../../a/b/file; trap : INT", 6);
+    let mount = "[[mount]]\nat = \"@/union\"\nlayers = [\"@/union\"]\nwrite = \"ephemeral\"";
+    let lines = format!("coverage.door = \"gate\"\n{mount}");
+    let world = World::new("gate-pages", MOUNTS, fill).saying(&lines);
+    let union = world.dir.join("app/union");
+    write(union.join("a/b/file"), "file\n");
+    for (script, most) in [PLAIN, UNION] {
+        let mut command = world.in_view(Path::new("/bin/sh"));
+        command.args(["-c", &format!("{script}; echo; read line")]).arg(&union);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sh is installed");
+        child.stdout.as_mut().expect("a pipe").read_exact(&mut [0]).expect("it writes");
+        let written = pages_written(child.id());
+        child.stdin.take().expect("a pipe").write_all(b"\n").expect("it reads");
+        assert!(child.wait().expect("our own child").success(), "{script}");
+        println!("{written} pages: {script}");
+        assert!((1..=most).contains(&written), "{written} pages are written to: {script}");
+    }
+}
+
 #[test]
 fn a_loop_of_starts_loses_none_and_leaves_nothing() {
     // As many as are asked for: `STARTS=100000 cargo test -p tests --test gate -- loses_none`

@@ -110,13 +110,25 @@ const DESCRIPTORS: usize = 1024;
 /// So many components are never too long for a path, with the mount that they are below.
 pub(super) const SURE: u32 = 12;
 
-#[unsafe(link_section = ".data.start")]
-static WORKING_DIRECTORY: AtomicU32 = AtomicU32::new(UNKNOWN);
-static DIRECTORIES: [AtomicU32; DESCRIPTORS] = [const { AtomicU32::new(UNKNOWN) }; DESCRIPTORS];
-/// Of directories of a union: whether the lowest layer alone has them ([`super::union`]).
-/// An entry counts only beside one above.
-static WORKING_ORIGIN: AtomicU64 = AtomicU64::new(0);
-static ORIGINS: [AtomicU64; DESCRIPTORS] = [const { AtomicU64::new(0) }; DESCRIPTORS];
+/// What is noted of a directory.
+struct Base {
+    /// Of one of a union: whether the lowest layer alone has it ([`super::union`]). It counts only beside a cursor.
+    origin: AtomicU64,
+    /// A cursor, packed.
+    cursor: AtomicU32,
+}
+
+impl Base {
+    const fn new() -> Base {
+        Base { origin: AtomicU64::new(0), cursor: AtomicU32::new(UNKNOWN) }
+    }
+}
+
+#[unsafe(link_section = ".bss.soon")]
+static WORKING_DIRECTORY: Base = Base::new();
+/// Most programs have low numbers alone, so that a page holds all of both words.
+#[unsafe(link_section = ".bss.descriptors")]
+static DIRECTORIES: [Base; DESCRIPTORS] = [const { Base::new() }; DESCRIPTORS];
 /// How many vfork children of this process have not gone their own way yet,
 /// or more: while it is not 0, nothing is remembered. A door's vfork counts.
 #[unsafe(link_section = ".data.start")]
@@ -127,12 +139,12 @@ fn is_of_kernel(app: &[u8]) -> bool {
     [&b"/proc"[..], b"/dev", b"/sys"].iter().any(|place| app.starts_with(place))
 }
 
-fn entry(dirfd: i32) -> Option<&'static AtomicU32> {
+fn base_of(dirfd: i32) -> Option<&'static Base> {
     if dirfd == AT_FDCWD { Some(&WORKING_DIRECTORY) } else { DIRECTORIES.get(usize::try_from(dirfd).ok()?) }
 }
 
-fn origin_entry(dirfd: i32) -> Option<&'static AtomicU64> {
-    if dirfd == AT_FDCWD { Some(&WORKING_ORIGIN) } else { ORIGINS.get(usize::try_from(dirfd).ok()?) }
+fn entry(dirfd: i32) -> Option<&'static AtomicU32> {
+    base_of(dirfd).map(|base| &base.cursor)
 }
 
 /// Where a directory stands, as far as that has been noted.
@@ -145,7 +157,7 @@ pub(super) fn known(dirfd: i32) -> Option<Cursor> {
 /// What has been noted of a directory, and where it is.
 #[inline]
 pub(super) fn origin(dirfd: i32) -> Option<(Cursor, u64)> {
-    Some((known(dirfd)?, origin_entry(dirfd)?.load(Ordering::Relaxed)))
+    Some((known(dirfd)?, base_of(dirfd)?.origin.load(Ordering::Relaxed)))
 }
 
 /// Notes it, if it is known where the directory is.
@@ -158,9 +170,9 @@ pub(super) fn note_origin(dirfd: i32, word: u64) {
 /// The same in a process that is no borrower.
 pub(super) fn note_own_origin(dirfd: i32, word: u64) {
     if origin(dirfd).is_some()
-        && let Some(entry) = origin_entry(dirfd)
+        && let Some(base) = base_of(dirfd)
     {
-        entry.store(word, Ordering::Relaxed);
+        base.origin.store(word, Ordering::Relaxed);
     }
 }
 
@@ -196,14 +208,12 @@ pub(super) fn note_below(dirfd: i32, fd: i32) -> bool {
 }
 
 fn remember(dirfd: i32, word: u32) {
-    let Some(entry) = entry(dirfd) else { return };
+    let Some(Base { origin, cursor: entry }) = base_of(dirfd) else { return };
     if word == UNKNOWN && entry.load(Ordering::Relaxed) == UNKNOWN {
         return;
     }
     super::union::forget_path(dirfd);
-    if let Some(origin) = origin_entry(dirfd)
-        && origin.load(Ordering::Relaxed) != 0
-    {
+    if origin.load(Ordering::Relaxed) != 0 {
         origin.store(0, Ordering::Relaxed);
     }
     // Who walks a tree opens one directory after another at the same depth: nothing changes.
@@ -218,9 +228,12 @@ fn remember(dirfd: i32, word: u32) {
 /// of their own from now on (unshare(2), clone(2) without `CLONE_FS`).
 pub fn disable_base_cache() {
     VFORKS.fetch_add(1, Ordering::AcqRel);
-    WORKING_DIRECTORY.store(UNKNOWN, Ordering::Release);
-    for entry in &DIRECTORIES {
-        entry.store(UNKNOWN, Ordering::Relaxed);
+    WORKING_DIRECTORY.cursor.store(UNKNOWN, Ordering::Release);
+    for entry in DIRECTORIES.iter().map(|base| &base.cursor) {
+        // Most pages of the table are nobody's yet.
+        if entry.load(Ordering::Relaxed) != UNKNOWN {
+            entry.store(UNKNOWN, Ordering::Relaxed);
+        }
     }
 }
 
@@ -228,10 +241,10 @@ pub fn disable_base_cache() {
 #[inline(always)]
 pub fn note_open(fd: i32) {
     // A negative one is beyond the table.
-    if let Some(entry) = DIRECTORIES.get(fd as u32 as usize)
-        && entry.load(Ordering::Relaxed) != UNKNOWN
+    if let Some(Base { cursor, .. }) = DIRECTORIES.get(fd as u32 as usize)
+        && cursor.load(Ordering::Relaxed) != UNKNOWN
     {
-        entry.store(UNKNOWN, Ordering::Relaxed);
+        cursor.store(UNKNOWN, Ordering::Relaxed);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::kernel::{self, AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance, process};
 
 /// Whether the kernel's root is no longer the host's: no host path leads anywhere.
+#[unsafe(link_section = ".bss.soon")]
 static IS_JAILED: AtomicBool = AtomicBool::new(false);
 
 impl Instance<'_> {

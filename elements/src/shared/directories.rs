@@ -172,7 +172,10 @@ impl Directories {
     /// Remembers that it is, as was found in an epoch.
     pub fn set_plain(&self, hash: u64, epoch: u32) {
         let (entry, value) = self.directory(hash, epoch);
-        entry.store(value, Ordering::Release);
+        // Most processes find again what another one has remembered: leave the page as it is.
+        if entry.load(Ordering::Relaxed) != value {
+            entry.store(value, Ordering::Release);
+        }
     }
 
     /// The layers that have the directory with this hash, if that is known.

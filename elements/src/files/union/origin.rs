@@ -56,11 +56,13 @@ pub(super) fn origin_at(path: *const u8) -> Option<Identity> {
 }
 
 /// The record, once it has been mapped.
+#[unsafe(link_section = ".bss.soon")]
 static MAPPED: AtomicPtr<Record> = AtomicPtr::new(core::ptr::null_mut());
 
 const PAGE: usize = 4096;
 const BITS: usize = u64::BITS as usize;
 /// Which of its pages are known to have room on the disk, a bit for each. It is a file with holes.
+#[unsafe(link_section = ".bss.soon")]
 static ROOM: [AtomicU64; Record::LEN.div_ceil(PAGE * BITS)] =
     [const { AtomicU64::new(0) }; Record::LEN.div_ceil(PAGE * BITS)];
 

@@ -20,6 +20,7 @@ use crate::{Errno, Instance, kernel};
 /// How many are kept.
 const FILES: usize = 512;
 
+#[unsafe(link_section = ".bss.settled")]
 static SETTLED: [AtomicU64; FILES] = [const { AtomicU64::new(0) }; FILES];
 
 /// A file, in an epoch.
@@ -45,6 +46,7 @@ impl Settled {
 
 /// Whether this process is, or may be, another than it was, or elsewhere. It stays so up to the next execve(2), since
 /// threads, and a vfork child beside its parent, may be different ones with the same memory.
+#[unsafe(link_section = ".bss.soon")]
 static HAS_CHANGED: AtomicBool = AtomicBool::new(false);
 
 /// This process is about to get other credentials, another root, or other mounts: what the kernel has told it of

@@ -30,6 +30,7 @@ const WORDS: usize = 14;
 /// How many are kept.
 const SPELLINGS: usize = 64;
 
+#[unsafe(link_section = ".bss.spelled")]
 static SPELLED: [Kept<WORDS>; SPELLINGS] = [const { Kept::new() }; SPELLINGS];
 
 /// What a walk may find out of a path's directory. To be asked for before it begins.

@@ -13,6 +13,7 @@ use crate::Errno;
 use crate::kernel::{self, AT_FDCWD};
 
 /// Tells this process's drafts from each other.
+#[unsafe(link_section = ".bss.soon")]
 static DRAFTS: AtomicU32 = AtomicU32::new(0);
 
 impl<'i> Union<'i> {

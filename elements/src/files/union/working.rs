@@ -24,9 +24,11 @@ pub(in crate::files) type WholePath = Text<512>;
 
 const _: () = assert!(READ < 512);
 
+#[unsafe(link_section = ".bss.paths")]
 static KEPT: [Kept<WORDS>; PATHS] = [const { Kept::new() }; PATHS];
 
 /// Whether anything has ever been kept, or is about to be found out.
+#[unsafe(link_section = ".bss.soon")]
 static KEEPS: AtomicBool = AtomicBool::new(false);
 
 /// Where the path of a directory is kept, if it is.

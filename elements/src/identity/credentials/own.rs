@@ -26,6 +26,7 @@ static COPY: Copy = Copy::new();
 
 /// Who reads the copy and is not who it says, if anybody: a child that shares this memory and
 /// has become somebody else, a thread that has.
+#[unsafe(link_section = ".bss.soon")]
 static OTHERS: AtomicU32 = AtomicU32::new(0);
 const BORROWER: u32 = 1 << 0;
 const THREADS: u32 = 1 << 1;
@@ -40,6 +41,7 @@ pub enum Scope {
 }
 
 /// The page that a child of fork(2) finds empty.
+#[unsafe(link_section = ".bss.soon")]
 static PAGE: AtomicUsize = AtomicUsize::new(0);
 
 /// What is in it.
