@@ -7,7 +7,7 @@
 
 use super::glance::{Glance, Start};
 use super::open::{how, may_be_link, writes};
-use super::plain::PlainScratch;
+use super::plain::{PlainPath, PlainScratch};
 use super::scan;
 use super::union::WholePath;
 use crate::kernel::{self, AT_FDCWD, RESOLVE_NO_SYMLINKS};
@@ -19,12 +19,13 @@ const LINKS: u8 = 8;
 impl Instance<'_> {
     /// The path that a link leads to, and what a glance tells of that. None: it is none, or it takes a walk.
     fn beyond_link(&self, path: *const u8, start: Start, whole: &mut WholePath) -> Option<Glance> {
-        if start.is_anew() || start.respelled >= LINKS || !self.has_unions() || self.traces() {
+        if start.is_anew() || start.respelled >= LINKS || self.traces() {
             return None;
         }
+        let read = self.plain_path(path, start).filter(PlainPath::is_layered)?;
         let mut scratch = PlainScratch::new();
-        let place = self.plain_place(path, start, true, &mut scratch)?;
-        if !self.is_layered(&place) || scratch.ends_in_slash() {
+        let place = self.place_of_plain(&read, true, &mut scratch)?;
+        if scratch.ends_in_slash() {
             return None;
         }
         let len = scan::survey(path, 0)?.len;

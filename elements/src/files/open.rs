@@ -56,20 +56,23 @@ impl Instance<'_> {
     /// The same, after the first look.
     #[inline(always)]
     pub fn openat_from(&self, dirfd: i32, path: *const u8, flags: i32, mode: u32, start: Start) -> Answer {
-        let look = match self.open_plain(start, path, flags, mode) {
-            Some(Err(errno)) if may_be_link(errno) => match self.openat_beyond_link(path, flags, mode, start)
-            {
-                Some(answer) => return answer,
-                None => Some(Look::Walk),
-            },
-            Some(opened) => return Answer::Done(opened.map(|fd| fd as usize)),
-            None => None,
-        };
-        cold_path();
-        self.openat_beyond_plain(dirfd, path, flags, mode, (start, look))
+        match self.open_plain(start, path, flags, mode) {
+            Some((Err(errno), is_layered)) if may_be_link(errno) => {
+                cold_path();
+                if is_layered && let Some(answer) = self.openat_beyond_link(path, flags, mode, start) {
+                    return answer;
+                }
+                self.open_looked_up(dirfd, path, Look::Walk, flags, mode)
+            }
+            Some((opened, _)) => Answer::Done(opened.map(|fd| fd as usize)),
+            None => {
+                cold_path();
+                self.openat_beyond_plain(dirfd, path, flags, mode, start)
+            }
+        }
     }
 
-    /// The same, where the path is not plain or leads through a link.
+    /// The same, where the path is not plain.
     #[inline(never)]
     fn openat_beyond_plain(
         &self,
@@ -77,14 +80,14 @@ impl Instance<'_> {
         path: *const u8,
         flags: i32,
         mode: u32,
-        (start, look): (Start, Option<Look>),
+        start: Start,
     ) -> Answer {
         match self.second_glance(dirfd, path, start) {
             Some(Glance::Elsewhere) => return Answer::Pass,
             Some(Glance::Closer(start)) => return self.openat_from(dirfd, path, flags, mode, start),
             None => {}
         }
-        if look.is_none() && !writes(flags) && self.is_path_behind(dirfd, path) {
+        if !writes(flags) && self.is_path_behind(dirfd, path) {
             match kernel::openat2(dirfd, path, &how(flags, mode, RESOLVE_NO_SYMLINKS)) {
                 Err(errno) if may_be_link(errno) => {}
                 opened => {
@@ -95,14 +98,12 @@ impl Instance<'_> {
                 }
             }
         }
-        if look.is_none()
-            && !self.traces()
+        if !self.traces()
             && let Some(opened) = self.open_one_of_two(start, path, flags, mode)
         {
             return Answer::Done(opened.map(|fd| fd as usize));
         }
-        if look.is_none()
-            && !writes(flags)
+        if !writes(flags)
             && start.is_anew()
             && let Some(opened) = self.open_in_base(dirfd, path, &how(flags, mode, RESOLVE_NO_SYMLINKS))
             && !opened.is_err_and(may_be_link)
@@ -111,7 +112,7 @@ impl Instance<'_> {
         }
         let mut whole = WholePath::new();
         // Who makes a file knows its directory by its plain name, nearly always.
-        if look.is_none() && (start.is_anew() || !writes(flags)) {
+        if start.is_anew() || !writes(flags) {
             match self.respelled((dirfd, path), start, &mut whole) {
                 Some(Ok(start)) => return self.openat_from(dirfd, whole.as_ptr(), flags, mode, start),
                 // Flags that do not go together are refused first.
@@ -122,7 +123,13 @@ impl Instance<'_> {
             }
         }
         let want = Want::LOOK.following(flags & libc::O_NOFOLLOW == 0);
-        let look = look.unwrap_or_else(|| self.look_closer(dirfd, path, start, want));
+        let look = self.look_closer(dirfd, path, start, want);
+        self.open_looked_up(dirfd, path, look, flags, mode)
+    }
+
+    /// Opens what a closer look has told of.
+    #[inline(never)]
+    fn open_looked_up(&self, dirfd: i32, path: *const u8, look: Look, flags: i32, mode: u32) -> Answer {
         if self.may_tell_otherwise(path, flags) {
             return self.open_mappings(dirfd, path, look, flags);
         }
@@ -152,11 +159,18 @@ impl Instance<'_> {
         Answer::Done(opened)
     }
 
-    /// Opens what has a plain path. None: it has none, or is not to be written to.
+    /// Opens what has a plain path, and says whether that leads to a union. None: it has none, or is not to be written to.
     #[inline(always)]
-    fn open_plain(&self, start: Start, path: *const u8, flags: i32, mode: u32) -> Option<Result<i32, Errno>> {
+    fn open_plain(
+        &self,
+        start: Start,
+        path: *const u8,
+        flags: i32,
+        mode: u32,
+    ) -> Option<(Result<i32, Errno>, bool)> {
         let mut scratch = PlainScratch::new();
-        let place = self.plain_place(path, start, false, &mut scratch)?;
+        let read = self.plain_path(path, start)?;
+        let place = self.place_of_plain(&read, false, &mut scratch)?;
         if writes(flags) && !self.takes_writes(&place) {
             return None;
         }
@@ -174,7 +188,7 @@ impl Instance<'_> {
                 self.show_mappings(fd, flags);
             }
         }
-        Some(opened)
+        Some((opened, read.is_layered()))
     }
 
     /// Notes what has a plain path, and may be a directory.

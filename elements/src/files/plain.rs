@@ -29,6 +29,13 @@ pub(super) struct PlainPath<'v, 'p> {
     whole: &'p [u8],
 }
 
+impl PlainPath<'_, '_> {
+    /// Whether it leads to a union.
+    pub(super) fn is_layered(&self) -> bool {
+        self.node.is_layered()
+    }
+}
+
 /// How far nodes reach on a path.
 struct Descent<'v> {
     /// The last one.

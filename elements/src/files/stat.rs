@@ -49,7 +49,9 @@ impl Instance<'_> {
         let done = look_at(&place, stat, flags | libc::AT_SYMLINK_NOFOLLOW);
         if follows(flags) && done.is_ok() && found_link(stat) {
             cold_path();
-            if let Some(answer) = self.fstatat_beyond_link(path, stat, flags, start) {
+            if self.has_unions()
+                && let Some(answer) = self.fstatat_beyond_link(path, stat, flags, start)
+            {
                 return answer;
             }
             let answer = self.fstatat_walked(dirfd, path, stat, flags);
@@ -285,7 +287,9 @@ impl Instance<'_> {
         let done = self.look_at_extended(&place, flags | libc::AT_SYMLINK_NOFOLLOW, mask, buf);
         if follows(flags) && done.is_ok() && found_extended_link(buf) {
             cold_path();
-            if let Some(answer) = self.statx_beyond_link(path, (flags, mask), buf, start) {
+            if self.has_unions()
+                && let Some(answer) = self.statx_beyond_link(path, (flags, mask), buf, start)
+            {
                 return answer;
             }
             return self.statx_by(Look::Walk, dirfd, path, (flags, mask), buf);
