@@ -19,6 +19,7 @@ const LOOKS: &[(&str, &str)] = &[
     ("statx", "file"),
     ("lstat", "link"),
     ("access", "file"),
+    ("access-none", "none"),
     ("readlink", "link"),
 ];
 
