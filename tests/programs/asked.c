@@ -72,6 +72,35 @@ static void ask_by(const char *path, const char *way)
     told("unmake", rmdir(other));
 }
 
+// A directory by its descriptor, which is opened like a file, and by one that was opened before the first change.
+static void look_at_opened(const char *path)
+{
+    static int kept = -1;
+    struct stat by_path = {0}, opened = {0};
+    struct statx stx = {0};
+    if (kept < 0)
+        kept = open(path, O_RDONLY | O_CLOEXEC);
+    if (stat(path, &by_path))
+        by_path.st_ino = 0;
+    for (int i = 0; i < 2; i++) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        told("opened", fd);
+        if (fd < 0)
+            continue;
+        told("fstat", fstat(fd, &opened));
+        told("statx", statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stx));
+        printf(" %o %d %d", opened.st_mode, opened.st_ino == by_path.st_ino, opened.st_ctim.tv_nsec == by_path.st_ctim.tv_nsec);
+        printf(" %o %d %d", stx.stx_mode, stx.stx_ino == by_path.st_ino, stx.stx_nlink == opened.st_nlink && stx.stx_nlink == by_path.st_nlink);
+        close(fd);
+    }
+    // What can no longer be reached is not looked at.
+    if (kept < 0 || !by_path.st_ino)
+        return;
+    told("kept", fstat(kept, &opened));
+    told("kept", statx(kept, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stx));
+    printf(" %o %o %d", opened.st_mode, stx.stx_mode, stx.stx_ino == opened.st_ino);
+}
+
 // A path in each way that may be asked for, from its directory on.
 static void ask(const char *path)
 {
@@ -101,6 +130,7 @@ static void ask(const char *path)
     ask_by(other, "d/../d/e/../../d/");
     ask_by(other, "s/");
     ask_by(other, "s/../s/");
+    look_at_opened(path);
     printf(" ]");
 }
 

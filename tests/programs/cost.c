@@ -59,6 +59,21 @@ static int look_at_link(const char *path) {
 
 static int may_read(const char *path) { return access(path, R_OK); }
 
+// Of a name that nobody has asked for before, and that is not there.
+static int may_read_none(const char *path) {
+    static int asked;
+    char other[4096];
+    snprintf(other, sizeof other, "%s%d", path, asked++);
+    return access(other, R_OK) && errno == ENOENT ? 0 : -1;
+}
+
+// A directory that is opened like a file, as setlocale(3) does.
+static int open_look_close(const char *path) {
+    struct stat about;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 || fstat(fd, &about) || !S_ISDIR(about.st_mode) ? -1 : close(fd);
+}
+
 static int read_link(const char *path) {
     char target[256];
     return readlink(path, target, sizeof target) < 0 ? -1 : 0;
@@ -281,7 +296,7 @@ static const struct {
 } operations[] = {
     {"open", open_close}, {"stat", look},          {"lstat", look_at_link},
     {"access", may_read}, {"readlink", read_link}, {"readdir", list},
-    {"trap", open_by_hand}, {"readlink-none", read_no_link},
+    {"access-none", may_read_none}, {"fstat", open_look_close}, {"trap", open_by_hand}, {"readlink-none", read_no_link},
     {"exec", start_and_wait}, {"getppid", ask_pid},
     {"uname", ask_machine}, {"gethostname", ask_host}, {"getpwnam", ask_user},
     {"getpwuid", ask_user_by_number}, {"statx", look_closer}, {"create", make_and_remove}, {"rename", rename_and_back},

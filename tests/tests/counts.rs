@@ -26,6 +26,7 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("statx", "file"),
     ("lstat", "link"),
     ("access", "file"),
+    ("access-none", "none"),
     ("readlink", "link"),
     ("readdir", "a/b"),
     ("create", "made"),

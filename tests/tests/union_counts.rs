@@ -19,6 +19,7 @@ const LOOKS: &[(&str, &str)] = &[
     ("statx", "file"),
     ("lstat", "link"),
     ("access", "file"),
+    ("access-none", "none"),
     ("readlink", "link"),
 ];
 
@@ -87,6 +88,20 @@ fn a_look_at_a_union_takes_no_call_more_and_one_more_after_a_write() {
         hold("of what was written", root, &absolute("written", made), 1);
     }
     assert!(more.is_empty(), "{more}");
+}
+
+#[test]
+fn fstat_of_a_directory_of_the_base_that_was_opened_like_a_file_takes_no_call_more() {
+    let door = std::env::var("DOOR").unwrap_or_else(|_| "shim".into());
+    let dir = ground("union-counts-of-opened", &door);
+    let (layer, root) = (dir.join("layer"), Path::new("/"));
+    let free = calls(&dir, "open", root, &dir.join("free/untouched/below").to_string_lossy());
+    // An open beside a write looks for what was written first.
+    for (below, more) in [("untouched/below", 0), ("untouched", 1), ("written/below", 1)] {
+        let found = calls(&dir, "fstat", root, &layer.join(below).to_string_lossy()) - free;
+        println!("{below}: {found} more than open and close in {TIMES}");
+        assert_eq!(found, (1 + more) * TIMES, "{below}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use core::hint::cold_path;
 use super::glance::{Glance, Start};
 use super::lexical::Look;
 use super::look::follows;
-use super::place::{Place, Want, is_link_of};
+use super::place::{Place, Want, find_link};
 use super::plain::PlainScratch;
 use super::refusal::may_access;
 use super::union::{WholePath, may_write_copy};
@@ -29,11 +29,12 @@ impl Instance<'_> {
             cold_path();
             return self.faccessat_beyond_plain(dirfd, path, mode, flags, start);
         };
-        if follows(flags) && is_link_of(&place, scratch.ends_in_slash()) {
+        let find = || find_link(&place, scratch.ends_in_slash());
+        let Some(done) = self.access_but_link(&place, (mode, flags), scratch.ends_in_slash(), find) else {
             cold_path();
             return self.faccessat_by(Look::Walk, dirfd, path, mode, flags);
-        }
-        Answer::Done(self.access(&place, mode, flags))
+        };
+        Answer::Done(done)
     }
 
     /// The same, where the path is not plain.
@@ -60,18 +61,20 @@ impl Instance<'_> {
             && !writes
             && let Some(place) = self.plain_place(path, start, true, &mut scratch)
         {
-            if follows(flags) && self.is_link_at(&place, &scratch) {
-                return self.faccessat_by(Look::Walk, dirfd, path, mode, flags);
-            }
-            return Answer::Done(self.access(&place, mode, flags));
+            let find = || self.find_link_at(&place, &scratch);
+            return match self.access_but_link(&place, (mode, flags), scratch.ends_in_slash(), find) {
+                Some(done) => Answer::Done(done),
+                None => self.faccessat_by(Look::Walk, dirfd, path, mode, flags),
+            };
         }
         if !writes
             && start.is_anew()
             && let Some(found) = self.in_base(dirfd, path)
         {
             let given = Place::new(dirfd, path, found.mount(self), None);
-            if !(follows(flags) && self.is_link_in_base(&given, found.hash(path))) {
-                return Answer::Done(self.access(&given, mode, flags));
+            let find = || self.find_link_in_base(&given, found.hash(path));
+            if let Some(done) = self.access_but_link(&given, (mode, flags), false, find) {
+                return Answer::Done(done);
             }
         }
         let mut whole = WholePath::new();
@@ -111,13 +114,50 @@ impl Instance<'_> {
         })
     }
 
+    /// The call, unless `find` finds a link that is to be followed. What has no name takes one call: most of what is asked
+    /// for along a search path. It is this one, and not the look for a link, since it is judged by the real user.
+    #[inline(always)]
+    fn access_but_link(
+        &self,
+        place: &Place,
+        (mode, flags): (i32, i32),
+        ends_in_slash: bool,
+        find: impl FnOnce() -> Result<(), Errno>,
+    ) -> Option<Result<usize, Errno>> {
+        if !follows(flags) {
+            return Some(self.access(place, mode, flags));
+        }
+        // Before a slash the kernel would follow a link in any case.
+        let asked = (!ends_in_slash).then(|| ask(place, mode, flags | libc::AT_SYMLINK_NOFOLLOW));
+        if asked == Some(Err(Errno::ENOENT)) {
+            return asked;
+        }
+        match (find(), asked) {
+            (Ok(()), _) => None,
+            // On an old kernel, or behind a filter, there is no such call.
+            (Err(Errno::EINVAL), Some(done)) if !matches!(done, Err(Errno::ENOSYS | Errno::EPERM)) => {
+                Some(self.answered(done, place, mode, flags))
+            }
+            _ => Some(self.access(place, mode, flags)),
+        }
+    }
+
     /// The call itself.
     #[inline(always)]
     fn access(&self, place: &Place, mode: i32, flags: i32) -> Result<usize, Errno> {
-        let args = [place.dirfd as usize, place.path as usize, mode as usize, flags as usize];
-        let nr = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
-        // SAFETY: the kernel only reads the string.
-        let done = match unsafe { syscall4(nr, args) } {
+        self.answered(ask(place, mode, flags), place, mode, flags)
+    }
+
+    /// What the kernel has said, as the mount has it.
+    #[inline(always)]
+    fn answered(
+        &self,
+        done: Result<usize, Errno>,
+        place: &Place,
+        mode: i32,
+        flags: i32,
+    ) -> Result<usize, Errno> {
+        let done = match done {
             Err(Errno::EROFS) => {
                 cold_path();
                 return self.access_copy(place, mode, flags).map(|()| 0);
@@ -143,6 +183,15 @@ impl Instance<'_> {
     fn is_read_only(&self, place: &Place) -> bool {
         self.view.mount(place.mount).access == view::Access::ReadOnly
     }
+}
+
+/// Asks the kernel.
+#[inline(always)]
+fn ask(place: &Place, mode: i32, flags: i32) -> Result<usize, Errno> {
+    let args = [place.dirfd as usize, place.path as usize, mode as usize, flags as usize];
+    let nr = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
+    // SAFETY: the kernel only reads the string.
+    unsafe { syscall4(nr, args) }
 }
 
 /// Whether a read-only mount protects the file from writing: it does not

@@ -183,11 +183,14 @@ impl Instance<'_> {
         if walk.in_union { Ok(()) } else { Err(Errno::EXDEV) }
     }
 
-    /// The same of a directory of which it need not be known where it stands: `EXDEV` where that is in no union.
-    pub(super) fn walk_opened(&self, walk: &mut Walk, dirfd: i32) -> Result<(), Errno> {
+    /// The same of a directory of which it need not be known where it stands: `EXDEV` where that is in no union. Whether
+    /// that was not known, and its host path alone has told.
+    pub(super) fn walk_opened(&self, walk: &mut Walk, dirfd: i32) -> Result<bool, Errno> {
         let is_layered = |cursor: Cursor| self.view.node(cursor.node).is_some_and(view::Node::is_layered);
         if let Some(cursor) = known(dirfd) {
-            return if is_layered(cursor) { self.walk_descriptor(walk, dirfd) } else { Err(Errno::EXDEV) };
+            let walked =
+                if is_layered(cursor) { self.walk_descriptor(walk, dirfd) } else { Err(Errno::EXDEV) };
+            return walked.map(|()| false);
         }
         let (mut host, mut app) = (Text::new(), Text::new());
         self.base_paths(dirfd, &mut host, &mut app)?;
@@ -195,7 +198,7 @@ impl Instance<'_> {
             return Err(Errno::EXDEV);
         }
         self.walk_to_side(walk, host.bytes(), app.bytes())?;
-        if walk.in_union { Ok(()) } else { Err(Errno::EXDEV) }
+        if walk.in_union { Ok(true) } else { Err(Errno::EXDEV) }
     }
 
     /// Stands at the working directory or a descriptor's.

@@ -372,20 +372,30 @@ pub(super) fn is_link(place: &Place) -> bool {
 /// The same, for a caller that knows whether the path ends in a slash.
 #[inline(always)]
 pub(super) fn is_link_of(place: &Place, ends_in_slash: bool) -> bool {
+    find_link(place, ends_in_slash).is_ok()
+}
+
+/// Looks for a link as the last component.
+///
+/// # Errors
+///
+/// What the kernel says of what is none: `EINVAL`, or why it has found nothing.
+#[inline(always)]
+pub(super) fn find_link(place: &Place, ends_in_slash: bool) -> Result<(), Errno> {
     if ends_in_slash {
-        return is_link_before_slash(place);
+        return find_link_before_slash(place);
     }
-    kernel::readlinkat(place.dirfd, place.path, &mut [MaybeUninit::uninit()]).is_ok()
+    kernel::readlinkat(place.dirfd, place.path, &mut [MaybeUninit::uninit()]).map(|_| ())
 }
 
 /// Before a slash the kernel would follow the link itself.
 #[cold]
 #[inline(never)]
-fn is_link_before_slash(place: &Place) -> bool {
+fn find_link_before_slash(place: &Place) -> Result<(), Errno> {
     // SAFETY: a place's path is a string.
     let path = unsafe { core::ffi::CStr::from_ptr(place.path.cast()) }.to_bytes();
     let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
     let mut link = Scratch::new();
-    link.push(path.get(..end).unwrap_or(&[])).is_ok()
-        && kernel::readlinkat(place.dirfd, link.as_ptr(), &mut [MaybeUninit::uninit()]).is_ok()
+    link.push(path.get(..end).unwrap_or(&[]))?;
+    kernel::readlinkat(place.dirfd, link.as_ptr(), &mut [MaybeUninit::uninit()]).map(|_| ())
 }

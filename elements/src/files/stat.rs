@@ -173,7 +173,9 @@ impl Instance<'_> {
     /// Looks at the right side of the directory that a descriptor is of.
     #[inline(never)]
     fn look_closer_at_opened(&self, fd: i32, path: *const u8, stat: *mut libc::stat) -> Result<(), Errno> {
-        if is_free(fd) {
+        // SAFETY: a call that succeeds has filled the struct.
+        let (device, inode) = unsafe { ((*stat).st_dev, (*stat).st_ino) };
+        if is_free(fd) || self.is_known_by_number(fd, device, inode) {
             return Ok(());
         }
         let boundary = || self.look_closer(fd, path, Start::ANEW, Want::LOOK).boundary();
@@ -358,7 +360,12 @@ impl Instance<'_> {
             let mut scratch = Scratch::new();
             // SAFETY: a call that succeeds has filled the struct.
             let is_dir = done.is_ok() && is_directory(unsafe { (*buf).stx_mode }.into());
-            if is_dir && let Some(place) = self.union_place(dirfd, path, &mut scratch) {
+            // SAFETY: as above.
+            let is_known = is_dir && self.is_known_directory(&given, unsafe { &*buf });
+            if is_dir
+                && !is_known
+                && let Some(place) = self.union_place(dirfd, path, &mut scratch)
+            {
                 let done = look(&place, flags & !libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW);
                 if done.is_ok() {
                     // SAFETY: a call that succeeds has filled the struct.
@@ -392,8 +399,18 @@ impl Instance<'_> {
         Ok(done)
     }
 
+    /// Whether the kernel is right about a directory that a descriptor is of.
+    fn is_known_directory(&self, place: &Place, found: &libc::statx) -> bool {
+        let device = libc::makedev(found.stx_dev_major, found.stx_dev_minor);
+        means_descriptor(place.path, libc::AT_EMPTY_PATH)
+            && self.is_known_by_number(place.dirfd, device, found.stx_ino)
+    }
+
     #[inline(never)]
     fn count_extended(&self, place: &Place, found: &mut libc::statx) {
+        if self.is_known_directory(place, found) {
+            return;
+        }
         found.stx_nlink = self.count_links(place, found.stx_nlink.into()) as u32;
         if let Some(known_by) = self.identity_of(place) {
             (found.stx_ino, found.stx_nlink) = (known_by.st_ino, 1);

@@ -33,6 +33,7 @@ mod marks;
 mod may;
 mod moved;
 mod names;
+mod number;
 mod open;
 mod origin;
 mod position;
@@ -116,12 +117,15 @@ impl Instance<'_> {
         }
         let epoch = self.directories.map(Directories::epoch);
         let mut walk = Walk::new();
-        self.walk_opened(&mut walk, dirfd).ok()?;
+        let is_by_host_path = self.walk_opened(&mut walk, dirfd).ok()?;
         if !walk.position.is_dir() {
             return None;
         }
         if let Some(epoch) = epoch {
             self.note_walked(dirfd, &walk, epoch);
+            if is_by_host_path {
+                self.note_number(&mut walk, epoch);
+            }
         }
         if self.is_noted_base_directory(dirfd) {
             return None;

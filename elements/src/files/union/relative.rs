@@ -60,7 +60,7 @@ fn under_own_name(key: u64) -> u64 {
 }
 
 /// Whether a walk has come to a directory that the lowest layer alone has.
-fn is_in_base(walk: &Walk) -> bool {
+pub(super) fn is_in_base(walk: &Walk) -> bool {
     walk.in_union() && walk.position.is_dir() && walk.position.sides == Layers::LOWEST
 }
 
@@ -148,7 +148,7 @@ impl Instance<'_> {
 
     /// Whether a directory is in a union and has nothing mounted in it.
     #[inline(always)]
-    fn may_be_base(&self, directory: Cursor) -> bool {
+    pub(super) fn may_be_base(&self, directory: Cursor) -> bool {
         self.view.node(directory.node).is_some_and(view::Node::is_layered)
             && !(directory.below == 0 && self.view.has_children(directory.node))
     }

@@ -9,13 +9,12 @@
 //! answer is also one of who may search what is above it. So it holds for as long as nobody changes the rights to a
 //! directory, and this process is who it was when it began, where it began ([`forget_answers`]).
 
-use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::super::place::{Place, is_link_of};
+use super::super::place::{Place, find_link};
 use super::super::plain::PlainScratch;
 use crate::shared::{directory_hash, path_hash};
-use crate::{Errno, Instance, kernel};
+use crate::{Errno, Instance};
 
 /// How many are kept.
 const FILES: usize = 512;
@@ -137,29 +136,40 @@ impl Instance<'_> {
     }
 
     /// Whether a link is at a plain place.
-    #[inline(never)]
     pub(in crate::files) fn is_link_at(&self, place: &Place, host: &PlainScratch) -> bool {
-        let ends_in_slash = host.ends_in_slash();
-        if ends_in_slash || !self.is_layered(place) {
-            return is_link_of(place, ends_in_slash);
-        }
-        self.is_link_in_base(place, path_hash(host.bytes()))
+        self.find_link_at(place, host).is_ok()
     }
 
     /// Whether a link is at a place in a directory that the lowest layer alone has.
-    #[inline]
     pub(in crate::files) fn is_link_in_base(&self, place: &Place, hash: u64) -> bool {
+        self.find_link_in_base(place, hash).is_ok()
+    }
+
+    /// Looks for a link at a plain place, as [`find_link`].
+    #[inline(never)]
+    pub(in crate::files) fn find_link_at(&self, place: &Place, host: &PlainScratch) -> Result<(), Errno> {
+        let ends_in_slash = host.ends_in_slash();
+        if ends_in_slash || !self.is_layered(place) {
+            return find_link(place, ends_in_slash);
+        }
+        self.find_link_in_base(place, path_hash(host.bytes()))
+    }
+
+    /// The same at a place in a directory that the lowest layer alone has: `EINVAL` also where it is only known that there
+    /// is none.
+    #[inline]
+    pub(in crate::files) fn find_link_in_base(&self, place: &Place, hash: u64) -> Result<(), Errno> {
         let settled = self.settled(hash);
         if settled.is_some_and(Settled::is_known) {
-            return false;
+            return Err(Errno::EINVAL);
         }
-        let found = kernel::readlinkat(place.dirfd, place.path, &mut [MaybeUninit::uninit()]).map(|_| ());
+        let found = find_link(place, false);
         // What is missing there now comes with another epoch.
         if matches!(found, Err(Errno::EINVAL | Errno::ENOENT))
             && let Some(settled) = settled
         {
             settled.note();
         }
-        found.is_ok()
+        found
     }
 }
