@@ -5,7 +5,7 @@ use core::hint::cold_path;
 use super::glance::{Glance, Start};
 use super::lexical::Look;
 use super::look::follows;
-use super::place::{Place, Want, find_link};
+use super::place::{Place, Want, find_link, is_link_of};
 use super::plain::PlainScratch;
 use super::refusal::may_access;
 use super::union::{WholePath, may_write_copy};
@@ -29,12 +29,12 @@ impl Instance<'_> {
             cold_path();
             return self.faccessat_beyond_plain(dirfd, path, mode, flags, start);
         };
-        let find = || find_link(&place, scratch.ends_in_slash());
+        let find = || find_link(&place, false);
         let Some(done) = self.access_but_link(&place, (mode, flags), scratch.ends_in_slash(), find) else {
             cold_path();
             return self.faccessat_by(Look::Walk, dirfd, path, mode, flags);
         };
-        Answer::Done(done)
+        Answer::Done(done.map(|()| 0))
     }
 
     /// The same, where the path is not plain.
@@ -63,7 +63,7 @@ impl Instance<'_> {
         {
             let find = || self.find_link_at(&place, &scratch);
             return match self.access_but_link(&place, (mode, flags), scratch.ends_in_slash(), find) {
-                Some(done) => Answer::Done(done),
+                Some(done) => Answer::Done(done.map(|()| 0)),
                 None => self.faccessat_by(Look::Walk, dirfd, path, mode, flags),
             };
         }
@@ -74,7 +74,7 @@ impl Instance<'_> {
             let given = Place::new(dirfd, path, found.mount(self), None);
             let find = || self.find_link_in_base(&given, found.hash(path));
             if let Some(done) = self.access_but_link(&given, (mode, flags), false, find) {
-                return Answer::Done(done);
+                return Answer::Done(done.map(|()| 0));
             }
         }
         let mut whole = WholePath::new();
@@ -90,7 +90,7 @@ impl Instance<'_> {
                 Some(Ok(_)) if mode == libc::F_OK && flags & libc::AT_EMPTY_PATH == 0 => {
                     return Answer::Done(Ok(0));
                 }
-                Some(Ok(place)) => return Answer::Done(self.access(&place, mode, flags)),
+                Some(Ok(place)) => return Answer::Done(self.access(&place, mode, flags).map(|()| 0)),
                 Some(Err(errno)) => return Answer::fail(errno),
                 None => {}
             }
@@ -110,7 +110,7 @@ impl Instance<'_> {
         }
         let want = Want::LOOK.following(follows(flags));
         self.at_place(libc::SYS_faccessat2, (dirfd, path), look, want, |place| {
-            self.access(place, mode, flags)
+            self.access(place, mode, flags).map(|()| 0)
         })
     }
 
@@ -123,51 +123,63 @@ impl Instance<'_> {
         (mode, flags): (i32, i32),
         ends_in_slash: bool,
         find: impl FnOnce() -> Result<(), Errno>,
-    ) -> Option<Result<usize, Errno>> {
-        if !follows(flags) {
-            return Some(self.access(place, mode, flags));
-        }
+    ) -> Option<Result<(), Errno>> {
         // Before a slash the kernel would follow a link in any case.
-        let asked = (!ends_in_slash).then(|| ask(place, mode, flags | libc::AT_SYMLINK_NOFOLLOW));
-        if asked == Some(Err(Errno::ENOENT)) {
-            return asked;
+        if !follows(flags) || ends_in_slash {
+            cold_path();
+            let is_link = follows(flags) && is_link_of(place, true);
+            return (!is_link).then(|| self.access(place, mode, flags));
         }
-        match (find(), asked) {
-            (Ok(()), _) => None,
-            // On an old kernel, or behind a filter, there is no such call.
-            (Err(Errno::EINVAL), Some(done)) if !matches!(done, Err(Errno::ENOSYS | Errno::EPERM)) => {
-                Some(self.answered(done, place, mode, flags))
+        match ask(libc::SYS_faccessat2, place, mode, flags | libc::AT_SYMLINK_NOFOLLOW) {
+            Ok(_) => match find() {
+                Ok(()) => None,
+                Err(Errno::EINVAL) => Some(self.allowed(place, mode, flags)),
+                Err(_) => Some(self.access(place, mode, flags)),
+            },
+            Err(Errno::ENOENT) => Some(Err(Errno::ENOENT)),
+            Err(errno) => {
+                cold_path();
+                self.access_refused(errno, find(), place, mode, flags)
             }
+        }
+    }
+
+    /// The answer where the kernel has refused the last component itself, of which `found` tells whether it is a link.
+    #[inline(never)]
+    fn access_refused(
+        &self,
+        errno: Errno,
+        found: Result<(), Errno>,
+        place: &Place,
+        mode: i32,
+        flags: i32,
+    ) -> Option<Result<(), Errno>> {
+        match (found, errno) {
+            (Ok(()), _) => None,
+            // Also where there is no such call, on an old kernel or behind a filter.
+            (Err(Errno::EINVAL), Errno::EACCES) => Some(Err(errno)),
             _ => Some(self.access(place, mode, flags)),
         }
     }
 
     /// The call itself.
-    #[inline(always)]
-    fn access(&self, place: &Place, mode: i32, flags: i32) -> Result<usize, Errno> {
-        self.answered(ask(place, mode, flags), place, mode, flags)
+    #[inline(never)]
+    fn access(&self, place: &Place, mode: i32, flags: i32) -> Result<(), Errno> {
+        let number = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
+        match ask(number, place, mode, flags) {
+            Ok(_) => self.allowed(place, mode, flags),
+            Err(Errno::EROFS) => self.access_copy(place, mode, flags),
+            Err(errno) => Err(errno),
+        }
     }
 
-    /// What the kernel has said, as the mount has it.
+    /// The answer where the kernel allows it.
     #[inline(always)]
-    fn answered(
-        &self,
-        done: Result<usize, Errno>,
-        place: &Place,
-        mode: i32,
-        flags: i32,
-    ) -> Result<usize, Errno> {
-        let done = match done {
-            Err(Errno::EROFS) => {
-                cold_path();
-                return self.access_copy(place, mode, flags).map(|()| 0);
-            }
-            done => done?,
-        };
+    fn allowed(&self, place: &Place, mode: i32, flags: i32) -> Result<(), Errno> {
         if mode & libc::W_OK != 0 && self.is_read_only(place) && is_protected(place, flags)? {
             return Err(Errno::EROFS);
         }
-        Ok(done)
+        Ok(())
     }
 
     /// Whether what lies on a file system that takes no change may be written to: a layer of a union gets a copy.
@@ -187,11 +199,10 @@ impl Instance<'_> {
 
 /// Asks the kernel.
 #[inline(always)]
-fn ask(place: &Place, mode: i32, flags: i32) -> Result<usize, Errno> {
+fn ask(number: i64, place: &Place, mode: i32, flags: i32) -> Result<usize, Errno> {
     let args = [place.dirfd as usize, place.path as usize, mode as usize, flags as usize];
-    let nr = if flags == 0 { libc::SYS_faccessat } else { libc::SYS_faccessat2 };
     // SAFETY: the kernel only reads the string.
-    unsafe { syscall4(nr, args) }
+    unsafe { syscall4(number, args) }
 }
 
 /// Whether a read-only mount protects the file from writing: it does not
