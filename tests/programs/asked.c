@@ -72,6 +72,36 @@ static void ask_by(const char *path, const char *way)
     told("unmake", rmdir(other));
 }
 
+// What a link in the last place leads to: a file by two links, a directory, itself, nothing, and a file by a way that climbs.
+static void ask_for_links(const char *path)
+{
+    static const char *const names[] = {"l1", "l2", "le", "ll", "ln", "lu", "le/", "l1/"};
+    char other[400], text[20];
+    struct stat st;
+    struct statx stx;
+    for (unsigned i = 0; i < 2 * sizeof names / sizeof *names; i++) {
+        snprintf(other, sizeof other, "%s/%s", path, names[i / 2]);
+        printf(" %s", names[i / 2]);
+        int fd = open(other, O_RDONLY | O_CLOEXEC);
+        told("open", fd);
+        if (fd >= 0) {
+            ssize_t len = read(fd, text, sizeof text);
+            printf(" %.*s", len < 0 ? 0 : (int)len, text);
+            close(fd);
+        }
+        fd = open(other, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        told("itself", fd);
+        if (fd >= 0)
+            close(fd);
+        int look = stat(other, &st), extended = statx(AT_FDCWD, other, 0, STATX_MODE | STATX_TYPE, &stx);
+        told("look", look);
+        told("statx", extended);
+        printf(" %o %o", look ? 0 : st.st_mode, extended ? 0 : stx.stx_mode);
+        if (!is_two)
+            told("may", access(other, R_OK));
+    }
+}
+
 // A directory by its descriptor, which is opened like a file, and by one that was opened before the first change.
 static void look_at_opened(const char *path)
 {
@@ -131,6 +161,7 @@ static void ask(const char *path)
     ask_by(other, "s/");
     ask_by(other, "s/../s/");
     look_at_opened(path);
+    ask_for_links(other);
     printf(" ]");
 }
 
@@ -295,6 +326,8 @@ static const struct { const char *name; int asks; const char *steps[6]; int clos
     {"above", ROOT, {"rename @ @2", "rename @2 @"}},
     {"missing", ROOT, {"mkdir @/d/e/none", "mkdir @/d/e/none/x", "rmdir @/d/e/none/x", "rmdir @/d/e/none", "symlink @/d/e/none .."}},
     {"missing-self", SELF, {"mkdir @/d/e/none", "mkdir @/d/e/none/x", "rmdir @/d/e/none/x", "rmdir @/d/e/none", "symlink @/d/e/none .."}},
+    {"last", ROOT, {"rename @/f @/g", "symlink @/f d/e", "rename @/g @/f", "rename @/l2 @/l3", "symlink @/l2 none", "rename @/l3 @/none"}},
+    {"last-self", SELF, {"rename @/f @/g", "symlink @/f d/e", "rename @/g @/f", "rename @/l2 @/l3", "symlink @/l2 none", "rename @/l3 @/none"}},
     {"turn", ROOT, {"symlink @/t d/e", "mkdir @/d/e/e", "rename @/t @/s", "rename @/s @/t"}},
     {"turn-self", SELF, {"symlink @/t d/e", "mkdir @/d/e/e", "rename @/t @/s", "rename @/s @/t"}},
     {"turn-away", ROOT, {"rename @/d @/c", "mkdir @/d", "mkdir @/d/e", "exchange @/c @/d"}},
@@ -338,9 +371,17 @@ static void make_tree(const char *p, int closed)
         if (mkdir(path, 0755))
             perror(path);
     }
-    snprintf(path, sizeof path, "%s/s", p);
-    if (symlink("d", path))
+    static const char *const links[][2] = {{"s", "d"}, {"l1", "l2"}, {"l2", "f"}, {"le", "d/e"}, {"ll", "ll"}, {"ln", "none"}, {"lu", "d/../f"}};
+    for (unsigned i = 0; i < sizeof links / sizeof *links; i++) {
+        snprintf(path, sizeof path, "%s/%s", p, links[i][0]);
+        if (symlink(links[i][1], path))
+            perror(path);
+    }
+    snprintf(path, sizeof path, "%s/f", p);
+    int file = open(path, O_CREAT | O_WRONLY, 0644);
+    if (write(file, "a file", 6) != 6)
         perror(path);
+    close(file);
     snprintf(path, sizeof path, "%s/d", p);
     if (chown(path, closed > ROOTS ? USER : 0, TEAM) || chmod(path, modes[closed]))
         perror(path);

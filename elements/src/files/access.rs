@@ -62,10 +62,11 @@ impl Instance<'_> {
             && let Some(place) = self.plain_place(path, start, true, &mut scratch)
         {
             let find = || self.find_link_at(&place, &scratch);
-            return match self.access_but_link(&place, (mode, flags), scratch.ends_in_slash(), find) {
-                Some(done) => Answer::Done(done.map(|()| 0)),
-                None => self.faccessat_by(Look::Walk, dirfd, path, mode, flags),
-            };
+            if let Some(done) = self.access_but_link(&place, (mode, flags), scratch.ends_in_slash(), find) {
+                return Answer::Done(done.map(|()| 0));
+            }
+            let beyond = self.faccessat_beyond_link(path, mode, flags, start);
+            return beyond.unwrap_or_else(|| self.faccessat_by(Look::Walk, dirfd, path, mode, flags));
         }
         if !writes
             && start.is_anew()

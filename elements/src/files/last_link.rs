@@ -110,6 +110,20 @@ impl Instance<'_> {
         let Glance::Closer(next) = self.beyond_link(path, start, &mut whole)? else { return None };
         done(self.statx_closer(AT_FDCWD, whole.as_ptr(), what, buf, next))
     }
+
+    /// faccessat2(2) of the same.
+    #[inline(never)]
+    pub(super) fn faccessat_beyond_link(
+        &self,
+        path: *const u8,
+        mode: i32,
+        flags: i32,
+        start: Start,
+    ) -> Option<Answer> {
+        let mut whole = WholePath::new();
+        let Glance::Closer(next) = self.beyond_link(path, start, &mut whole)? else { return None };
+        done(self.faccessat_from(AT_FDCWD, whole.as_ptr(), mode, flags, next))
+    }
 }
 
 /// An answer about another path than was asked for. None: it is the kernel's to give.
