@@ -2,7 +2,7 @@
 //
 //     few
 //
-// prints what came of them, and whether the site is still as it is in its file.
+// prints what came of them, and whether the site was as it is in its file when the program began, and when it ended.
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -14,6 +14,8 @@ enum { TIMES = 12, LENGTH = 48 };
 int main(void) {
     // As a number, so that it is the function's code and not what the linker puts before it.
     const char *volatile code = (const char *)access;
+    char first[LENGTH], then[LENGTH];
+    memcpy(first, code, LENGTH);
     int there = 0, missing = 0;
     for (int time = 0; time < TIMES; time++) {
         there += access("/etc/passwd", F_OK) == 0;
@@ -21,6 +23,8 @@ int main(void) {
         if (time == TIMES / 2) there += access((const char *)1, F_OK) == -1 && errno == EFAULT;
         if (there + missing == TIMES) break;
     }
-    printf("%d and %d, the site %s\n", there, missing, is_as_in_file(code, LENGTH) ? "as it was" : "rewritten");
+    memcpy(then, code, LENGTH);
+    printf("%d and %d, the site %s at first", there, missing, is_in_file(code, first, LENGTH) ? "as it was" : "rewritten");
+    printf(", %s then\n", is_in_file(code, then, LENGTH) ? "as it was" : "rewritten");
     return 0;
 }

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Whether some bytes of code are as they are in its file.
-static int is_as_in_file(const void *code, size_t length) {
+// Whether the file that some code is mapped from has these bytes there.
+static int is_in_file(const void *code, const void *bytes, size_t length) {
     FILE *maps = fopen("/proc/self/maps", "r");
     char line[4096], file[4096] = "", there[4096];
     unsigned long start = 0, end = 0, offset = 0, at = (unsigned long)code;
@@ -17,5 +17,5 @@ static int is_as_in_file(const void *code, size_t length) {
         exit(1);
     }
     fclose(own);
-    return !memcmp(there, code, length);
+    return !memcmp(there, bytes, length);
 }

@@ -126,8 +126,9 @@ int main(int count, char **arguments) {
     waitpid(child, &status, 0);
     printf("in a child of vfork: %d\n", status);
 
-    for (int index = 0; count > 1 && index < FUNCTIONS; index++)
-        if (!is_as_in_file(dlsym(RTLD_DEFAULT, functions[index].name), functions[index].length))
-            printf("rewritten: %s\n", functions[index].name);
+    for (int index = 0; count > 1 && index < FUNCTIONS; index++) {
+        void *code = dlsym(RTLD_DEFAULT, functions[index].name);
+        if (!is_in_file(code, code, functions[index].length)) printf("rewritten: %s\n", functions[index].name);
+    }
     return 0;
 }

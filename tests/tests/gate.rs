@@ -274,9 +274,8 @@ fn a_site_at_which_programs_of_an_instance_have_trapped_is_rewritten_for_the_nex
     let run = || transcript(&feed(world.in_view(&probe).env("XDG_RUNTIME_DIR", &runtime), b""));
     let as_it_was = transcript(&feed(&mut Command::new(&probe), b""));
     assert_eq!(run(), as_it_was);
-    for _ in 0..4 {
-        run();
-    }
+    // The first that knows of the site finds out where it is when it has trapped; the others as libc is mapped.
+    assert_eq!(run(), as_it_was.replace("as it was then", "rewritten then"));
     assert_eq!(run(), as_it_was.replace("as it was", "rewritten"));
     // A file that others have written to is not believed: other bytes are at the site than it says.
     let directories =

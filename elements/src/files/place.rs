@@ -178,6 +178,12 @@ impl Instance<'_> {
                 return if let Change::Remove(errno) = want.change { Err(errno) } else { Ok(None) };
             }
             Look::Mapped { node, ends_at_node, rest } => {
+                if ends_at_node
+                    && !want.names()
+                    && let Some(point) = self.union_point(node, path, scratch)
+                {
+                    return Ok(Some(point));
+                }
                 let quick = self.quick(dirfd, path, node, ends_at_node, rest, scratch)?;
                 match quick {
                     Some(place) if !want.follows(&place) || !is_link(&place) => place,

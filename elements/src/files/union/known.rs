@@ -6,6 +6,7 @@
 
 use super::super::glance::{Glance, Start};
 use super::super::place::Want;
+use super::super::rename::ends_in_dots;
 use super::change::Call;
 use super::spot::Spot;
 use super::{Position, Union, WholePath, is_whiteout, parent};
@@ -25,6 +26,10 @@ impl Instance<'_> {
         whole: &'p mut WholePath,
     ) -> Option<(Given, Union<'_>, &'p [u8])> {
         let (path, start) = if start.is_anew() {
+            // `.` names no directory that could be made or changed.
+            if ends_in_dots(path) {
+                return None;
+            }
             let start = self.respelled((dirfd, path), start, whole)?.ok()?;
             (whole.as_ptr(), start)
         } else {

@@ -54,6 +54,14 @@ impl Instance<'_> {
         }
         Some(whole.push(name))
     }
+
+    /// Whether a plain path leads to a directory that the lowest layer alone has, and this process may ask for `.` in it: then
+    /// that is the directory itself.
+    pub(super) fn may_search_plainly(&self, path: *const u8, start: Start) -> bool {
+        let found =
+            self.plain_in_union(path, start).and_then(|(mount, below)| Some((self.union(mount)?, below)));
+        found.is_some_and(|(union, below)| union.may_leave(below) == Some(Ok(())))
+    }
 }
 
 impl Union<'_> {

@@ -107,6 +107,25 @@ impl Instance<'_> {
         Some(Union { instance: self, id, count, is_writable })
     }
 
+    /// The place of a union's root, which stands at a node, where the table knows its sides. A walk to it begins there as well.
+    pub(super) fn union_point(
+        &self,
+        node: view::NodeId,
+        path: *const u8,
+        scratch: &mut Scratch,
+    ) -> Option<Place> {
+        let union = self.union(self.view.region(node)).filter(|_| self.view.is_mount_point(node))?;
+        let sides = union.known(&[])?;
+        scratch.truncate(0);
+        scratch.push(union.layer(sides.highest()?)).ok()?;
+        if Place::new(AT_FDCWD, path, 0, None).ends_in_slash() {
+            scratch.push(b"/").ok()?;
+        }
+        let mut place = Place::new(AT_FDCWD, scratch.as_ptr(), union.id, Some(node));
+        place.identity = if sides.count() > 1 { sides.lowest() } else { None };
+        Some(place)
+    }
+
     /// The place of a union's directory that a descriptor is of, where `path` is empty.
     /// None: of something else.
     pub(super) fn union_place(&self, dirfd: i32, path: *const u8, scratch: &mut Scratch) -> Option<Place> {

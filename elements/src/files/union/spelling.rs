@@ -140,8 +140,12 @@ impl Instance<'_> {
             _ => return None,
         };
         if directory.is_some() {
-            let is_missing = self.has_directory(whole.as_ptr(), start, true) == Some(false);
-            return is_missing.then_some(Err(Errno::ENOENT));
+            if self.has_directory(whole.as_ptr(), start, true) == Some(false) {
+                return Some(Err(Errno::ENOENT));
+            }
+            if !self.may_search_plainly(whole.as_ptr(), start) {
+                return None;
+            }
         }
         Some(Ok(Start { respelled: u8::from(is_absolute), ..start }))
     }
