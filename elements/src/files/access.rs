@@ -9,7 +9,7 @@ use super::place::{Place, Want, find_link, is_link_of};
 use super::plain::PlainScratch;
 use super::refusal::may_access;
 use super::union::{WholePath, may_write_copy};
-use crate::kernel::{self, syscall4};
+use crate::kernel::{self, AT_FDCWD, syscall4};
 use crate::{Answer, Errno, Instance};
 
 impl Instance<'_> {
@@ -65,7 +65,8 @@ impl Instance<'_> {
             if let Some(done) = self.access_but_link(&place, (mode, flags), scratch.ends_in_slash(), find) {
                 return Answer::Done(done.map(|()| 0));
             }
-            let beyond = self.faccessat_beyond_link(path, mode, flags, start);
+            let look = |path, next| self.faccessat_from(AT_FDCWD, path, mode, flags, next);
+            let beyond = self.beyond_link(path, start, look);
             return beyond.unwrap_or_else(|| self.faccessat_by(Look::Walk, dirfd, path, mode, flags));
         }
         if !writes

@@ -18,7 +18,7 @@ const LINKS: u8 = 8;
 
 impl Instance<'_> {
     /// The path that a link leads to, and what a glance tells of that. None: it is none, or it takes a walk.
-    fn beyond_link(&self, path: *const u8, start: Start, whole: &mut WholePath) -> Option<Glance> {
+    fn path_beyond_link(&self, path: *const u8, start: Start, whole: &mut WholePath) -> Option<Glance> {
         if start.is_anew() || start.respelled >= LINKS || self.traces() {
             return None;
         }
@@ -64,7 +64,7 @@ impl Instance<'_> {
             return None;
         }
         let mut whole = WholePath::new();
-        let answer = match self.beyond_link(path, start, &mut whole)? {
+        let answer = match self.path_beyond_link(path, start, &mut whole)? {
             Glance::Closer(next) => self.openat_from(AT_FDCWD, whole.as_ptr(), flags, mode, next),
             Glance::Elsewhere if self.may_tell_otherwise(whole.as_ptr(), flags) => return None,
             Glance::Elsewhere => {
@@ -83,46 +83,17 @@ impl Instance<'_> {
         done(answer)
     }
 
-    /// newfstatat(2) of what a link leads to.
+    /// What a call answers that looks at what a link leads to, where it begins to look.
     #[inline(never)]
-    pub(super) fn fstatat_beyond_link(
+    pub(super) fn beyond_link(
         &self,
         path: *const u8,
-        stat: *mut libc::stat,
-        flags: i32,
         start: Start,
+        look: impl FnOnce(*const u8, Start) -> Answer,
     ) -> Option<Answer> {
         let mut whole = WholePath::new();
-        let Glance::Closer(next) = self.beyond_link(path, start, &mut whole)? else { return None };
-        done(self.fstatat_from(AT_FDCWD, whole.as_ptr(), stat, flags, next))
-    }
-
-    /// statx(2) of the same.
-    #[inline(never)]
-    pub(super) fn statx_beyond_link(
-        &self,
-        path: *const u8,
-        what: (i32, u32),
-        buf: *mut libc::statx,
-        start: Start,
-    ) -> Option<Answer> {
-        let mut whole = WholePath::new();
-        let Glance::Closer(next) = self.beyond_link(path, start, &mut whole)? else { return None };
-        done(self.statx_closer(AT_FDCWD, whole.as_ptr(), what, buf, next))
-    }
-
-    /// faccessat2(2) of the same.
-    #[inline(never)]
-    pub(super) fn faccessat_beyond_link(
-        &self,
-        path: *const u8,
-        mode: i32,
-        flags: i32,
-        start: Start,
-    ) -> Option<Answer> {
-        let mut whole = WholePath::new();
-        let Glance::Closer(next) = self.beyond_link(path, start, &mut whole)? else { return None };
-        done(self.faccessat_from(AT_FDCWD, whole.as_ptr(), mode, flags, next))
+        let Glance::Closer(next) = self.path_beyond_link(path, start, &mut whole)? else { return None };
+        done(look(whole.as_ptr(), next))
     }
 }
 

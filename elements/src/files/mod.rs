@@ -41,6 +41,7 @@ mod reverse;
 pub(crate) mod scan;
 mod socket;
 mod stat;
+mod statx;
 mod step;
 mod stride;
 mod text;

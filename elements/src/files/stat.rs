@@ -1,4 +1,4 @@
-//! What a file is: newfstatat(2), statx(2) and their kin.
+//! What a file is: newfstatat(2) and its kin.
 
 use core::hint::cold_path;
 
@@ -12,7 +12,7 @@ use super::plain::PlainScratch;
 use super::present::About;
 use super::refusal::may_stat;
 use super::union::WholePath;
-use crate::kernel::{self, syscall, syscall4};
+use crate::kernel::{self, AT_FDCWD, syscall4};
 use crate::{Answer, Errno, Instance};
 
 impl Instance<'_> {
@@ -49,8 +49,9 @@ impl Instance<'_> {
         let done = look_at(&place, stat, flags | libc::AT_SYMLINK_NOFOLLOW);
         if follows(flags) && done.is_ok() && found_link(stat) {
             cold_path();
+            let look = |path, next| self.fstatat_from(AT_FDCWD, path, stat, flags, next);
             if self.has_unions()
-                && let Some(answer) = self.fstatat_beyond_link(path, stat, flags, start)
+                && let Some(answer) = self.beyond_link(path, start, look)
             {
                 return answer;
             }
@@ -228,7 +229,7 @@ impl Instance<'_> {
     /// Looks at what has a plain path in a directory of a union with two sides. None: that
     /// takes a walk. `found` gives the mode and the device of what `look` has found.
     #[inline]
-    fn look_at_one_of_two(
+    pub(super) fn look_at_one_of_two(
         &self,
         path: *const u8,
         start: Start,
@@ -259,164 +260,6 @@ impl Instance<'_> {
         self.at_place(libc::SYS_newfstatat, (dirfd, path), Look::Walk, want, |place| {
             self.look_and_count(place, stat, flags)
         })
-    }
-
-    /// statx(2)
-    pub fn statx(&self, dirfd: i32, path: *const u8, flags: i32, mask: u32, buf: *mut libc::statx) -> Answer {
-        match self.glance(dirfd, path) {
-            Glance::Elsewhere => Answer::Pass,
-            Glance::Closer(start) => self.statx_closer(dirfd, path, (flags, mask), buf, start),
-        }
-    }
-
-    /// The same, after the first look.
-    #[inline(always)]
-    pub fn statx_closer(
-        &self,
-        dirfd: i32,
-        path: *const u8,
-        (flags, mask): (i32, u32),
-        buf: *mut libc::statx,
-        start: Start,
-    ) -> Answer {
-        // What kind of file it is, whatever else is asked for.
-        let mask = mask | libc::STATX_TYPE;
-        let mut scratch = PlainScratch::new();
-        let Some(place) = self.plain_place(path, start, true, &mut scratch) else {
-            cold_path();
-            return self.statx_beyond_plain(dirfd, path, (flags, mask), buf, start);
-        };
-        let done = self.look_at_extended(&place, flags | libc::AT_SYMLINK_NOFOLLOW, mask, buf);
-        if follows(flags) && done.is_ok() && found_extended_link(buf) {
-            cold_path();
-            if self.has_unions()
-                && let Some(answer) = self.statx_beyond_link(path, (flags, mask), buf, start)
-            {
-                return answer;
-            }
-            return self.statx_by(Look::Walk, dirfd, path, (flags, mask), buf);
-        }
-        Answer::Done(done)
-    }
-
-    /// The same, where the path is not plain.
-    #[inline(never)]
-    fn statx_beyond_plain(
-        &self,
-        dirfd: i32,
-        path: *const u8,
-        (flags, mask): (i32, u32),
-        buf: *mut libc::statx,
-        start: Start,
-    ) -> Answer {
-        if let Err(errno) = may_stat(flags, mask) {
-            return Answer::fail(errno);
-        }
-        match self.second_glance(dirfd, path, start) {
-            Some(Glance::Elsewhere) => return Answer::Pass,
-            Some(Glance::Closer(start)) => return self.statx_closer(dirfd, path, (flags, mask), buf, start),
-            None => {}
-        }
-        let look = |place: &Place| self.look_at_extended(place, flags | libc::AT_SYMLINK_NOFOLLOW, mask, buf);
-        if self.is_path_behind(dirfd, path) || start.is_anew() && self.in_base(dirfd, path).is_some() {
-            let done = look(&Place::new(dirfd, path, 0, None));
-            if !(follows(flags) && done.is_ok() && found_extended_link(buf)) {
-                return Answer::Done(done);
-            }
-        }
-        let mut whole = WholePath::new();
-        match self.respelled((dirfd, path), start, &mut whole) {
-            Some(Ok(start)) => return self.statx_closer(dirfd, whole.as_ptr(), (flags, mask), buf, start),
-            Some(Err(errno)) => return Answer::fail(errno),
-            None => {}
-        }
-        let found = || {
-            // SAFETY: a call that succeeds has filled the struct.
-            let found = unsafe { &*buf };
-            (found.stx_mode.into(), libc::makedev(found.stx_rdev_major, found.stx_rdev_minor))
-        };
-        if let Some(done) = self.look_at_one_of_two(path, start, follows(flags), look, found) {
-            return Answer::Done(done);
-        }
-        let read = self.look_closer(dirfd, path, start, Want::LOOK.following(follows(flags)));
-        self.statx_by(read, dirfd, path, (flags, mask), buf)
-    }
-
-    /// The same, of a path that has been read.
-    #[inline(never)]
-    fn statx_by(
-        &self,
-        read: Look,
-        dirfd: i32,
-        path: *const u8,
-        (flags, mask): (i32, u32),
-        buf: *mut libc::statx,
-    ) -> Answer {
-        let want = Want::LOOK.following(follows(flags));
-        let look = |place: &Place, flags: i32| self.look_at_extended(place, flags, mask, buf);
-        let given = Place::new(dirfd, path, 0, read.boundary());
-        if !self.traces() && (given.node.is_some() || means_descriptor(path, flags)) {
-            let done = look(&given, flags);
-            let mut scratch = Scratch::new();
-            // SAFETY: a call that succeeds has filled the struct.
-            let is_dir = done.is_ok() && is_directory(unsafe { (*buf).stx_mode }.into());
-            // SAFETY: as above.
-            let is_known = is_dir && self.is_known_directory(&given, unsafe { &*buf });
-            if is_dir
-                && !is_known
-                && let Some(place) = self.union_place(dirfd, path, &mut scratch)
-            {
-                let done = look(&place, flags & !libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW);
-                if done.is_ok() {
-                    // SAFETY: a call that succeeds has filled the struct.
-                    self.learn_origin(&About::of_statx(unsafe { &*buf }).version, &place);
-                }
-                return Answer::Done(done);
-            }
-            return Answer::Done(done);
-        }
-        self.at_place(libc::SYS_statx, (dirfd, path), read, want, |place| look(place, flags))
-    }
-
-    /// Looks at a place, as statx(2), and counts what is mounted in a directory.
-    #[inline(always)]
-    fn look_at_extended(
-        &self,
-        place: &Place,
-        flags: i32,
-        mask: u32,
-        buf: *mut libc::statx,
-    ) -> Result<usize, Errno> {
-        let args =
-            [place.dirfd as usize, place.path as usize, flags as usize, mask as usize, buf as usize, 0];
-        // SAFETY: the program's pointer, for the kernel to judge.
-        let done = unsafe { syscall(libc::SYS_statx, args) }?;
-        // SAFETY: a call that succeeds has filled the struct.
-        let found = unsafe { &mut *buf };
-        if found.stx_mask & libc::STATX_NLINK != 0 && is_directory(found.stx_mode.into()) {
-            self.count_extended(place, found);
-        }
-        Ok(done)
-    }
-
-    /// Whether the kernel is right about a directory that a descriptor is of.
-    fn is_known_directory(&self, place: &Place, found: &libc::statx) -> bool {
-        let device = libc::makedev(found.stx_dev_major, found.stx_dev_minor);
-        means_descriptor(place.path, libc::AT_EMPTY_PATH)
-            && self.is_known_by_number(place.dirfd, device, found.stx_ino)
-    }
-
-    #[inline(never)]
-    fn count_extended(&self, place: &Place, found: &mut libc::statx) {
-        if self.is_known_directory(place, found) {
-            return;
-        }
-        found.stx_nlink = self.count_links(place, found.stx_nlink.into()) as u32;
-        if let Some(known_by) = self.identity_of(place) {
-            (found.stx_ino, found.stx_nlink) = (known_by.st_ino, 1);
-            found.stx_dev_major = libc::major(known_by.st_dev);
-            found.stx_dev_minor = libc::minor(known_by.st_dev);
-        }
     }
 
     /// Looks at a place, as newfstatat(2), and counts what is mounted in a directory.
@@ -458,12 +301,12 @@ pub(super) fn is_whole(mode: u32, device: u64, is_higher: bool, follow: bool) ->
     }
 }
 
-fn is_directory(mode: u32) -> bool {
+pub(super) fn is_directory(mode: u32) -> bool {
     mode & libc::S_IFMT == libc::S_IFDIR
 }
 
 /// Whether a call means the file of its descriptor, as fstat(3) does.
-fn means_descriptor(path: *const u8, flags: i32) -> bool {
+pub(super) fn means_descriptor(path: *const u8, flags: i32) -> bool {
     // SAFETY: found readable.
     flags & libc::AT_EMPTY_PATH != 0 && crate::user::is_readable(path, 1) && unsafe { *path } == 0
 }
@@ -473,11 +316,4 @@ fn means_descriptor(path: *const u8, flags: i32) -> bool {
 fn found_link(stat: *const libc::stat) -> bool {
     // SAFETY: a call that succeeds has filled the struct.
     unsafe { (*stat).st_mode & libc::S_IFMT == libc::S_IFLNK }
-}
-
-/// The same of statx(2).
-#[inline(always)]
-fn found_extended_link(buf: *const libc::statx) -> bool {
-    // SAFETY: as above.
-    u32::from(unsafe { (*buf).stx_mode }) & libc::S_IFMT == libc::S_IFLNK
 }
