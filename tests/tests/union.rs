@@ -53,6 +53,30 @@ fn changes_stay_and_layers_do_not_change() {
     assert_eq!(host(&world), before);
 }
 
+/// As those of /etc/alternatives: out of the union, and by another one back into it.
+#[test]
+fn a_link_that_leads_out_and_back_finds_what_the_view_has() {
+    let world = World::new("union-back", &[], |dir| {
+        for (file, text) in [("lib/file", "base\n"), ("var/target", "base\n")] {
+            write(dir.join("host").join(file), text);
+        }
+        write(dir.join("app/other/plain"), "outside\n");
+        fs::create_dir_all(dir.join("app/at")).expect("a fresh tree");
+        for (link, target) in [
+            ("host/lib/back", "app/other/hop"),
+            ("app/other/hop", "app/at/var/target"),
+            ("host/lib/out", "app/other/plain"),
+        ] {
+            std::os::unix::fs::symlink(dir.join(target), dir.join(link)).expect("a fresh tree");
+        }
+    });
+    let world = world.saying("app.name = \"union-back\"\n[[mount]]\nat = \"@/at\"\nlayers = [\"host\"]");
+    let script = "echo written > var/target; cat lib/file; for time in 1 2; do cat @/at/lib/back @/at/lib/out; stat -L -c %s @/at/lib/back; \
+                  test -r @/at/lib/back && echo readable; done";
+    let each = "written\noutside\n8\nreadable\n";
+    assert_eq!(says(&world, script), format!("base\n{each}{each}"));
+}
+
 #[test]
 fn an_ordinary_user_has_unions_too() {
     if !is_root() {
