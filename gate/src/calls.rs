@@ -191,7 +191,8 @@ fn answer_with_care(slot: &mut Slot) -> End {
         libc::SYS_ppoll => native::prepare(slot, Some(Mask::Argument(3))),
         libc::SYS_pselect6 => native::prepare(slot, Some(Mask::Pair(5))),
         libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => native::prepare(slot, Some(Mask::Argument(4))),
-        // The kernel looks where the stack pointer is.
+        // The kernel looks where the stack pointer is. Who only asks comes here once the site is rewritten.
+        libc::SYS_sigaltstack if slot.args[0] == 0 => native::prepare(slot, None),
         libc::SYS_sigaltstack => match alternate::note(slot.args[0]) {
             Ok(()) => native::prepare(slot, None),
             Err(errno) => Answer::fail(errno),

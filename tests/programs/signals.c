@@ -104,6 +104,21 @@ static void small_stacks(void) {
     printf("%d\n", count);
 }
 
+// What is asked at a call site at which much has been set, and so may be another one than it was.
+static void asks_after_setting(void) {
+    stack_t stack = {.ss_sp = malloc(1 << 16), .ss_size = 1 << 16}, seen = {0};
+    for (int i = 0; i < 40; i++) sigaltstack(&stack, NULL);
+    int asked = sigaltstack(NULL, &seen);
+    printf("asked %d, it is %d, flags %d, size %zu\n", asked, seen.ss_sp == stack.ss_sp, seen.ss_flags, seen.ss_size);
+    struct timespec none = {0};
+    sigset_t mask;
+    sigemptyset(&mask);
+    struct { void *mask; size_t size; } pair = {&mask, 8};
+    int waited = 0;
+    for (int i = 0; i < 40; i++) waited += syscall(SYS_pselect6, 0, NULL, NULL, NULL, &none, i < 39 ? &pair : NULL);
+    printf("waited %d\n", waited);
+}
+
 static void jumps(void) {
     on(SIGALRM, leaves, 0);
     volatile int left = 0, good = 1;
@@ -507,7 +522,7 @@ static void stopped_and_killed(void) {
 
 static const struct { const char *name; void (*run)(void); } parts[] = {
     {"least alternate stack", least_alternate_stack}, {"exhausted", exhausted}, {"exhausted thread", exhausted_thread},
-    {"small stacks", small_stacks}, {"jumps", jumps}, {"often", often}, {"bad pointers", bad_pointers}, {"contexts", contexts}, {"flags", flags},
+    {"small stacks", small_stacks}, {"jumps", jumps}, {"asks after setting", asks_after_setting}, {"often", often}, {"bad pointers", bad_pointers}, {"contexts", contexts}, {"flags", flags},
     {"interrupted", interrupted}, {"restarted", restarted}, {"queued", queued}, {"waited for", waited_for},
     {"own sigsys", own_sigsys}, {"cancelled", cancelled}, {"main first", main_first}, {"forks in handler", forks_in_handler},
     {"at once", at_once}, {"stopped and killed", stopped_and_killed}, {"on the alternate stack", on_alternate_stack},

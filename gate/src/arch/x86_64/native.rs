@@ -67,6 +67,7 @@ fn place(slot: &mut Slot, mask: Option<Mask>) -> Result<(), Errno> {
     let (index, pointer) = match mask {
         None => (0, 0),
         Some(Mask::Argument(index)) => (index, slot.args[index]),
+        Some(Mask::Pair(index)) if slot.args[index] == 0 => (index, 0),
         Some(Mask::Pair(index)) => (index, read::<[u64; 2]>(slot.args[index])?[0] as usize),
     };
     let [rdi, _, _, r10, r8, r9] = slot.args.map(|word| word as u64);
