@@ -204,13 +204,17 @@ fn what_an_instance_leaves_goes_with_it() {
     assert!(rm.status.success(), "{}", String::from_utf8_lossy(&rm.stderr));
     assert_eq!((there(&left), owned("launcher-test-ipc-state").len()), (0, 0));
     let _ = std::fs::remove_dir_all(&state);
-    // What belongs to one run goes when the next is made.
+    // What belongs to one run goes when the next is made, whichever that is.
     let world = world("run", "shim", "[[mount]]\nat = \"/opt/ipc\"\nkind = \"empty\"\n");
-    while_made(world.in_view(&program("ipc")), || {});
-    let names = owned("ipc-run-shim");
-    let left = marks(&names[0]);
-    assert_eq!((names.len(), there(&left)), (1, 4));
-    let said = world.view_says("/bin/true", &[]);
-    assert!(said.ends_with("exit status: 0\n"), "{said}");
-    assert_eq!((there(&left), owned("ipc-run-shim").len()), (0, 1));
+    let run = |left: &mut Vec<String>| {
+        while_made(world.in_view(&program("ipc")), || {
+            let names = owned("ipc-run-shim");
+            assert_eq!((there(left), names.len()), (0, 1));
+            *left = marks(&names[0]);
+            assert_eq!((left.len(), there(left)), (4, 4));
+        });
+    };
+    let mut left = Vec::new();
+    run(&mut left);
+    run(&mut left);
 }

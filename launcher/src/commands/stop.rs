@@ -79,15 +79,20 @@ pub fn end(target: &Target<'_>, timeout: u64, signal: Option<&str>) -> Result<()
             send(fd, signal)?;
         }
     }
-    // One that has been stopped (SIGSTOP, a terminal) would not hear of it.
-    for (_, fd) in found.iter().filter(|(process, _)| is_stopped(process.id)) {
-        send(fd, libc::SIGCONT)?;
-    }
     let start = target.start();
     // Nobody is started while one is left: another start says that all have ended.
     let of = |target: &Target<'_>| if target.start() == start { of(target) } else { Vec::new() };
-    let wait = |most| wait(|| of(target).is_empty(), most);
-    if wait(Duration::from_secs(timeout)) {
+    // One that has been stopped (SIGSTOP, a terminal) would not hear of it, nor one that is about to
+    // be: a signal is met when the process next runs.
+    let is_none_left = || {
+        let left = of(target);
+        for (_, fd) in left.iter().filter(|(process, _)| is_stopped(process.id)) {
+            send(fd, libc::SIGCONT)?;
+        }
+        Ok(left.is_empty())
+    };
+    let wait = |most| wait(is_none_left, most);
+    if wait(Duration::from_secs(timeout))? {
         return ended(&found);
     }
     let deadline = Instant::now() + PATIENCE;
@@ -96,7 +101,7 @@ pub fn end(target: &Target<'_>, timeout: u64, signal: Option<&str>) -> Result<()
         for (_, fd) in of(target) {
             send(&fd, libc::SIGKILL)?;
         }
-        if wait(PERIOD * 5) {
+        if wait(PERIOD * 5)? {
             return ended(&found);
         }
         if Instant::now() > deadline {
@@ -125,15 +130,15 @@ fn send(fd: &OwnedFd, signal: i32) -> Result<()> {
 }
 
 /// Waits until none is left. False where that takes too long.
-fn wait(is_none_left: impl Fn() -> bool, most: Duration) -> bool {
+fn wait(is_none_left: impl Fn() -> Result<bool>, most: Duration) -> Result<bool> {
     // None: for ever.
     let deadline = Instant::now().checked_add(most);
     loop {
-        if is_none_left() {
-            return true;
+        if is_none_left()? {
+            return Ok(true);
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return false;
+            return Ok(false);
         }
         sleep(PERIOD);
     }
