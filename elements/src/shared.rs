@@ -11,6 +11,7 @@ pub mod copies;
 pub mod credentials;
 pub mod directories;
 mod filter;
+pub mod habits;
 mod hash;
 pub mod layers;
 mod names;

@@ -148,15 +148,15 @@ fn program() -> u32 {
 
 /// Programs of this file have sites in some code, as this one has.
 pub fn note_habit(code: &Code) {
-    if let Some((sites, true)) = attached().and_then(|instance| Some(instance.directories?.sites())) {
-        sites.expect(CallSite::habit(program(), code.file));
+    if let Some((habits, true)) = attached().and_then(|instance| Some(instance.directories?.habits())) {
+        habits.note(program(), code.file);
     }
 }
 
 /// Whether a program of this file is to trap in the code of another.
 pub fn is_habit(file: u32) -> bool {
     let directories = attached().and_then(|instance| instance.directories);
-    directories.is_some_and(|directories| directories.sites().0.is_often(CallSite::habit(program(), file)))
+    directories.is_some_and(|directories| directories.habits().0.has(program(), file))
 }
 
 /// A hash is made of so many bytes before and behind the end of a call.

@@ -282,9 +282,10 @@ fn a_site_at_which_programs_of_an_instance_have_trapped_is_rewritten_for_the_nex
         fs::read_dir(runtime.join("launcher")).expect("ours").map(|entry| entry.expect("ours").path());
     let view = directories.map(|dir| dir.join("view")).find(|file| file.exists()).expect("the instance's");
     let mut bytes = fs::read(&view).expect("the view's file");
-    let (sites, entry, code) = (64, 24, 8);
-    for at in (sites + code..4096 - entry).step_by(entry) {
-        bytes[at] ^= 1;
+    // Their places are first, and then of each a word that its bytes' hash begins.
+    let (sites, count, word) = (64, 176, 8);
+    for proof in bytes[sites + count * word..].chunks_mut(word).take(count) {
+        proof[0] ^= 1;
     }
     fs::write(&view, bytes).expect("it can be written");
     assert_eq!(run(), as_it_was);

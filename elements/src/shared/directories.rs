@@ -14,6 +14,7 @@ use core::hint::cold_path;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::habits::Habits;
 use super::layers::{self, Layers};
 use super::notices::Notices;
 use super::sites::Sites;
@@ -36,6 +37,8 @@ struct Announced {
     has_notices: AtomicU32,
     /// Where they make calls that trap.
     sites: Sites,
+    /// And in which libraries.
+    habits: Habits,
 }
 
 const _: () = assert!(size_of::<Announced>() == 4096);
@@ -117,6 +120,11 @@ impl Directories {
     /// Where calls are made that trap, and whether this process may count them.
     pub fn sites(&self) -> (&Sites, bool) {
         (&self.announced.sites, !self.is_private())
+    }
+
+    /// In which libraries programs do so, and whether this process may take note of it.
+    pub fn habits(&self) -> (&Habits, bool) {
+        (&self.announced.habits, !self.is_private())
     }
 
     fn is_private(&self) -> bool {

@@ -2,20 +2,19 @@
 //!
 //! A trap costs a signal, so a door rewrites a call site that traps often. Most processes are short, and trap at the same few
 //! sites of the same libraries as the one before. What they have in common is counted here; each process then rewrites in
-//! one go what has been counted often enough. A program is known for the libraries that it traps in, too: in the next process
-//! of its, their code is rewritten as it is mapped.
+//! one go what has been counted often enough. In which libraries a program traps is known beside that ([`super::habits`]).
 //!
 //! Nothing here is believed: a process looks at the bytes of a site before it touches them. So entries are written word
 //! by word, and one that two processes have mixed up is of no use until it is counted anew.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// How many are kept.
-const SITES: usize = 160;
+const SITES: usize = 176;
 /// How many places a site may have.
 const PLACES: usize = 4;
 /// How many traps of all processes together make it worth to be rewritten.
-const OFTEN: u32 = 8;
+const OFTEN: u8 = 8;
 
 /// A site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,15 +29,7 @@ pub struct CallSite {
     pub code: u32,
 }
 
-/// The number of what is no call: a [habit](CallSite::habit).
-const HABIT: u32 = u32::MAX;
-
 impl CallSite {
-    /// What stands for programs of one file trapping in another file's code again and again.
-    pub fn habit(program: u32, library: u32) -> CallSite {
-        CallSite { file: program, offset: library, number: HABIT, code: 0 }
-    }
-
     fn place(self) -> u64 {
         u64::from(self.file) << 32 | u64::from(self.offset)
     }
@@ -48,38 +39,51 @@ impl CallSite {
     }
 }
 
-/// All zeros where there is none.
-#[repr(C)]
-struct Entry {
-    place: AtomicU64,
-    proof: AtomicU64,
-    count: AtomicU32,
-}
-
-/// The sites. What is written beside them at every change stays out of their cache lines.
+/// The sites, each by its number in three lists: most who look for one read no more than the first. All zeros where there is none.
+/// What is written beside them at every change stays out of their cache lines.
 #[repr(C, align(64))]
 pub struct Sites {
-    entries: [Entry; SITES],
+    places: [AtomicU64; SITES],
+    proofs: [AtomicU64; SITES],
+    counts: [AtomicU8; SITES],
+}
+
+/// What is kept of one site.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    place: &'a AtomicU64,
+    proof: &'a AtomicU64,
+    count: &'a AtomicU8,
+}
+
+impl Entry<'_> {
+    fn is_often(&self) -> bool {
+        self.count.load(Ordering::Relaxed) >= OFTEN
+    }
+
+    fn proves(&self, site: CallSite) -> bool {
+        self.proof.load(Ordering::Relaxed) == site.proof()
+    }
 }
 
 impl Sites {
+    fn all(&self) -> impl Iterator<Item = Entry<'_>> {
+        let rest = self.proofs.iter().zip(&self.counts);
+        self.places.iter().zip(rest).map(|(place, (proof, count))| Entry { place, proof, count })
+    }
+
     /// The entries that a site may have.
-    fn entries(&self, site: CallSite) -> impl Iterator<Item = &Entry> {
+    fn entries(&self, site: CallSite) -> impl Iterator<Item = Entry<'_>> {
         let first = (site.place().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize;
-        (first..first + PLACES).map(|index| &self.entries[index % SITES])
+        (first..first + PLACES).map(|index| {
+            let index = index % SITES;
+            Entry { place: &self.places[index], proof: &self.proofs[index], count: &self.counts[index] }
+        })
     }
 
     /// The entry that a site has.
-    fn known(&self, site: CallSite) -> Option<&Entry> {
+    fn known(&self, site: CallSite) -> Option<Entry<'_>> {
         self.entries(site).find(|entry| entry.place.load(Ordering::Relaxed) == site.place())
-    }
-
-    /// Whether a site is one that traps often.
-    pub fn is_often(&self, site: CallSite) -> bool {
-        self.known(site).is_some_and(|entry| {
-            entry.proof.load(Ordering::Relaxed) == site.proof()
-                && entry.count.load(Ordering::Relaxed) >= OFTEN
-        })
     }
 
     /// Counts a site as one that traps often, where there is room.
@@ -93,8 +97,10 @@ impl Sites {
     /// Counts a trap.
     pub fn count(&self, site: CallSite) {
         let known = self.known(site);
-        if let Some(entry) = known.filter(|entry| entry.proof.load(Ordering::Relaxed) == site.proof()) {
-            entry.count.fetch_add(1, Ordering::Relaxed);
+        if let Some(entry) = known.filter(|entry| entry.proves(site)) {
+            if !entry.is_often() {
+                entry.count.fetch_add(1, Ordering::Relaxed);
+            }
             return;
         }
         // One that is not counted any more makes room in the end.
@@ -115,17 +121,13 @@ impl Sites {
 
     /// The sites in a file that trap often.
     pub fn often(&self, file: u32) -> impl Iterator<Item = CallSite> {
-        self.entries.iter().filter_map(move |entry| {
+        self.all().filter_map(move |entry| {
             let place = entry.place.load(Ordering::Relaxed);
+            if (place >> 32) as u32 != file || !entry.is_often() {
+                return None;
+            }
             let proof = entry.proof.load(Ordering::Relaxed);
-            let is_often = entry.count.load(Ordering::Relaxed) >= OFTEN;
-            let number = (proof >> 32) as u32;
-            (is_often && (place >> 32) as u32 == file && number != HABIT).then_some(CallSite {
-                file,
-                offset: place as u32,
-                number,
-                code: proof as u32,
-            })
+            Some(CallSite { file, offset: place as u32, number: (proof >> 32) as u32, code: proof as u32 })
         })
     }
 }
@@ -135,8 +137,11 @@ mod tests {
     use super::*;
 
     fn none() -> Sites {
-        let entry = || Entry { place: 0.into(), proof: 0.into(), count: 0.into() };
-        Sites { entries: core::array::from_fn(|_| entry()) }
+        Sites {
+            places: [const { AtomicU64::new(0) }; SITES],
+            proofs: [const { AtomicU64::new(0) }; SITES],
+            counts: [const { AtomicU8::new(0) }; SITES],
+        }
     }
 
     fn site(file: u32, offset: u32) -> CallSite {
@@ -171,14 +176,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_expected_is_told_of_at_once_and_a_habit_is_no_site() {
+    fn what_is_expected_is_told_of_at_once() {
         let sites = none();
         sites.expect(site(1, 0x1000));
         assert_eq!(sites.often(1).next(), Some(site(1, 0x1000)));
-        assert!(sites.is_often(site(1, 0x1000)) && !sites.is_often(CallSite { code: 7, ..site(1, 0x1000) }));
-        sites.expect(CallSite::habit(2, 1));
-        assert!(sites.is_often(CallSite::habit(2, 1)) && !sites.is_often(CallSite::habit(1, 2)));
         assert_eq!(sites.often(2).next(), None);
+    }
+
+    #[test]
+    fn what_has_trapped_for_long_is_told_of_still() {
+        let sites = none();
+        for _ in 0..1000 {
+            sites.count(site(1, 0x1000));
+        }
+        assert_eq!(sites.often(1).next(), Some(site(1, 0x1000)));
     }
 
     #[test]
