@@ -6,6 +6,7 @@
 //! the launcher, under a policy that says the same. What both print must be
 //! the same. Each run starts from a fresh copy, at the same path.
 
+pub mod calls;
 mod debian;
 pub mod images;
 pub mod instances;

@@ -87,6 +87,17 @@ fn a_program_that_is_stopped_hears_of_its_end() {
     assert!(child.wait().is_ok_and(|end| end.success()), "it was killed");
 }
 
+/// One that does so when it has been looked at already: of a SIGSTOP, too, nobody sees anything before the process next runs.
+#[test]
+fn a_program_that_stops_when_it_is_told_to_end_goes_on() {
+    let site = Site::new("stops");
+    site.policy("stops", ROOT);
+    let stops = "trap 'kill -STOP $$; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut child = started(&site, &["-p", "stops.toml", "/bin/sh", "-c", stops]);
+    site.good(&["stop", "stops", "--timeout", "60"]);
+    assert!(child.wait().is_ok_and(|end| end.success()), "it was killed");
+}
+
 #[test]
 fn what_one_run_had_for_itself_and_what_was_cut_off_goes_with_the_next_start() {
     let site = Site::new("remains");
