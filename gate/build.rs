@@ -1,6 +1,9 @@
 //! Link arguments of the gate: a static program at an address of its own,
 //! without a libc.
 
+#[path = "../elements/often.rs"]
+mod often;
+
 /// Where the gate lies in every process: [`BASE`] of src/place.rs.
 const BASE: &str = "0x7e0004100000";
 
@@ -12,9 +15,7 @@ fn main() {
         std::fs::write(format!("{out}/{name}"), b"!<arch>\n").expect("OUT_DIR is writable");
     }
     println!("cargo::rustc-link-search=native={out}");
-    println!("cargo::rerun-if-changed=layout.ld");
-    let layout = std::env::current_dir().expect("cargo enters the package").join("layout.ld");
-    println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", layout.display());
+    println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", often::layout(&out));
     for arg in [
         "-nostdlib",
         "-nostartfiles",

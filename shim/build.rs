@@ -1,6 +1,9 @@
 //! Link arguments of the shim. They belong to the cdylib alone, so they are
 //! given here and not in RUSTFLAGS, which build scripts would see too.
 
+#[path = "../elements/often.rs"]
+mod often;
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     // The types of the libc crate bring `-lc` along. An empty archive by that
@@ -9,9 +12,7 @@ fn main() {
     let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     std::fs::write(format!("{out}/libc.a"), b"!<arch>\n").expect("OUT_DIR is writable");
     println!("cargo::rustc-link-search=native={out}");
-    println!("cargo::rerun-if-changed=layout.ld");
-    let layout = std::env::current_dir().expect("cargo enters the package").join("layout.ld");
-    println!("cargo::rustc-cdylib-link-arg=-Wl,-T,{}", layout.display());
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-T,{}", often::layout(&out));
     // Bound at load, so that no hook ever runs the lazy resolver; never
     // unloaded, since a thread may be in it; both hash tables, since libcs
     // older than 2006 know only the first.

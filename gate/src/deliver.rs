@@ -16,7 +16,7 @@ use crate::alternate;
 use crate::arch::entry::{
     address, gate_check, gate_claimed, gate_fault, gate_freed, gate_held, gate_hindered, gate_holding,
     gate_inside, gate_interrupted, gate_left, gate_look, gate_passes, gate_passing, gate_restored,
-    gate_restorer, gate_unmasked, gate_waits,
+    gate_restorer, gate_unmasked, gate_unreadable, gate_waits, peeks,
 };
 use crate::arch::{CALL_LEN, Context, gate_deliver, is_call};
 use crate::place::{Slot, is_inside, slot_of};
@@ -47,6 +47,10 @@ pub extern "C" fn inside(signal: i32, info: *const Info, context: *mut Context) 
     let (about, context) = unsafe { (&*info, &mut *context) };
     if context.ip == address(gate_deliver) {
         return stacked(signal, about, context);
+    }
+    if context.ip == peeks() && is_fault(signal, about) {
+        context.ip = address(gate_unreadable);
+        return true;
     }
     if settle(context) {
         return false;

@@ -35,6 +35,7 @@ mod filter;
 mod loader;
 mod mapped;
 mod patch;
+mod peek;
 mod place;
 mod ptrace;
 mod seccomp;

@@ -14,6 +14,9 @@ use crate::{arch::site, common};
 /// The rights of code.
 const CODE: usize = (libc::PROT_READ | libc::PROT_EXEC) as usize;
 
+/// The rights of data.
+const DATA: usize = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+
 /// Rewrites the code of a file that the gate has just mapped. There is one thread.
 pub fn rewrite_mapped(file: i32, segments: impl Iterator<Item = Code>, is_interpreter: bool) {
     let Ok((file, _)) = about(file) else { return };
@@ -33,9 +36,25 @@ fn about(file: i32) -> Result<(u32, u64), Errno> {
     Ok((maps::file_of(device, stat.st_ino), stat.st_size as u64))
 }
 
+/// How much of the data of a library, and of a program that needs one, is mapped with its pages. Nearly all of them are
+/// written to, since most of it is there to be relocated: to map a page so takes half as long as the fault.
+/// Of what is larger, much may be data that few programs look at.
+pub const DATA_AT_ONCE: usize = 2 * 1024 * 1024;
+
+/// How ld.so maps a library's data over the room that it has reserved. `MAP_DENYWRITE` means nothing to the kernel, and
+/// hardly anybody else says it.
+const AS_LIBRARY: i32 = libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_DENYWRITE;
+
 /// mmap(2), from a site that has been rewritten.
 pub fn mmap(args: &[usize; 6]) -> Answer {
     let [address, len, rights, flags, file, offset] = *args;
+    if rights == DATA && flags as i32 == AS_LIBRARY && len <= DATA_AT_ONCE {
+        let flags = flags | libc::MAP_POPULATE as usize;
+        // SAFETY: what the program asks for, with its pages.
+        return Answer::Done(unsafe {
+            kernel::syscall(libc::SYS_mmap, [address, len, rights, flags, file, offset])
+        });
+    }
     let kind = flags as i32 & (libc::MAP_TYPE | libc::MAP_ANONYMOUS);
     if rights != CODE || kind != libc::MAP_PRIVATE {
         return Answer::Pass;

@@ -14,6 +14,7 @@ use crate::arch::entry::{address, gate_restorer};
 use crate::arch::{Context, gate_deliver};
 use crate::deliver::{HANDLERS, SHOWS_SENDER};
 use crate::patch;
+use crate::peek;
 use crate::sigsys;
 use crate::trap::{Action, SA_RESTORER, rt_sigaction};
 
@@ -69,8 +70,13 @@ impl Kept {
     }
 }
 
-/// A mask as the kernel may have it.
+/// A mask that a thread is to have, as the kernel may have it.
 pub fn inward(mask: u64) -> u64 {
+    peek::note_mask(mask);
+    with_stand_in(mask)
+}
+
+fn with_stand_in(mask: u64) -> u64 {
     if mask & SIGSYS_BIT == 0 { mask } else { mask & !SIGSYS_BIT | STAND_IN }
 }
 
@@ -112,6 +118,7 @@ pub fn rt_sigprocmask(args: [usize; 6]) -> Result<usize, Errno> {
     if size != 8 {
         return Err(Errno::EINVAL);
     }
+    let inward = if how == libc::SIG_UNBLOCK as usize { with_stand_in } else { inward };
     let mask = if set == 0 { None } else { Some(inward(read::<u64>(set)?)) };
     let mut before = 0_u64;
     let new = mask.as_ref().map_or(0, |mask| core::ptr::from_ref(mask) as usize);
@@ -162,6 +169,8 @@ pub fn begin(ignored: bool) {
         SHOWS_SENDER.store(true, Ordering::Relaxed);
     }
     listen();
+    peek::note_mask(mask);
+    peek::begin();
 }
 
 fn listen() {
@@ -203,6 +212,7 @@ pub fn sigaction(args: [usize; 6]) -> Result<usize, Errno> {
     }
     let mut placed = asked;
     if let Some(action) = &mut placed {
+        peek::note_action(signal);
         action.mask = inward(action.mask);
         if action.handler > libc::SIG_IGN {
             entry.store(action.handler, Ordering::Release);

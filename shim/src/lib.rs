@@ -20,6 +20,7 @@
 
 mod allocate;
 mod answer;
+mod data;
 mod export;
 mod hooks;
 mod late;

@@ -33,14 +33,16 @@ unsafe extern "C" {
 
 /// Reads which objects are loaded after ours, and where all of them lie.
 pub fn read_objects() {
+    // The first is the program.
+    let mut is_program = true;
     // SAFETY: the callback keeps to the contract of dl_iterate_phdr(3).
-    unsafe { dl_iterate_phdr(visit, core::ptr::null_mut()) };
+    unsafe { dl_iterate_phdr(visit, (&raw mut is_program).cast()) };
 }
 
 #[unsafe(link_section = ".text.start")]
-unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
-    // SAFETY: libc gives a valid struct, and its program headers are mapped.
-    let (info, headers) = unsafe {
+unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, is_program: *mut c_void) -> c_int {
+    // SAFETY: libc gives a valid struct, and its program headers are mapped; the flag is of who looks.
+    let (info, headers, is_program) = unsafe {
         let info = &*info;
         let count = usize::from(info.dlpi_phnum);
         let headers = if info.dlpi_phdr.is_null() {
@@ -48,7 +50,7 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_vo
         } else {
             core::slice::from_raw_parts(info.dlpi_phdr, count)
         };
-        (info, headers)
+        (info, headers, core::mem::take(&mut *is_program.cast::<bool>()))
     };
     let base = info.dlpi_addr as usize;
     let own = core::ptr::from_ref(&COUNT) as usize;
@@ -69,6 +71,9 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_vo
     }
     if range.0 < range.1 {
         user::note_range(range.0, range.1);
+    }
+    if is_program {
+        crate::data::populate(base, headers);
     }
     if is_ours {
         // SAFETY: a string of ld.so's.

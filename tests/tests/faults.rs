@@ -219,3 +219,36 @@ fn bad_pointers_reach_every_family() {
     let expected = run(world.among_mounts(&program));
     tests::assert_same("the kernel", &expected, "the view", &run(world.in_view(&program)));
 }
+
+#[test]
+fn bad_pointers_are_told_of_whatever_the_signals_of_faults_are() {
+    let program = tests::program("pointers");
+    let world = World::new("pointers-signals", MOUNTS, fill);
+    if !is_root() {
+        return;
+    }
+    for how in [
+        "blocked",
+        "inherited",
+        "ignored",
+        "handled",
+        "in-handler",
+        "after-handler",
+        "after-handler-on-stack",
+        "suspended",
+        "threaded",
+        "forked",
+    ] {
+        let run = |mut command: Command| {
+            transcript(&feed(command.arg(world.dir.join("app/work/file")).arg(how), b""))
+        };
+        let expected = run(world.among_mounts(&program));
+        assert!(expected.contains("bad places for answers"), "{how}: {expected}");
+        tests::assert_same(
+            "the kernel",
+            &expected,
+            &format!("the view, {how}"),
+            &run(world.in_view(&program)),
+        );
+    }
+}

@@ -104,7 +104,23 @@ impl Instance<'_> {
     }
 
     /// getcwd(2): the length, with the NUL.
+    ///
+    /// The kernel writes to where the program wants it: most working directories are told of as the kernel does.
     pub fn getcwd(&self, buf: *mut u8, size: usize) -> Answer {
+        let Ok(len @ 1..) = kernel::getcwd_to(buf, size) else { return self.getcwd_beyond_kernel(buf, size) };
+        // SAFETY: the kernel has just written as many.
+        let host = unsafe { core::slice::from_raw_parts_mut(buf, len) };
+        let path = &host[..len - 1];
+        if !self.is_unreachable(path) && !self.is_behind_mount(path) {
+            return Answer::Done(Ok(len));
+        }
+        // Not to be seen, also where what follows fails.
+        host.fill(0);
+        self.getcwd_beyond_kernel(buf, size)
+    }
+
+    #[inline(never)]
+    fn getcwd_beyond_kernel(&self, buf: *mut u8, size: usize) -> Answer {
         let mut host = Text::<MAX_PATH>::new();
         if let Err(errno) = host.read(kernel::getcwd) {
             return Answer::fail(errno);

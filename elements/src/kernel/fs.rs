@@ -230,6 +230,12 @@ pub fn getcwd(buf: &mut [MaybeUninit<u8>]) -> Result<&[u8], Errno> {
     Ok(written(buf, len.saturating_sub(1)))
 }
 
+/// getcwd(2) to where the program wants the path: its length, with the NUL.
+pub fn getcwd_to(buf: *mut u8, size: usize) -> Result<usize, Errno> {
+    // SAFETY: the program's pointer, for the kernel to judge.
+    unsafe { syscall(libc::SYS_getcwd, [buf as usize, size, 0, 0, 0, 0]) }
+}
+
 /// What the kernel says that it has written.
 fn written(buf: &[MaybeUninit<u8>], len: usize) -> &[u8] {
     let len = len.min(buf.len());

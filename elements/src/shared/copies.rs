@@ -16,6 +16,8 @@ const ROWS: usize = 2048;
 const RECORDS: usize = 8192;
 /// What a record says that has copies: which bits of its filter stand for an inode. Those of an earlier version say 1.
 const PAGED: u64 = 2;
+/// How many words of the summary lie in one line of the processor's cache with what comes before them.
+const SUMMARY: usize = 7;
 /// How many rows of the record a file may have its place in.
 const REACH: usize = 64;
 
@@ -47,7 +49,9 @@ impl Identity {
 #[repr(C)]
 pub struct Copies {
     any: AtomicU64,
-    reserved: [u64; 7],
+    /// Which words of the filter have a bit, 448 at a time: where few files are copies, most are known not to be by
+    /// what lies beside `any`, and the filter's pages are not looked at.
+    summary: [AtomicU64; SUMMARY],
     filter: Filter<true>,
     rows: [Row; ROWS],
 }
@@ -62,13 +66,20 @@ impl Copies {
     /// Whether an inode may be a copy's.
     #[inline]
     pub fn may_have(&self, inode: u64) -> bool {
-        self.any() && self.filter.may_have(inode)
+        let (at, bit) = summarized(Filter::<true>::word(inode));
+        self.summary[at].load(Ordering::Acquire) & bit != 0 && self.filter.may_have(inode)
     }
 
     /// Says that one is about to be.
     pub fn expect(&self, inode: u64) {
         self.filter.add(inode);
+        self.summarize(Filter::<true>::word(inode));
         self.any.store(1, Ordering::Release);
+    }
+
+    fn summarize(&self, word: usize) {
+        let (at, bit) = summarized(word);
+        self.summary[at].fetch_or(bit, Ordering::AcqRel);
     }
 
     /// Takes over what is kept of the instance.
@@ -79,6 +90,7 @@ impl Copies {
             // Each file is asked: it is not known any more which were meant.
             _ => self.filter.fill(),
         }
+        self.filter.words_with_bits().for_each(|word| self.summarize(word));
         self.any.store(1, Ordering::Release);
     }
 
@@ -98,6 +110,12 @@ impl Copies {
         let key = version.key();
         self.row(key).set(key, of.map_or([0; 2], Identity::words));
     }
+}
+
+/// Which bit of the summary tells of a word of the filter.
+fn summarized(word: usize) -> (usize, u64) {
+    let bit = word % (SUMMARY * u64::BITS as usize);
+    (bit / u64::BITS as usize, 1 << (bit % u64::BITS as usize))
 }
 
 /// What is kept of an instance from one start to the next. All zeros: there are no copies.

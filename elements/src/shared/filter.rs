@@ -29,6 +29,17 @@ impl<const PAGED: bool> Filter<PAGED> {
         Self::bits(inode).map(|(word, _)| word * size_of::<u64>())
     }
 
+    /// Which word has the first of an inode's bits.
+    #[inline]
+    pub(super) fn word(inode: u64) -> usize {
+        Self::bits(inode)[0].0
+    }
+
+    /// The words that have a bit.
+    pub(super) fn words_with_bits(&self) -> impl Iterator<Item = usize> {
+        (0..WORDS).filter(|at| self.words[*at].load(Ordering::Acquire) != 0)
+    }
+
     /// Whether an inode may be one of them.
     #[inline]
     pub fn may_have(&self, inode: u64) -> bool {

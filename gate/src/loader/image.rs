@@ -16,7 +16,7 @@ const MOVABLE_BASE: u64 = 0x5555_5555_4000;
 const CODE: i32 = libc::PROT_READ | libc::PROT_EXEC;
 /// How many pages the kernel moves them at random.
 const RANDOM_PAGES: u64 = 1 << 28;
-/// Data up to this size is mapped with its pages.
+/// Data of a static program up to this size is mapped with its pages. See [`mapped::DATA_AT_ONCE`] for others.
 const AT_ONCE: usize = 64 * 1024;
 /// How often another place is looked for.
 const ATTEMPTS: usize = 8;
@@ -105,10 +105,12 @@ impl Image {
         };
         let interpreter = elf::interpreter(headers).map(|found| read_interpreter(file, head, found));
         let interpreter = interpreter.transpose()?.flatten();
+        let is_static = interpreter.is_none() && !is_interpreter;
+        let at_once = if is_static { AT_ONCE } else { mapped::DATA_AT_ONCE };
         let kind = Kind { movable: header.movable, library: is_interpreter };
         let mut attempt = 0;
         loop {
-            match image.settle(file, headers, &span, kind.place(&span, attempt)) {
+            match image.settle((file, headers), &span, kind.place(&span, attempt), at_once) {
                 // Something lies there: elsewhere, then.
                 Err(Errno::EEXIST) if kind.movable && attempt < ATTEMPTS => attempt += 1,
                 done => break done?,
@@ -126,7 +128,13 @@ impl Image {
     }
 
     /// Maps all segments at a place, or where the kernel finds room; all or none.
-    fn settle(&mut self, file: i32, headers: &[u8], span: &Span, place: Option<u64>) -> Result<(), Errno> {
+    fn settle(
+        &mut self,
+        (file, headers): (i32, &[u8]),
+        span: &Span,
+        place: Option<u64>,
+        at_once: usize,
+    ) -> Result<(), Errno> {
         // Room that is cut into pieces costs more than pieces beside each other.
         let (start, fixed) = match place {
             Some(start) if span.apart => (start, 0),
@@ -142,7 +150,7 @@ impl Image {
                 // SAFETY: part of what has been reserved.
                 unsafe { kernel::unmap(end as usize, (page - end) as usize) };
             }
-            match map_segment(file, self.base, &segment, fixed) {
+            match map_segment(file, self.base, &segment, (fixed, at_once)) {
                 Ok(mapped) => end = end.max(mapped),
                 Err(errno) => {
                     for segment in elf::segments(headers).take(index).flatten() {
@@ -304,8 +312,14 @@ fn pages(base: u64, segment: &Segment) -> (u64, u64) {
     (start & !(PAGE - 1), (start + segment.memory_size).next_multiple_of(PAGE))
 }
 
-/// Maps a segment and gives its end. `fixed` is `MAP_FIXED` where it lies in room that has been reserved.
-fn map_segment(file: i32, base: u64, segment: &Segment, fixed: i32) -> Result<u64, Errno> {
+/// Maps a segment and gives its end. `fixed` is `MAP_FIXED` where it lies in room that has been reserved; data of up to
+/// `at_once` bytes is mapped with its pages.
+fn map_segment(
+    file: i32,
+    base: u64,
+    segment: &Segment,
+    (fixed, at_once): (i32, usize),
+) -> Result<u64, Errno> {
     let protection = protection(segment);
     let (page, end) = pages(base, segment);
     let file_end = base.wrapping_add(segment.address) + segment.file_size;
@@ -314,8 +328,8 @@ fn map_segment(file: i32, base: u64, segment: &Segment, fixed: i32) -> Result<u6
         let len = (file_end - page) as usize;
         let offset = segment.offset & !(PAGE - 1);
         let mut flags = libc::MAP_PRIVATE | fixed;
-        // The little data of most programs is written to in all its pages before they start.
-        if protection & libc::PROT_WRITE != 0 && len <= AT_ONCE {
+        // The data of most programs is written to in all its pages before they start, or soon after.
+        if protection & libc::PROT_WRITE != 0 && len <= at_once {
             flags |= libc::MAP_POPULATE;
         }
         map_fixed(page, len, protection, flags, Some((file, offset)))?;

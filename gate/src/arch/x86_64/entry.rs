@@ -197,6 +197,15 @@ core::arch::global_asm!(
     "mov r14, [r11 + {kept} + 32]",
     "mov r15, [r11 + {kept} + 40]",
     "jmp gate_check",
+    // Reads a byte (peek.rs). A fault in the first instruction has us go on at the label.
+    ".globl gate_peek, gate_unreadable",
+    "gate_peek:",
+    "movzx eax, byte ptr [rdi]",
+    "mov eax, 1",
+    "ret",
+    "gate_unreadable:",
+    "xor eax, eax",
+    "ret",
     // The last step of leaving with a signal: the program's stack, and a mask
     // that lets the signal come. It comes at gate_unmasked.
     ".globl gate_unmasked",
@@ -346,6 +355,10 @@ unsafe extern "C" {
     pub fn gate_hindered();
     /// Ends a call with `EFAULT`.
     pub fn gate_fault();
+    /// Reads the byte at an address: 1, or 0 where that is a fault.
+    pub fn gate_peek(address: usize) -> usize;
+    /// Where it goes on then.
+    pub fn gate_unreadable();
     /// Where a signal comes that was kept until its call was done.
     pub fn gate_unmasked();
     /// rt_sigreturn(2)
@@ -371,4 +384,9 @@ unsafe extern "C" {
 /// The address of one of these.
 pub fn address(label: unsafe extern "C" fn()) -> u64 {
     label as usize as u64
+}
+
+/// The address of the instruction of [`gate_peek`] that may be a fault.
+pub fn peeks() -> u64 {
+    gate_peek as *const () as u64
 }

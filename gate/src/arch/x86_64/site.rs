@@ -12,6 +12,7 @@ use super::before::{self, Replaced};
 use super::context::MASK;
 use super::entry::{address, gate_entry, gate_restorer};
 use crate::calls::{ALWAYS, ALWAYS_BITS};
+use crate::peek;
 use crate::signals::{SIGSYS_BIT, STAND_IN};
 use elements::user;
 
@@ -254,9 +255,16 @@ fn for_any(back: u64, stub: u64, does: &[u8]) -> Stub {
 fn for_return() -> Stub {
     let mut code = Writer::new();
     let mask = (MASK as u32).to_le_bytes();
-    // mov rax, [rsp + MASK]; btr rax, SIGSYS; jnc; bts rax, STAND_IN; mov [rsp + MASK], rax
+    // mov rax, [rsp + MASK]
     code.put(&[0x48, 0x8b, 0x84, 0x24]);
     code.put(&mask);
+    // test eax, FAULTS; jz; movabs rcx, ENDS; mov byte ptr [rcx], 1: what `peek::note_mask` does
+    code.put(&[0xa9]);
+    code.put(&(peek::FAULTS as u32).to_le_bytes());
+    code.put(&[0x74, 13]);
+    code.load(peek::ENDS.as_ptr() as u64);
+    code.put(&[0xc6, 0x01, 1]);
+    // btr rax, SIGSYS; jnc; bts rax, STAND_IN; mov [rsp + MASK], rax
     code.put(&[0x48, 0x0f, 0xba, 0xf0, SIGSYS_BIT.trailing_zeros() as u8]);
     code.put(&[0x73, 13]);
     code.put(&[0x48, 0x0f, 0xba, 0xe8, STAND_IN.trailing_zeros() as u8]);
@@ -265,5 +273,6 @@ fn for_return() -> Stub {
     // jmp [rip]
     code.put(&[0xff, 0x25, 0, 0, 0, 0]);
     code.put(&address(gate_restorer).to_le_bytes());
+    debug_assert!(code.len <= STUB_LEN);
     code.code
 }
