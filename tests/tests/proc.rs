@@ -127,7 +127,9 @@ fn a_process_goes_by_its_programs_name_and_words() {
         &format!(
             "export PYTHONHOME=/usr MARK=here; cat > \"$APP/work/tells\" <<'END'\n{TELLS}\nEND\n\
              \"$APP/ro/python\" -S \"$APP/work/tells\" and words; python3 -S \"$APP/work/tells\"\n\
-             (exec -a 'other name' \"$APP/ro/python\" -S \"$APP/work/tells\")"
+             (exec -a 'other name' \"$APP/ro/python\" -S \"$APP/work/tells\")
+             cp /bin/cat \"$APP/work/real\"; ln -s real \"$APP/work/alias\"; ln -s ./alias \"$APP/work/other\"; cd \"$APP/work\"
+             for name in real alias ./other \"$APP/work/alias\"; do env PATH=. \"$name\" /proc/self/comm; done"
         ),
     );
 }

@@ -53,6 +53,13 @@ fn changes_stay_and_layers_do_not_change() {
     assert_eq!(host(&world), before);
 }
 
+#[test]
+fn a_program_is_called_by_the_link_that_has_started_it() {
+    let script = "cp /bin/cat real; ln -s real alias; ln -s ../alias sub/other; \
+                  for name in ./real ./alias sub/other @/at/alias; do $name /proc/self/comm; done";
+    assert_eq!(says(&world("union-called", ""), script), "real\nalias\nother\nalias\n");
+}
+
 /// As those of /etc/alternatives: out of the union, and by another one back into it.
 #[test]
 fn a_link_that_leads_out_and_back_finds_what_the_view_has() {

@@ -139,7 +139,11 @@ impl Instance<'_> {
             return call(&Start { dirfd, path, flags, ..*start });
         };
         self.with_environment(shim, start.envp, &mut |envp| {
-            call(&Start { dirfd, path, envp, flags, ..*start })
+            let found = Start { dirfd, path, envp, flags, ..*start };
+            match host {
+                Some(_) if follow => self.by_name(&found, (start.dirfd, start.path), call),
+                _ => call(&found),
+            }
         })
     }
 

@@ -12,6 +12,7 @@ mod executable;
 pub mod gated;
 pub mod loader;
 pub mod maps;
+mod named;
 pub mod program;
 pub mod symbols;
 
