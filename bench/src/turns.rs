@@ -2,7 +2,8 @@
 //!
 //! What a program takes differs by some percent from one minute to the next, and a peer's own start by more than the peers differ. So
 //! each peer is started once, with a shell that runs the script for each line that it is given, and all are asked in turn,
-//! each time in another order. A ratio is of two turns of one round, which lie parts of a second apart.
+//! each time in another order. A ratio is of two turns of one round, which lie parts of a second apart. All run on one
+//! processor, since it matters more which of them a program is moved to than what the peers differ by.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write as _};
@@ -20,7 +21,7 @@ use crate::programs;
 /// How many rounds there are for one of [`crate::paired`], which sample more at a time.
 const MORE: u32 = 4;
 /// How much longer that may take.
-const LONGER: u32 = 20;
+const LONGER: u32 = 30;
 
 /// A peer's shell.
 struct Shell {
@@ -33,7 +34,9 @@ struct Shell {
 impl Shell {
     fn begin(command: &Command, patience: Duration) -> Result<Shell> {
         let seconds = patience.as_secs().to_string();
-        let mut command = before(&["timeout", "--kill-after=1", &seconds].map(OsStr::new), command);
+        let processor = processor().context("/proc/self/status names no processor")?;
+        let words = ["timeout", "--kill-after=1", &seconds, "taskset", "--cpu-list", &processor];
+        let mut command = before(&words.map(OsStr::new), command);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = piped.spawn().with_context(|| format!("{command:?}"))?;
         let from = BufReader::new(child.stdout.take().context("no output")?);
@@ -50,6 +53,13 @@ impl Shell {
         }
         line.trim().parse().with_context(|| format!("it says {line:?}"))
     }
+}
+
+/// The last processor that we may run on: the first has more to do for others.
+fn processor() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    allowed.rsplit([',', '-']).next().map(|last| last.trim().to_owned())
 }
 
 impl Drop for Shell {

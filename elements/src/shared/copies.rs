@@ -198,6 +198,24 @@ mod tests {
     }
 
     #[test]
+    fn no_copy_is_denied_and_few_are_asked_of_the_filter() {
+        let (own, taken_over, record) = (zeroed::<Copies>(), zeroed::<Copies>(), zeroed::<Record>());
+        for inode in (0..20).map(|number| number * 7919) {
+            own.expect(inode);
+            record.expect(inode);
+            assert!(own.may_have(inode));
+        }
+        taken_over.take_over(&record);
+        assert!((0..20).all(|number| taken_over.may_have(number * 7919)));
+        let is_asked = |inode: &u64| {
+            let (at, bit) = summarized(Filter::<true>::word(*inode));
+            own.summary[at].load(Ordering::Relaxed) & bit != 0
+        };
+        let asked = (1_000_000..1_010_000).filter(is_asked).count();
+        assert!(asked < 800, "{asked} of 10,000");
+    }
+
+    #[test]
     fn what_says_that_an_inode_is_a_copys_lies_in_one_page() {
         for inode in 0..10_000 {
             let [first, second] = Filter::<true>::places(inode);
