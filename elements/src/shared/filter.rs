@@ -15,6 +15,9 @@ pub struct Filter<const PAGED: bool = false> {
 }
 
 impl<const PAGED: bool> Filter<PAGED> {
+    /// How many words it has.
+    pub(super) const LEN: usize = WORDS;
+
     fn bits(inode: u64) -> [(usize, u64); 2] {
         let hash = mixed(inode ^ 0x5851_f42d_4c95_7f2d);
         let bit = |hash: u64| ((hash >> 6) as usize, 1 << (hash & 63));
