@@ -5,6 +5,7 @@
 //! mapped by ld.so, whose site of mmap(2) is rewritten, though that call traps nowhere. So the code of a library in which
 //! programs of the same file have trapped is mapped to be written to, rewritten, and then given the rights that were asked for.
 
+use elements::process::DATA_AT_ONCE;
 use elements::process::maps::{self, Code};
 use elements::{Answer, Errno, kernel, user};
 
@@ -35,11 +36,6 @@ fn about(file: i32) -> Result<(u32, u64), Errno> {
     let device = (libc::major(stat.st_dev), libc::minor(stat.st_dev));
     Ok((maps::file_of(device, stat.st_ino), stat.st_size as u64))
 }
-
-/// How much of the data of a library, and of a program that needs one, is mapped with its pages. Nearly all of them are
-/// written to, since most of it is there to be relocated: to map a page so takes half as long as the fault.
-/// Of what is larger, much may be data that few programs look at.
-pub const DATA_AT_ONCE: usize = 2 * 1024 * 1024;
 
 /// How ld.so maps a library's data over the room that it has reserved. `MAP_DENYWRITE` means nothing to the kernel, and
 /// hardly anybody else says it.

@@ -1,14 +1,12 @@
 //! The program's own data, which is had with its pages at once.
 //!
-//! Nearly all programs write to all of it sooner or later, and a page by a fault takes twice as long as one of many. The
-//! gate maps a program's data so; here it has been mapped, and what ld.so has relocated has been written to.
+//! The gate maps a program's data so. Here it has been mapped, and what ld.so has relocated has been written to.
 
 use elements::kernel;
+use elements::process::DATA_AT_ONCE;
 
 /// Less is not worth a system call.
 const LEAST: usize = 16 * PAGE;
-/// As the gate has it (gate/src/mapped.rs): of what is larger, much may be data that few programs look at.
-const MOST: usize = 2 * 1024 * 1024;
 const PAGE: usize = 4096;
 
 /// Has the pages of a program's data that ld.so has left writable.
@@ -23,7 +21,7 @@ pub fn populate(base: usize, headers: &[libc::Elf64_Phdr]) {
     let settled = of_kind(libc::PT_GNU_RELRO, 0).map_or(0, |relro| end(relro, relro.p_memsz));
     let start = end(data, 0).max(settled).next_multiple_of(PAGE);
     let len = end(data, data.p_filesz).saturating_sub(start);
-    if (LEAST..=MOST).contains(&len) {
+    if (LEAST..=DATA_AT_ONCE).contains(&len) {
         kernel::populate(start, len);
     }
 }

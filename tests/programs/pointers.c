@@ -102,6 +102,13 @@ static void *in_thread(void *unused) {
 	return NULL;
 }
 
+static void *in_thread_fork(void *unused) {
+	if (fork() == 0)
+		all(), exit(0);
+	wait(NULL);
+	return NULL;
+}
+
 static void handle(int signal, void (*handler)(int), int masks_all) {
 	struct sigaction action = {.sa_handler = handler};
 	if (masks_all)
@@ -153,6 +160,16 @@ int main(int argc, char **arguments) {
 		pthread_create(&thread, NULL, in_thread, NULL);
 		pthread_join(thread, NULL);
 		all();
+	} else if (!strcmp(how, "vforked")) {
+		if (vfork() == 0) {
+			all();
+			_exit(0);
+		}
+	} else if (!strcmp(how, "forked-in-thread")) {
+		pthread_t thread;
+		fflush(stdout);
+		pthread_create(&thread, NULL, in_thread_fork, NULL);
+		pthread_join(thread, NULL);
 	} else if (!strcmp(how, "forked")) {
 		fflush(stdout);
 		if (fork() == 0)

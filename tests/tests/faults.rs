@@ -238,6 +238,8 @@ fn bad_pointers_are_told_of_whatever_the_signals_of_faults_are() {
         "suspended",
         "threaded",
         "forked",
+        "vforked",
+        "forked-in-thread",
     ] {
         let run = |mut command: Command| {
             transcript(&feed(command.arg(world.dir.join("app/work/file")).arg(how), b""))

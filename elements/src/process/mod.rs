@@ -20,6 +20,11 @@ pub use executable::set_program;
 
 use core::sync::atomic::{AtomicI32, Ordering};
 
+/// How much of the data of a program that ld.so prepares, and of its libraries, is had with its pages, in bytes. Nearly all of
+/// them are written to, and a page by a fault takes twice as long as one of many. Of what is larger, much may be data
+/// that few programs look at.
+pub const DATA_AT_ONCE: usize = 2 * 1024 * 1024;
+
 /// The process whose memory this is; 0 where that is not watched.
 #[unsafe(link_section = ".data.start")]
 static OWNER: AtomicI32 = AtomicI32::new(0);

@@ -3,6 +3,7 @@
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
 
+use elements::process::DATA_AT_ONCE;
 use elements::process::elf::{self, Header, Segment, Span};
 use elements::process::maps::Code;
 use elements::{Errno, kernel, user};
@@ -16,7 +17,7 @@ const MOVABLE_BASE: u64 = 0x5555_5555_4000;
 const CODE: i32 = libc::PROT_READ | libc::PROT_EXEC;
 /// How many pages the kernel moves them at random.
 const RANDOM_PAGES: u64 = 1 << 28;
-/// Data of a static program up to this size is mapped with its pages. See [`mapped::DATA_AT_ONCE`] for others.
+/// Data of a static program up to this size is mapped with its pages. See [`DATA_AT_ONCE`] for others.
 const AT_ONCE: usize = 64 * 1024;
 /// How often another place is looked for.
 const ATTEMPTS: usize = 8;
@@ -106,7 +107,7 @@ impl Image {
         let interpreter = elf::interpreter(headers).map(|found| read_interpreter(file, head, found));
         let interpreter = interpreter.transpose()?.flatten();
         let is_static = interpreter.is_none() && !is_interpreter;
-        let at_once = if is_static { AT_ONCE } else { mapped::DATA_AT_ONCE };
+        let at_once = if is_static { AT_ONCE } else { DATA_AT_ONCE };
         let kind = Kind { movable: header.movable, library: is_interpreter };
         let mut attempt = 0;
         loop {
