@@ -141,6 +141,15 @@ pub fn expect_mmap(code: &Code) {
     sites.expect(found.unwrap_or(CallSite { file: code.file, offset: 0, number, code: 0 }));
 }
 
+/// The call that ends at `back` in some code is a site that is worth to be rewritten, before it has trapped at all.
+pub fn expect(code: &Code, back: u64, number: u32) {
+    if let Some((sites, true)) = attached().and_then(|instance| Some(instance.directories?.sites()))
+        && let Some((site, _)) = call_site(code, back, number)
+    {
+        sites.expect(site);
+    }
+}
+
 /// The program's own file, where it has code.
 fn program() -> u32 {
     KNOWN.first().map_or(0, |known| known.file.load(Ordering::Relaxed))

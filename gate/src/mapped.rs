@@ -6,10 +6,11 @@
 //! programs of the same file have trapped is mapped to be written to, rewritten, and then given the rights that were asked for.
 
 use elements::process::DATA_AT_ONCE;
+use elements::process::elf::{self, Header};
 use elements::process::maps::{self, Code};
 use elements::{Answer, Errno, kernel, user};
 
-use crate::patch::{self, PAGE, protect};
+use crate::patch::{self, Fresh, PAGE, protect};
 use crate::{arch::site, common};
 
 /// The rights of code.
@@ -18,16 +19,32 @@ const CODE: usize = (libc::PROT_READ | libc::PROT_EXEC) as usize;
 /// The rights of data.
 const DATA: usize = (libc::PROT_READ | libc::PROT_WRITE) as usize;
 
-/// Rewrites the code of a file that the gate has just mapped. There is one thread.
-pub fn rewrite_mapped(file: i32, segments: impl Iterator<Item = Code>, is_interpreter: bool) {
-    let Ok((file, _)) = about(file) else { return };
-    for code in segments {
+/// Rewrites the code of a file that the gate has just mapped: each segment, and where it ends, if its pages are its own. There is one thread.
+pub fn rewrite_mapped(file: i32, segments: impl Iterator<Item = (Code, Option<u64>)>, is_interpreter: bool) {
+    let Ok((file, size)) = about(file) else { return };
+    for (code, end) in segments {
+        let is_there = |end: &u64| end - code.start + code.offset <= size;
         let code = Code { file, ..code };
         if is_interpreter {
             common::expect_mmap(&code);
         }
-        patch::rewrite_fresh(&code, false);
+        patch::rewrite_fresh(&Fresh { code, end: end.filter(is_there), is_writable: false });
     }
+}
+
+/// Where some code of a library ends in memory, if its pages are its own.
+fn end_of(file: i32, code: &Code) -> Option<u64> {
+    let mut head = [0; elf::FIRST];
+    let len = kernel::pread(file, &mut head, 0).ok()?;
+    let head = head.get(..len)?;
+    let headers = Header::read(head).ok()?.headers_in(head)?;
+    if !elf::span(headers).ok()?.apart {
+        return None;
+    }
+    let mut segments = elf::segments(headers).flatten();
+    let segment = segments.find(|segment| segment.offset & !(PAGE - 1) == code.offset)?;
+    let len = (segment.offset % PAGE).checked_add(segment.memory_size)?;
+    code.start.checked_add(len).filter(|end| *end <= code.end && code.end - end < PAGE)
 }
 
 /// What a file is known by, and its size.
@@ -75,6 +92,7 @@ pub fn mmap(args: &[usize; 6]) -> Answer {
         site::own_page(place);
         user::note_seen(place as usize);
     }
-    patch::rewrite_fresh(&code, true);
+    let end = end_of(file as i32, &code);
+    patch::rewrite_fresh(&Fresh { code, end, is_writable: true });
     Answer::Done(protect(code.start, code.end - 1, false).map(|()| start))
 }

@@ -118,8 +118,19 @@ pub fn consider_return(restorer: u64) {
         return;
     }
     // What cannot be done stays undone.
-    let _ = rewrite_site(Site::Return, back);
+    let _ = rewrite_return(back);
     let_go();
+}
+
+/// Rewrites a handler's return, and has the next programs do so as they map it.
+fn rewrite_return(back: u64) -> Result<(), Errno> {
+    if !Site::Return.is_whole(back) || is_traced() {
+        return Err(Errno::EINVAL);
+    }
+    let code = common::known(back).map_or_else(|| maps::code_at(back), Ok)?;
+    common::expect(&code, back, libc::SYS_rt_sigreturn as u32);
+    common::note_habit(&code);
+    rewrite_all(&code, &[(back, Site::Return)], None)
 }
 
 fn rewrite(back: u64, number: u32) -> Result<(), Errno> {
@@ -133,7 +144,7 @@ fn rewrite_site(site: Site, back: u64) -> Result<(), Errno> {
     }
     // Code of a file, that nobody writes to.
     let code = maps::code_at(site.range(back).0)?;
-    rewrite_all(&code, &[(back, site)], false)
+    rewrite_all(&code, &[(back, site)], None)
 }
 
 /// Rewrites what programs of the instance have in common in the code that an address lies in.
@@ -144,25 +155,34 @@ fn rewrite_common(back: u64) -> Result<(), Errno> {
         return Ok(());
     }
     let code = maps::code_at(back).inspect_err(|_| common::note_none())?;
-    rewrite_known(&code, false)?;
+    rewrite_known(&code, None)?;
     common::note_habit(&code);
     Ok(())
 }
 
-/// Rewrites what programs of the instance have in common in code that has just been mapped, and that nothing has run yet: mapped to
-/// be written to, if it `is_writable`.
-pub fn rewrite_fresh(code: &Code, is_writable: bool) {
+/// Code that has just been mapped, and that nothing has run yet.
+pub struct Fresh {
+    /// The mapping.
+    pub code: Code,
+    /// Where what is meant by it ends, if its pages are its own: from there to the end of the last one there is nothing.
+    pub end: Option<u64>,
+    /// Whether it is mapped to be written to.
+    pub is_writable: bool,
+}
+
+/// Rewrites what programs of the instance have in common in fresh code.
+pub fn rewrite_fresh(fresh: &Fresh) {
     if FORBIDDEN.load(Ordering::Relaxed) || LOCK.swap(true, Ordering::Acquire) {
         return;
     }
     // What cannot be done stays undone.
-    let _ = rewrite_known(code, is_writable);
+    let _ = rewrite_known(&fresh.code, Some(fresh));
     let_go();
 }
 
 /// Rewrites it in some code, which is then known.
 #[inline(never)]
-fn rewrite_known(code: &Code, is_writable: bool) -> Result<(), Errno> {
+fn rewrite_known(code: &Code, fresh: Option<&Fresh>) -> Result<(), Errno> {
     common::note_code(code);
     let mut sites = [(0, Site::Return); common::MOST];
     let count = common::sites(code, &mut sites);
@@ -170,7 +190,7 @@ fn rewrite_known(code: &Code, is_writable: bool) -> Result<(), Errno> {
     if sites.is_empty() || may_be_traced() {
         return Err(Errno::EINVAL);
     }
-    rewrite_all(code, sites, is_writable)?;
+    rewrite_all(code, sites, fresh)?;
     for (back, _) in sites {
         set_count(back.wrapping_sub(site::LEN), OFTEN + 1);
     }
@@ -184,19 +204,30 @@ fn may_be_traced() -> bool {
     directories.is_none_or(|directories| directories.notices().has_tracers()) && is_traced()
 }
 
-/// Rewrites sites of some code, which may be written to if it `is_writable`.
-fn rewrite_all(code: &Code, sites: &[(u64, Site)], is_writable: bool) -> Result<(), Errno> {
+/// Rewrites sites of some code.
+fn rewrite_all(code: &Code, sites: &[(u64, Site)], fresh: Option<&Fresh>) -> Result<(), Errno> {
     let ends = || sites.iter().map(|(back, site)| site.range(*back));
-    let first = ends().map(|(first, _)| first).min().ok_or(Errno::EINVAL)?;
-    let last = ends().map(|(_, last)| last).max().ok_or(Errno::EINVAL)?;
-    let stubs = stubs::write(code, sites)?;
+    let (first, last) = match fresh.and_then(|fresh| fresh.end) {
+        // In one piece: a mapping that is cut up for a while costs more.
+        Some(_) => (code.start, code.end - 1),
+        None => {
+            let first = ends().map(|(first, _)| first).min();
+            (first.ok_or(Errno::EINVAL)?, ends().map(|(_, last)| last).max().ok_or(Errno::EINVAL)?)
+        }
+    };
+    let is_writable = fresh.is_some_and(|fresh| fresh.is_writable);
     if !is_writable {
         protect(first, last, true).inspect_err(|_| FORBIDDEN.store(true, Ordering::Relaxed))?;
     }
-    for ((back, site), stub) in sites.iter().zip(stubs) {
-        site.rewrite(*back, stub);
+    let behind = fresh.and_then(|fresh| stubs::write_behind(fresh, sites));
+    let written = behind.map_or_else(|| stubs::write(code, sites), Ok);
+    if let Ok(first) = written {
+        for ((back, site), stub) in sites.iter().zip(stubs::from(first)) {
+            site.rewrite(*back, stub);
+        }
     }
-    if is_writable { Ok(()) } else { protect(first, last, false) }
+    let closed = if is_writable { Ok(()) } else { protect(first, last, false) };
+    written.and(closed)
 }
 
 /// Makes the pages of some bytes of code writable, or no longer. They stay executable: other

@@ -1,4 +1,7 @@
-//! Pages of stubs: what the jumps of rewritten call sites lead to.
+//! Stubs: what the jumps of rewritten call sites lead to.
+//!
+//! Code that is rewritten as it is mapped has its own behind it, where there is room up to the end of the page: then they go when it
+//! goes, and nothing has to be mapped or given other rights for them. Others are in pages of ours.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -7,7 +10,7 @@ use elements::{Errno, kernel};
 
 use crate::arch::site::{self, Site};
 use crate::loader::own_path;
-use crate::patch::{PAGE, protect};
+use crate::patch::{Fresh, PAGE, protect};
 
 /// How far from the code a page is tried first: beyond what libraries have before it, and in the same page table.
 const STEP: u64 = 8 * PAGE;
@@ -22,12 +25,51 @@ pub const MOST: usize = PAGE as usize / site::STUB_LEN;
 #[unsafe(link_section = ".data.start")]
 static STUBS: [(AtomicU64, AtomicU32); 16] = [const { (AtomicU64::new(0), AtomicU32::new(0)) }; 16];
 
-/// Writes stubs for sites of some code, [`MOST`] at most; gives their addresses.
+/// The addresses of stubs, of which the first is here.
+pub fn from(first: u64) -> impl Iterator<Item = u64> {
+    (first..).step_by(site::STUB_LEN)
+}
+
+/// Writes them one after the other.
+///
+/// # Safety
+///
+/// There is room for as many, which may be written to, and which no thread runs yet.
+unsafe fn put(first: u64, sites: &[(u64, Site)]) {
+    for ((back, site), stub) in sites.iter().zip(from(first)) {
+        // SAFETY: the caller's promise.
+        unsafe { (stub as *mut site::Stub).write(site.stub(*back, stub)) };
+    }
+}
+
+/// Writes stubs for sites of code that nothing has run yet, and that may be written to, behind it; gives the address of
+/// the first. None: there is no room.
+pub fn write_behind(fresh: &Fresh, sites: &[(u64, Site)]) -> Option<u64> {
+    let first = fresh.end?.checked_next_multiple_of(site::STUB_LEN as u64)?;
+    let len = sites.len() * site::STUB_LEN;
+    let room = fresh.code.end.checked_sub(first)?;
+    // The file ends somewhere in a page, or has what other mappings of it are to show.
+    if (len as u64) > room || room >= PAGE {
+        return None;
+    }
+    site::own_page(first);
+    // SAFETY: the last page of what has just been mapped from a file that reaches into it.
+    let is_free =
+        unsafe { core::slice::from_raw_parts(first as *const u8, len) }.iter().all(|byte| *byte == 0);
+    if !is_free {
+        return None;
+    }
+    // SAFETY: it may be written to, and is nobody's.
+    unsafe { put(first, sites) };
+    Some(first)
+}
+
+/// Writes stubs for sites of some code, [`MOST`] at most; gives the address of the first.
 ///
 /// # Errors
 ///
 /// Those of mmap(2) and mprotect(2), `ENOMEM` where no page is free within reach.
-pub fn write(code: &Code, sites: &[(u64, Site)]) -> Result<impl Iterator<Item = u64>, Errno> {
+pub fn write(code: &Code, sites: &[(u64, Site)]) -> Result<u64, Errno> {
     let len = (sites.len() * site::STUB_LEN) as u64;
     let has_room = |used: &AtomicU32| u64::from(used.load(Ordering::Relaxed)) + len <= PAGE;
     let known = STUBS.iter().find(|(page, used)| {
@@ -45,11 +87,8 @@ pub fn write(code: &Code, sites: &[(u64, Site)]) -> Result<impl Iterator<Item = 
         }
     };
     let first = page + u64::from(used.load(Ordering::Relaxed));
-    let stubs = (first..).step_by(site::STUB_LEN).take(sites.len());
-    for ((back, site), stub) in sites.iter().zip(stubs.clone()) {
-        // SAFETY: the next free part of a page of ours, which no thread runs yet.
-        unsafe { (stub as *mut site::Stub).write(site.stub(*back, stub)) };
-    }
+    // SAFETY: the next free part of a page of ours.
+    unsafe { put(first, sites) };
     if let Err(errno) = protect(page, page, false) {
         if known.is_none() {
             // SAFETY: what has just been mapped.
@@ -59,7 +98,7 @@ pub fn write(code: &Code, sites: &[(u64, Site)]) -> Result<impl Iterator<Item = 
     }
     entry.store(page, Ordering::Relaxed);
     used.fetch_add(len as u32, Ordering::Relaxed);
-    Ok(stubs)
+    Ok(first)
 }
 
 /// Whether a jump leads from everywhere in some code to a page.

@@ -6,6 +6,9 @@
 use crate::Errno;
 use crate::kernel::arch;
 
+/// How much of a file is read first: what is needed is nearly always in that. Little is on the stack then, of which each page that is
+/// touched first is dear.
+pub const FIRST: usize = 1024;
 /// Bytes of a program header.
 pub const PROGRAM_HEADER: usize = 56;
 /// Bytes of all program headers, at the most.

@@ -70,15 +70,11 @@ const INTERPRETER: usize = 4096;
 #[unsafe(link_section = ".data.start")]
 static SHORT: Early<[u8; 256]> = Early::new([0; 256]);
 
-/// How much of a file is read first. What lies further on is read by itself; little
-/// is on the stack here, since each page of it that is touched first is dear.
-const FIRST: usize = 1024;
-
 impl Image {
     /// Maps a file, and gives its interpreter's app path, which is good until the
     /// next file is mapped. An interpreter lies where the kernel puts libraries.
     pub fn map(file: i32, is_interpreter: bool) -> Result<(Image, Option<&'static CStr>), Errno> {
-        let mut head = [0; FIRST];
+        let mut head = [0; elf::FIRST];
         let len = kernel::pread(file, &mut head, 0)?;
         let head = head.get(..len).unwrap_or(&[]);
         let header = Header::read(head)?;
@@ -124,7 +120,8 @@ impl Image {
         // It stays mapped: its strings need not be asked about.
         user::note_range(image.base.wrapping_add(span.start) as usize, image.end as usize);
         let code = elf::segments(headers).flatten().filter(|segment| protection(segment) == CODE);
-        mapped::rewrite_mapped(file, code.map(|segment| image.code_of(&segment)), is_interpreter);
+        let code = code.map(|segment| image.code_of(&segment, span.apart));
+        mapped::rewrite_mapped(file, code, is_interpreter);
         Ok((image, interpreter))
     }
 
@@ -166,11 +163,13 @@ impl Image {
         Ok(())
     }
 
-    /// The mapping of a segment of code, of a file that is not known yet.
-    fn code_of(&self, segment: &Segment) -> Code {
-        let start = self.base.wrapping_add(segment.address) & !(PAGE - 1);
-        let end = (self.base.wrapping_add(segment.address) + segment.file_size).next_multiple_of(PAGE);
-        Code { start, end, offset: segment.offset & !(PAGE - 1), file: 0 }
+    /// The mapping of a segment of code, of a file that is not known yet, and where it ends, if its pages are its own.
+    fn code_of(&self, segment: &Segment, is_apart: bool) -> (Code, Option<u64>) {
+        let address = self.base.wrapping_add(segment.address);
+        let end = address + segment.file_size;
+        let (start, offset) = (address & !(PAGE - 1), segment.offset & !(PAGE - 1));
+        let is_own = is_apart && segment.memory_size == segment.file_size;
+        (Code { start, end: end.next_multiple_of(PAGE), offset, file: 0 }, is_own.then_some(end))
     }
 
     fn note(&mut self, segment: &Segment, header: &Header) {

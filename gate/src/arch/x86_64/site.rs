@@ -59,7 +59,9 @@ pub fn returns(restorer: u64) -> Option<u64> {
 pub fn known(back: u64, number: u32) -> Option<Site> {
     let instruction = before::known(back, number).map(Site::Instruction);
     let any = || before::is_syscall_3(back).map(Site::Any);
-    instruction.or_else(any).or_else(|| is_function(back).then_some(Site::Function))
+    let function = || is_function(back).then_some(Site::Function);
+    let is_return = || number == libc::SYS_rt_sigreturn as u32 && returns(back - RETURN_LEN).is_some();
+    instruction.or_else(any).or_else(function).or_else(|| is_return().then_some(Site::Return))
 }
 
 impl Site {
