@@ -50,11 +50,6 @@ impl Instance<'_> {
         if let Err(errno) = may_access(mode, flags) {
             return Answer::fail(errno);
         }
-        match self.second_glance(dirfd, path, start) {
-            Some(Glance::Elsewhere) => return Answer::Pass,
-            Some(Glance::Closer(start)) => return self.faccessat_from(dirfd, path, mode, flags, start),
-            None => {}
-        }
         let writes = mode & libc::W_OK != 0;
         let mut scratch = PlainScratch::new();
         if self.has_unions()
@@ -66,7 +61,7 @@ impl Instance<'_> {
                 return Answer::Done(done.map(|()| 0));
             }
             let look = |path, next| self.faccessat_from(AT_FDCWD, path, mode, flags, next);
-            let beyond = self.beyond_link(path, start, look);
+            let beyond = self.beyond_link(path, start, look, |_| None);
             return beyond.unwrap_or_else(|| self.faccessat_by(Look::Walk, dirfd, path, mode, flags));
         }
         if !writes

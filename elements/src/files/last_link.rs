@@ -7,11 +7,12 @@
 
 use super::glance::{Glance, Start};
 use super::open::{how, may_be_link, writes};
+use super::place::Place;
 use super::plain::{PlainPath, PlainScratch};
 use super::scan;
 use super::union::WholePath;
 use crate::kernel::{self, AT_FDCWD, RESOLVE_NO_SYMLINKS};
-use crate::{Answer, Instance};
+use crate::{Answer, Errno, Instance};
 
 /// How many links one after the other are followed in this way: a walk tells when they are too many.
 const LINKS: u8 = 8;
@@ -83,17 +84,38 @@ impl Instance<'_> {
         done(answer)
     }
 
-    /// What a call answers that looks at what a link leads to, where it begins to look.
+    /// What a call answers that looks at what a link leads to, where it begins to look; `elsewhere` looks at a host path that
+    /// no mount has to do with.
     #[inline(never)]
     pub(super) fn beyond_link(
         &self,
         path: *const u8,
         start: Start,
         look: impl FnOnce(*const u8, Start) -> Answer,
+        elsewhere: impl FnOnce(*const u8) -> Option<Result<usize, Errno>>,
     ) -> Option<Answer> {
         let mut whole = WholePath::new();
-        let Glance::Closer(next) = self.path_beyond_link(path, start, &mut whole)? else { return None };
-        done(look(whole.as_ptr(), next))
+        match self.path_beyond_link(path, start, &mut whole)? {
+            Glance::Closer(next) => done(look(whole.as_ptr(), next)),
+            Glance::Elsewhere => elsewhere(whole.as_ptr()).map(Answer::Done),
+        }
+    }
+}
+
+/// Looks at what a host path leads to, by a descriptor. None: perhaps by another link, which may lead back to a mount.
+pub(super) fn look_elsewhere(
+    path: *const u8,
+    look: impl FnOnce(&Place) -> Result<usize, Errno>,
+) -> Option<Result<usize, Errno>> {
+    let how = how(libc::O_PATH | libc::O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS);
+    match kernel::openat2_at_once(AT_FDCWD, path, &how) {
+        Ok(fd) => {
+            let done = look(&Place::new(fd, c"".as_ptr().cast(), 0, None));
+            kernel::close(fd);
+            Some(done)
+        }
+        Err(errno @ (Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES)) => Some(Err(errno)),
+        Err(_) => None,
     }
 }
 

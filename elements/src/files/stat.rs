@@ -4,6 +4,7 @@ use core::hint::cold_path;
 
 use super::base::is_free;
 use super::glance::{Glance, Start};
+use super::last_link::look_elsewhere;
 use super::lexical::Look;
 use super::look::follows;
 use super::owners::Reached;
@@ -50,8 +51,10 @@ impl Instance<'_> {
         if follows(flags) && done.is_ok() && found_link(stat) {
             cold_path();
             let look = |path, next| self.fstatat_from(AT_FDCWD, path, stat, flags, next);
+            let elsewhere =
+                |path| look_elsewhere(path, |place| look_at(place, stat, flags | libc::AT_EMPTY_PATH));
             if self.has_unions()
-                && let Some(answer) = self.beyond_link(path, start, look)
+                && let Some(answer) = self.beyond_link(path, start, look, elsewhere)
             {
                 return answer;
             }
@@ -92,11 +95,6 @@ impl Instance<'_> {
         }
         if means_descriptor(path, flags) && !self.traces() {
             return Answer::Done(self.fstat(dirfd, path, stat, flags));
-        }
-        match self.second_glance(dirfd, path, start) {
-            Some(Glance::Elsewhere) => return Answer::Pass,
-            Some(Glance::Closer(start)) => return self.fstatat_from(dirfd, path, stat, flags, start),
-            None => {}
         }
         if self.is_path_behind(dirfd, path) || start.is_anew() && self.in_base(dirfd, path).is_some() {
             let done = look_at(&Place::new(dirfd, path, 0, None), stat, flags | libc::AT_SYMLINK_NOFOLLOW);

@@ -3,6 +3,7 @@
 use core::hint::cold_path;
 
 use super::glance::{Glance, Start};
+use super::last_link::look_elsewhere;
 use super::lexical::Look;
 use super::look::follows;
 use super::place::{Place, Scratch, Want};
@@ -44,8 +45,11 @@ impl Instance<'_> {
         if follows(flags) && done.is_ok() && found_extended_link(buf) {
             cold_path();
             let look = |path, next| self.statx_closer(AT_FDCWD, path, (flags, mask), buf, next);
+            let by_descriptor =
+                |place: &Place| self.look_at_extended(place, flags | libc::AT_EMPTY_PATH, mask, buf);
+            let elsewhere = |path| look_elsewhere(path, by_descriptor);
             if self.has_unions()
-                && let Some(answer) = self.beyond_link(path, start, look)
+                && let Some(answer) = self.beyond_link(path, start, look, elsewhere)
             {
                 return answer;
             }
@@ -66,11 +70,6 @@ impl Instance<'_> {
     ) -> Answer {
         if let Err(errno) = may_stat(flags, mask) {
             return Answer::fail(errno);
-        }
-        match self.second_glance(dirfd, path, start) {
-            Some(Glance::Elsewhere) => return Answer::Pass,
-            Some(Glance::Closer(start)) => return self.statx_closer(dirfd, path, (flags, mask), buf, start),
-            None => {}
         }
         let look = |place: &Place| self.look_at_extended(place, flags | libc::AT_SYMLINK_NOFOLLOW, mask, buf);
         if self.is_path_behind(dirfd, path) || start.is_anew() && self.in_base(dirfd, path).is_some() {
