@@ -74,6 +74,23 @@ impl Rest {
 }
 
 impl Instance<'_> {
+    /// The node of the host's own directory that mount points lie below, where an absolute path leads there by its letters.
+    #[inline(never)]
+    pub(super) fn boundary_at(&self, path: *const u8, from: Start) -> Option<NodeId> {
+        if !from.is_anew() || self.traces() {
+            return None;
+        }
+        let survey = scan::survey(path, 0).filter(|survey| !survey.climbs)?;
+        // SAFETY: just read.
+        let bytes = unsafe { core::slice::from_raw_parts(path, survey.len) };
+        if bytes.first() != Some(&b'/') || is_system(bytes) {
+            return None;
+        }
+        let reach = self.view.reach(self.view.app_root(), bytes);
+        let is_boundary = matches!(reach.stop, Stop::End) && self.passes(reach.node);
+        (is_boundary && self.view.has_children(reach.node)).then_some(reach.node)
+    }
+
     /// Reads the path. A pointer that cannot be read is the kernel's to refuse.
     #[inline]
     pub(super) fn look_up(&self, dirfd: i32, path: *const u8, want: Want) -> Look {

@@ -96,6 +96,9 @@ impl Instance<'_> {
         if means_descriptor(path, flags) && !self.traces() {
             return Answer::Done(self.fstat(dirfd, path, stat, flags));
         }
+        if let Some(node) = self.boundary_at(path, start) {
+            return Answer::Done(self.look_at_given(&Place::new(dirfd, path, 0, Some(node)), stat, flags));
+        }
         if self.is_path_behind(dirfd, path) || start.is_anew() && self.in_base(dirfd, path).is_some() {
             let done = look_at(&Place::new(dirfd, path, 0, None), stat, flags | libc::AT_SYMLINK_NOFOLLOW);
             if !(follows(flags) && done.is_ok() && found_link(stat)) {
@@ -272,7 +275,8 @@ impl Instance<'_> {
         // SAFETY: a call that succeeds has filled the struct.
         let found = unsafe { &mut *stat };
         if is_directory(found.st_mode) {
-            found.st_nlink = self.count_links(place, found.st_nlink);
+            let version = About::of(found).version;
+            found.st_nlink = self.count_links(place, found.st_nlink, Some(&version));
             if let Some(known_by) = self.identity_of(place) {
                 (found.st_dev, found.st_ino, found.st_nlink) = (known_by.st_dev, known_by.st_ino, 1);
             }

@@ -15,6 +15,9 @@ use super::union::WholePath;
 use crate::kernel::{AT_FDCWD, syscall};
 use crate::{Answer, Errno, Instance};
 
+/// What a version is made of.
+const VERSION: u32 = libc::STATX_INO | libc::STATX_CTIME;
+
 impl Instance<'_> {
     /// statx(2)
     pub fn statx(&self, dirfd: i32, path: *const u8, flags: i32, mask: u32, buf: *mut libc::statx) -> Answer {
@@ -70,6 +73,9 @@ impl Instance<'_> {
     ) -> Answer {
         if let Err(errno) = may_stat(flags, mask) {
             return Answer::fail(errno);
+        }
+        if let Some(node) = self.boundary_at(path, start) {
+            return self.statx_by(Look::Boundary(node), dirfd, path, (flags, mask), buf);
         }
         let look = |place: &Place| self.look_at_extended(place, flags | libc::AT_SYMLINK_NOFOLLOW, mask, buf);
         if self.is_path_behind(dirfd, path) || start.is_anew() && self.in_base(dirfd, path).is_some() {
@@ -165,7 +171,10 @@ impl Instance<'_> {
         if self.is_known_directory(place, found) {
             return;
         }
-        found.stx_nlink = self.count_links(place, found.stx_nlink.into()) as u32;
+        let version = About::of_statx(found).version;
+        let is_known = found.stx_mask & VERSION == VERSION;
+        let links = found.stx_nlink.into();
+        found.stx_nlink = self.count_links(place, links, is_known.then_some(&version)) as u32;
         if let Some(known_by) = self.identity_of(place) {
             (found.stx_ino, found.stx_nlink) = (known_by.st_ino, 1);
             found.stx_dev_major = libc::major(known_by.st_dev);

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::super::text::Text;
 
 /// Up to `8 * WORDS` bytes, and what they are kept for.
-pub(super) struct Kept<const WORDS: usize> {
+pub(in crate::files) struct Kept<const WORDS: usize> {
     /// An odd version is one in the making.
     version: AtomicU32,
     len: AtomicU32,

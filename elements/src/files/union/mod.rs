@@ -47,6 +47,7 @@ mod whole;
 mod working;
 mod xattr;
 
+pub(super) use kept::Kept;
 pub(super) use list::{ALL_GIVEN, Listing};
 pub(super) use may::may_write_copy;
 pub use origin::COPIES;
@@ -128,12 +129,19 @@ impl Instance<'_> {
 
     /// The place of a union's directory that a descriptor is of, where `path` is empty.
     /// None: of something else.
+    #[inline]
     pub(super) fn union_place(&self, dirfd: i32, path: *const u8, scratch: &mut Scratch) -> Option<Place> {
         // SAFETY: the kernel has taken it for a string.
         let is_unnamed = unsafe { *path } == 0;
         if !is_unnamed || self.is_noted_base_directory(dirfd) {
             return None;
         }
+        self.walk_to_place(dirfd, path, scratch)
+    }
+
+    /// The same by a walk, for whose paths there is much room on the stack.
+    #[inline(never)]
+    fn walk_to_place(&self, dirfd: i32, path: *const u8, scratch: &mut Scratch) -> Option<Place> {
         let epoch = self.directories.map(Directories::epoch);
         let mut walk = Walk::new();
         let is_by_host_path = self.walk_opened(&mut walk, dirfd).ok()?;
