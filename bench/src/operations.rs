@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::ground::{Ground, Rules};
 use crate::peers::{Among, Peer};
-use crate::programs;
+use crate::programs::{self, Clock};
 
 /// One line of the result.
 pub struct Operation {
@@ -363,7 +363,7 @@ impl Operation {
     }
 
     fn script(&self, peer: &Peer, ground: &Ground, text: &str) -> Command {
-        let words = ["-ec".to_owned(), programs::script(text, ground)];
+        let words = ["-ec".to_owned(), programs::script(text, ground, Clock::Inside)];
         peer.command(ground, self.rules, Path::new("/bin/dash"), &words)
     }
 }

@@ -1,4 +1,4 @@
-//! Whole programs: shell scripts that print how many nanoseconds their work took.
+//! Whole programs: shell scripts that tell how long their work took.
 //!
 //! `TREE` stands for a directory of 20,000 files in a work tree of git(1), under a
 //! mount; `READ` for the Go program that reads them, `PORT` for a free port and
@@ -97,12 +97,31 @@ pub const PGBENCH: &str = pgbench!("MOUNT/pg");
 /// In a union: another cluster, since natively the one under the mount changes, and this one's lower files with it.
 pub const PGBENCH_UNION: &str = pgbench!("MOUNT/pg-union");
 
-const CLOCK: &str = "begin() { from=$(date +%s%N); }; end() { echo $((($(date +%s%N) - from) / $1)); }; ";
+/// Who looks at the clock.
+#[derive(Clone, Copy)]
+pub enum Clock {
+    /// The script, by date(1): it prints nanoseconds of each operation.
+    Inside,
+    /// Who reads what it prints: a line when the work begins, and one with how many operations it was when it ends. A clock that
+    /// is a program of its own starts as slowly as all programs of the peer do.
+    Outside,
+}
+
+impl Clock {
+    fn words(self) -> &'static str {
+        match self {
+            Clock::Inside => {
+                "begin() { from=$(date +%s%N); }; end() { echo $((($(date +%s%N) - from) / $1)); }; "
+            }
+            Clock::Outside => "begin() { echo; }; end() { echo $1; }; ",
+        }
+    }
+}
 
 /// The script with the names of this run.
-pub fn script(text: &str, ground: &Ground) -> String {
+pub fn script(text: &str, ground: &Ground, clock: Clock) -> String {
     let show = |path: PathBuf| path.to_string_lossy().into_owned();
-    CLOCK.to_owned()
+    clock.words().to_owned()
         + &text
             .replace("TREE", &show(ground.at(0).join("many")))
             .replace("MOUNT", &show(ground.at(0)))

@@ -3,7 +3,8 @@
 //! What a program takes differs by some percent from one minute to the next, and a peer's own start by more than the peers differ. So
 //! each peer is started once, with a shell that runs the script for each line that it is given, and all are asked in turn,
 //! each time in another order. A ratio is of two turns of one round, which lie parts of a second apart. All run on one
-//! processor, since it matters more which of them a program is moved to than what the peers differ by.
+//! processor, since it matters more which of them a program is moved to than what the peers differ by. The clock is ours and not
+//! the script's: a start of date(1) in each turn would be counted.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write as _};
@@ -16,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use crate::ground::Ground;
 use crate::operations::{Effort, Operation, before};
 use crate::paired::{Outcome, Quartiles};
-use crate::programs;
+use crate::programs::{self, Clock};
 
 /// How many rounds there are for one of [`crate::paired`], which sample more at a time.
 const MORE: u32 = 4;
@@ -46,12 +47,24 @@ impl Shell {
 
     /// Nanoseconds of one operation.
     fn turn(&mut self) -> Result<f64> {
-        let mut line = String::new();
         let asked = self.to.as_ref().context("it has been told to end")?.write_all(b"\n");
-        if asked.and_then(|()| self.from.read_line(&mut line)).unwrap_or(0) == 0 {
+        if asked.is_err() {
             bail!("it has ended: {}", self.child.wait()?);
         }
-        line.trim().parse().with_context(|| format!("it says {line:?}"))
+        self.line()?;
+        let begun = Instant::now();
+        let line = self.line()?;
+        let taken = begun.elapsed().as_nanos() as f64;
+        let operations: f64 = line.trim().parse().with_context(|| format!("it says {line:?}"))?;
+        Ok(taken / operations)
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        if self.from.read_line(&mut line)? == 0 {
+            bail!("it has ended: {}", self.child.wait()?);
+        }
+        Ok(line)
     }
 }
 
@@ -104,7 +117,7 @@ pub fn measure(
             return Ok(Running::Absent);
         }
         let text = format!("mkdir -p DIR/{number}; while read -r line; do {own}; done");
-        let words = ["-ec".to_owned(), programs::script(&text, ground)];
+        let words = ["-ec".to_owned(), programs::script(&text, ground, Clock::Outside)];
         let mut command = peer.command(ground, operation.rules, Path::new("/bin/dash"), &words);
         if peer.is_ours() {
             // An instance runs once at a time, so each door has one of its own.
