@@ -7,15 +7,18 @@ use std::process::Command;
 
 use crate::ground::{Ground, UNIONS};
 
+/// Who mounts unions beside the launcher.
+const KINDS: [&str; 2] = ["overlay", "fuse-overlayfs"];
+
 impl Ground {
     /// Unions of native's trees and of `/usr`, with a write layer in which a directory of
     /// each has a file: as a policy, and as a script that has the kernel or a program mount them.
     pub fn make_unions(&self) -> std::io::Result<()> {
         let at: Vec<PathBuf> = (0..UNIONS).map(|mount| self.at(mount)).chain(["/usr".into()]).collect();
         self.write_unions(&at)?;
-        for number in 0..UNIONS {
+        for (number, kind) in (0..UNIONS).flat_map(|number| KINDS.map(|kind| (number, kind))) {
             for file in written(number) {
-                let file = self.upper(number).join(file);
+                let file = self.upper(number, kind).join(file);
                 fs::create_dir_all(file.parent().expect("it is in a directory"))?;
                 fs::write(file, "x\n")?;
             }
@@ -46,13 +49,15 @@ impl Ground {
             *) fuse-overlayfs -o \"$1\" \"$2\";; esac || exit 1; }\n"
                 .to_owned();
         for (number, at) in all.iter().enumerate() {
-            let (upper, work) = (self.upper(number), self.upper(number).with_file_name("work"));
-            for dir in [&upper, &work] {
-                fs::create_dir_all(dir)?;
+            for upper in KINDS.map(|kind| self.upper(number, kind)) {
+                fs::create_dir_all(&upper)?;
+                fs::create_dir_all(upper.with_file_name("work"))?;
             }
-            let (at, upper, work) = (at.display(), upper.display(), work.display());
+            let upper = self.upper(number, "$kind");
+            let (at, work) = (at.display(), upper.with_file_name("work"));
+            let (upper, work) = (upper.display(), work.display());
             let _ = writeln!(policy, "[[mount]]\nat = \"{at}\"\nlayers = [\"{at}\"]\nwrite = \"private\"");
-            let _ = writeln!(script, "over 'lowerdir={at},upperdir={upper},workdir={work}' '{at}'");
+            let _ = writeln!(script, "over \"lowerdir={at},upperdir={upper},workdir={work}\" '{at}'");
         }
         fs::write(self.layers(), policy)?;
         // The shell stays: what waits for an answer of a program cannot be killed, and as the first process would
@@ -60,9 +65,9 @@ impl Ground {
         fs::write(self.overlays(), script + "\"$@\"\n")
     }
 
-    /// The write layer of a union that is not the launcher's.
-    fn upper(&self, number: usize) -> PathBuf {
-        self.dir.join(format!("overlay/{number}/upper"))
+    /// The write layer of a union that is not the launcher's. Each peer has its own, since some run at once.
+    fn upper(&self, number: usize, kind: &str) -> PathBuf {
+        self.dir.join(format!("overlay/{number}/{kind}/upper"))
     }
 
     /// Where the launcher keeps write layers.

@@ -138,6 +138,10 @@ fn ratio(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Absent => "absent".into(),
         Outcome::Failed(_) => "failed".into(),
+        // What is near to native is told from other peers by less than a hundredth.
+        Outcome::Measured { ratio, .. } if (0.9..1.1).contains(&ratio.median) => {
+            format!("{:.3}", ratio.median)
+        }
         Outcome::Measured { ratio, .. } => format!("{:.2}", ratio.median),
     }
 }
