@@ -2,12 +2,19 @@
 //
 //     few
 //
-// prints what came of them, and whether the site was as it is in its file when the program began, and when it ended.
+// prints what came of them, and whether the site was as it is in its file when the program began, and when it ended. PAD is a number of
+// bytes to be added to the code.
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "in_file.h"
+
+#ifdef PAD
+#define TEXT_OF(number) #number
+#define TEXT(number) TEXT_OF(number)
+__asm__(".text\n.fill " TEXT(PAD) ", 1, 0x90\n");
+#endif
 
 enum { TIMES = 12, LENGTH = 48 };
 

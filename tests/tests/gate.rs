@@ -251,47 +251,6 @@ fn a_program_of_each_kind_has_room_for_its_heap() {
 }
 
 #[test]
-fn sites_that_trap_often_are_rewritten_and_mean_the_same() {
-    let probe = program("sites");
-    let natively = transcript(&feed(&mut Command::new(&probe), b""));
-    let world = world("gate-sites").saying(
-        "coverage.door = \"gate\"\n[[network.bind]]\nfrom = \"127.0.0.1:80\"\nto = \"127.0.0.1:45997\"",
-    );
-    assert_same("natively", &natively, "the gate", &transcript(&feed(&mut world.in_view(&probe), b"")));
-    let told = transcript(&feed(world.in_view(&probe).arg("code"), b""));
-    for function in ["syscall", "sendto", "recvfrom", "pthread_create"] {
-        assert!(told.contains(&format!("rewritten: {function}\n")), "{function}: {told}");
-    }
-}
-
-/// Programs that call little: each traps as often as the one before, until what they have in common is known.
-#[test]
-fn a_site_at_which_programs_of_an_instance_have_trapped_is_rewritten_for_the_next_ones() {
-    let probe = program("few");
-    let world = world("gate-common");
-    let runtime = world.dir.join("runtime");
-    fs::create_dir(&runtime).expect("a fresh tree");
-    let run = || transcript(&feed(world.in_view(&probe).env("XDG_RUNTIME_DIR", &runtime), b""));
-    let as_it_was = transcript(&feed(&mut Command::new(&probe), b""));
-    assert_eq!(run(), as_it_was);
-    // The first that knows of the site finds out where it is when it has trapped; the others as libc is mapped.
-    assert_eq!(run(), as_it_was.replace("as it was then", "rewritten then"));
-    assert_eq!(run(), as_it_was.replace("as it was", "rewritten"));
-    // A file that others have written to is not believed: other bytes are at the site than it says.
-    let directories =
-        fs::read_dir(runtime.join("launcher")).expect("ours").map(|entry| entry.expect("ours").path());
-    let view = directories.map(|dir| dir.join("view")).find(|file| file.exists()).expect("the instance's");
-    let mut bytes = fs::read(&view).expect("the view's file");
-    // Their places are first, and then of each a word that its bytes' hash begins.
-    let (sites, count, word) = (64, 176, 8);
-    for proof in bytes[sites + count * word..].chunks_mut(word).take(count) {
-        proof[0] ^= 1;
-    }
-    fs::write(&view, bytes).expect("it can be written");
-    assert_eq!(run(), as_it_was);
-}
-
-#[test]
 fn a_start_costs_few_page_faults_more_than_natively() {
     // Each is a microsecond or two; a look at every slot after a fork made it 300 more, and a large frame 12. It is
     // 25, and 37 where the files have just been written.
