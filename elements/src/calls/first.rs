@@ -45,7 +45,14 @@ impl Instance<'_> {
         if self.adds_to_looks() {
             return None;
         }
-        match self.glance(dirfd, p(path)) {
+        let glance = match self.glance(dirfd, p(path)) {
+            // Perhaps since nobody has looked at its page: the long way is for paths that take one.
+            Glance::Closer(start) if start.is_anew() => {
+                self.second_glance(dirfd, p(path), start).unwrap_or(Glance::Closer(start))
+            }
+            glance => glance,
+        };
+        match glance {
             Glance::Elsewhere => Some(elsewhere),
             Glance::Closer(start) => {
                 let in_base = if start.is_anew() { looks_at_link(number, args) } else { None };

@@ -65,8 +65,7 @@ impl Instance<'_> {
     /// Takes the first look.
     #[inline(always)]
     pub fn glance(&self, dirfd: i32, path: *const u8) -> Glance {
-        // A page that nobody has looked at is looked at here: the long way is for paths that take one.
-        if !is_in_reach(path) && !comes_in_reach(path) {
+        if !is_in_reach(path) {
             return Glance::Closer(Start::ANEW);
         }
         // SAFETY: the `READ` bytes from `path` on can be read.
@@ -165,6 +164,25 @@ impl Instance<'_> {
         }
         let slash = matched.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
         Some((node, path.wrapping_add(slash)))
+    }
+
+    /// Another glance at a path, where the first one ended since nobody had looked at its page yet. None: that was
+    /// not why, or it cannot be known.
+    #[inline(never)]
+    pub(crate) fn second_glance(&self, dirfd: i32, path: *const u8, first: Start) -> Option<Glance> {
+        if !first.is_anew() || is_in_reach(path) || !comes_in_reach(path) {
+            return None;
+        }
+        Some(self.glance(dirfd, path))
+    }
+
+    /// Sees to it that the next glance at a path here goes by what is known of
+    /// the page after it.
+    #[inline]
+    pub(super) fn prepare_glance(path: *const u8) {
+        if is_near_end(path) {
+            user::note_next(path.wrapping_add(READ));
+        }
     }
 }
 

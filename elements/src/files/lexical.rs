@@ -103,6 +103,7 @@ impl Instance<'_> {
     /// Reads on where a glance has ended.
     #[inline(never)]
     pub(super) fn look_closer(&self, dirfd: i32, path: *const u8, from: Start, want: Want) -> Look {
+        Self::prepare_glance(path);
         let Some(survey) = scan::survey(path, from.after as usize) else { return Look::Untouched };
         // SAFETY: just read.
         let bytes = unsafe { core::slice::from_raw_parts(path, survey.len) };

@@ -137,6 +137,11 @@ impl Instance<'_> {
         if size == 0 {
             return Answer::fail(Errno::EINVAL);
         }
+        match self.second_glance(dirfd, path, start) {
+            Some(Glance::Elsewhere) => return Answer::Pass,
+            Some(Glance::Closer(start)) => return self.readlinkat_from(dirfd, path, buf, size, start),
+            None => {}
+        }
         let no_link = no_link.or_else(|| self.no_link_at_point(path, start));
         if no_link.is_some_and(NoLink::is_known) {
             return Answer::fail(Errno::EINVAL);

@@ -82,6 +82,11 @@ impl Instance<'_> {
         mode: u32,
         start: Start,
     ) -> Answer {
+        match self.second_glance(dirfd, path, start) {
+            Some(Glance::Elsewhere) => return Answer::Pass,
+            Some(Glance::Closer(start)) => return self.openat_from(dirfd, path, flags, mode, start),
+            None => {}
+        }
         if !writes(flags) && self.is_path_behind(dirfd, path) {
             match kernel::openat2(dirfd, path, &how(flags, mode, RESOLVE_NO_SYMLINKS)) {
                 Err(errno) if may_be_link(errno) => {}

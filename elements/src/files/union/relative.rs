@@ -97,6 +97,7 @@ impl Instance<'_> {
             }
         }
         let survey = scan::survey(path, 0)?;
+        Self::prepare_glance(path);
         // SAFETY: just read.
         let mut bytes = unsafe { core::slice::from_raw_parts(path, survey.len) };
         if may_end_in_slash {
