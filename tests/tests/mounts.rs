@@ -1,7 +1,10 @@
 //! The kinds of mounts, and how a policy may spell where they stand.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use tests::{World, link, write};
 
@@ -196,4 +199,51 @@ for name in names:
         seen[os.stat(path).st_ino == os.stat("own/real/file").st_ino] += 1
 print(sorted(seen.items(), key=str))'"#;
     assert_eq!(says(&world, script), "[('plain\\n', 640), ('right\\n', 320), (True, 320)]\n");
+}
+
+/// A directory's count of links is kept until it is changed: the host makes and takes away, beside the program, what is mounted in it.
+#[test]
+fn the_count_of_links_follows_what_the_host_does_in_a_directory_that_mounts_stand_in() {
+    let world = world(
+        "links-follow",
+        "[[mount]]\nat = \"@/late\"\nsource = \"@/../host/tree\"\n[[mount]]\nat = \"@/gone\"\nkind = \"hidden\"",
+    );
+    let app = world.dir.join("app");
+    let script = r#"
+import os, sys
+for line in sys.stdin:
+    names = os.listdir(sys.argv[1])
+    directories = [name for name in names if os.path.isdir(sys.argv[1] + "/" + name) and not os.path.islink(sys.argv[1] + "/" + name)]
+    print(os.stat(sys.argv[1]).st_nlink - 2, len(directories), *sorted(directories), flush=True)
+"#;
+    let mut command = world.in_view(Path::new("/usr/bin/python3"));
+    command.args(["-c", script]).arg(&app).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("python3 is installed");
+    let (mut to, from) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    let mut from = BufReader::new(from).lines();
+    let mut said = || {
+        to.write_all(b"\n").expect("it reads");
+        from.next().expect("it says a line").expect("it is text")
+    };
+    let make = |name: &str| fs::create_dir(app.join(name)).expect("ours");
+    let take_away = |name: &str| fs::remove_dir(app.join(name)).expect("ours");
+    assert_eq!(said(), "2 2 late own");
+    // From when on it is kept.
+    std::thread::sleep(Duration::from_secs(4));
+    for _ in 0..2 {
+        assert_eq!(said(), "2 2 late own");
+    }
+    make("late");
+    assert_eq!(said(), "2 2 late own");
+    make("gone");
+    assert_eq!(said(), "2 2 late own");
+    make("more");
+    assert_eq!(said(), "3 3 late more own");
+    take_away("late");
+    assert_eq!(said(), "3 3 late more own");
+    take_away("gone");
+    take_away("more");
+    assert_eq!(said(), "2 2 late own");
+    drop(to);
+    assert!(child.wait().expect("our own child").success());
 }
