@@ -20,9 +20,15 @@ use crate::paired::{Outcome, Quartiles};
 use crate::programs::{self, Clock};
 
 /// How many rounds there are for one of [`crate::paired`], which sample more at a time.
-const MORE: u32 = 24;
+const MORE: u32 = 4;
 /// How much longer that may take.
-const LONGER: u32 = 45;
+const LONGER: u32 = 30;
+/// Peers whose ratios are no further apart are asked until they are known this well, as one standard error of the median.
+const CLOSE: f64 = 0.02;
+/// See [`CLOSE`].
+const PRECISE: f64 = 0.0015;
+/// How much longer than otherwise they are asked for that at the most.
+const AT_MOST: u32 = 5;
 
 /// A peer's shell.
 struct Shell {
@@ -173,31 +179,76 @@ pub fn measure(
         }
     }
     let begun = Instant::now();
+    let everybody: Vec<usize> = (0..count).collect();
     for round in 0..(rounds * MORE) as usize {
         if round >= 4 && begun.elapsed() > effort.budget * LONGER {
             break;
         }
-        let mut order: Vec<usize> = (0..count).map(|place| (place + round) % count).collect();
-        if !(round / count).is_multiple_of(2) {
-            order.reverse();
-        }
-        for number in order {
-            running[number].ask();
-        }
+        ask(&mut running, &everybody, round);
+    }
+    let close = close(&running, |number| operation.among.peers()[number].is_ours());
+    let is_known = |running: &[Running]| close.iter().all(|number| error(running, *number) < PRECISE);
+    let mut round = 0;
+    while close.len() > 1 && begun.elapsed() < effort.budget * LONGER * AT_MOST && !is_known(&running) {
+        // Native is asked with each of them.
+        let some: Vec<usize> = [0].into_iter().chain(close.iter().copied()).collect();
+        ask(&mut running, &some, round);
+        round += 1;
     }
     drop(aside);
-    let native = match &running[0] {
-        Running::At(_, times) => times.clone(),
-        Running::Failed(reason) => bail!("{reason}"),
-        Running::Absent => bail!("native is always there"),
-    };
-    let outcome = |peer| match peer {
+    if let Running::Failed(reason) = &running[0] {
+        bail!("{reason}");
+    }
+    let outcomes = (0..count).map(|number| match &running[number] {
         Running::Absent => Outcome::Absent,
-        Running::Failed(reason) => Outcome::Failed(reason),
+        Running::Failed(reason) => Outcome::Failed(reason.clone()),
         Running::At(_, times) => Outcome::Measured {
             time: Quartiles::of(times.iter().copied()),
-            ratio: Quartiles::of(times.iter().zip(&native).map(|(time, native)| time / native)),
+            ratio: Quartiles::of(ratios(&running, number)),
         },
+    });
+    Ok(outcomes.collect())
+}
+
+/// Asks some peers in turn, in another order than in the round before.
+fn ask(running: &mut [Running], some: &[usize], round: usize) {
+    let count = some.len();
+    let mut order: Vec<usize> = (0..count).map(|place| some[(place + round) % count]).collect();
+    if !(round / count).is_multiple_of(2) {
+        order.reverse();
+    }
+    for number in order {
+        running[number].ask();
+    }
+}
+
+/// A peer's times by native's, each of one round.
+fn ratios(running: &[Running], number: usize) -> Vec<f64> {
+    match (&running[0], &running[number]) {
+        (Running::At(_, native), Running::At(_, times)) => {
+            times.iter().zip(native).map(|(time, native)| time / native).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The peers that are so close to each other that it takes more to tell them apart: ours and others.
+fn close(running: &[Running], is_ours: impl Fn(usize) -> bool) -> Vec<usize> {
+    let median = |number: &usize| Quartiles::of(ratios(running, *number)).median;
+    let measured: Vec<usize> = (1..running.len()).filter(|peer| !ratios(running, *peer).is_empty()).collect();
+    let has_close = |peer: &usize| {
+        let mut others = measured.iter().filter(|other| is_ours(**other) != is_ours(*peer));
+        others.any(|other| (median(other) - median(peer)).abs() < CLOSE)
     };
-    Ok(running.into_iter().map(outcome).collect())
+    measured.iter().copied().filter(has_close).collect()
+}
+
+/// The standard error of the median of a peer's ratios, as if they were spread as a bell is. None of one that has failed.
+fn error(running: &[Running], number: usize) -> f64 {
+    let ratios = ratios(running, number);
+    if !matches!(running[number], Running::At(..)) || ratios.is_empty() {
+        return 0.0;
+    }
+    let (quartiles, count) = (Quartiles::of(ratios.iter().copied()), ratios.len() as f64);
+    0.93 * (quartiles.high - quartiles.low) / count.sqrt()
 }
