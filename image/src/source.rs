@@ -154,10 +154,16 @@ fn plain(path: &Path) -> Result<Found> {
     } else {
         From::Archive(Slice::whole(open(path)?).with_context(|| path.display().to_string())?)
     };
-    let config =
-        serde_json::json!({ "os": "linux", "architecture": crate::manifest::ARCHITECTURE, "config": {} });
+    // With what the layers are, since the image is known by its configuration's digest.
+    let config = |diffs: &[String]| {
+        let rootfs = serde_json::json!({ "type": "layers", "diff_ids": diffs });
+        let config = serde_json::json!({
+            "os": "linux", "architecture": crate::manifest::ARCHITECTURE, "config": {}, "rootfs": rootfs,
+        });
+        Ok(config.to_string().into_bytes())
+    };
     let layers = vec![Packed { from, digest: None, diff: None }];
-    Ok(Found { manifest: None, config: Configuration::Written(config.to_string().into_bytes()), layers })
+    Ok(Found { manifest: None, config: Configuration::Made(Box::new(config)), layers })
 }
 
 /// Opens a blob, whose size is what its descriptor says.

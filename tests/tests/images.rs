@@ -119,6 +119,16 @@ fn a_directory_and_an_archive_of_it_are_images_too() {
         assert_eq!(listing(&tree).lines().count(), 6, "{source}");
         assert_eq!(fs::read_to_string(tree.join("l/b/x")).expect("it is there"), "x\n", "{source}");
     }
+    // An image is known by a digest that what is in it makes.
+    let digest = |source: &str| {
+        let said = place.good(&["import", source, "--name", "one", "--replace"]);
+        said.split_whitespace().find(|word| word.starts_with("sha256:")).expect("it says so").to_owned()
+    };
+    let (first, packed) = (digest("root"), digest("root.tar"));
+    assert_eq!(digest("root"), first);
+    assert_eq!(digest("root.tar.zst"), packed);
+    fs::write(place.dir.join("root/more"), "more\n").expect("ours");
+    assert_ne!(digest("root"), first);
 }
 
 #[test]
