@@ -6,7 +6,7 @@
 //! programs of the same file have trapped is mapped to be written to, rewritten, and then given the rights that were asked for.
 
 use elements::process::DATA_AT_ONCE;
-use elements::process::elf::{self, Header};
+use elements::process::elf::{self, Header, Segment};
 use elements::process::maps::{self, Code};
 use elements::{Answer, Errno, kernel, user};
 
@@ -41,7 +41,7 @@ fn end_of(file: i32, code: &Code) -> Option<u64> {
     if !elf::span(headers).ok()?.apart {
         return None;
     }
-    let mut segments = elf::segments(headers).flatten();
+    let mut segments = elf::segments(headers).flatten().filter(Segment::is_code);
     let segment = segments.find(|segment| segment.offset & !(PAGE - 1) == code.offset)?;
     let len = (segment.offset % PAGE).checked_add(segment.memory_size)?;
     code.start.checked_add(len).filter(|end| *end <= code.end && code.end - end < PAGE)

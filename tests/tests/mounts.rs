@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tests::{World, link, write};
 
@@ -228,8 +229,12 @@ for line in sys.stdin:
     let make = |name: &str| fs::create_dir(app.join(name)).expect("ours");
     let take_away = |name: &str| fs::remove_dir(app.join(name)).expect("ours");
     assert_eq!(said(), "2 2 late own");
-    // From when on it is kept.
-    std::thread::sleep(Duration::from_secs(4));
+    // It is kept once the directory's last change is three seconds ago.
+    let changed = fs::metadata(&app).expect("ours").ctime();
+    let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later than that").as_secs();
+    while now().cast_signed() <= changed + 3 {
+        std::thread::sleep(Duration::from_millis(50));
+    }
     for _ in 0..2 {
         assert_eq!(said(), "2 2 late own");
     }

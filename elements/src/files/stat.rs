@@ -96,13 +96,13 @@ impl Instance<'_> {
         if means_descriptor(path, flags) && !self.traces() {
             return Answer::Done(self.fstat(dirfd, path, stat, flags));
         }
-        if let Some(node) = self.boundary_at(path, start) {
-            return Answer::Done(self.look_at_given(&Place::new(dirfd, path, 0, Some(node)), stat, flags));
-        }
         match self.second_glance(dirfd, path, start) {
             Some(Glance::Elsewhere) => return Answer::Pass,
             Some(Glance::Closer(start)) => return self.fstatat_from(dirfd, path, stat, flags, start),
             None => {}
+        }
+        if let Some(node) = self.boundary_at(path, start) {
+            return Answer::Done(self.look_at_given(&Place::new(dirfd, path, 0, Some(node)), stat, flags));
         }
         if self.is_path_behind(dirfd, path) || start.is_anew() && self.in_base(dirfd, path).is_some() {
             let done = look_at(&Place::new(dirfd, path, 0, None), stat, flags | libc::AT_SYMLINK_NOFOLLOW);

@@ -74,13 +74,13 @@ impl Instance<'_> {
         if let Err(errno) = may_stat(flags, mask) {
             return Answer::fail(errno);
         }
-        if let Some(node) = self.boundary_at(path, start) {
-            return self.statx_by(Look::Boundary(node), dirfd, path, (flags, mask), buf);
-        }
         match self.second_glance(dirfd, path, start) {
             Some(Glance::Elsewhere) => return Answer::Pass,
             Some(Glance::Closer(start)) => return self.statx_closer(dirfd, path, (flags, mask), buf, start),
             None => {}
+        }
+        if let Some(node) = self.boundary_at(path, start) {
+            return self.statx_by(Look::Boundary(node), dirfd, path, (flags, mask), buf);
         }
         let look = |place: &Place| self.look_at_extended(place, flags | libc::AT_SYMLINK_NOFOLLOW, mask, buf);
         if self.is_path_behind(dirfd, path) || start.is_anew() && self.in_base(dirfd, path).is_some() {

@@ -20,6 +20,8 @@ const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 const PT_GNU_STACK: u32 = 0x6474_e551;
 const PF_X: u32 = 1;
+const PF_W: u32 = 2;
+const PF_R: u32 = 4;
 /// The end of what a program can have mapped.
 const TASK_SIZE: u64 = 1 << 47;
 const PAGE: u64 = 4096;
@@ -52,6 +54,13 @@ pub struct Segment {
     pub memory_size: u64,
     /// A power of two, or less than a page.
     pub align: u64,
+}
+
+impl Segment {
+    /// Whether it may be read and run, and not written to.
+    pub fn is_code(&self) -> bool {
+        self.flags & (PF_R | PF_W | PF_X) == PF_R | PF_X
+    }
 }
 
 /// What all loadable segments take together.

@@ -13,8 +13,6 @@ use crate::mapped;
 const PAGE: u64 = 4096;
 /// Where the kernel puts programs that can be anywhere (`ELF_ET_DYN_BASE`).
 const MOVABLE_BASE: u64 = 0x5555_5555_4000;
-/// What code may be done with.
-const CODE: i32 = libc::PROT_READ | libc::PROT_EXEC;
 /// How many pages the kernel moves them at random.
 const RANDOM_PAGES: u64 = 1 << 28;
 /// Data of a static program up to this size is mapped with its pages. See [`DATA_AT_ONCE`] for others.
@@ -119,7 +117,7 @@ impl Image {
         }
         // It stays mapped: its strings need not be asked about.
         user::note_range(image.base.wrapping_add(span.start) as usize, image.end as usize);
-        let code = elf::segments(headers).flatten().filter(|segment| protection(segment) == CODE);
+        let code = elf::segments(headers).flatten().filter(Segment::is_code);
         let code = code.map(|segment| image.code_of(&segment, span.apart));
         mapped::rewrite_mapped(file, code, is_interpreter);
         Ok((image, interpreter))
